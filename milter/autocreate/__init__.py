@@ -1,0 +1,1 @@
+"""autocreate-milter: verify the recipient, create its mailbox, then accept the mail."""
