@@ -1,0 +1,156 @@
+"""From what a client wrote behind RCPT TO to an `Address`, and to the user it means.
+
+Follows RFC 5321 (sections 4.1.2 and 4.1.3), RFC 6531 for addresses beyond ASCII and RFC 5891 for
+their domains. What an MTA has let through is read generously; what could mean two things, or could
+never be a user's name (control characters, bytes that are no UTF-8), is `Malformed`.
+"""
+
+import unicodedata
+
+import idna
+
+from autocreate.errors import Malformed
+from autocreate.model import Address
+
+# Twice what a path may have (RFC 5321, 4.5.3.1.3): beyond it no database is asked.
+MAX_LENGTH = 512
+
+POSTMASTER = "postmaster"
+
+
+def parse(argument: str) -> Address:
+    """Read an address: `<joe@example.org>`, `joe@example.org`, `<@relay:joe@example.org>`, `joe`.
+
+    Quotes and backslashes are resolved, a source route is dropped (RFC 5321, appendix C), the
+    local part is brought to NFC and the domain to lower-case A-labels.
+
+    Raises:
+        Malformed: it is no address; the text says why.
+    """
+    if len(argument) > MAX_LENGTH:
+        raise Malformed(f"longer than {MAX_LENGTH} characters")
+    if any(_is_forbidden(character) for character in argument):
+        raise Malformed("control characters or bytes that are not UTF-8")
+    path = _without_source_route(_without_brackets(argument.strip()))
+    local, at, domain = _split(path)
+    if not local:
+        raise Malformed("no local part")
+    if at and not domain:
+        raise Malformed("no domain after the @")
+    return Address(unicodedata.normalize("NFC", _unquoted(local)), normal_domain(domain))
+
+
+def domain_of(argument: str) -> str:
+    """The domain of anything that resembles an address, however broken; empty if there is none.
+
+    This is what decides whose business a recipient is, before it is asked to be well-formed.
+    """
+    _, at, domain = argument.strip().rpartition("@")
+    if not at:
+        return ""
+    try:
+        return normal_domain(domain.rstrip(" >"))
+    except Malformed:
+        return domain
+
+
+def normal_domain(domain: str) -> str:
+    """A domain in lower-case A-labels without a final dot; address literals stay as they are.
+
+    Raises:
+        Malformed: it is not a domain under IDNA 2008 with the mapping of UTS 46.
+    """
+    lowered = domain.lower()
+    if lowered.startswith("[") and lowered.endswith("]"):
+        return lowered
+    lowered = lowered.removesuffix(".")
+    if lowered.isascii():
+        if any(character in lowered for character in ' "<>()\\,;:'):
+            raise Malformed(f"not a domain: {domain!r}")
+        return lowered
+    try:
+        return idna.encode(lowered, uts46=True).decode("ascii").lower()
+    except (idna.IDNAError, UnicodeError) as error:
+        raise Malformed(f"not a domain: {domain!r}") from error
+
+
+def without_detail(local: str, delimiters: str) -> str:
+    """The user's part of `user+detail`. Empty for `+folder`, which names no user.
+
+    Args:
+        local: an unquoted local part.
+        delimiters: each character of it begins a detail, as in Postfix's recipient_delimiter.
+    """
+    for position, character in enumerate(local):
+        if character in delimiters:
+            return local[:position]
+    return local
+
+
+def is_postmaster(address: Address) -> bool:
+    """Is this the one name that every domain must answer to (RFC 5321, section 4.5.1)?"""
+    return address.local.lower() == POSTMASTER
+
+
+def _is_forbidden(character: str) -> bool:
+    # Cc are controls, CR, LF and NUL among them; Cs are the surrogates that stand for broken UTF-8.
+    return unicodedata.category(character) in ("Cc", "Cs") or character in "\u2028\u2029"
+
+
+def _without_brackets(text: str) -> str:
+    if text.startswith("<") and text.endswith(">") and len(text) > 1:
+        return text[1:-1]
+    return text
+
+
+def _without_source_route(path: str) -> str:
+    if not path.startswith("@"):
+        return path
+    _, colon, mailbox = path.partition(":")
+    if not colon:
+        raise Malformed("a source route without a mailbox")
+    return mailbox
+
+
+def _split(mailbox: str) -> tuple[str, str, str]:
+    """Part a mailbox at its only unquoted @, if it has one."""
+    at = None
+    for position, character, is_quoted in _scan(mailbox):
+        if character == "@" and not is_quoted:
+            if at is not None:
+                raise Malformed("more than one @")
+            at = position
+    if at is None:
+        return mailbox, "", ""
+    return mailbox[:at], "@", mailbox[at + 1 :]
+
+
+def _unquoted(local: str) -> str:
+    """A local part without its quotes and backslashes."""
+    kept = []
+    for _, character, is_quoted in _scan(local):
+        if not is_quoted and character in " <>(),;:[]":
+            raise Malformed(f"{character!r} outside quotes")
+        kept.append(character)
+    if not kept:
+        raise Malformed("no local part")
+    return "".join(kept)
+
+
+def _scan(text: str) -> list[tuple[int, str, bool]]:
+    """Each character that counts, where it stands, and whether it is quoted."""
+    found: list[tuple[int, str, bool]] = []
+    in_quotes = is_escaped = False
+    for position, character in enumerate(text):
+        if is_escaped:
+            found.append((position, character, True))
+            is_escaped = False
+        elif character == "\\":
+            is_escaped = True
+        elif character == '"':
+            in_quotes = not in_quotes
+        else:
+            found.append((position, character, in_quotes))
+    if in_quotes or is_escaped:
+        raise Malformed("a quote or backslash that nothing follows")
+    return found

@@ -1,0 +1,100 @@
+"""How this Cyrus spells things: address to user id, user id and folder to mailbox name.
+
+The rules are those of Cyrus's mboxname.c: `virtdomains`, `defaultdomain`, `username_tolower` of
+imapd.conf(5), and the hierarchy separator, which the server tells (NAMESPACE, RFC 2342).
+"""
+
+import string
+from dataclasses import dataclass
+
+from autocreate.core.address import without_detail
+from autocreate.errors import Refused
+from autocreate.model import Address, folder_name
+
+ANONYMOUS = "anonymous"
+
+# Cyrus lowers ASCII only (lcase() in lib/util.c); str.lower() would rename users beyond it.
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+# `/` and `.` part levels, `^` stands for a dot inside Cyrus, `!` for the domain's end, `@` for its
+# beginning: a user with one of these would own someone else's mailbox. `*` and `%` are wildcards.
+_NOT_IN_USER = frozenset('/^!@*%"\\')
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """How recipients become user ids.
+
+    Args:
+        virtual_domains: `joe@other.test` is another user than `joe` (virtdomains userid or on).
+        default_domain: the domain whose users have no `@` in their id.
+        to_lower: user ids are lower case (username_tolower).
+        delimiters: what begins a detail, as in `joe+lists`.
+    """
+
+    virtual_domains: bool = False
+    default_domain: str = ""
+    to_lower: bool = True
+    delimiters: str = "+"
+
+    def user_id(self, address: Address) -> str:
+        """The user id that LMTP will deliver `address` to; empty if it names no user (`+folder`)."""
+        local = without_detail(address.local, self.delimiters)
+        if self.to_lower:
+            local = local.translate(_LOWER)
+        if not local:
+            return ""
+        if self.virtual_domains and address.domain not in ("", self.default_domain):
+            return f"{local}@{address.domain}"
+        return local
+
+
+@dataclass(frozen=True, slots=True)
+class Mailboxes:
+    """How an administrator, and a user, name mailboxes on one server.
+
+    Args:
+        separator: between levels, `/` or `.`.
+        personal: what stands before a user's own folders in the user's view: `INBOX/`, or nothing
+            with altnamespace.
+        shared: what stands before shared folders in the user's view: nothing, or
+            `Shared Folders/` with altnamespace.
+    """
+
+    separator: str
+    personal: str = ""
+    shared: str = ""
+
+    def of_user(self, user: str, path: tuple[str, ...] = ()) -> str:
+        """The name of a user's folder for the administrator: `user/joe/Sent@other.test`.
+
+        Raises:
+            Refused: no mailbox of this Cyrus can have that name.
+        """
+        local, at, domain = user.partition("@")
+        if not local or _NOT_IN_USER & set(local + domain):
+            raise Refused(
+                f'user id {user!r} cannot be a Cyrus user: it has one of / ^ ! @ * % " \\'
+            )
+        if self.separator == ".":
+            local = local.replace(".", "^")
+        return self.separator.join(("user", local, *self._levels(path))) + at + domain
+
+    def as_user(self, path: tuple[str, ...]) -> str:
+        """The name of a folder for its owner: `INBOX`, `INBOX/Sent`, or `Sent` with altnamespace."""
+        if not path:
+            return "INBOX"
+        return self.personal + self.separator.join(self._levels(path))
+
+    def shared_as_user(self, name: str) -> str:
+        """The name of a shared folder, written with `/` between levels, for a user."""
+        return self.shared + self.separator.join(self._levels(tuple(name.split("/"))))
+
+    def _levels(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        for level in path:
+            if not level or self.separator in level or not level.isprintable():
+                raise Refused(
+                    f"folder {folder_name(path)!r} cannot exist here: a level is empty, has "
+                    f"control characters, or has {self.separator!r}, this server's separator"
+                )
+        return path

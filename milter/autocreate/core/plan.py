@@ -1,0 +1,130 @@
+"""What is missing: the tree that should stand less the tree that stands, and how to say it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from autocreate.model import (
+    Action,
+    CreateMailbox,
+    Folder,
+    Plan,
+    Quota,
+    SetAcl,
+    SetQuota,
+    SetSpecialUse,
+    Subscribe,
+    SubscribeShared,
+    Tree,
+    folder_name,
+)
+
+
+def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
+    """The actions that make `wanted` stand where `observed` stands. Nothing is ever taken away.
+
+    INBOX comes first and the quota right after it, while the quota root holds one mailbox and
+    setting it is cheap; then the administrator's work, then what is done in the user's name.
+    """
+    standing = {folder.path: folder for folder in observed.folders}
+    actions: list[Action] = []
+    for folder in sorted(wanted.folders, key=lambda folder: bool(folder.path)):
+        actions += _administration(folder, standing.get(folder.path))
+        if not folder.path and wanted.quota not in (Quota(), observed.quota):
+            actions.append(SetQuota(wanted.quota))
+    for folder in wanted.folders:
+        actions += _user_actions(folder, standing.get(folder.path))
+    actions += [SubscribeShared(name) for name in wanted.shared if name not in observed.shared]
+    return Plan(user, policy, tuple(actions))
+
+
+def _administration(folder: Folder, standing: Folder | None) -> Iterator[Action]:
+    if standing is None:
+        yield CreateMailbox(folder.path, folder.special_use, folder.partition)
+    present = dict(standing.acl) if standing else {}
+    for identifier, rights in folder.acl:
+        if set(present.get(identifier, "")) != set(rights):
+            yield SetAcl(folder.path, identifier, rights)
+
+
+def _user_actions(folder: Folder, standing: Folder | None) -> Iterator[Action]:
+    if standing and folder.special_use and not standing.special_use:
+        yield SetSpecialUse(folder.path, folder.special_use)
+    if folder.subscribe and not (standing and standing.subscribe):
+        yield Subscribe(folder.path)
+
+
+def describe(action: Action) -> str:
+    """An action as one line of text."""
+    match action:
+        case CreateMailbox(path, special_use, partition):
+            flag = f" as {special_use}" if special_use else ""
+            place = f" on partition {partition}" if partition else ""
+            return f"create {folder_name(path)}{flag}{place}"
+        case SetQuota(quota):
+            return f"set quota {describe_quota(quota)}"
+        case SetAcl(path, identifier, rights):
+            return f"grant {identifier} {rights or 'nothing'} on {folder_name(path)}"
+        case SetSpecialUse(path, special_use):
+            return f"mark {folder_name(path)} as {special_use}"
+        case Subscribe(path):
+            return f"subscribe to {folder_name(path)}"
+        case SubscribeShared(name):
+            return f"subscribe to shared folder {name}"
+
+
+def describe_quota(quota: Quota) -> str:
+    """`2097152 KiB, 1000 messages`, or `none`."""
+    parts = []
+    if quota.storage is not None:
+        parts.append(f"{quota.storage} KiB")
+    if quota.messages is not None:
+        parts.append(f"{quota.messages} messages")
+    return ", ".join(parts) or "none"
+
+
+def as_text(plan: Plan) -> list[str]:
+    """A plan as lines for a person."""
+    return [describe(action) for action in plan.actions]
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """A plan as plain data for json.dumps."""
+    return {
+        "user": plan.user,
+        "policy": plan.policy,
+        "actions": [_action_as_json(action) for action in plan.actions],
+    }
+
+
+def _action_as_json(action: Action) -> dict[str, Any]:
+    match action:
+        case CreateMailbox(path, special_use, partition):
+            return {
+                "action": "create",
+                "folder": folder_name(path),
+                "special_use": special_use,
+                "partition": partition,
+            }
+        case SetQuota(quota):
+            return {
+                "action": "quota",
+                "storage_kib": quota.storage,
+                "messages": quota.messages,
+            }
+        case SetAcl(path, identifier, rights):
+            return {
+                "action": "acl",
+                "folder": folder_name(path),
+                "identifier": identifier,
+                "rights": rights,
+            }
+        case SetSpecialUse(path, special_use):
+            return {
+                "action": "special_use",
+                "folder": folder_name(path),
+                "special_use": special_use,
+            }
+        case Subscribe(path):
+            return {"action": "subscribe", "folder": folder_name(path)}
+        case SubscribeShared(name):
+            return {"action": "subscribe_shared", "folder": name}

@@ -1,0 +1,232 @@
+"""The words of the trade as frozen values. No behaviour beyond what a value knows of itself."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mail address, decoded: no quotes, no brackets, the domain in A-labels and lower case.
+
+    `domain` is empty for a bare local part such as `<postmaster>`.
+    """
+
+    local: str
+    domain: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}" if self.domain else self.local
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A recipient as a front end was told of it.
+
+    Args:
+        argument: the RCPT argument as the client wrote it, or an address from the command line.
+        rewritten: what the MTA made of it (`{rcpt_addr}`), if it said.
+        mailer: the transport that will deliver it (`{rcpt_mailer}`), if the MTA said.
+        refusable: False for mail that is already in the MTA's queue: a refusal would only strand it.
+    """
+
+    argument: str
+    rewritten: str | None = None
+    mailer: str | None = None
+    refusable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user who exists, and the name of the account source that says so."""
+
+    user: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages."""
+
+    storage: int | None = None
+    messages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A mailbox of a user. `path` is its place below INBOX, one item a level; () is INBOX itself.
+
+    `acl` holds (identifier, rights) pairs of RFC 4314; `special_use` an attribute of RFC 6154.
+    """
+
+    path: tuple[str, ...] = ()
+    special_use: str | None = None
+    subscribe: bool = False
+    acl: tuple[tuple[str, str], ...] = ()
+    partition: str | None = None
+
+    @property
+    def name(self) -> str:
+        return folder_name(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What stands, or should stand, for one user: folders (INBOX first), quota, shared folders.
+
+    `shared` names subscriptions to folders outside the user's own, `/` between levels.
+    """
+
+    folders: tuple[Folder, ...] = ()
+    quota: Quota = Quota()
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMailbox:
+    path: tuple[str, ...]
+    special_use: str | None = None
+    partition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuota:
+    quota: Quota
+
+
+@dataclass(frozen=True, slots=True)
+class SetAcl:
+    path: tuple[str, ...]
+    identifier: str
+    rights: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpecialUse:
+    path: tuple[str, ...]
+    special_use: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribe:
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeShared:
+    name: str
+
+
+# There is no delete: this program cannot destroy mail.
+Action = CreateMailbox | SetQuota | SetAcl | SetSpecialUse | Subscribe | SubscribeShared
+
+# Done in the user's own name, by a proxied session; the administrator does everything else.
+UserAction = Subscribe | SubscribeShared | SetSpecialUse
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for a user, in the order in which it is to be done."""
+
+    user: str
+    policy: str
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def essential(self) -> tuple[Action, ...]:
+        """INBOX and its quota: without these the mail is not accepted."""
+        return tuple(
+            action
+            for action in self.actions
+            if isinstance(action, SetQuota)
+            or (isinstance(action, CreateMailbox) and not action.path)
+        )
+
+
+class Failure(NamedTuple):
+    action: Action
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a plan. `skipped` was impossible and is not worth another attempt."""
+
+    plan: Plan
+    failed: tuple[Failure, ...] = ()
+    skipped: tuple[Failure, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Do INBOX and its quota stand, whatever else is missing?"""
+        essential = self.plan.essential
+        return not any(failure.action in essential for failure in self.failed)
+
+
+class Reply(NamedTuple):
+    """An SMTP reply: code, enhanced code (RFC 3463), text. The text discloses nothing of ours."""
+
+    code: str
+    enhanced: str
+    text: str
+
+
+class Answer(Enum):
+    """What a verdict says about a recipient."""
+
+    PASS = "pass"  # not ours to judge: the MTA goes on as if we were not there
+    ACCEPT = "accept"  # the account exists and its mailbox stands
+    UNKNOWN = "unknown"  # every source said no
+    MALFORMED = "malformed"
+    TEMPORARY = "temporary"
+
+    @property
+    def reply(self) -> Reply | None:
+        """What the sender is told, or None where the recipient goes through."""
+        return _REPLIES.get(self)
+
+    @property
+    def exit_status(self) -> int:
+        """The exit status of a command that ends with this answer (sysexits(3))."""
+        return {Answer.UNKNOWN: 65, Answer.MALFORMED: 65, Answer.TEMPORARY: 75}.get(self, 0)
+
+
+_REPLIES = {
+    Answer.UNKNOWN: Reply("550", "5.1.1", "User unknown"),
+    Answer.MALFORMED: Reply("553", "5.1.3", "Bad recipient address syntax"),
+    Answer.TEMPORARY: Reply("451", "4.3.0", "Temporary failure, please try again later"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A decision about one recipient, and for the administrator all that led to it.
+
+    Args:
+        answer: what was decided.
+        reason: why, in words; for the log and the command line, never for the sender.
+        plan: what was done, or would be done where nothing is applied.
+        created: a mailbox was created for this recipient.
+        withheld: why the answer is not given to the sender ("dry run"); empty if it is.
+    """
+
+    answer: Answer
+    reason: str
+    user: str = ""
+    source: str = ""
+    policy: str = ""
+    plan: Plan | None = None
+    created: bool = False
+    withheld: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def reply(self) -> Reply | None:
+        """What to tell the sender, or None to let the recipient through."""
+        return None if self.withheld else self.answer.reply
+
+
+def folder_name(path: Iterable[str]) -> str:
+    """A folder's path as an administrator writes it: `INBOX`, `Sent`, `Archive/2026`."""
+    return "/".join(path) or "INBOX"
