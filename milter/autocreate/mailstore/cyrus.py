@@ -1,0 +1,198 @@
+"""Cyrus as a mail store: exists, observe, apply, over pooled administrator sessions.
+
+What belongs to the user (subscriptions, special-use of a standing folder) is done in a session of
+the user's own, opened by the administrator's proxy authentication and closed afterwards: Cyrus
+cannot hand such a session back.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from autocreate.breaker import Breaker
+from autocreate.core.naming import Mailboxes
+from autocreate.core.plan import describe
+from autocreate.errors import AutocreateError, Refused, Temporary
+from autocreate.mailstore.imap import Server, Session
+from autocreate.mailstore.pool import Pool
+from autocreate.model import (
+    Action,
+    CreateMailbox,
+    Failure,
+    Folder,
+    Plan,
+    Quota,
+    Report,
+    SetAcl,
+    SetQuota,
+    SetSpecialUse,
+    Subscribe,
+    SubscribeShared,
+    Tree,
+    UserAction,
+)
+
+T = TypeVar("T")
+
+
+class Cyrus:
+    """A Cyrus IMAP server, unmodified.
+
+    Args:
+        server: where it is.
+        connections: how many administrator sessions may be open at once.
+    """
+
+    def __init__(self, server: Server, connections: int) -> None:
+        self._server = server
+        self._breaker = Breaker(str(server))
+        self._pool: Pool[Session] = Pool(partial(Session, server), connections, server.timeout)
+        self._admin_names: Mailboxes | None = None
+        self._user_names: Mailboxes | None = None
+
+    def exists(self, user: str) -> bool:
+        """Does INBOX stand? See `MailStore.exists`."""
+        return self._administer(lambda session: session.exists(self._names(session).of_user(user)))
+
+    def observe(self, user: str, wanted: Tree) -> Tree:
+        """What stands of `wanted`. See `MailStore.observe`."""
+        folders, quota = self._administer(
+            lambda session: self._observe_mailboxes(session, user, wanted)
+        )
+        if not any(folder.path == () for folder in folders):
+            return Tree(folders)  # a proxied login would be this user's first: not without INBOX
+        with self._session_of(user) as session:
+            names = self._names_as_user(session)
+            subscribed = session.subscriptions()
+            return Tree(
+                tuple(self._observe_as_user(session, folder, subscribed) for folder in folders),
+                quota,
+                tuple(name for name in wanted.shared if names.shared_as_user(name) in subscribed),
+            )
+
+    def apply(self, plan: Plan) -> Report:
+        """Carry out a plan. See `MailStore.apply`."""
+        ours = [action for action in plan.actions if not isinstance(action, UserAction)]
+        users = [action for action in plan.actions if isinstance(action, UserAction)]
+        failed: list[Failure] = []
+        skipped: list[Failure] = []
+        if ours:
+            failed += self._attempt(
+                ours,
+                lambda: self._administer(lambda session: self._apply_as_admin(session, plan, ours)),
+            )
+        if users and Report(plan, tuple(failed)).usable:
+            failed += self._attempt(users, lambda: self._apply_as_user(plan.user, users, skipped))
+        return Report(plan, tuple(failed), tuple(skipped))
+
+    def close(self) -> None:
+        """End every connection."""
+        self._pool.close()
+
+    def _observe_mailboxes(
+        self, session: Session, user: str, wanted: Tree
+    ) -> tuple[tuple[Folder, ...], Quota]:
+        names = self._names(session)
+        standing = []
+        for folder in wanted.folders:
+            acl = session.acl(names.of_user(user, folder.path))
+            if acl is not None:
+                standing.append(Folder(folder.path, acl=acl))
+        quota = session.quota(names.of_user(user)) if standing else Quota()
+        return tuple(standing), quota
+
+    def _observe_as_user(
+        self, session: Session, folder: Folder, subscribed: frozenset[str]
+    ) -> Folder:
+        name = self._names_as_user(session).as_user(folder.path)
+        return Folder(
+            folder.path,
+            special_use=session.special_use(name) if folder.path else None,
+            subscribe=name in subscribed,
+            acl=folder.acl,
+        )
+
+    def _apply_as_admin(
+        self, session: Session, plan: Plan, actions: Sequence[Action]
+    ) -> list[Failure]:
+        names = self._names(session)
+        failed: list[Failure] = []
+        for position, action in enumerate(actions, start=1):
+            try:
+                self._administrate(session, names, plan.user, action)
+            except Refused as refusal:
+                failed.append(Failure(action, str(refusal)))
+                if action in plan.essential:
+                    reason = f"not tried: {describe(action)} failed"
+                    return failed + [Failure(other, reason) for other in actions[position:]]
+        return failed
+
+    def _administrate(self, session: Session, names: Mailboxes, user: str, action: Action) -> None:
+        match action:
+            case CreateMailbox(path, special_use, partition):
+                session.create(names.of_user(user, path), special_use, partition)
+            case SetQuota(quota):
+                session.set_quota(names.of_user(user), quota)
+            case SetAcl(path, identifier, rights):
+                session.set_acl(names.of_user(user, path), identifier, rights)
+
+    def _apply_as_user(
+        self, user: str, actions: Sequence[Action], skipped: list[Failure]
+    ) -> list[Failure]:
+        failed: list[Failure] = []
+        with self._session_of(user) as session:
+            names = self._names_as_user(session)
+            for action in actions:
+                try:
+                    self._act_as_user(session, names, action)
+                except Refused as refusal:
+                    # A shared folder that is not there, or not for this user, is no fault of the
+                    # tree's: there is nothing to come back for.
+                    is_shared = isinstance(action, SubscribeShared)
+                    (skipped if is_shared else failed).append(Failure(action, str(refusal)))
+        return failed
+
+    def _act_as_user(self, session: Session, names: Mailboxes, action: Action) -> None:
+        match action:
+            case Subscribe(path):
+                session.subscribe(names.as_user(path))
+            case SubscribeShared(name):
+                session.subscribe(names.shared_as_user(name))
+            case SetSpecialUse(path, special_use):
+                session.set_special_use(names.as_user(path), special_use)
+
+    def _attempt(
+        self, actions: Sequence[Action], work: Callable[[], list[Failure]]
+    ) -> list[Failure]:
+        """Do the work; if it breaks off, all of its actions failed for the one reason."""
+        try:
+            return work()
+        except AutocreateError as error:
+            return [Failure(action, str(error)) for action in actions]
+
+    def _administer(self, work: Callable[[Session], T]) -> T:
+        return self._breaker.call(lambda: self._pool.run(work))
+
+    @contextlib.contextmanager
+    def _session_of(self, user: str) -> Iterator[Session]:
+        session = self._breaker.call(lambda: Session(self._server, user))
+        try:
+            yield session
+        except Temporary:
+            session.discard()
+            raise
+        finally:
+            session.close()
+
+    def _names(self, session: Session) -> Mailboxes:
+        # Asked once: changing a server's separator means restarting it and us.
+        if self._admin_names is None:
+            self._admin_names = session.mailboxes()
+        return self._admin_names
+
+    def _names_as_user(self, session: Session) -> Mailboxes:
+        # The prefixes of a user's view are the same for every user.
+        if self._user_names is None:
+            self._user_names = session.mailboxes()
+        return self._user_names

@@ -1,0 +1,287 @@
+"""One IMAP session with Cyrus, in the words that this program needs and in no others.
+
+IMAPClient quotes some arguments and not others, and knows neither PARTITION nor METADATA (measured,
+see docs/decisions/). So every command here goes through `_command`, and every argument that came
+from outside through `_quoted` or `_mailbox`; nothing else may put a byte on the wire.
+"""
+
+import contextlib
+import imaplib
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import CapabilityError, LoginError
+from imapclient.imap_utf7 import encode as to_modified_utf7
+from imapclient.response_parser import parse_response
+
+from autocreate.core.naming import Mailboxes
+from autocreate.errors import Refused, Silent, Unreachable
+from autocreate.model import Quota
+
+_SPECIAL_USE = "/private/specialuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where Cyrus is, and how to log in to it as an administrator who may act for users.
+
+    Args:
+        tls: "none", "starttls" or "implicit".
+        ca_file: the certificates to trust, or None for the system's.
+        timeout: seconds for the connection and for each answer.
+    """
+
+    host: str
+    port: int
+    tls: str
+    admin: str
+    password: str
+    ca_file: str | None = None
+    timeout: float = 5.0
+
+    def __str__(self) -> str:
+        return f"Cyrus at {self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        # The generated one would show the password in every traceback that prints its locals.
+        return f"Server({self})"
+
+
+class Session(IMAPClient):
+    """A connection that is logged in, as the administrator or for a user.
+
+    Raises, from every method:
+        Unreachable: the connection is of no use any more; `Silent` if it was for want of an answer.
+        Refused: Cyrus said NO or BAD; the connection is still good.
+    """
+
+    def __init__(self, server: Server, user: str | None = None) -> None:
+        """Connect, secure, log in.
+
+        Args:
+            user: whom to act for (SASL PLAIN's authorization identity, RFC 4616), or None for the
+                administrator.
+        """
+        self._server = server
+        with self._translated("connecting"):
+            super().__init__(
+                server.host,
+                server.port,
+                ssl=server.tls == "implicit",
+                ssl_context=None if server.tls == "none" else _tls_context(server),
+                timeout=SocketTimeout(connect=server.timeout, read=server.timeout),
+            )
+        try:
+            with self._translated("logging in"):
+                self._open(user)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _open(self, user: str | None) -> None:
+        # At level 5, IMAPClient's choice, imaplib formats every line, passwords among them.
+        self._imap.debug = 0
+        # imaplib sends a literal in two pieces; without this each costs 40 ms of delayed ACK.
+        self.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._server.tls == "starttls":
+            self.starttls(_tls_context(self._server))
+        try:
+            self.plain_login(self._server.admin, self._server.password, user)
+        except LoginError as error:
+            if user is None:
+                raise Unreachable(
+                    f"{self._server} does not let the administrator {self._server.admin!r} in "
+                    f"({error}): compare [cyrus] admin and password_file with the server's"
+                ) from error
+            raise Refused(
+                f"{self._server} does not let {self._server.admin!r} act for {user!r} ({error})"
+            ) from error
+
+    def discard(self) -> None:
+        """Drop the connection without a word: it may be out of step."""
+        with contextlib.suppress(Exception):
+            self._imap.shutdown()
+
+    def close(self) -> None:
+        """Say good-bye and drop the connection."""
+        with contextlib.suppress(Exception):
+            self._imap.logout()
+        self.discard()
+
+    def mailboxes(self) -> Mailboxes:
+        """How this session names mailboxes (NAMESPACE, RFC 2342)."""
+        with self._translated("NAMESPACE"):
+            namespace = self.namespace()
+            personal, separator = (namespace.personal or [("", "/")])[0]
+            shared = (namespace.shared or [("", separator)])[0][0]
+            return Mailboxes(separator, personal, shared)
+
+    def exists(self, mailbox: str) -> bool:
+        """Does a mailbox stand? MYRIGHTS costs the same however many mailboxes there are."""
+        try:
+            answer = self._command("MYRIGHTS", _mailbox(mailbox))
+        except Refused as refusal:
+            if _is_missing(refusal):
+                return False
+            raise
+        if len(answer) < 2:
+            raise Unreachable(f"{self._server} answered MYRIGHTS with nonsense: {answer!r}")
+        return True
+
+    def create(self, mailbox: str, special_use: str | None, partition: str | None) -> bool:
+        """CREATE with its parameters (RFC 3501, 6154, 4466). False if the mailbox stood already."""
+        parameters = []
+        if special_use:
+            parameters.append(b"USE (" + _atom(special_use) + b")")
+        if partition:
+            parameters.append(b"PARTITION " + _atom(partition))
+        arguments = [b"(" + b" ".join(parameters) + b")"] if parameters else []
+        try:
+            self._command("CREATE", _mailbox(mailbox), *arguments)
+        except Refused as refusal:
+            if "already exists" in str(refusal).lower() or "[ALREADYEXISTS]" in str(refusal):
+                return False
+            raise
+        return True
+
+    def acl(self, mailbox: str) -> tuple[tuple[str, str], ...] | None:
+        """(identifier, rights) pairs of a mailbox (RFC 4314), or None if it does not stand."""
+        try:
+            answer = self._command("GETACL", _mailbox(mailbox), response="ACL")
+        except Refused as refusal:
+            if _is_missing(refusal):
+                return None
+            raise
+        pairs = [_text(word) for word in answer[1:]]
+        return tuple(zip(pairs[::2], pairs[1::2], strict=False))
+
+    def set_acl(self, mailbox: str, identifier: str, rights: str) -> None:
+        """SETACL (RFC 4314): exactly these rights for the identifier."""
+        self._command("SETACL", _mailbox(mailbox), _quoted(identifier), _quoted(rights))
+
+    def quota(self, mailbox: str) -> Quota:
+        """The limits of the quota root that has a mailbox's name, empty if there is none."""
+        try:
+            answer = self._command("GETQUOTA", _mailbox(mailbox), response="QUOTA")
+        except Refused as refusal:
+            if "does not exist" in str(refusal).lower():
+                return Quota()
+            raise
+        triplets: Sequence[Any] = answer[1] if answer[1:] else ()
+        limits = dict(zip(map(_text, triplets[::3]), triplets[2::3], strict=False))
+        return Quota(limits.get("STORAGE"), limits.get("MESSAGE"))
+
+    def set_quota(self, mailbox: str, quota: Quota) -> None:
+        """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits."""
+        limits = [
+            f"{resource} {limit}"
+            for resource, limit in (("STORAGE", quota.storage), ("MESSAGE", quota.messages))
+            if limit is not None
+        ]
+        self._command("SETQUOTA", _mailbox(mailbox), f"({' '.join(limits)})".encode("ascii"))
+
+    def special_use(self, mailbox: str) -> str | None:
+        """The special-use attribute that this session's user gave a folder (RFC 6154, 5464)."""
+        entry = f"({_SPECIAL_USE})".encode("ascii")
+        answer = self._command("GETMETADATA", _mailbox(mailbox), entry, response="METADATA")
+        values: Sequence[Any] = answer[1] if answer[1:] else ()
+        return _text(values[1]) if len(values) > 1 and values[1] else None
+
+    def set_special_use(self, mailbox: str, attribute: str) -> None:
+        """Give a folder a special-use attribute, for this session's user."""
+        value = f"({_SPECIAL_USE} ".encode("ascii") + _quoted(attribute) + b")"
+        self._command("SETMETADATA", _mailbox(mailbox), value)
+
+    def subscribe(self, mailbox: str) -> None:
+        """SUBSCRIBE this session's user."""
+        self._command("SUBSCRIBE", _mailbox(mailbox))
+
+    def subscriptions(self) -> frozenset[str]:
+        """What this session's user is subscribed to, as the user names it."""
+        with self._translated("LSUB"):
+            return frozenset(name for _, _, name in self.list_sub_folders())
+
+    def _command(
+        self, name: str, *arguments: bytes, response: str | None = None
+    ) -> tuple[Any, ...]:
+        """Send a command whose arguments are ready for the wire, and return its untagged answer."""
+        untagged = self._imap.untagged_responses
+        untagged.pop(response or name, None)
+        with self._translated(name):
+            status, data = self._imap.xatom(name, *arguments)
+            if status != "OK":
+                raise Refused(f"{name}: {_text(data[0])}")
+            lines = self._imap.untagged_responses.pop(response or name, [])
+            return tuple(parse_response(lines)) if lines else ()
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (Unreachable, Refused):
+            raise
+        except TimeoutError as error:
+            raise Silent(
+                f"{self._server} did not answer within {self._server.timeout:g} s ({doing})"
+            ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(
+                f"{self._server} has a certificate that is not trusted "
+                f"({error.verify_message}): see [cyrus] ca_file and host"
+            ) from error
+        except CapabilityError as error:
+            raise Unreachable(f"{self._server} lacks a capability ({doing}): {error}") from error
+        except imaplib.IMAP4.abort as error:
+            raise Unreachable(
+                f"{self._server} dropped the connection ({doing}): {error}"
+            ) from error
+        except imaplib.IMAP4.error as error:
+            raise Refused(f"{doing}: {error}") from error
+        except OSError as error:
+            raise Unreachable(f"{self._server} cannot be reached ({doing}): {error}") from error
+        except Exception as error:
+            # imaplib and the parser stumble over nonsense with whatever comes to hand.
+            raise Unreachable(f"{self._server} answered nonsense ({doing}): {error!r}") from error
+
+
+def _tls_context(server: Server) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=server.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _mailbox(name: str) -> bytes:
+    """A mailbox name for the wire: modified UTF-7 (RFC 3501, 5.1.3), quoted."""
+    if not all(character.isprintable() for character in name):
+        raise Refused(f"mailbox name {name!r} has control characters")
+    encoded: bytes = to_modified_utf7(name)
+    return _quoted(encoded.decode("ascii"))
+
+
+def _quoted(text: str) -> bytes:
+    """A quoted string (RFC 3501): printable ASCII, so that nothing can end it early."""
+    if not (text.isascii() and text.isprintable()):
+        raise Refused(f"{text!r} has characters that IMAP cannot quote")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'.encode("ascii")
+
+
+def _atom(text: str) -> bytes:
+    """A word that IMAP takes unquoted: a partition's name, a special-use attribute."""
+    bare = text.removeprefix("\\")
+    if not (bare.isascii() and bare.replace("-", "").replace("_", "").replace("$", "").isalnum()):
+        raise Refused(f"{text!r} is not an IMAP atom")
+    return text.encode("ascii")
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_missing(refusal: Refused) -> bool:
+    text = str(refusal)
+    return "Mailbox does not exist" in text or "[NONEXISTENT]" in text

@@ -1,0 +1,98 @@
+"""A bounded set of connections, shared by threads. It knows nothing of what runs over them."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from autocreate.errors import Refused, Silent, Temporary, Unreachable
+
+
+class Connection(Protocol):
+    def close(self) -> None: ...
+    def discard(self) -> None: ...
+
+
+C = TypeVar("C", bound=Connection)
+T = TypeVar("T")
+
+
+class Pool(Generic[C]):
+    """Lends connections, the most recently used first.
+
+    Args:
+        connect: makes a new connection, ready for use.
+        size: how many may be open at once.
+        wait: seconds that a borrower waits for one.
+    """
+
+    def __init__(self, connect: Callable[[], C], size: int, wait: float) -> None:
+        self._connect = connect
+        self._wait = wait
+        self._free = threading.BoundedSemaphore(size)
+        self._idle: deque[C] = deque()
+        self._is_closed = False
+        self._size = size
+
+    def run(self, work: Callable[[C], T]) -> T:
+        """Run `work` on a connection.
+
+        A server that was restarted has dropped the idle connections, which shows only at the first
+        command: then, and only then, `work` is run once more on a new one. So it must be such that
+        running it twice does no harm.
+
+        Raises:
+            Temporary: no connection became free in time.
+            Exception: whatever `work` or `connect` raises.
+        """
+        deadline = time.monotonic() + self._wait
+        if not self._free.acquire(timeout=self._wait):
+            raise Temporary(f"all {self._size} connections are busy for {self._wait:g} s")
+        try:
+            while connection := self._take():
+                try:
+                    return self._use(connection, work)
+                except Silent:
+                    raise
+                except Unreachable:
+                    self._drop_idle()
+                    if time.monotonic() > deadline:
+                        raise
+            return self._use(self._connect(), work)
+        finally:
+            self._free.release()
+
+    def close(self) -> None:
+        """Close what is idle now, and what is lent when it comes back."""
+        self._is_closed = True
+        while connection := self._take():
+            connection.close()
+
+    def _use(self, connection: C, work: Callable[[C], T]) -> T:
+        try:
+            result = work(connection)
+        except Refused:
+            self._give_back(connection)  # it said no in good order
+            raise
+        except BaseException:
+            connection.discard()
+            raise
+        self._give_back(connection)
+        return result
+
+    def _give_back(self, connection: C) -> None:
+        if self._is_closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+    def _take(self) -> C | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def _drop_idle(self) -> None:
+        while connection := self._take():
+            connection.discard()
