@@ -1,0 +1,51 @@
+"""Account sources: who exists. One module a source; `SOURCES` is the table of them.
+
+A look-up has three answers, never two: an `Account`, None for an authoritative no, and
+`Temporary` for "cannot tell". A source never turns an error into a no, because that no would
+become a 550.
+"""
+
+from typing import NamedTuple, Protocol
+
+from autocreate.model import Account
+
+
+class AccountSource(Protocol):
+    """A database that knows users.
+
+    Sources are called from several threads at once, and are handed user ids as Cyrus spells them:
+    `joe`, or `joe@other.test` where virtual domains are on.
+    """
+
+    name: str
+
+    def lookup(self, user: str) -> Account | None:
+        """The account of `user`, or None if this database has no such user.
+
+        Raises:
+            Temporary: the database did not answer, or its answer made no sense.
+        """
+
+    def groups(self, account: Account) -> frozenset[str]:
+        """The names of the groups that `account`, one of this source's, belongs to.
+
+        Raises:
+            Temporary: as for `lookup`.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and files. The source is not used afterwards."""
+
+
+class Source(NamedTuple):
+    """Where a source's code is. Loaded only when a configuration names it."""
+
+    module: str
+    factory: str
+
+
+SOURCES = {
+    "file": Source("autocreate.accounts.file", "FileSource"),
+    "nss": Source("autocreate.accounts.nss", "NssSource"),
+    "sql": Source("autocreate.accounts.sql", "SqlSource"),
+}

@@ -1,0 +1,82 @@
+"""One piece of work at a time per key, shared by all who ask for it, each with a deadline.
+
+Work runs in threads of its own, so that a caller can leave at its deadline while the work goes on
+to its end: a tree that is half made is best finished.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+from autocreate.errors import DeadlinePassed, Temporary
+
+T = TypeVar("T")
+
+
+class Flights(Generic[T]):
+    """Work in progress, by key.
+
+    Args:
+        workers: how many pieces of work run at once. The rest wait in line, each no longer than
+            somebody waits for it.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")
+        # Reentrant: a future that is cancelled, or done already, calls `_land` on the spot.
+        self._lock = threading.RLock()
+        self._aloft: dict[str, _Flight[T]] = {}
+
+    def join(self, key: str, work: Callable[[], T], timeout: float) -> T:
+        """The result of the work in progress for `key`, or of `work`, begun now if there is none.
+
+        Args:
+            timeout: seconds to wait for it.
+
+        Raises:
+            DeadlinePassed: it takes longer. Work that has begun goes on.
+            Temporary: no new work is taken any more.
+            Exception: whatever the work raises, to everyone who waits for it.
+        """
+        flight = self._board(key, work)
+        try:
+            return flight.future.result(timeout)
+        except CancelledError as error:
+            raise Temporary("shutting down") from error
+        except TimeoutError as error:
+            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
+        finally:
+            self._leave(flight)
+
+    def close(self) -> None:
+        """Take no new work. What has begun ends by itself."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _board(self, key: str, work: Callable[[], T]) -> "_Flight[T]":
+        with self._lock:
+            flight = self._aloft.get(key)
+            if flight is None:
+                try:
+                    flight = self._aloft[key] = _Flight(self._executor.submit(work))
+                except RuntimeError as error:
+                    raise Temporary("shutting down") from error
+                flight.future.add_done_callback(lambda _: self._land(key))
+            flight.waiting += 1
+            return flight
+
+    def _land(self, key: str) -> None:
+        with self._lock:
+            self._aloft.pop(key, None)
+
+    def _leave(self, flight: "_Flight[T]") -> None:
+        with self._lock:
+            flight.waiting -= 1
+            if not flight.waiting:
+                flight.future.cancel()  # no effect once it has begun
+
+
+class _Flight(Generic[T]):
+    def __init__(self, future: "Future[T]") -> None:
+        self.future = future
+        self.waiting = 0

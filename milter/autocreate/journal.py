@@ -1,0 +1,216 @@
+"""What is unfinished, and what was seen in dry run. On SQLite, or any database of SQLAlchemy's.
+
+`begin` is written before the first command goes to the mail store and `finish` after the last, so a
+row that outlives its process marks a tree that may be half-made, wherever the process ended. Several
+MTAs may share one journal: every operation is a single short transaction, and doing an entry's work
+twice does no harm.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from autocreate.core.plan import as_json
+from autocreate.errors import Temporary
+from autocreate.model import Recipient, Verdict
+
+# How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
+SEEN_LIMIT = 100_000
+
+_metadata = sa.MetaData()
+
+_unfinished = sa.Table(
+    "unfinished",
+    _metadata,
+    sa.Column("user", sa.String(512), primary_key=True),
+    sa.Column("address", sa.String(1024), nullable=False),
+    sa.Column("usable", sa.Boolean, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_try", sa.Float, nullable=False, index=True),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
+_seen = sa.Table(
+    "seen",
+    _metadata,
+    sa.Column("recipient", sa.String(1024), primary_key=True),
+    sa.Column("answer", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("user", sa.String(512), nullable=False),
+    sa.Column("source", sa.String(256), nullable=False),
+    sa.Column("policy", sa.String(256), nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.Float, nullable=False),
+    sa.Column("last_seen", sa.Float, nullable=False, index=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tree that was begun and not finished.
+
+    Args:
+        address: the recipient it was begun for, from which the work is planned anew.
+        usable: INBOX and quota stand; mail can be accepted meanwhile.
+        attempts: how many ended with something missing; 0 if none came to an end.
+        next_try: when to try again, in seconds since the epoch.
+    """
+
+    user: str
+    address: str
+    usable: bool = False
+    attempts: int = 0
+    next_try: float = 0.0
+    error: str = ""
+
+
+class Journal:
+    """The journal at a database URL. Made on first use; safe to use from several threads.
+
+    Args:
+        url: an SQLAlchemy URL.
+        clock: the time in seconds since the epoch.
+
+    Raises, from every method:
+        Temporary: the database cannot be used.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        parsed = make_url(url)
+        self._name = f"journal {parsed.render_as_string(hide_password=True)}"
+        self._engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        if parsed.get_backend_name() == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+        with self._transaction() as connection:
+            _metadata.create_all(connection)
+
+    def begin(self, entry: Entry) -> None:
+        """Note that a tree is being made. One that is noted already is left as it is."""
+        try:
+            with self._transaction() as connection:
+                connection.execute(_unfinished.insert().values(**_row(entry)))
+        except _Duplicate:
+            pass
+
+    def fail(self, entry: Entry) -> None:
+        """Note how an attempt ended that left something missing."""
+        with self._transaction() as connection:
+            connection.execute(
+                _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
+            )
+
+    def finish(self, user: str) -> None:
+        """Strike a tree out: it stands, or need not stand any more."""
+        with self._transaction() as connection:
+            connection.execute(_unfinished.delete().where(_unfinished.c.user == user))
+
+    def entry(self, user: str) -> Entry | None:
+        """The entry of a user, or None if nothing is unfinished."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                sa.select(_unfinished).where(_unfinished.c.user == user)
+            ).one_or_none()
+        return Entry(**row._mapping) if row else None
+
+    def due(self, before: float, limit: int) -> list[Entry]:
+        """The entries whose next try is not later than `before`, the most overdue first."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                sa.select(_unfinished)
+                .where(_unfinished.c.next_try <= before)
+                .order_by(_unfinished.c.next_try)
+                .limit(limit)
+            ).all()
+        return [Entry(**row._mapping) for row in rows]
+
+    def record(self, recipient: Recipient, verdict: Verdict) -> None:
+        """Remember what dry run would have answered and done for a recipient."""
+        now = self._clock()
+        values = {
+            "answer": verdict.answer.value,
+            "reason": verdict.reason,
+            "user": verdict.user,
+            "source": verdict.source,
+            "policy": verdict.policy,
+            "plan": json.dumps(as_json(verdict.plan)) if verdict.plan else "",
+            "last_seen": now,
+        }
+        # A client's bytes may be no text at all; a database takes text.
+        address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")[:1024]
+        key = address.replace("\0", "\\0")
+        if not self._update_seen(key, values):
+            try:
+                with self._transaction() as connection:
+                    connection.execute(
+                        _seen.insert().values(recipient=key, times=1, first_seen=now, **values)
+                    )
+                    self._forget_oldest(connection)
+            except _Duplicate:  # another session was first
+                self._update_seen(key, values)
+
+    def seen(self) -> Iterator[dict[str, Any]]:
+        """What dry run recorded, latest first; `plan` as JSON text, times since the epoch."""
+        with self._transaction() as connection:
+            query = sa.select(_seen).order_by(_seen.c.last_seen.desc())
+            for row in connection.execute(query):
+                yield dict(row._mapping)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    def _update_seen(self, key: str, values: Mapping[str, Any]) -> bool:
+        with self._transaction() as connection:
+            result = connection.execute(
+                _seen.update()
+                .where(_seen.c.recipient == key)
+                .values(times=_seen.c.times + 1, **values)
+            )
+            return result.rowcount > 0
+
+    def _forget_oldest(self, connection: sa.Connection) -> None:
+        count = connection.execute(sa.select(sa.func.count()).select_from(_seen)).scalar_one()
+        if count > SEEN_LIMIT:
+            oldest = (
+                sa.select(_seen.c.recipient).order_by(_seen.c.last_seen).limit(count - SEEN_LIMIT)
+            )
+            connection.execute(_seen.delete().where(_seen.c.recipient.in_(oldest)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError as error:
+            raise _Duplicate(f"{self._name}: {error.orig}") from error
+        except SQLAlchemyError as error:
+            reason = getattr(error, "orig", None) or error
+            raise Temporary(f"{self._name} cannot be used: {reason}") from error
+
+
+class _Duplicate(Temporary):
+    """The row is there already."""
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {column.name: getattr(entry, column.name) for column in _unfinished.columns}
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """Readers beside a writer, and patience instead of "database is locked" (sqlite.org/wal.html).
+
+    `synchronous` stays at its default, FULL: an entry must survive a power cut.
+    """
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA busy_timeout=2000")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()

@@ -1,0 +1,32 @@
+"""The users whose mailboxes are known to stand, so that most recipients cost no I/O at all."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from cachetools import TTLCache
+
+
+class Ready:
+    """A bounded memory of users, forgotten after a while.
+
+    Args:
+        size: how many users at most; the least recently used is forgotten first.
+        seconds: how long one is believed without another look.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, size: int, seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._users: TTLCache[str, bool] = TTLCache(size, seconds, clock)
+        self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
+
+    def __contains__(self, user: str) -> bool:
+        with self._lock:
+            return self._users.get(user, False)
+
+    def add(self, user: str) -> None:
+        """Believe from now on that this user's mailbox stands."""
+        with self._lock:
+            self._users[user] = True
