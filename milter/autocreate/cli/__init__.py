@@ -1,0 +1,1 @@
+"""The command line: it parses arguments and renders results, and decides nothing."""

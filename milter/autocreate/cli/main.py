@@ -1,0 +1,174 @@
+"""The `autocreate` command. What a command needs is imported when it runs, to keep the others fast."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autocreate.errors import AutocreateError
+
+if TYPE_CHECKING:
+    from autocreate.model import Verdict
+    from autocreate.service import Service
+
+_config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("/etc/autocreate/autocreate.toml"),
+    show_default=True,
+    envvar="AUTOCREATE_CONFIG",
+    help="The configuration file.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+_addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+
+
+class _Group(click.Group):
+    """Ends with the message and the exit status of this program's own errors."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AutocreateError as error:
+            click.echo(f"autocreate: {error}", err=True)
+            ctx.exit(error.exit_status)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="autocreate-milter")
+def main() -> None:
+    """Verify a recipient, create its Cyrus mailbox, then accept the mail.
+
+    Exit status: 0 all is well; 65 a recipient is unknown; 75 cannot tell now, try again;
+    78 the configuration is wrong.
+    """
+
+
+@main.command()
+@_config_option
+@click.option("--dry-run", is_flag=True, help="Record what would be done, and let all mail pass.")
+def milter(config_path: Path, dry_run: bool) -> None:
+    """Serve Postfix or Sendmail, in the foreground, with the log on stderr.
+
+    SIGHUP or SIGUSR1 reads the configuration anew; SIGTERM finishes what is in progress and ends.
+    The socket is not changed by a reload.
+    """
+    from autocreate import logs
+    from autocreate.config import load
+    from autocreate.frontends.listener import listening
+    from autocreate.frontends.process import run_milter
+    from autocreate.wiring import build_service
+
+    def service() -> "Service":
+        config = load(config_path)
+        built = build_service(config, dry_run)
+        logs.configure(config.log.format, config.log.level)
+        return built
+
+    settings = load(config_path).milter
+    with listening(
+        settings.socket, int(settings.socket_mode, 8), settings.socket_group
+    ) as listener:
+        run_milter(listener, service(), reload=service)
+
+
+@main.command()
+@_addresses
+@_config_option
+@_json_option
+@click.option("--mailer", help="As if the MTA had named this transport, as in {rcpt_mailer}.")
+def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: str | None) -> None:
+    """Say what the milter would answer to a recipient, and why. Changes nothing."""
+    from autocreate.model import Recipient
+
+    with _service(config_path) as service:
+        _show(addresses, as_json, lambda it: service.preview(Recipient(it, mailer=mailer)), "would")
+
+
+@main.command()
+@_addresses
+@_config_option
+@_json_option
+def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
+    """Show what `provision` would do. Changes nothing."""
+    from autocreate.core.address import parse
+
+    with _service(config_path) as service:
+        _show(addresses, as_json, lambda it: service.provision(parse(it), apply=False), "would")
+
+
+@main.command()
+@_addresses
+@_config_option
+@_json_option
+def provision(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
+    """Create the mailboxes of users who have none, as their first mail would.
+
+    A tree that was begun and not finished is completed; a finished one is not touched.
+    """
+    from autocreate.core.address import parse
+
+    with _service(config_path) as service:
+        _show(addresses, as_json, lambda it: service.provision(parse(it)), "did")
+
+
+@main.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command("check")
+@_config_option
+def config_check(config_path: Path) -> None:
+    """Read the configuration and report every mistake in it. Connects to nothing."""
+    from autocreate.config import load
+
+    settings = load(config_path)
+    click.echo(
+        f"{config_path}: good: {len(settings.accounts)} account source(s), "
+        f"{len(settings.policy)} policies, mode {settings.milter.mode}"
+    )
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    For bash: eval "$(autocreate completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None  # Choice admits only the shells that click knows
+    click.echo(script(main, {}, "autocreate", "_AUTOCREATE_COMPLETE").source())
+
+
+def _service(config_path: Path) -> Any:
+    from contextlib import closing
+
+    from autocreate import logs
+    from autocreate.config import load
+    from autocreate.wiring import build_service
+
+    settings = load(config_path)
+    logs.configure(settings.log.format, "warning")
+    return closing(build_service(settings))
+
+
+def _show(
+    addresses: tuple[str, ...], as_json: bool, decide: Callable[[str], "Verdict"], verb: str
+) -> None:
+    """Print the verdict of each address, and end with the gravest exit status among them."""
+    from autocreate.cli.render import json_line, text_lines
+
+    status = 0
+    for address in addresses:
+        verdict = decide(address)
+        status = max(status, verdict.answer.exit_status)
+        lines = [json_line(address, verdict)] if as_json else text_lines(address, verdict, verb)
+        click.echo("\n".join(lines))
+    sys.exit(status)

@@ -1,0 +1,50 @@
+"""Verdicts as text for people and as JSON for programs."""
+
+import json
+from collections.abc import Iterator
+
+from autocreate.core.plan import as_json, as_text
+from autocreate.model import Verdict
+
+
+def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
+    """A verdict as indented lines.
+
+    Args:
+        verb: "would" or "did": what became of the plan.
+    """
+    return [f"{address}: {verdict.answer.value}", *(f"  {line}" for line in _facts(verdict, verb))]
+
+
+def json_line(address: str, verdict: Verdict) -> str:
+    """A verdict as one JSON object."""
+    return json.dumps(
+        {
+            "address": address,
+            "answer": verdict.answer.value,
+            "reply": " ".join(verdict.reply) if verdict.reply else None,
+            "reason": verdict.reason,
+            "user": verdict.user or None,
+            "source": verdict.source or None,
+            "policy": verdict.policy or None,
+            "created": verdict.created,
+            "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
+            "notes": list(verdict.notes),
+        }
+    )
+
+
+def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
+    yield f"reason:   {verdict.reason}"
+    for name, value in (
+        ("user", verdict.user),
+        ("account", verdict.source),
+        ("policy", verdict.policy),
+        ("reply", " ".join(verdict.reply) if verdict.reply else ""),
+    ):
+        if value:
+            yield f"{name + ':':9} {value}"
+    for line in as_text(verdict.plan) if verdict.plan else ():
+        yield f"{verb + ':':9} {line}"
+    for note in verdict.notes:
+        yield f"note:     {note}"

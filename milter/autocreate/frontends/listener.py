@@ -1,0 +1,124 @@
+"""The listening socket of a front end: made here, owned by one process, handed on as a descriptor.
+
+Making it ourselves gives exact messages, the right mode and group before the first connection, and a
+way to stop listening that leaves libmilter alone.
+"""
+
+import contextlib
+import fcntl
+import grp
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from autocreate.errors import ConfigurationError, Temporary
+
+_BACKLOG = 128
+
+
+class Listener:
+    """A listening socket.
+
+    Args:
+        is_ours: made here, so that it can be shut; one that was inherited belongs to systemd, which
+            keeps it for the next instance.
+    """
+
+    def __init__(self, listener: socket.socket, is_ours: bool) -> None:
+        self._socket = listener
+        self._is_ours = is_ours
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def stop(self) -> None:
+        """Refuse new connections from now on. Whoever accepts on the descriptor is left alone."""
+        if not self._is_ours:
+            return
+        with contextlib.suppress(OSError):
+            if self._socket.family == socket.AF_UNIX:
+                os.unlink(self._socket.getsockname())
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def listening(place: str, mode: int, group: str | None) -> Iterator[Listener]:
+    """A socket that listens at `place`, for as long as the context lasts.
+
+    Args:
+        place: "unix:/path", "inet:HOST:PORT", or "fd:N" for one inherited (sd_listen_fds(3)).
+        mode: of a Unix socket.
+        group: that a Unix socket belongs to, or None for the process's.
+
+    Raises:
+        Temporary: another instance owns the place.
+        ConfigurationError: nobody can listen there.
+    """
+    kind, _, rest = place.partition(":")
+    with contextlib.ExitStack() as held:
+        try:
+            if kind == "unix":
+                opened = held.enter_context(_unix(Path(rest), mode, group))
+            else:
+                opened = held.enter_context(_inherited(int(rest)) if kind == "fd" else _inet(rest))
+        except OSError as error:
+            raise ConfigurationError(
+                "milter.socket", [f"cannot listen at {place}: {error.strerror or error}"]
+            ) from error
+        yield Listener(opened, is_ours=kind != "fd")
+
+
+@contextlib.contextmanager
+def _unix(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
+    with _locked(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        path.unlink(missing_ok=True)  # left behind by an instance that was killed: we have its lock
+        listener.bind(str(path))
+        # Nobody can connect before listen(), so nobody sees the socket with another mode.
+        path.chmod(mode)
+        if group is not None:
+            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        listener.listen(_BACKLOG)
+        yield listener
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock beside a socket. The file stays: to remove it would let two hold one lock."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Temporary(
+                f"another instance listens at {path}: stop it, or give this one another "
+                "milter.socket"
+            ) from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def _inet(place: str) -> socket.socket:
+    host, _, port = place.rpartition(":")
+    host = host.strip("[]")
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    listener = socket.socket(fileno=descriptor)
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise OSError(f"descriptor {descriptor} is not a listening socket")
+    return listener

@@ -1,0 +1,126 @@
+"""The milter: RCPT in, verdict out. pymilter and libmilter are known here and nowhere else.
+
+What libmilter and the MTAs expect was measured; docs/decisions/ says how. Two rules follow here:
+a recipient that is fine is answered CONTINUE, because ACCEPT would end the events of the whole
+message; and the `data` step keeps its reply, without which Postfix stalls 40 ms a message over TCP.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import Milter as pymilter  # noqa: N813 -- its name on PyPI
+
+from autocreate import logs
+from autocreate.frontends.traffic import Traffic
+from autocreate.model import Answer, Recipient, Reply
+
+log = logging.getLogger(__name__)
+
+_NAME = "autocreate"
+
+
+def serve(descriptor: int, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    """Speak the milter protocol on a listening socket, in threads of libmilter's own, for ever.
+
+    Args:
+        descriptor: of the socket.
+        failed: called if libmilter gives up.
+    """
+
+    def run() -> None:
+        try:
+            pymilter.runmilter(_NAME, f"fd:{descriptor}", 0, False)
+            failed(RuntimeError("libmilter has returned"))
+        except BaseException as error:
+            failed(error)
+
+    pymilter.factory = lambda: _Session(traffic)
+    # Its own thread, because libmilter's handling of signals fights Python's in the main one.
+    threading.Thread(target=run, name="libmilter", daemon=True).start()
+
+
+class _Session(pymilter.Base):
+    """One connection of the MTA's. Its callbacks may come from different threads, one at a time."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._client = ""
+        self._sender = ""
+
+    def negotiate(self, options: list[int]) -> int:
+        """Ask for the steps below and for no right to change anything.
+
+        pymilter's own version would keep every action; what `set_flags` clears has no effect.
+        """
+        answer: int = super().negotiate(options)
+        options[0] = 0
+        return answer
+
+    def connect(self, hostname: str, family: int, address: Any) -> int:
+        self._client = str(address[0] if isinstance(address, tuple) else address or hostname)
+        return _CONTINUE
+
+    def envfrom_bytes(self, sender: bytes, *_parameters: bytes) -> int:
+        self._sender = sender.decode("utf-8", "surrogateescape")
+        return _CONTINUE
+
+    def envfrom(self, *_arguments: str) -> int:
+        """Never called; its presence makes pymilter ask the MTA for the step."""
+        return _CONTINUE
+
+    def envrcpt_bytes(self, argument: bytes, *_parameters: bytes) -> int:
+        # Whatever goes wrong, SystemExit included, must not cross into libmilter, which would hang.
+        try:
+            return self._recipient(argument.decode("utf-8", "surrogateescape"))
+        except BaseException:
+            log.exception("a defect of this program, at a recipient")
+            return self._reply(Answer.TEMPORARY.reply)
+
+    def envrcpt(self, *_arguments: str) -> int:
+        """Never called; its presence makes pymilter ask the MTA for the step."""
+        return _CONTINUE
+
+    def data(self) -> int:
+        return _CONTINUE
+
+    def _recipient(self, argument: str) -> int:
+        begun = time.monotonic()
+        mailer = self._macro("{rcpt_mailer}")
+        recipient = Recipient(
+            argument,
+            rewritten=self._macro("{rcpt_addr}"),
+            mailer=mailer,
+            # Postfix tells the mailer of every recipient by SMTP, and of none by another way.
+            refusable=mailer is not None,
+        )
+        with self._traffic.enter() as service:
+            if service is None:
+                return self._reply(Answer.TEMPORARY.reply)
+            verdict = service.verify(recipient)
+        logs.verdict(
+            recipient,
+            verdict,
+            (time.monotonic() - begun) * 1000,
+            client=self._client,
+            sender=self._sender,
+            queue_id=self._macro("i") or "",
+        )
+        return self._reply(verdict.reply)
+
+    def _reply(self, reply: Reply | None) -> int:
+        if reply is None:
+            return _CONTINUE
+        self.setreply(*reply)
+        return _REJECT if reply.code.startswith("5") else _TEMPFAIL
+
+    def _macro(self, name: str) -> str | None:
+        value = self.getsymval(name)
+        return None if value is None else str(value)
+
+
+_CONTINUE: int = pymilter.CONTINUE
+_REJECT: int = pymilter.REJECT
+_TEMPFAIL: int = pymilter.TEMPFAIL

@@ -1,0 +1,131 @@
+"""The life of a front end's process: ready, reload, stop; and the work it does between recipients."""
+
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+from autocreate.errors import AutocreateError, Temporary
+from autocreate.frontends.listener import Listener
+from autocreate.frontends.milter import serve
+from autocreate.frontends.traffic import Traffic
+from autocreate.model import Answer
+from autocreate.service import Service
+
+log = logging.getLogger(__name__)
+
+# Seconds. Longer than a verdict takes, shorter than systemd's patience (TimeoutStopSec, 90 s).
+_DRAIN = 10.0
+_BETWEEN_LOOKS = 5.0
+
+
+def run_milter(listener: Listener, service: Service, reload: Callable[[], Service]) -> NoReturn:
+    """Serve until SIGTERM or SIGINT. SIGHUP and SIGUSR1 reload. Never returns: see `_exit`.
+
+    Args:
+        reload: makes the service anew; what it raises leaves the old one answering.
+    """
+    events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, lambda received, _frame: events.put(signal.Signals(received)))
+    traffic = Traffic(service)
+    stopping = threading.Event()
+    serve(listener.fileno(), traffic, events.put)
+    _in_background("completer", lambda: complete_unfinished(traffic, stopping))
+    notify("READY=1")
+    log.info("ready")
+    while True:
+        event = events.get()
+        match event:
+            case signal.SIGHUP | signal.SIGUSR1:
+                _reload(traffic, reload)
+            case signal.Signals():
+                log.info("%s: stopping", event.name)
+                notify("STOPPING=1")
+                listener.stop()
+                stopping.set()
+                if not traffic.drain(_DRAIN):
+                    log.warning("some recipients had no verdict after %g s", _DRAIN)
+                log.info("stopped")
+                _exit(0)
+            case _:
+                log.critical("the milter has ended: %r", event)
+                _exit(os.EX_SOFTWARE)
+
+
+def complete_unfinished(traffic: Traffic, stopping: threading.Event) -> None:
+    """Finish what the journal has as unfinished: all of it at the start, then what is due."""
+    everything = True
+    while not stopping.is_set():
+        try:
+            _complete_all(traffic, stopping, everything)
+            everything = False
+        except Temporary as error:
+            log.error("unfinished trees wait: %s", error)
+        except Exception:
+            log.exception("a defect of this program, while completing trees")
+        stopping.wait(_BETWEEN_LOOKS)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, if it asked to be told (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
+            teller.sendto(state.encode(), address)
+    except OSError as error:
+        log.warning("systemd was not told %r: %s", state, error)
+
+
+def _complete_all(traffic: Traffic, stopping: threading.Event, everything: bool) -> None:
+    with traffic.enter() as service:
+        entries = service.unfinished(everything) if service else []
+    for entry in entries:
+        # Entered for each, so that a reload need not wait for all of them.
+        with traffic.enter() as service:
+            if service is None or stopping.is_set():
+                return
+            verdict = service.complete(entry)
+        level = logging.INFO if verdict.answer is Answer.ACCEPT else logging.WARNING
+        log.log(level, "%s: another attempt: %s", entry.user, verdict.reason)
+
+
+def _reload(traffic: Traffic, reload: Callable[[], Service]) -> None:
+    notify("RELOADING=1")
+    try:
+        service = reload()
+    except AutocreateError as error:
+        log.error("not reloaded, the old configuration goes on: %s", error)
+    except Exception:
+        log.exception("not reloaded, the old configuration goes on: a defect of this program")
+    else:
+        old = traffic.replace(service)
+        _in_background("retirement", lambda: _retire(traffic, old))
+        log.info("reloaded")
+    notify("READY=1")
+
+
+def _retire(traffic: Traffic, service: Service) -> None:
+    """Close a service that was replaced, when its last caller has had its answer."""
+    traffic.wait_out(service, _DRAIN)
+    service.close()
+
+
+def _in_background(name: str, work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
+def _exit(status: int) -> NoReturn:
+    """End at once. libmilter's threads may be anywhere, and its own stop crashed under load."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,94 @@
+"""The log: one line a recipient, every other event a sentence; as text or JSON, on stderr.
+
+Fields travel in a record's `fields`, so that both formats show the same ones.
+"""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+from autocreate.model import Recipient, Verdict
+
+_recipients = logging.getLogger("autocreate.recipient")
+
+# systemd's journal stamps lines itself; a time of ours would only stand there twice.
+_TEXT = "%(levelname)s %(message)s"
+
+
+def configure(kind: str, level: str, stream: TextIO = sys.stderr) -> None:
+    """Send this program's log to a stream, replacing what was configured before.
+
+    Args:
+        kind: "text" or "json".
+        level: "debug", "info", "warning" or "error".
+    """
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_json_formatter() if kind == "json" else _TextFormatter(_TEXT))
+    root = logging.getLogger("autocreate")
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    root.propagate = False
+
+
+def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **fields: str) -> None:
+    """Log what was decided about a recipient.
+
+    Args:
+        fields: what the front end knows besides: client, sender, queue id.
+    """
+    passed = verdict.reply is None and not verdict.user and not verdict.withheld
+    level = logging.DEBUG if passed else logging.INFO
+    if not _recipients.isEnabledFor(level):
+        return
+    shown: dict[str, Any] = {
+        "recipient": recipient.argument,
+        **fields,
+        "answer": verdict.answer.value,
+        "withheld": verdict.withheld,
+        "user": verdict.user,
+        "source": verdict.source,
+        "policy": verdict.policy,
+        "created": verdict.created or "",
+        "ms": round(milliseconds, 1),
+        "reason": verdict.reason,
+    }
+    present = {name: value for name, value in shown.items() if value not in ("", None)}
+    _recipients.log(level, "recipient", extra={"fields": present})
+
+
+class _TextFormatter(logging.Formatter):
+    """`INFO recipient answer=accept user=joe reason='INBOX stands'`: one record, one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
+        # Clients and servers choose some of these characters; none may begin a line of its own.
+        line = super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        for name, value in getattr(record, "fields", {}).items():
+            line += f" {name}={_word(value)}"
+        return line.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _word(value: Any) -> str:
+    text = str(value)
+    plain = text.isprintable() and not set(text) & set(" '\"=\\")
+    return text if plain and text else repr(text)
+
+
+def _json_formatter() -> logging.Formatter:
+    from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 -- only when it is wanted
+
+    class Flat(JsonFormatter):
+        def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+            fields = log_data.pop("fields", {})
+            clean = {
+                name: value.encode("utf-8", "backslashreplace").decode("utf-8")
+                if isinstance(value, str)
+                else value
+                for name, value in fields.items()
+            }
+            return {**log_data, **clean}
+
+    return Flat(
+        "%(asctime)s %(levelname)s %(name)s %(message)s",
+        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        datefmt="%Y-%m-%dT%H:%M:%S%z",
+    )

@@ -1,0 +1,113 @@
+"""From a configuration to a working service. The only file that knows every part."""
+
+import time
+from importlib import import_module
+
+from autocreate.accounts import SOURCES, AccountSource
+from autocreate.config import Config
+from autocreate.config import Policy as PolicySettings
+from autocreate.core.naming import Users
+from autocreate.core.policy import Policy
+from autocreate.errors import Temporary
+from autocreate.flights import Flights
+from autocreate.journal import Journal
+from autocreate.mailstore import MailStore
+from autocreate.mailstore.cyrus import Cyrus
+from autocreate.mailstore.imap import Server
+from autocreate.model import Folder, Quota, Tree
+from autocreate.ready import Ready
+from autocreate.service import Rules, Service
+
+# With no policy in the file, every account gets an INBOX.
+_INBOX_FOR_ALL = PolicySettings(name="default")
+
+
+def build_service(config: Config, dry_run: bool = False) -> Service:
+    """Everything that a front end or a command needs, connected to nothing yet but the journal.
+
+    Args:
+        dry_run: decide everything and do nothing, whatever the file says.
+
+    Raises:
+        ConfigurationError: an account source lacks its library.
+        Temporary: the journal cannot be opened.
+    """
+    return Service(
+        rules=_rules(config, dry_run or config.milter.mode == "dry-run"),
+        sources=_sources(config),
+        store=_store(config),
+        journal=Journal(config.journal.url, time.time),
+        flights=Flights(config.milter.workers),
+        ready=Ready(config.milter.cache_size, config.milter.cache_seconds),
+    )
+
+
+def _rules(config: Config, dry_run: bool) -> Rules:
+    return Rules(
+        domains=frozenset(config.milter.domains),
+        mailers=frozenset(config.milter.mailers),
+        users=Users(
+            virtual_domains=config.cyrus.virtdomains != "off",
+            default_domain=config.cyrus.defaultdomain,
+            to_lower=config.cyrus.username_tolower,
+            delimiters=config.milter.recipient_delimiter,
+        ),
+        policies=tuple(map(_policy, config.policy or (_INBOX_FOR_ALL,))),
+        administrators=frozenset((config.cyrus.admin, *config.cyrus.admins)),
+        deadline=config.milter.deadline,
+        dry_run=dry_run,
+    )
+
+
+def _policy(settings: PolicySettings) -> Policy:
+    folders = [
+        Folder(
+            folder.path,
+            folder.special_use,
+            folder.subscribe,
+            tuple(folder.acl.items()),
+            folder.partition,
+        )
+        for folder in settings.folders
+    ]
+    if not any(folder.path == () for folder in folders):
+        folders.insert(0, Folder())
+    return Policy(
+        name=settings.name,
+        tree=Tree(
+            tuple(folders),
+            Quota(settings.quota, settings.quota_messages),
+            settings.subscribe_shared,
+        ),
+        users=frozenset(settings.users),
+        groups=frozenset(settings.groups),
+        domains=frozenset(settings.domains),
+        create=settings.create,
+    )
+
+
+def _sources(config: Config) -> list[AccountSource]:
+    sources: list[AccountSource] = []
+    for name, settings in config.accounts.items():
+        module, factory = SOURCES[settings.type]
+        make = getattr(import_module(module), factory)
+        sources.append(make(name, **settings.model_dump(exclude={"type"})))
+    return sources
+
+
+def _store(config: Config) -> MailStore:
+    cyrus = config.cyrus
+    try:
+        password = cyrus.password_file.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError) as error:
+        raise Temporary(f"cyrus.password_file: {error}") from error
+    server = Server(
+        host=cyrus.host,
+        port=cyrus.port,
+        tls=cyrus.tls,
+        admin=cyrus.admin,
+        password=password,
+        ca_file=str(cyrus.ca_file) if cyrus.ca_file else None,
+        timeout=cyrus.timeout,
+    )
+    return Cyrus(server, cyrus.connections)
