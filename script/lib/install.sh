@@ -1,0 +1,173 @@
+# shellcheck shell=bash
+# What script/test, script/demo and script/check need on a Debian machine. To be sourced, with ROOT set to the
+# repository's root. A function that fails has already said in words what happened, and returns non-zero.
+
+_apt() {
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+        -o APT::Sandbox::User=root "$@"
+}
+
+# Runs a command silently; if it fails, shows what it printed.
+_quietly() {
+    local out status=0
+    out=$("$@" 2>&1 </dev/null) || status=$?
+    [ "$status" = 0 ] || printf '%s\n' "$out" >&2
+    return "$status"
+}
+
+_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# A package that starts its service could take the ports, or the mail, of what this machine already runs. Debian asks
+# policy-rc.d before every start, and exit status 101 forbids it.
+_POLICY=/usr/sbin/policy-rc.d
+_ASIDE=$_POLICY.autocreate-aside
+_MARK='autocreate-milter: temporary, forbids starting services'
+
+_forbid_services() {
+    _allow_services # what a killed run may have left
+    if [ -e "$_POLICY" ]; then
+        local status=0
+        "$_POLICY" cyrus-imapd start >/dev/null 2>&1 </dev/null || status=$?
+        [ "$status" != 101 ] || return 0
+        mv "$_POLICY" "$_ASIDE" || return 1
+    fi
+    printf '#!/bin/sh\n# %s\nexit 101\n' "$_MARK" >"$_POLICY" && chmod 755 "$_POLICY"
+}
+
+_allow_services() {
+    if grep -qs "$_MARK" "$_POLICY"; then rm -f "$_POLICY"; fi
+    if [ -e "$_ASIDE" ]; then mv "$_ASIDE" "$_POLICY"; fi
+}
+
+# install_packages PACKAGE...: what is missing of them, starting no service and removing no package.
+# A subshell, so that its trap and its lock end with it.
+install_packages() (
+    missing=()
+    for package; do
+        _installed "$package" || missing+=("$package")
+    done
+    [ "${#missing[@]}" -gt 0 ] || exit 0
+
+    if [ "$(id -u)" != 0 ]; then
+        echo "These packages are missing and only root can install them: ${missing[*]}" >&2
+        echo "Run this as root, or first: apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    exec 9>/run/lock/autocreate-install.lock && flock 9 || exit 1
+    trap _allow_services EXIT
+    _forbid_services || { echo "Cannot write $_POLICY, so services might start: nothing was installed." >&2; exit 1; }
+
+    if ! _quietly _apt update; then
+        echo "apt-get update failed (its words are above): is a Debian mirror within reach?" >&2
+        exit 1
+    fi
+    for package in "${missing[@]}"; do
+        # Unasked, Postfix's installation would write a main.cf for this host.
+        if [ "$package" = postfix ]; then
+            _installed debconf && echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
+        fi
+    done
+    if ! _quietly _apt install --no-install-recommends --no-remove "${missing[@]}"; then
+        echo "apt-get could not install: ${missing[*]} (its words are above)." >&2
+        echo "If it says that packages need to be removed, this machine has a server that excludes one of them, such" >&2
+        echo "as Exim or Sendmail beside Postfix. Nothing was removed. Use another machine or a container, or remove" >&2
+        echo "that package yourself." >&2
+        exit 1
+    fi
+)
+
+# Postfix comes with Cyrus in one call: alone, cyrus-common would pull in Debian's default mail server.
+# cyrus-common holds master, lmtpd, timsieved, smmapd, sievec and ctl_cyrusdb; cyrus-murder holds mupdate.
+install_servers() {
+    install_packages postfix cyrus-common cyrus-imapd cyrus-pop3d cyrus-murder cyrus-admin sasl2-bin \
+        libsasl2-modules libsasl2-modules-db libnss-wrapper openssl util-linux m4 procps netbase
+}
+
+# unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a
+# world-writable folder (Sendmail refuses aliases and sockets there).
+unpack_sendmail() {
+    local dir=$1 debs new package wanted seen=' ' binary
+    [ ! -e "$dir/.complete" ] || return 0
+    new=$dir.new.$$
+    debs=$new/debs
+    rm -rf "$new"
+    mkdir -p "$debs" || return 1
+    install_packages dpkg libc-bin || return 1
+
+    binary=$new/usr/libexec/sendmail/sendmail
+    wanted="sendmail-bin sendmail-base sendmail-cf sensible-mda libwrap0"
+    while [ -n "$wanted" ]; do
+        for package in $wanted; do
+            seen="$seen$package "
+            _download "$package" "$debs" || return 1
+            dpkg -x "$debs/$package"_*.deb "$new" || return 1
+        done
+        # Whatever shared library the machine lacks is in a package that one of the unpacked ones depends on.
+        wanted=
+        if _sendmail_ldd "$new" "$binary" | grep -q 'not found'; then
+            for package in $(_library_packages "$debs"); do
+                case $seen in *" $package "*) continue ;; esac
+                _installed "$package" || wanted="$wanted $package"
+            done
+        fi
+    done
+    if ! [ -x "$binary" ] || _sendmail_ldd "$new" "$binary" | grep 'not found' >&2; then
+        echo "The unpacked Sendmail in $new cannot run: a file or shared library is missing (named above)." >&2
+        return 1
+    fi
+    rm -rf "$debs" "$dir"
+    touch "$new/.complete" && mv "$new" "$dir"
+}
+
+_download() {
+    (
+        cd "$2" || exit 1
+        # Package lists may be absent (a fresh container) or name a version that is gone.
+        _quietly _apt download "$1" 2>/dev/null && exit 0
+        _quietly _apt update
+        _quietly _apt download "$1"
+    ) || {
+        echo "apt-get download $1 failed (its words are above): is a Debian mirror within reach?" >&2
+        return 1
+    }
+}
+
+_sendmail_ldd() {
+    local triplet
+    triplet=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -dumpmachine 2>/dev/null || echo "$(uname -m)-linux-gnu")
+    LD_LIBRARY_PATH=$1/usr/lib/$triplet:$1/lib/$triplet ldd "$2"
+}
+
+_library_packages() {
+    local deb
+    for deb in "$1"/*.deb; do
+        dpkg-deb -f "$deb" Depends | sed 's/[,|]/\n/g' | sed -n 's/^ *\(lib[^ (:]*\).*/\1/p'
+    done | sort -u
+}
+
+# make_venv [PACKAGE...]: "$ROOT/.venv" with the hashed requirements-dev.txt and the project itself, from scratch whenever
+# requirements-dev.txt or pyproject.toml changed. PACKAGEs are Debian packages to compile against, besides libmilter's.
+make_venv() {
+    local venv=$ROOT/.venv want pip
+    want=$(cd "$ROOT" && sha256sum requirements-dev.txt pyproject.toml) || return 1
+    [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$want" ] || return 0
+    install_packages python3-venv python3-dev gcc libc6-dev libmilter-dev "$@" || return 1
+
+    # Debian's own Python: the one that the package runs under, and that python3-dev's headers fit.
+    /usr/bin/python3 -m venv --clear "$venv" || return 1
+    pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
+    # pymilter comes as source only. pip would fetch the tools to build it without looking at any hash, so the pinned
+    # ones are installed first, and building is kept inside this venv.
+    awk '/^(setuptools|wheel) *==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' \
+        "$ROOT/requirements-dev.txt" >"$venv/build.txt"
+    if "${pip[@]}" install --require-hashes -r "$venv/build.txt" &&
+        "${pip[@]}" install --require-hashes --no-build-isolation -r "$ROOT/requirements-dev.txt" &&
+        "${pip[@]}" install --no-deps --no-build-isolation -e "$ROOT"; then
+        printf '%s\n' "$want" >"$venv/.stamp"
+    else
+        echo "The virtual environment $venv could not be filled: pip's words are above." >&2
+        return 1
+    fi
+}

@@ -1,0 +1,168 @@
+"""What every server of the tests needs: a folder, a port, waiting for a condition, and ending exactly what it started.
+
+A server is started as the leader of a session of its own, so that "what it started" is a fact of the kernel: the
+processes of that session, and no name or pattern is ever searched for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, TypeVar
+
+HOST = "127.0.0.1"
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 10.0
+
+# Sendmail distrusts sockets and aliases below a world-writable folder, so nothing lives in /tmp.
+BASE = Path(os.environ.get("AUTOCREATE_TEST_BASE", "/var/lib"))
+
+T = TypeVar("T")
+
+
+def wait_until(
+    condition: Callable[[], T],
+    timeout: float,
+    what: str,
+    log: Callable[[], str] | None = None,
+) -> T:
+    """Polls until the condition is true, and returns its value; AssertionError with the log if never."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            words = log() if log else ""
+            raise AssertionError(f"waited {timeout:g} s in vain for {what}\n{words}".rstrip())
+        time.sleep(0.01)
+
+
+_given: set[int] = set()
+_given_lock = threading.Lock()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1, given out once a process.
+
+    Below the ephemeral range, so that no client's outgoing connection takes it while its server is down.
+    """
+    while True:
+        port = random.randrange(12000, 32000)
+        with _given_lock, socket.socket() as probe:
+            if port in _given:
+                continue
+            with contextlib.suppress(OSError):
+                probe.bind((HOST, port))
+                _given.add(port)
+                return port
+
+
+@contextlib.contextmanager
+def fresh_folder(name: str, base: Path | None = None) -> Iterator[Path]:
+    """A new folder that other users may enter but not write; removed with all it holds."""
+    folder = Path(tempfile.mkdtemp(prefix=f"autocreate-test-{name}-", dir=base or BASE))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(
+    command: Sequence[str | Path], stdin: bytes = b"", env: Mapping[str, str] | None = None
+) -> str:
+    """A command's output; AssertionError with all it said if it fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        words = (done.stderr + done.stdout).decode("utf-8", "replace")
+        raise AssertionError(f"{command[0]} ended with status {done.returncode}: {words}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def start(
+    command: Sequence[str | Path], output: IO[bytes], env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """A server as the leader of a new session."""
+    return subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **(env or {})},
+        start_new_session=True,
+    )
+
+
+def session_members(session: int) -> list[int]:
+    """The living processes of a session (zombies are dead), oldest first."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                # The command's name, in parentheses, may hold anything: the fields begin after the last one.
+                state, _parent, _group, owner, *rest = (
+                    (entry / "stat").read_text().rpartition(")")[2].split()
+                )
+                if int(owner) == session and state not in "ZX":
+                    members.append((int(rest[15]), int(entry.name)))
+    return [pid for _started, pid in sorted(members)]
+
+
+def signal_session(session: int, number: signal.Signals) -> None:
+    for pid in session_members(session):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def end(
+    server: subprocess.Popen[bytes], timeout: float = STOP_TIMEOUT, linger: float = STOP_TIMEOUT
+) -> None:
+    """Asks a server to end, and whom it leaves behind in its session; insists after `timeout` and `linger`."""
+    session = server.pid
+    try:
+        if server.poll() is None:
+            server.terminate()
+        # A stopped process takes a signal only when it goes on.
+        signal_session(session, signal.SIGCONT)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: server.poll() is not None, timeout, "its end")
+        signal_session(session, signal.SIGTERM)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not session_members(session), linger, "the end of its session")
+    finally:
+        while session_members(session):
+            signal_session(session, signal.SIGKILL)
+            time.sleep(0.01)
+        server.wait()
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens there. A server that greets may log this visit."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def greets(port: int, greeting: bytes) -> bool:
+    """Whether a server there begins by saying this."""
+    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=2.0) as probe:
+        return probe.recv(512).startswith(greeting)
+    return False

@@ -1,0 +1,381 @@
+"""A private Cyrus: IMAP, POP3, ManageSieve and LMTP on loopback, with users of its own and an administrator.
+
+Its questions (`mailboxes`, `quota`, `acl`, ...) ask over IMAP with imaplib, independently of the product's own code, so
+that they can judge it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from . import imapwords, syslog, tls
+from .common import (
+    HOST,
+    START_TIMEOUT,
+    end,
+    free_port,
+    fresh_folder,
+    greets,
+    run,
+    session_members,
+    signal_session,
+    start,
+    wait_until,
+)
+
+MASTER = Path("/usr/lib/cyrus/bin/master")
+NO_SPECIAL_USE = {
+    "\\haschildren",
+    "\\hasnochildren",
+    "\\marked",
+    "\\noinferiors",
+    "\\nonexistent",
+    "\\noselect",
+    "\\remote",
+    "\\subscribed",
+    "\\unmarked",
+}
+PARTITION = "/shared/vendor/cmu/cyrus-imapd/partition"
+
+imaplib.Commands.update({"GETMETADATA": ("AUTH", "SELECTED"), "SETMETADATA": ("AUTH", "SELECTED")})
+
+
+class CyrusRefused(AssertionError):
+    """Cyrus said NO or BAD."""
+
+
+class _Imap(imaplib.IMAP4):
+    """imaplib sends a literal in two pieces: without TCP_NODELAY each costs 40 ms."""
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        made: socket.socket = super()._create_socket(timeout)  # type: ignore[misc]
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+
+class Cyrus:
+    """Runs between `__enter__` and `__exit__`; `stop` and `start` in between keep ports and data."""
+
+    host: Final = HOST
+    admin: Final = "cyrus"
+    admin_password: Final = "correct horse"
+    servername: Final = "cyrus.test"
+
+    def __init__(
+        self,
+        *,
+        imapd_conf: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
+        unixhierarchysep: bool = True,
+        tls: bool = False,
+        services: Mapping[str, tuple[str, str]] | None = None,
+        base: Path | None = None,
+    ) -> None:
+        """`services` adds to cyrus.conf's SERVICES: name -> (command, where it listens)."""
+        self._options = dict(imapd_conf or {})
+        self._users = {**(users or {}), self.admin: self.admin_password}
+        self._unixhierarchysep = unixhierarchysep
+        self._tls = tls
+        self._services = dict(services or {})
+        self._base = base
+        self._cleanup = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.imap_port = free_port()
+        self.imaps_port = free_port() if tls else 0
+        self.pop3_port = free_port()
+        self.sieve_port = free_port()
+        self.lmtp_port = free_port()
+        self.folder = Path()
+        self.ca_file: Path | None = None
+
+    # -- its life ----------------------------------------------------------------------------
+
+    def __enter__(self) -> Cyrus:
+        with contextlib.ExitStack() as undo:
+            self.folder = undo.enter_context(fresh_folder("cyrus", self._base))
+            undo.callback(self.stop)
+            self._lay_out()
+            self.start()
+            self._cleanup = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def start(self) -> None:
+        if self._process is not None:
+            raise RuntimeError("this Cyrus runs already")
+        syslog.shared()
+        with (self.folder / "master.out").open("ab") as output:
+            self._process = start(
+                [
+                    *(MASTER, "-C", self.imapd_conf_file, "-M", self.folder / "cyrus.conf"),
+                    *("-p", self.folder / "master.pid", "-D"),
+                ],
+                output,
+            )
+        ports = {self.imap_port: b"* OK", self.lmtp_port: b"220 "}
+        for service in ports.items():
+            wait_until(partial(self._greets, *service), START_TIMEOUT, "Cyrus's start", self.log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            process, self._process = self._process, None
+            end(process)
+
+    def pause(self) -> None:
+        """Connections are accepted (by the kernel) and hear nothing, and neither do those that stand."""
+        # The master first, so that it starts no further child in between.
+        signal_session(self.pid, signal.SIGSTOP)
+        signal_session(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        signal_session(self.pid, signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("this Cyrus does not run")
+        return self._process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """The master and all its services."""
+        return session_members(self.pid)
+
+    def log(self) -> str:
+        """What it said to syslog (nothing where a syslog daemon owns /dev/log)."""
+        output = self.folder / "master.out"
+        printed = output.read_text("utf-8", "replace") if output.exists() else ""
+        return printed + "\n".join(syslog.shared().lines(f"^{self.folder.name}/"))
+
+    def _greets(self, port: int, greeting: bytes) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"Cyrus's master ended at its start\n{self.log()}")
+        return greets(port, greeting)
+
+    # -- its files ---------------------------------------------------------------------------
+
+    @property
+    def imapd_conf_file(self) -> Path:
+        return self.folder / "imapd.conf"
+
+    def _lay_out(self) -> None:
+        folder = self.folder
+        for name in (
+            "conf/db",
+            "conf/socket",
+            "spool/default",
+            "spool/archive",
+            "sieve",
+            "run/proc",
+            "run/lock",
+        ):
+            (folder / name).mkdir(parents=True)
+        options = {
+            "configdirectory": str(folder / "conf"),
+            "proc_path": str(folder / "run/proc"),
+            "mboxname_lockpath": str(folder / "run/lock"),
+            "sievedir": str(folder / "sieve"),
+            "defaultpartition": "default",
+            "partition-default": str(folder / "spool/default"),
+            "partition-archive": str(folder / "spool/archive"),
+            "servername": self.servername,
+            "syslog_prefix": folder.name,
+            "admins": self.admin,
+            "unixhierarchysep": "yes" if self._unixhierarchysep else "no",
+            "altnamespace": "no",
+            "allowplaintext": "yes",
+            "sasl_mech_list": "PLAIN LOGIN",
+            "sasl_pwcheck_method": "auxprop",
+            "sasl_auxprop_plugin": "sasldb",
+            "sasl_sasldb_path": str(folder / "sasldb2"),
+            "failedloginpause": "0",
+            "popminpoll": "0",
+        }
+        if self._tls:
+            made = tls.make_certificate(folder)
+            self.ca_file = made.ca_file
+            options |= {
+                "tls_server_cert": str(made.cert_file),
+                "tls_server_key": str(made.key_file),
+            }
+        options |= self._options
+        self.imapd_conf_file.write_text(
+            "".join(f"{key}: {value}\n" for key, value in options.items())
+        )
+
+        services = {
+            "imap": ("imapd", f"{HOST}:{self.imap_port}"),
+            "lmtp": ("lmtpd -a", f"{HOST}:{self.lmtp_port}"),
+            "pop3": ("pop3d", f"{HOST}:{self.pop3_port}"),
+            "sieve": ("timsieved", f"{HOST}:{self.sieve_port}"),
+        }
+        if self._tls:
+            services["imaps"] = ("imapd -s", f"{HOST}:{self.imaps_port}")
+        lines = [
+            "START {",
+            f'  recover cmd="ctl_cyrusdb -C {self.imapd_conf_file} -r"',
+            "}",
+            "SERVICES {",
+        ]
+        for name, (service, listen) in (services | self._services).items():
+            program, _, arguments = service.partition(" ")
+            command = f"{program} -C {self.imapd_conf_file} {arguments}".rstrip()
+            lines.append(
+                f'  {name} cmd="{command}" listen="{listen}" prefork={int(name in ("imap", "lmtp"))}'
+            )
+        (folder / "cyrus.conf").write_text("\n".join([*lines, "}", "EVENTS {", "}", ""]))
+
+        for user, password in self._users.items():
+            self._set_password(user, password)
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, "cyrus", "mail")
+
+    def _set_password(self, user: str, password: str) -> None:
+        run(
+            ["saslpasswd2", "-p", "-c", "-f", self.folder / "sasldb2", "-u", self.servername, user],
+            stdin=password.encode(),
+        )
+
+    def add_user(self, user: str, password: str) -> None:
+        self._set_password(user, password)
+
+    # -- sessions ----------------------------------------------------------------------------
+
+    def admin_session(self) -> contextlib.AbstractContextManager[imaplib.IMAP4]:
+        return self._session(self.admin)
+
+    def session(self, user: str) -> contextlib.AbstractContextManager[imaplib.IMAP4]:
+        """The user's own session, opened by the administrator; it fires a native autocreate."""
+        return self._session(user)
+
+    @contextlib.contextmanager
+    def _session(self, user: str, timeout: float = 20.0) -> Iterator[imaplib.IMAP4]:
+        client = _Imap(self.host, self.imap_port, timeout)
+        try:
+            authorize = "" if user == self.admin else user
+            words = f"{authorize}\0{self.admin}\0{self.admin_password}".encode()
+            client.authenticate("PLAIN", lambda _challenge: words)
+            yield client
+        except imaplib.IMAP4.error as error:
+            raise CyrusRefused(f"{error}\n{self.log()}") from error
+        finally:
+            with contextlib.suppress(OSError, imaplib.IMAP4.error):
+                client.logout()
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Trusts this server's authority and nobody else."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+    # -- what stands -------------------------------------------------------------------------
+
+    def mailboxes(self, pattern: str = "*") -> set[str]:
+        """Names as the administrator writes them."""
+        with self.admin_session() as imap:
+            listed = _ask(imap, "LIST", '""', imapwords.quote(pattern))
+            return {imapwords.decode(str(words[2])) for words in listed}
+
+    def quota(self, mailbox: str) -> dict[str, int]:
+        """The limits in force there: STORAGE in KiB, MESSAGE, ...; nothing if it has no quota root."""
+        with self.admin_session() as imap:
+            limits: dict[str, int] = {}
+            for _root, resources in _ask(
+                imap, "GETQUOTAROOT", imapwords.quote(mailbox), untagged="QUOTA"
+            ):
+                limits |= {
+                    str(name): int(str(limit))
+                    for name, limit in zip(resources[::3], resources[2::3], strict=False)
+                }
+            return limits
+
+    def acl(self, mailbox: str) -> dict[str, str]:
+        with self.admin_session() as imap:
+            ((_mailbox, *pairs),) = _ask(imap, "GETACL", imapwords.quote(mailbox), untagged="ACL")
+            return {
+                str(who): str(rights) for who, rights in zip(pairs[::2], pairs[1::2], strict=False)
+            }
+
+    def special_use(self, user: str) -> dict[str, str]:
+        """Names as the user sees them."""
+        with self.session(user) as imap:
+            found = {}
+            for flags, _separator, name in _ask(imap, "LIST", '(SPECIAL-USE) "" "*"'):
+                uses = [str(flag) for flag in flags if str(flag).lower() not in NO_SPECIAL_USE]
+                if uses:
+                    found[imapwords.decode(str(name))] = " ".join(uses)
+            return found
+
+    def subscriptions(self, user: str) -> set[str]:
+        """Names as the user sees them."""
+        with self.session(user) as imap:
+            return {imapwords.decode(str(words[2])) for words in _ask(imap, "LSUB", '""', '"*"')}
+
+    def partition(self, mailbox: str) -> str:
+        with self.admin_session() as imap:
+            told = _ask(
+                imap, "GETMETADATA", imapwords.quote(mailbox), PARTITION, untagged="METADATA"
+            )
+            return str(next(iter(told))[1][1])
+
+    def messages(self, user: str, mailbox: str = "INBOX") -> list[bytes]:
+        """Whole messages, unread afterwards as before; the mailbox as the user names it."""
+        with self.session(user) as imap:
+            status, said = imap.select(imapwords.quote(mailbox), readonly=True)
+            if status != "OK":
+                raise CyrusRefused(f"SELECT {mailbox}: {said!r}")
+            if said == [b"0"]:
+                return []
+            _status, fetched = imap.fetch("1:*", "(BODY.PEEK[])")
+            return [item[1] for item in fetched if isinstance(item, tuple)]
+
+    def wait_for_messages(self, user: str, count: int = 1, timeout: float = 10.0) -> list[bytes]:
+        """Waits until a user's INBOX stands and holds so many."""
+
+        def arrived() -> list[bytes]:
+            try:
+                found = self.messages(user)
+            except CyrusRefused:
+                return []
+            return found if len(found) >= count else []
+
+        return wait_until(arrived, timeout, f"{count} message(s) for {user}", self.log)
+
+    # -- for tests only ----------------------------------------------------------------------
+
+    def create(self, mailbox: str, arguments: str = "") -> None:
+        """`arguments` as in CREATE: 'archive', '(USE (\\Sent))'."""
+        with self.admin_session() as imap:
+            _ask(imap, "CREATE", imapwords.quote(mailbox), *filter(None, [arguments]))
+
+    def delete(self, mailbox: str) -> None:
+        with self.admin_session() as imap:
+            _ask(imap, "SETACL", imapwords.quote(mailbox), self.admin, "lrswipkxtecda")
+            _ask(imap, "DELETE", imapwords.quote(mailbox))
+
+
+def _ask(
+    imap: imaplib.IMAP4, command: str, *arguments: str, untagged: str | None = None
+) -> list[list[Any]]:
+    """The untagged answers to a command, split into words."""
+    imap.response(untagged or command)  # forget older ones
+    status, said = imap.xatom(command, *arguments)
+    if status != "OK":
+        raise CyrusRefused(f"{command} {' '.join(arguments)}: {said!r}")
+    return list(imapwords.responses(imap.response(untagged or command)[1]))
