@@ -158,12 +158,12 @@ make_venv() {
     # Debian's own Python: the one that the package runs under, and that python3-dev's headers fit.
     /usr/bin/python3 -m venv --clear "$venv" || return 1
     pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
-    # pymilter comes as source only. pip would fetch the tools to build it without looking at any hash, so the pinned
-    # ones are installed first, and building is kept inside this venv.
-    awk '/^(setuptools|wheel) *==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' \
+    # pymilter comes as source only. pip would fetch what builds it without looking at any hash, so the pinned
+    # setuptools is installed first, and building is kept inside this venv.
+    awk '/^setuptools *==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' \
         "$ROOT/requirements-dev.txt" >"$venv/build.txt"
     if "${pip[@]}" install --require-hashes -r "$venv/build.txt" &&
-        "${pip[@]}" install --require-hashes --no-build-isolation -r "$ROOT/requirements-dev.txt" &&
+        "${pip[@]}" install --require-hashes --no-build-isolation --use-pep517 -r "$ROOT/requirements-dev.txt" &&
         "${pip[@]}" install --no-deps --no-build-isolation -e "$ROOT"; then
         printf '%s\n' "$want" >"$venv/.stamp"
     else

@@ -13,12 +13,23 @@ from autocreate.model import Address, folder_name
 
 ANONYMOUS = "anonymous"
 
+# Words of access control lists, which Cyrus gives no mailbox.
+_NOBODY = ("anyone", ANONYMOUS)
+
 # Cyrus lowers ASCII only (lcase() in lib/util.c); str.lower() would rename users beyond it.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
-# `/` and `.` part levels, `^` stands for a dot inside Cyrus, `!` for the domain's end, `@` for its
-# beginning: a user with one of these would own someone else's mailbox. `*` and `%` are wildcards.
-_NOT_IN_USER = frozenset('/^!@*%"\\')
+# What GOODCHARS of mboxname.c and the table of allowed characters of auth_unix.c both have. Beyond
+# it Cyrus either makes no mailbox, or makes one whose owner can never log in to it: so it is with
+# `& * : ?` and with every character that is not ASCII.
+_IN_USER = frozenset(string.ascii_letters + string.digits + " #$'()+,-.=[]_~")
+
+# What GOODCHARS lacks; and with virtual domains `@` and `!`, which stand between a mailbox and its
+# domain: `user/joe/@kim.test` would be the INBOX of joe@kim.test.
+_NOT_IN_FOLDER = frozenset('!"%;<>@\\`{|}')
+
+# Cyrus's imapd dies of an assertion when it creates a user whose lock has too long a file name.
+_LONGEST_USER = 247
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +82,13 @@ class Mailboxes:
         Raises:
             Refused: no mailbox of this Cyrus can have that name.
         """
-        local, at, domain = user.partition("@")
-        if not local or _NOT_IN_USER & set(local + domain):
+        if not _is_possible(user):
             raise Refused(
-                f'user id {user!r} cannot be a Cyrus user: it has one of / ^ ! @ * % " \\'
+                f"user id {user!r} cannot be a Cyrus user: besides ASCII letters and digits it may "
+                f"have # $ ' ( ) + , - . = [ ] _ ~ and spaces, no - or space at its beginning, "
+                f"no space at its end, and {_LONGEST_USER} characters"
             )
+        local, at, domain = user.partition("@")
         if self.separator == ".":
             local = local.replace(".", "^")
         return self.separator.join(("user", local, *self._levels(path))) + at + domain
@@ -92,9 +105,27 @@ class Mailboxes:
 
     def _levels(self, path: tuple[str, ...]) -> tuple[str, ...]:
         for level in path:
-            if not level or self.separator in level or not level.isprintable():
+            if not level or not level.isprintable() or self._forbidden & set(level):
                 raise Refused(
                     f"folder {folder_name(path)!r} cannot exist here: a level is empty, has "
-                    f"control characters, or has {self.separator!r}, this server's separator"
+                    f"control characters, or has one of {' '.join(sorted(self._forbidden))}"
                 )
         return path
+
+    @property
+    def _forbidden(self) -> frozenset[str]:
+        """What a folder's level cannot have. Inside Cyrus `^` is the dot, where a dot parts none."""
+        return _NOT_IN_FOLDER | {self.separator, "/", *("^" if self.separator == "/" else "")}
+
+
+def _is_possible(user: str) -> bool:
+    local, at, domain = user.partition("@")
+    return (
+        bool(local)
+        and bool(domain) == bool(at)
+        and _IN_USER.issuperset(local + domain)
+        and user == user.strip()  # SASL strips it, and would log someone else in
+        and not user.startswith("-")
+        and user not in _NOBODY
+        and len(user) <= _LONGEST_USER
+    )
