@@ -24,10 +24,11 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
 
     INBOX comes first and the quota right after it, while the quota root holds one mailbox and
     setting it is cheap; then the administrator's work, then what is done in the user's name.
+    Parents precede their children: Cyrus makes a missing parent itself, without its special-use.
     """
     standing = {folder.path: folder for folder in observed.folders}
     actions: list[Action] = []
-    for folder in sorted(wanted.folders, key=lambda folder: bool(folder.path)):
+    for folder in sorted(wanted.folders, key=lambda folder: len(folder.path)):
         actions += _administration(folder, standing.get(folder.path))
         if not folder.path and wanted.quota not in (Quota(), observed.quota):
             actions.append(SetQuota(wanted.quota))

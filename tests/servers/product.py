@@ -1,0 +1,283 @@
+"""The program under test: its configuration, `autocreate milter` as a process of its own, and its commands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from signal import SIGHUP, Signals
+from types import TracebackType
+from typing import Any
+
+from .common import START_TIMEOUT, end, fresh_folder, start, wait_until
+from .cyrus import Cyrus
+
+COMMAND = Path(sys.executable).with_name("autocreate")
+
+SCHEMA = """
+CREATE TABLE accounts (userid TEXT PRIMARY KEY, enabled INTEGER NOT NULL DEFAULT 1);
+CREATE TABLE memberships (userid TEXT NOT NULL, name TEXT NOT NULL);
+"""
+
+# What a tree of every kind of part looks like; tests that want another one say so.
+POLICY: Mapping[str, Any] = {
+    "name": "everyone",
+    "quota": "2G",
+    "folders": [
+        {"name": "Sent", "special_use": "\\Sent", "subscribe": True},
+        {"name": "Entwürfe", "special_use": "\\Drafts", "subscribe": True},
+        {"name": "Archive/2026", "acl": {"anyone": "lr"}},
+    ],
+}
+
+
+class Product:
+    """A folder with a configuration, an SQLite file of accounts and a journal; and the milter that runs by them.
+
+    `start` and `stop` may be called in any order between `__enter__` and `__exit__`; `__enter__` starts nothing.
+    """
+
+    def __init__(
+        self,
+        cyrus: Cyrus,
+        *,
+        accounts: Iterable[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        policies: Iterable[Mapping[str, Any]] = (POLICY,),
+        socket: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`settings` is laid over the configuration, section by section; `socket` is as in milter.socket."""
+        self.cyrus = cyrus
+        self._accounts = tuple(accounts)
+        self._settings = dict(settings or {})
+        self._policies = list(policies)
+        self._socket = socket
+        self._environment = dict(environment or {})
+        self._cleanup = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.folder = Path()
+
+    # -- its life ----------------------------------------------------------------------------
+
+    def __enter__(self) -> Product:
+        with contextlib.ExitStack() as undo:
+            self.folder = undo.enter_context(fresh_folder("product"))
+            undo.callback(self.stop)
+            self._lay_out()
+            self._cleanup = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def start(self, *arguments: str) -> None:
+        """Starts the milter and waits until it is ready."""
+        starts = self.log().count("INFO ready")
+        self.launch(*arguments)
+        wait_until(
+            lambda: self.log().count("INFO ready") > starts or not self.is_running,
+            START_TIMEOUT,
+            "the milter's start",
+            self.log,
+        )
+        if not self.is_running:
+            raise AssertionError(f"the milter ended at its start\n{self.log()}")
+
+    def launch(self, *arguments: str) -> None:
+        """Starts the milter and waits for nothing."""
+        if self.is_running:
+            raise RuntimeError("the milter runs already")
+        command: list[str | Path] = [COMMAND, "milter", "--config", self.config_file, *arguments]
+        with self._log_file.open("ab") as output:
+            self._process = start(command, output, self._environment)
+
+    def stop(self) -> int:
+        """Ends the milter as an administrator does; its exit status."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        end(process, timeout=20.0)
+        return process.returncode
+
+    def kill(self) -> None:
+        """kill -9."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def signal(self, number: Signals) -> None:
+        os.kill(self.pid, number)
+
+    def reload(self, number: Signals = SIGHUP) -> str:
+        """Sends the signal; the line that says what came of it."""
+        outcome = re.compile(r"^\S+ (?:reloaded|not reloaded.*)$", re.MULTILINE)
+        before = len(outcome.findall(self.log()))
+        self.signal(number)
+        wait_until(lambda: len(outcome.findall(self.log())) > before, 10.0, "the reload", self.log)
+        return str(outcome.findall(self.log())[-1])
+
+    def wait_for_end(self, timeout: float = 20.0) -> int:
+        """Waits until the milter has ended by itself; its exit status."""
+        assert self._process is not None
+        status = self._process.wait(timeout)
+        self._process = None
+        return status
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError("the milter does not run")
+        return self._process.pid
+
+    # -- its files ---------------------------------------------------------------------------
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "autocreate.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "accounts.db"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.db"
+
+    @property
+    def socket(self) -> str:
+        """Where it listens, as Postfix writes it."""
+        return self._socket or f"unix:{self.folder}/milter.sock"
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Lays other settings over the configuration, section by section, instead of the earlier ones."""
+        configuration = self._defaults()
+        for section, values in settings.items():
+            if isinstance(values, Mapping):
+                configuration[section] = {**configuration.get(section, {}), **values}
+            else:
+                configuration[section] = values
+        self.config_file.write_text(to_toml(configuration))
+
+    def add_account(self, user: str, *groups: str) -> None:
+        with contextlib.closing(sqlite3.connect(self.database)) as database, database:
+            database.execute("INSERT INTO accounts VALUES (?, 1)", (user,))
+            database.executemany(
+                "INSERT INTO memberships VALUES (?, ?)", [(user, group) for group in groups]
+            )
+
+    def unfinished(self) -> dict[str, dict[str, Any]]:
+        """The journal's entries, by user."""
+        return {row["user"]: row for row in self._rows("unfinished")}
+
+    def seen(self) -> dict[str, dict[str, Any]]:
+        """What dry run recorded, by recipient."""
+        return {row["recipient"]: row for row in self._rows("seen")}
+
+    def log(self) -> str:
+        return self._log_file.read_text("utf-8", "replace") if self._log_file.exists() else ""
+
+    def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+        """Waits for a line that the pattern matches."""
+        found = wait_until(
+            lambda: re.search(pattern, self.log(), re.MULTILINE), timeout, repr(pattern), self.log
+        )
+        assert found
+        return found
+
+    # -- its commands ------------------------------------------------------------------------
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """A command of the program, with this configuration."""
+        return subprocess.run(
+            [COMMAND, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self._environment, "AUTOCREATE_CONFIG": str(self.config_file)},
+            timeout=60,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a command says with --json, an object a line."""
+        return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
+
+    @property
+    def _log_file(self) -> Path:
+        return self.folder / "milter.log"
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        with contextlib.closing(sqlite3.connect(self.journal)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(f"SELECT * FROM {table}")]
+
+    def _lay_out(self) -> None:
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            database.executescript(SCHEMA)
+        for user in self._accounts:
+            self.add_account(user)
+        secret = self.folder / "cyrus.secret"
+        secret.touch(mode=0o600)
+        secret.write_text(self.cyrus.admin_password + "\n")
+        self.configure(self._settings)
+
+    def _defaults(self) -> dict[str, Any]:
+        return {
+            "milter": {"socket": self.socket, "socket_mode": "0666", "domains": ["example.org"]},
+            "cyrus": {
+                "host": self.cyrus.host,
+                "port": self.cyrus.imap_port,
+                "tls": "none",
+                "admin": self.cyrus.admin,
+                "password_file": f"{self.folder}/cyrus.secret",
+                "timeout": 3.0,
+            },
+            "accounts": {
+                "staff": {
+                    "type": "sql",
+                    "url": f"sqlite:///{self.database}",
+                    "query": "SELECT userid FROM accounts WHERE userid = :user AND enabled",
+                    "groups_query": "SELECT name FROM memberships WHERE userid = :user",
+                }
+            },
+            "policy": self._policies,
+            "journal": {"url": f"sqlite:///{self.journal}"},
+        }
+
+
+def to_toml(configuration: Mapping[str, Any]) -> str:
+    """A configuration as TOML, everything below a section inline."""
+    lines = []
+    for section, values in configuration.items():
+        if isinstance(values, Mapping):
+            lines += [f"[{section}]", *(f"{key} = {_value(it)}" for key, it in values.items()), ""]
+        else:
+            lines.insert(0, f"{section} = {_value(values)}")
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{json.dumps(key)} = {_value(it)}" for key, it in value.items())
+        return f"{{ {inner} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    # A JSON string, number or boolean is a TOML one.
+    return json.dumps(value, ensure_ascii=False)
