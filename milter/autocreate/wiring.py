@@ -3,7 +3,9 @@
 import time
 from importlib import import_module
 
+from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
+from autocreate.accounts.directory import Directory
 from autocreate.config import Config
 from autocreate.config import Policy as PolicySettings
 from autocreate.core.naming import Users
@@ -15,8 +17,9 @@ from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
 from autocreate.model import Folder, Quota, Tree
+from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
-from autocreate.service import Rules, Service
+from autocreate.service import Service
 
 # With no policy in the file, every account gets an INBOX.
 _INBOX_FOR_ALL = PolicySettings(name="default")
@@ -32,30 +35,49 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
+    directory = Directory(_sources(config))
+    store = _store(config)
+    journal = Journal(config.journal.url, time.time)
+    ready = Ready(config.milter.cache_size, config.milter.cache_seconds)
+    users = _users(config)
+
+    def release() -> None:
+        directory.close()
+        store.close()
+        journal.close()
+
     return Service(
-        rules=_rules(config, dry_run or config.milter.mode == "dry-run"),
-        sources=_sources(config),
-        store=_store(config),
-        journal=Journal(config.journal.url, time.time),
-        flights=Flights(config.milter.workers),
-        ready=Ready(config.milter.cache_size, config.milter.cache_seconds),
+        service.Rules(
+            domains=frozenset(config.milter.domains),
+            mailers=frozenset(config.milter.mailers),
+            users=users,
+            deadline=config.milter.deadline,
+            dry_run=dry_run or config.milter.mode == "dry-run",
+        ),
+        Provisioner(
+            provisioner.Rules(
+                users=users,
+                policies=tuple(map(_policy, config.policy or (_INBOX_FOR_ALL,))),
+                administrators=frozenset((config.cyrus.admin, *config.cyrus.admins)),
+            ),
+            directory,
+            store,
+            journal,
+            ready,
+        ),
+        journal,
+        Flights(config.milter.workers),
+        ready,
+        release,
     )
 
 
-def _rules(config: Config, dry_run: bool) -> Rules:
-    return Rules(
-        domains=frozenset(config.milter.domains),
-        mailers=frozenset(config.milter.mailers),
-        users=Users(
-            virtual_domains=config.cyrus.virtdomains != "off",
-            default_domain=config.cyrus.defaultdomain,
-            to_lower=config.cyrus.username_tolower,
-            delimiters=config.milter.recipient_delimiter,
-        ),
-        policies=tuple(map(_policy, config.policy or (_INBOX_FOR_ALL,))),
-        administrators=frozenset((config.cyrus.admin, *config.cyrus.admins)),
-        deadline=config.milter.deadline,
-        dry_run=dry_run,
+def _users(config: Config) -> Users:
+    return Users(
+        virtual_domains=config.cyrus.virtdomains != "off",
+        default_domain=config.cyrus.defaultdomain,
+        to_lower=config.cyrus.username_tolower,
+        delimiters=config.milter.recipient_delimiter,
     )
 
 

@@ -85,7 +85,7 @@ def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: 
     from autocreate.model import Recipient
 
     with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: service.preview(Recipient(it, mailer=mailer)), "would")
+        _show(addresses, as_json, lambda it: service.preview(Recipient(it, mailer=mailer)))
 
 
 @main.command()
@@ -97,7 +97,7 @@ def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
     from autocreate.core.address import parse
 
     with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: service.provision(parse(it), apply=False), "would")
+        _show(addresses, as_json, lambda it: service.provision(parse(it), apply=False))
 
 
 @main.command()
@@ -107,7 +107,8 @@ def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
 def provision(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
     """Create the mailboxes of users who have none, as their first mail would.
 
-    A tree that was begun and not finished is completed; a finished one is not touched.
+    A tree that was begun and not finished is completed; a finished one is not touched. With
+    milter.mode = "dry-run" it only shows what it would do, as `plan` does.
     """
     from autocreate.core.address import parse
 
@@ -160,7 +161,10 @@ def _service(config_path: Path) -> Any:
 
 
 def _show(
-    addresses: tuple[str, ...], as_json: bool, decide: Callable[[str], "Verdict"], verb: str
+    addresses: tuple[str, ...],
+    as_json: bool,
+    decide: Callable[[str], "Verdict"],
+    verb: str = "would",
 ) -> None:
     """Print the verdict of each address, and end with the gravest exit status among them."""
     from autocreate.cli.render import json_line, text_lines

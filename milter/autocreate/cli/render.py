@@ -11,7 +11,7 @@ def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
     """A verdict as indented lines.
 
     Args:
-        verb: "would" or "did": what became of the plan.
+        verb: "would" or "did": what became of the plan, if it was not withheld.
     """
     return [f"{address}: {verdict.answer.value}", *(f"  {line}" for line in _facts(verdict, verb))]
 
@@ -28,6 +28,7 @@ def json_line(address: str, verdict: Verdict) -> str:
             "source": verdict.source or None,
             "policy": verdict.policy or None,
             "created": verdict.created,
+            "withheld": verdict.withheld or None,
             "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
             "notes": list(verdict.notes),
         }
@@ -41,10 +42,11 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
         ("account", verdict.source),
         ("policy", verdict.policy),
         ("reply", " ".join(verdict.reply) if verdict.reply else ""),
+        ("withheld", verdict.withheld),
     ):
         if value:
             yield f"{name + ':':9} {value}"
     for line in as_text(verdict.plan) if verdict.plan else ():
-        yield f"{verb + ':':9} {line}"
+        yield f"{('would' if verdict.withheld else verb) + ':':9} {line}"
     for note in verdict.notes:
         yield f"note:     {note}"

@@ -1,0 +1,210 @@
+"""One user at a time: does the account exist, does its mailbox stand, and if not, make it so.
+
+The journal is written before the first command goes to the mail store and struck out after the last,
+so that a kill at any moment leaves a row that says what to finish. Whose turn it is, and how long a
+caller waits, is decided by `autocreate.service`; nothing here knows of recipients or replies.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from autocreate.accounts.directory import Directory
+from autocreate.core.naming import ANONYMOUS, Users
+from autocreate.core.plan import describe, difference
+from autocreate.core.policy import Policy, select
+from autocreate.errors import Temporary
+from autocreate.journal import Entry, Journal
+from autocreate.mailstore import MailStore
+from autocreate.model import Account, Address, Answer, Failure, Report, Tree, Verdict
+from autocreate.ready import Ready
+
+log = logging.getLogger(__name__)
+
+# Another MTA that shares the journal leaves a fresh entry alone for this long, in seconds.
+_GRACE = 60.0
+_LONGEST_PAUSE = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an administrator decided about accounts.
+
+    Args:
+        users: how addresses become user ids.
+        policies: the first that matches decides.
+        administrators: users who never get a mailbox.
+    """
+
+    users: Users
+    policies: tuple[Policy, ...]
+    administrators: frozenset[str] = frozenset()
+
+
+class Provisioner:
+    """Decides about users, and makes what their policies call for.
+
+    Callers see to it that no two calls for one user run at once.
+
+    Args:
+        ready: is told whose mailbox stands.
+        clock: the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        directory: Directory,
+        store: MailStore,
+        journal: Journal,
+        ready: Ready,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._rules = rules
+        self._directory = directory
+        self._store = store
+        self._journal = journal
+        self._ready = ready
+        self._clock = clock
+
+    def decide(
+        self, address: Address, user: str, apply: bool, entry: Entry | None = None
+    ) -> Verdict:
+        """What to answer for `user`, once its tree is made as far as it can be made now.
+
+        Args:
+            address: the recipient it is for; its domain may choose the policy.
+            apply: False only looks and plans.
+            entry: the journal's, for another attempt that is due whatever the mailbox looks like.
+
+        Raises:
+            Temporary: an account source, the mail store or the journal cannot tell.
+            Refused: the mail store can have no such user.
+        """
+        account = self._directory.find(user)
+        if account is None:
+            return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
+        stands = self._store.exists(user)
+        if stands:
+            begun = entry or self._entry(user)
+            if begun is None or (entry is None and begun.usable and begun.next_try > self._clock()):
+                return self._accept(account, begun)
+        if user in self._rules.administrators or user == ANONYMOUS:
+            return self._not_to_create(account, stands, "administrators get no mailbox")
+        policy = self._policy(address, account)
+        if policy is None or not policy.create:
+            name = f"policy {policy.name!r} creates none" if policy else "no policy matches"
+            return self._not_to_create(account, stands, f"no mailbox for this user: {name}")
+        observed = self._store.observe(user, policy.tree) if stands else Tree()
+        verdict = Verdict(
+            Answer.ACCEPT,
+            "INBOX stands, its tree is incomplete" if stands else "has an account and no mailbox",
+            user,
+            account.source,
+            policy.name,
+            difference(user, policy.name, policy.tree, observed),
+        )
+        return self._carry_out(address, verdict, stands) if apply else verdict
+
+    def due(self, everything: bool) -> list[Entry]:
+        """The journal's entries that are due for another attempt, or all of them.
+
+        Raises:
+            Temporary: the journal cannot be read.
+        """
+        return self._journal.due(math.inf if everything else self._clock(), limit=1000)
+
+    def conclude(self, entry: Entry, verdict: Verdict) -> None:
+        """Note in the journal what another attempt led to that had no plan to carry out.
+
+        Raises:
+            Temporary: the journal cannot be written.
+        """
+        if verdict.plan is not None:
+            return  # noted while it was carried out
+        if verdict.answer is Answer.TEMPORARY:
+            self._postpone(entry, verdict.reason)
+        else:
+            log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
+            self._journal.finish(entry.user)
+
+    def _accept(self, account: Account, begun: Entry | None) -> Verdict:
+        if begun is None:
+            self._ready.add(account.user)
+            return Verdict(Answer.ACCEPT, "INBOX stands", account.user, account.source)
+        reason = f"INBOX stands, the rest is tried again later: {begun.error}"
+        return Verdict(Answer.ACCEPT, reason, account.user, account.source)
+
+    def _not_to_create(self, account: Account, stands: bool, reason: str) -> Verdict:
+        answer = Answer.ACCEPT if stands else Answer.UNKNOWN
+        reason = f"INBOX stands; {reason}" if stands else reason
+        return Verdict(answer, reason, account.user, account.source)
+
+    def _carry_out(self, address: Address, verdict: Verdict, stood: bool) -> Verdict:
+        """Apply a verdict's plan between its first and its last line in the journal."""
+        assert verdict.plan is not None
+        user = verdict.user
+        entry = Entry(user, str(address), next_try=self._clock() + _GRACE)
+        self._journal.begin(entry)
+        report = self._store.apply(verdict.plan)
+        for action, error in report.skipped:
+            log.warning("%s: could not %s, and will not: %s", user, describe(action), error)
+        for action, error in report.failed:
+            log.error("%s: could not %s: %s", user, describe(action), error)
+        created = not stood and report.usable
+        if report.failed:
+            return self._left_unfinished(entry, report, replace(verdict, created=created))
+        try:
+            self._journal.finish(user)
+        except Temporary as error:
+            # The tree stands. The entry that stays behind costs one more look at it, no more.
+            log.error("%s: its tree stands, but %s", user, error)
+        self._ready.add(user)
+        reason = "completed" if stood else "created"
+        return replace(verdict, reason=reason, created=created, notes=_notes(report.skipped))
+
+    def _left_unfinished(self, entry: Entry, report: Report, verdict: Verdict) -> Verdict:
+        first = report.failed[0]
+        error = f"could not {describe(first.action)}: {first.error}"
+        begun = self._entry(entry.user) or entry
+        self._postpone(replace(begun, usable=report.usable), error)
+        notes = _notes(report.failed)
+        if not report.usable:
+            return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
+        return replace(
+            verdict, reason=f"INBOX stands, the rest is tried again: {error}", notes=notes
+        )
+
+    def _postpone(self, entry: Entry, error: str) -> None:
+        """Note another attempt that left something missing, and when to make the next."""
+        pause = min(_GRACE * 2**entry.attempts, _LONGEST_PAUSE)
+        later = replace(
+            entry, attempts=entry.attempts + 1, next_try=self._clock() + pause, error=error
+        )
+        try:
+            self._journal.fail(later)
+        except Temporary as failure:
+            log.error("%s: %s; its entry is tried again as it is", entry.user, failure)
+
+    def _policy(self, address: Address, account: Account) -> Policy | None:
+        domain = address.domain or self._rules.users.default_domain
+        return select(
+            self._rules.policies, account.user, domain, lambda: self._directory.groups(account)
+        )
+
+    def _entry(self, user: str) -> Entry | None:
+        """The journal's entry, if it has one and can be read.
+
+        A journal that is out of order stops creation, but not the mail of those whose INBOX stands.
+        """
+        try:
+            return self._journal.entry(user)
+        except Temporary as error:
+            log.error("%s: taken for finished, since the %s", user, error)
+            return None
+
+
+def _notes(failures: Sequence[Failure]) -> tuple[str, ...]:
+    return tuple(f"could not {describe(action)}: {error}" for action, error in failures)
