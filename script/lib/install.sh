@@ -162,9 +162,9 @@ make_venv() {
     # setuptools is installed first, and building is kept inside this venv.
     awk '/^setuptools *==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' \
         "$ROOT/requirements-dev.txt" >"$venv/build.txt"
-    if "${pip[@]}" install --require-hashes -r "$venv/build.txt" &&
-        "${pip[@]}" install --require-hashes --no-build-isolation --use-pep517 -r "$ROOT/requirements-dev.txt" &&
-        "${pip[@]}" install --no-deps --no-build-isolation -e "$ROOT"; then
+    if _quietly "${pip[@]}" install --require-hashes -r "$venv/build.txt" &&
+        _quietly "${pip[@]}" install --require-hashes --no-build-isolation --use-pep517 -r "$ROOT/requirements-dev.txt" &&
+        _quietly "${pip[@]}" install --no-deps --no-build-isolation -e "$ROOT"; then
         printf '%s\n' "$want" >"$venv/.stamp"
     else
         echo "The virtual environment $venv could not be filled: pip's words are above." >&2

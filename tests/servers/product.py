@@ -263,21 +263,36 @@ class Product:
 
 
 def to_toml(configuration: Mapping[str, Any]) -> str:
-    """A configuration as TOML, everything below a section inline."""
-    lines = []
+    """A configuration as an administrator would write it."""
+    lines: list[str] = []
     for section, values in configuration.items():
-        if isinstance(values, Mapping):
-            lines += [f"[{section}]", *(f"{key} = {_value(it)}" for key, it in values.items()), ""]
+        if isinstance(values, Mapping) and any(isinstance(it, Mapping) for it in values.values()):
+            for name, inner in values.items():
+                lines += _table(f"[{section}.{name}]", inner)
+        elif isinstance(values, Mapping):
+            lines += _table(f"[{section}]", values)
         else:
-            lines.insert(0, f"{section} = {_value(values)}")
+            for item in values:
+                lines += _table(f"[[{section}]]", item)
     return "\n".join(lines)
+
+
+def _table(head: str, values: Mapping[str, Any]) -> list[str]:
+    return [head, *(f"{key} = {_value(it)}" for key, it in values.items()), ""]
 
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        inner = ", ".join(f"{json.dumps(key)} = {_value(it)}" for key, it in value.items())
+        inner = ", ".join(f"{_key(key)} = {_value(it)}" for key, it in value.items())
         return f"{{ {inner} }}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
+        items = list(map(_value, value))
+        if any(isinstance(it, Mapping) for it in value):
+            return "[\n" + "".join(f"  {item},\n" for item in items) + "]"
+        return f"[{', '.join(items)}]"
     # A JSON string, number or boolean is a TOML one.
     return json.dumps(value, ensure_ascii=False)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key, ensure_ascii=False)
