@@ -6,8 +6,8 @@ from importlib import import_module
 from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
 from autocreate.accounts.directory import Directory
-from autocreate.config import Config
-from autocreate.config import Policy as PolicySettings
+from autocreate.config.sections import Config
+from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
 from autocreate.errors import Temporary

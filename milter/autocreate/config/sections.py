@@ -1,0 +1,207 @@
+"""The tables of the configuration file, and what must fit together between them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from autocreate.config.accounts import Accounts
+from autocreate.config.types import (
+    Domain,
+    GroupOfSystem,
+    Identifier,
+    Mode,
+    Name,
+    Partition,
+    ReadableFile,
+    Rights,
+    Seconds,
+    SecretFile,
+    Section,
+    Size,
+    Socket,
+    SpecialUse,
+)
+
+
+class Milter(Section):
+    """[milter]: the socket, and which recipients are ours."""
+
+    socket: Socket = "unix:/run/autocreate/milter.sock"
+    """Where to listen: `unix:/path`, `inet:HOST:PORT`, or `fd:N` for a socket that was inherited."""
+    socket_mode: Mode = "0660"
+    """The mode of a Unix socket."""
+    socket_group: GroupOfSystem | None = None
+    """The group of a Unix socket: one that the MTA is in, such as `postfix`."""
+    mode: Literal["enforce", "dry-run"] = "enforce"
+    """`dry-run` lets all mail pass and creates nothing, but logs and records what it would do."""
+    domains: Annotated[tuple[Domain, ...], Field(min_length=1)]
+    """Recipients elsewhere pass untouched. `*` for all that come with one of `mailers`."""
+    mailers: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "lmtp",
+        "cyrusv2",
+        "virtual",
+        "local",
+    )
+    """The transports that deliver to Cyrus, as the MTA tells them in `{rcpt_mailer}`. Recipients with
+    another one pass untouched."""
+    recipient_delimiter: Annotated[str, Field(pattern=r"^[!-/:-?\[-`{-~]*$")] = "+"
+    """Each of these characters begins the detail in `user+detail`; none if empty."""
+    deadline: Seconds = 8.0
+    """Seconds until a recipient is answered, whatever Cyrus and the databases do. Sendmail gives up
+    after 10 seconds unless told otherwise, Postfix after 30."""
+    workers: Annotated[int, Field(ge=1, le=1000)] = 32
+    """How many users are worked on at once."""
+    cache_size: Annotated[int, Field(ge=1)] = 100_000
+    """How many users whose mailboxes stand are remembered, so that their mail costs no look-up."""
+    cache_seconds: Seconds = 300.0
+    """How long one is remembered. For so long an account that was removed is still accepted."""
+
+
+class Cyrus(Section):
+    """[cyrus]: where the server is, and how it spells users."""
+
+    host: Name = "127.0.0.1"
+    """The server. With TLS its certificate must be for this name or address."""
+    port: Annotated[int, Field(gt=0, lt=65536)] = 143
+    """Its IMAP port."""
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
+    """How the connection is secured. `none` sends the password in clear: on loopback only."""
+    ca_file: ReadableFile | None = None
+    """The certificates to trust, in PEM; the system's if it is not given."""
+    admin: Name = "cyrus"
+    """One of the server's `admins`. It also acts for users (SASL PLAIN's authorization identity)."""
+    password_file: SecretFile
+    """Its password is the first line of this file, which others must not be able to read."""
+    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    """How many administrator sessions may be open at once."""
+    timeout: Seconds = 5.0
+    """Seconds for the connection and for each answer; less than `milter.deadline`."""
+    admins: tuple[str, ...] = ()
+    """Further users who never get a mailbox: the rest of imapd.conf's `admins`."""
+    virtdomains: Literal["off", "userid", "on"] = "off"
+    """As in imapd.conf: unless `off`, `joe@other.test` is another user than `joe`."""
+    defaultdomain: Domain | Literal[""] = ""
+    """As in imapd.conf: the domain whose users have no `@` in their user id."""
+    username_tolower: bool = True
+    """As in imapd.conf: user ids are lower case."""
+
+
+class Folder(Section):
+    """A folder of a policy, `/` between its levels; "INBOX" is INBOX itself."""
+
+    name: str
+    """Its name, in any script."""
+    special_use: SpecialUse | None = None
+    """What it is for (RFC 6154), such as `\\\\Sent`; only right below INBOX."""
+    subscribe: bool = False
+    """The user is subscribed to it."""
+    acl: Mapping[Identifier, Rights] = {}
+    """Rights (RFC 4314) of others: `{ anyone = "p" }`."""
+    partition: Partition | None = None
+    """Where Cyrus puts it; its own choice if not given."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return () if self.name == "INBOX" else tuple(self.name.removeprefix("INBOX/").split("/"))
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Folder":
+        if not all(level and level.isprintable() for level in self.path):
+            raise ValueError('name: write it like "Sent" or "Archive/2026"')
+        if self.special_use and len(self.path) != 1:
+            raise ValueError(
+                "special_use: Cyrus gives it only to folders right below INBOX, "
+                f"which {self.name!r} is not"
+            )
+        return self
+
+
+class Policy(Section):
+    """[[policy]]: for whom, and what they get. The first that matches counts.
+
+    Without `users` and `groups` a policy is for everyone, else for any of them; `domains` narrows
+    it. With no policy in the file every account gets an INBOX; with some, who matches none gets none.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    """What the log calls it."""
+    users: tuple[str, ...] = ()
+    """User ids it is for."""
+    groups: tuple[str, ...] = ()
+    """Groups whose members it is for, by the account source that knows the user."""
+    domains: tuple[Domain, ...] = ()
+    """Only for recipients of these domains."""
+    create: bool = True
+    """`false`: these users get no mailbox, and are refused as long as they have none."""
+    quota: Size | None = None
+    """The quota in storage: `"2G"`, `"500M"`; a bare number counts KiB. None if not given."""
+    quota_messages: Annotated[int, Field(ge=0)] | None = None
+    """The quota in messages."""
+    folders: tuple[Folder, ...] = ()
+    """Folders below INBOX; one that is named `INBOX` says more about INBOX itself."""
+    subscribe_shared: tuple[Name, ...] = ()
+    """Shared folders the user is subscribed to, `/` between levels. Those that are not there, or not
+    for the user, are left out."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Policy":
+        names = [folder.path for folder in self.folders]
+        twice = next((path for path in names if names.count(path) > 1), None)
+        if twice is not None:
+            raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is there twice")
+        return self
+
+
+class Journal(Section):
+    """[journal]: what is unfinished, and what dry run has seen."""
+
+    url: str = "sqlite:////var/lib/autocreate/journal.db"
+    """Which database, as SQLAlchemy writes it. SQLite makes the file."""
+
+
+class Log(Section):
+    """[log]: how the log is written to stderr."""
+
+    format: Literal["text", "json"] = "text"
+    """One line an event, or one JSON object a line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged: each level includes those after it."""
+
+
+class Config(Section):
+    """The whole file."""
+
+    milter: Milter
+    cyrus: Cyrus
+    accounts: Annotated[Mapping[str, Accounts], Field(min_length=1)]
+    """Asked in the order written. A recipient is unknown only if all of them say no."""
+    policy: tuple[Policy, ...] = ()
+    journal: Journal = Journal()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        problems = list(_impossible(self))
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _impossible(config: Config) -> Iterator[str]:
+    if config.cyrus.timeout >= config.milter.deadline:
+        yield (
+            f"cyrus.timeout: {config.cyrus.timeout:g} s leaves no time for an answer before "
+            f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
+        )
+    if config.cyrus.virtdomains != "off" and not config.cyrus.defaultdomain:
+        yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
+    if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
+        yield 'cyrus.defaultdomain: means nothing with virtdomains = "off"; remove it'
+    names = [policy.name for policy in config.policy]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"policy: two are named {name!r}; give each its own name"
+    for policy in config.policy:
+        strange = set(policy.domains) - set(config.milter.domains) - {"*"}
+        if strange and "*" not in config.milter.domains:
+            yield f"policy {policy.name!r}: {sorted(strange)} are not among milter.domains"

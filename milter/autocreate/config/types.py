@@ -1,0 +1,101 @@
+"""What single values of the configuration must look like, each error saying what would be right."""
+
+import grp
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from autocreate.core.address import normal_domain
+from autocreate.errors import Malformed
+
+_UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}
+
+
+def _domain(value: str) -> str:
+    if value == "*":
+        return value
+    try:
+        domain = normal_domain(value)
+    except Malformed as error:
+        raise ValueError(f'{error}; write it like "example.org"') from error
+    if not domain or "@" in domain:
+        raise ValueError(f'{value!r} is not a domain; write it like "example.org"')
+    return domain
+
+
+def _readable(path: Path) -> Path:
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _secret(path: Path) -> Path:
+    _readable(path)
+    if path.stat().st_mode & 0o007:
+        raise ValueError(f"{path} is open to everyone: chmod o= {path}")
+    if not path.read_text(encoding="utf-8").strip():
+        raise ValueError(f"{path} is empty; write the password into its first line")
+    return path
+
+
+def _quota(value: object) -> int:
+    """`"2G"` or `"500M"` in KiB, as IMAP counts; a bare number is in KiB already."""
+    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+    if isinstance(value, bool) or not match:
+        raise ValueError('is not a size; write it like "500M" or "2G"')
+    return int(match[1]) * _UNITS[match[2].upper() or "K"]
+
+
+def _socket(value: str) -> str:
+    kind, _, place = value.partition(":")
+    host, _, port = place.rpartition(":")
+    if (
+        (kind == "unix" and place.startswith("/"))
+        or (kind == "inet" and host and port.isdecimal() and 0 < int(port) < 65536)
+        or (kind == "fd" and place.isdecimal())
+    ):
+        return value
+    raise ValueError('is none of "unix:/path", "inet:HOST:PORT", "fd:NUMBER"')
+
+
+def _group(value: str) -> str:
+    try:
+        grp.getgrnam(value)
+    except KeyError as error:
+        raise ValueError(f"there is no group {value!r} on this machine") from error
+    return value
+
+
+def _database_url(url: str) -> str:
+    match = re.match(r"sqlite(?:\+\w+)?:///(?!file:)(/[^?]*)", url)
+    if match:
+        _readable(Path(match[1]))
+    if not re.match(r"[a-z0-9+]+://", url):
+        raise ValueError('is not a database URL; write it like "sqlite:////path/to/file.db"')
+    return url
+
+
+Name = Annotated[str, Field(min_length=1)]
+Domain = Annotated[str, AfterValidator(_domain)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+GroupOfSystem = Annotated[str, AfterValidator(_group)]
+Socket = Annotated[str, AfterValidator(_socket)]
+Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+SecretFile = Annotated[Path, AfterValidator(_secret)]
+Size = Annotated[int, BeforeValidator(_quota)]
+Seconds = Annotated[float, Field(gt=0, le=600)]
+Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
+Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
+Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+SpecialUse = Literal["\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"]
+
+
+class Section(BaseModel):
+    """A table of the file. The text below a key is its documentation: see autocreate.toml(5)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
