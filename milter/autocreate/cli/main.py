@@ -148,6 +148,19 @@ def completion(shell: str) -> None:
     click.echo(script(main, {}, "autocreate", "_AUTOCREATE_COMPLETE").source())
 
 
+@main.command()
+@click.argument("section", type=click.Choice(["1", "5"]), default="1")
+def man(section: str) -> None:
+    """Print a manual page: 1 is the command's, 5 the configuration file's.
+
+    To read it: autocreate man 5 | man -l -
+    """
+    from autocreate.cli.man import command_page, configuration_page
+
+    page = command_page(main, "autocreate") if section == "1" else configuration_page()
+    click.echo(page, nl=False)
+
+
 def _service(config_path: Path) -> Any:
     from contextlib import closing
 

@@ -1,0 +1,178 @@
+"""The manual pages, made from the text that `--help` and the configuration's own errors are made from.
+
+In the language of man(7). A page is printed, never kept in a file of ours, so it cannot be out of date.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date
+from importlib.metadata import version
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from autocreate.config.sections import Config, Folder
+
+_PACKAGE = "autocreate-milter"
+
+_FILES = """
+.SH FILES
+.TP
+.I /etc/autocreate/autocreate.toml
+The configuration, unless --config or AUTOCREATE_CONFIG names another: see autocreate.toml(5).
+"""
+
+# What stands before the keys of a table in a reader's mind, as the file has it.
+_HEADS = {"accounts": "[accounts.NAME]", "policy": "[[policy]]"}
+
+
+def command_page(group: click.Group, name: str) -> str:
+    """autocreate(1): every command with its usage, text and options."""
+    root = click.Context(group, info_name=name)
+    lines = [
+        _head(name, 1),
+        f".SH NAME\n{name} \\- {_escaped(_first_sentence(group))}",
+        f".SH SYNOPSIS\n.B {name}\n[OPTIONS] COMMAND [ARGUMENTS]",
+        f".SH DESCRIPTION\n{_paragraphs(group.help or '')}",
+        ".SH COMMANDS",
+        *_commands(group, root),
+        _FILES.strip(),
+        ".SH SEE ALSO\nautocreate.toml(5), imapd.conf(5), postconf(5)",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def configuration_page() -> str:
+    """autocreate.toml(5): every table of the file and every key in it."""
+    lines = [
+        _head("autocreate.toml", 5),
+        ".SH NAME\nautocreate.toml \\- configuration of autocreate(1)",
+        ".SH DESCRIPTION",
+        "A TOML file. Whatever is wrong with it (a key that is not known, a value that cannot be) is "
+        'reported all at once by\n.BR "autocreate config check" ;\nnothing starts on a wrong file.',
+    ]
+    for key, field in Config.model_fields.items():
+        for section in _sections_of(field.annotation):
+            lines += _section(_head_of(key, section), section, field.description or "")
+            lines += _subsections(section)
+    lines.append(".SH SEE ALSO\nautocreate(1), imapd.conf(5)")
+    return "\n".join(lines) + "\n"
+
+
+def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None  # it has just listed it
+        if command.hidden:
+            continue
+        inner = click.Context(command, info_name=name, parent=context)
+        if isinstance(command, click.Group):
+            yield from _commands(command, inner)
+            continue
+        usage = command.get_usage(inner).removeprefix("Usage: ")
+        yield f".SS {_escaped(' '.join(usage.split()))}\n{_paragraphs(command.help or '')}"
+        for option in command.params:
+            if isinstance(option, click.Option) and (record := option.get_help_record(inner)):
+                yield f".TP\n.B {_escaped(record[0])}\n{_escaped(record[1])}"
+
+
+def _section(head: str, section: type[BaseModel], text: str) -> Iterator[str]:
+    yield f".SH {_escaped(head)}\n{_paragraphs(_text_of(section))}"
+    if text:
+        yield f".PP\n{_paragraphs(text)}"
+    for key, field in section.model_fields.items():
+        yield f".TP\n.BR {_quoted(key)} {_quoted(_value_of(field))}\n{_paragraphs(_said(field))}"
+
+
+def _subsections(section: type[BaseModel]) -> Iterator[str]:
+    for field in section.model_fields.values():
+        for inner in _sections_of(field.annotation):
+            head = "A folder of a policy" if inner is Folder else inner.__name__
+            yield from _section(head, inner, "")
+
+
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:
+    """The tables that an annotation speaks of, however it is wrapped."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in _sections_of(inner)]
+
+
+def _head_of(key: str, section: type[BaseModel]) -> str:
+    kind = section.model_fields.get("type") if key == "accounts" else None
+    suffix = f" {_alternatives(kind.annotation)}" if kind else ""
+    return _HEADS.get(key, f"[{key}]") + (f" type ={suffix}" if suffix else "")
+
+
+def _value_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return f" = {_alternatives(field.annotation) or '...'}   (required)"
+    default = field.get_default(call_default_factory=True)
+    shown = "not set" if default is None else _toml(default)
+    return f" = {shown}"
+
+
+def _said(field: FieldInfo) -> str:
+    choices = _alternatives(field.annotation)
+    if field.is_required() or not choices:
+        return field.description or ""
+    return f"{field.description or ''} One of {choices}."
+
+
+def _alternatives(annotation: Any) -> str:
+    """`"none", "starttls"` for a Literal, also inside Optional and Annotated."""
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return ", ".join(_toml(value) for value in get_args(annotation))
+    if origin is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        found = {_alternatives(inner) for inner in get_args(annotation) if inner is not NoneType}
+        return found.pop() if len(found) == 1 else ""
+    return ""
+
+
+def _toml(value: Any) -> str:
+    if value is PydanticUndefined:
+        return "..."
+    if isinstance(value, BaseModel):
+        return "{...}"
+    if isinstance(value, tuple):
+        value = list(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _text_of(section: type[BaseModel]) -> str:
+    """A section's own text, without the name of its table that its heading says already."""
+    text = re.sub(r"^\[.*?\]+: ", "", section.__doc__ or "")
+    return text[:1].upper() + text[1:]
+
+
+def _head(name: str, number: int) -> str:
+    today = date.today().isoformat()
+    return f'.TH {name.upper()} {number} {today} "{_PACKAGE} {version(_PACKAGE)}"'
+
+
+def _first_sentence(command: click.Command) -> str:
+    text = " ".join((command.help or "").split())
+    return text.partition(".")[0]
+
+
+def _paragraphs(text: str) -> str:
+    blocks = re.split(r"\n\s*\n", text.strip())
+    return "\n.PP\n".join(_escaped(" ".join(block.split())) for block in blocks)
+
+
+def _quoted(text: str) -> str:
+    return '"' + _escaped(text).replace('"', "\\(dq") + '"'
+
+
+def _escaped(text: str) -> str:
+    """Text that man(7) shows as it is."""
+    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "")
+    return re.sub(r"(?m)^([.'])", r"\\&\1", plain)
