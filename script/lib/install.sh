@@ -147,13 +147,22 @@ _library_packages() {
     done | sort -u
 }
 
-# make_venv [PACKAGE...]: "$ROOT/.venv" with the hashed requirements-dev.txt and the project itself, from scratch whenever
-# requirements-dev.txt or pyproject.toml changed. PACKAGEs are Debian packages to compile against, besides libmilter's.
+# make_venv: "$ROOT/.venv" with all that development needs and the project itself in place, from scratch whenever what it
+# is made from changed.
 make_venv() {
-    local venv=$ROOT/.venv want pip
+    local venv=$ROOT/.venv want
     want=$(cd "$ROOT" && sha256sum requirements-dev.txt pyproject.toml) || return 1
     [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$want" ] || return 0
-    install_packages python3-venv python3-dev gcc libc6-dev libmilter-dev "$@" || return 1
+    fill_venv "$venv" requirements-dev.txt --editable "$ROOT" || return 1
+    printf '%s\n' "$want" >"$venv/.stamp"
+}
+
+# fill_venv DIR REQUIREMENTS PROJECT...: a new virtual environment in DIR with the hashed REQUIREMENTS (a file in $ROOT)
+# and the project; PROJECT is how pip is told of it.
+fill_venv() {
+    local venv=$1 requirements=$ROOT/$2 pip
+    shift 2
+    install_packages python3-venv python3-dev gcc libc6-dev libmilter-dev || return 1
 
     # Debian's own Python: the one that the package runs under, and that python3-dev's headers fit.
     /usr/bin/python3 -m venv --clear "$venv" || return 1
@@ -162,11 +171,9 @@ make_venv() {
     # setuptools is installed first, and building is kept inside this venv.
     awk '/^setuptools *==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' \
         "$ROOT/requirements-dev.txt" >"$venv/build.txt"
-    if _quietly "${pip[@]}" install --require-hashes -r "$venv/build.txt" &&
-        _quietly "${pip[@]}" install --require-hashes --no-build-isolation --use-pep517 -r "$ROOT/requirements-dev.txt" &&
-        _quietly "${pip[@]}" install --no-deps --no-build-isolation -e "$ROOT"; then
-        printf '%s\n' "$want" >"$venv/.stamp"
-    else
+    if ! _quietly "${pip[@]}" install --require-hashes -r "$venv/build.txt" ||
+        ! _quietly "${pip[@]}" install --require-hashes --no-build-isolation --use-pep517 -r "$requirements" ||
+        ! _quietly "${pip[@]}" install --no-deps --no-build-isolation "$@"; then
         echo "The virtual environment $venv could not be filled: pip's words are above." >&2
         return 1
     fi

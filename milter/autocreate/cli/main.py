@@ -33,7 +33,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except AutocreateError as error:
-            click.echo(f"autocreate: {error}", err=True)
+            for line in str(error).splitlines():
+                click.echo(f"autocreate: {line}", err=True)
             ctx.exit(error.exit_status)
 
 
