@@ -6,9 +6,10 @@ MTAs may share one journal: every operation is a single short transaction, and d
 twice does no harm.
 """
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,7 @@ class Journal:
         self._name = f"journal {parsed.render_as_string(hide_password=True)}"
         self._engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
         if parsed.get_backend_name() == "sqlite":
+            _make_file(parsed.database)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         with self._transaction() as connection:
             _metadata.create_all(connection)
@@ -184,7 +186,7 @@ class Journal:
             )
             connection.execute(_seen.delete().where(_seen.c.recipient.in_(oldest)))
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         try:
             with self._engine.begin() as connection:
@@ -202,6 +204,23 @@ class _Duplicate(Temporary):
 
 def _row(entry: Entry) -> dict[str, Any]:
     return {column.name: getattr(entry, column.name) for column in _unfinished.columns}
+
+
+def _make_file(path: str | None) -> None:
+    """Make a missing SQLite file belong to its folder's owner, whoever makes it.
+
+    The first to open the journal may be root with a shell command, and the milter must be able to
+    write it afterwards. SQLite itself sees to its other files.
+    """
+    if not path or path == ":memory:" or os.geteuid() != 0:
+        return
+    with contextlib.suppress(OSError):  # what is wrong will be said when it is opened
+        folder = os.stat(os.path.dirname(path) or ".")
+        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
+        try:
+            os.fchown(made, folder.st_uid, folder.st_gid)
+        finally:
+            os.close(made)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
