@@ -1,0 +1,85 @@
+"""The source for NSS in a process with an /etc of its own, since the C library reads no other.
+
+libnss_wrapper would not do: where the C library answers "no such user" it answers with an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autocreate.accounts import AccountSource
+from autocreate.accounts.nss import NssSource
+from autocreate.errors import Temporary
+from autocreate.model import Account
+
+
+@contextlib.contextmanager
+def private_etc(folder: Path) -> Iterator[AccountSource]:
+    """An `NssSource` named `it` in whose world the folder is /etc."""
+    (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\n")
+    serve = [sys.executable, "-m", __name__]
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', folder, *serve],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        yield _Elsewhere(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+class _Elsewhere:
+    """Passes questions on to `_serve` in another process, and its answers back."""
+
+    name = "it"
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._lock = threading.Lock()
+
+    def lookup(self, user: str) -> Account | None:
+        found = self._ask("lookup", user)
+        return Account(*found) if found else None
+
+    def groups(self, account: Account) -> frozenset[str]:
+        return frozenset(self._ask("groups", account.user))
+
+    def close(self) -> None:
+        """Whoever started the process ends it."""
+
+    def _ask(self, question: str, user: str) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps([question, user]).encode() + b"\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
+        if "temporary" in answer:
+            raise Temporary(answer["temporary"])
+        return answer["result"]
+
+
+def _serve() -> None:
+    source = NssSource("it")
+    for line in sys.stdin:
+        question, user = json.loads(line)
+        try:
+            if question == "lookup":
+                found = source.lookup(user)
+                answer: dict[str, Any] = {"result": found and [found.user, found.source]}
+            else:
+                answer = {"result": sorted(source.groups(Account(user, source.name)))}
+        except Temporary as error:
+            answer = {"temporary": str(error)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()
