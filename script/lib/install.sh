@@ -63,12 +63,15 @@ install_packages() (
         echo "apt-get update failed (its words are above): is a Debian mirror within reach?" >&2
         exit 1
     fi
-    for package in "${missing[@]}"; do
-        # Unasked, Postfix's installation would write a main.cf for this host.
-        if [ "$package" = postfix ]; then
-            _installed debconf && echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
-        fi
-    done
+    # Unasked, these would write a main.cf for this host, and make a directory for its domain.
+    if _installed debconf; then
+        for package in "${missing[@]}"; do
+            case $package in
+            postfix) echo 'postfix postfix/main_mailer_type select No configuration' ;;
+            slapd) echo 'slapd slapd/no_configuration boolean true' ;;
+            esac
+        done | debconf-set-selections
+    fi
     if ! _quietly _apt install --no-install-recommends --no-remove "${missing[@]}"; then
         echo "apt-get could not install: ${missing[*]} (its words are above)." >&2
         echo "If it says that packages need to be removed, this machine has a server that excludes one of them, such" >&2
@@ -83,6 +86,18 @@ install_packages() (
 install_servers() {
     install_packages postfix cyrus-common cyrus-imapd cyrus-pop3d cyrus-murder cyrus-admin sasl2-bin \
         libsasl2-modules libsasl2-modules-db libnss-wrapper openssl util-linux m4 procps netbase
+}
+
+# PostgreSQL's package would make a cluster of its own; MariaDB's does, so only the part with the programs is taken.
+install_databases() {
+    local dir=/etc/postgresql-common/createcluster.d status=0
+    local switch=$dir/autocreate-milter.conf
+    if ! _installed postgresql-15 && [ "$(id -u)" = 0 ]; then
+        mkdir -p "$dir" && echo 'create_main_cluster = false' >"$switch" || return 1
+    fi
+    install_packages slapd ldap-utils postgresql-15 mariadb-server-core || status=$?
+    rm -f "$switch"
+    return "$status"
 }
 
 # unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a
@@ -162,12 +177,13 @@ make_venv() {
 fill_venv() {
     local venv=$1 requirements=$ROOT/$2 pip
     shift 2
-    install_packages python3-venv python3-dev gcc libc6-dev libmilter-dev || return 1
+    install_packages python3-venv python3-dev gcc libc6-dev libmilter-dev libldap2-dev libsasl2-dev libdb5.3-dev ||
+        return 1
 
     # Debian's own Python: the one that the package runs under, and that python3-dev's headers fit.
     /usr/bin/python3 -m venv --clear "$venv" || return 1
     pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
-    # pymilter comes as source only. pip would fetch what builds it without looking at any hash, so the pinned
+    # pymilter, python-ldap and berkeleydb come as source only. pip would fetch what builds it without looking at any hash, so the pinned
     # setuptools is installed first, and building is kept inside this venv.
     awk '/^setuptools *==/ { keep = 1 } keep { print } !/\\$/ { keep = 0 }' \
         "$ROOT/requirements-dev.txt" >"$venv/build.txt"
