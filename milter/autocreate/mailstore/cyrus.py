@@ -15,7 +15,6 @@ from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore.imap import Server, Session
-from autocreate.mailstore.pool import Pool
 from autocreate.model import (
     Action,
     CreateMailbox,
@@ -32,6 +31,7 @@ from autocreate.model import (
     Tree,
     UserAction,
 )
+from autocreate.pool import Pool
 
 T = TypeVar("T")
 
