@@ -39,10 +39,20 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user who exists, and the name of the account source that says so."""
+    """A user who exists, and the name of the account source that says so.
+
+    `attributes` is what its entry says besides, as (name in lower case, value) pairs: an LDAP entry
+    may have several values of one name. It is no part of who the account is.
+    """
 
     user: str
     source: str
+    attributes: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def values(self, attribute: str) -> tuple[str, ...]:
+        """What the entry has under this name, whatever its case."""
+        wanted = attribute.lower()
+        return tuple(value for name, value in self.attributes if name == wanted)
 
 
 @dataclass(frozen=True, slots=True)

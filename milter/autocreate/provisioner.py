@@ -97,14 +97,18 @@ class Provisioner:
         if policy is None or not policy.create:
             name = f"policy {policy.name!r} creates none" if policy else "no policy matches"
             return self._not_to_create(account, stands, f"no mailbox for this user: {name}")
-        observed = self._store.observe(user, policy.tree) if stands else Tree()
+        wanted, problems = policy.tree_for(account)
+        for problem in problems:
+            log.error("%s: %s", user, problem)
+        observed = self._store.observe(user, wanted) if stands else Tree()
         verdict = Verdict(
             Answer.ACCEPT,
             "INBOX stands, its tree is incomplete" if stands else "has an account and no mailbox",
             user,
             account.source,
             policy.name,
-            difference(user, policy.name, policy.tree, observed),
+            difference(user, policy.name, wanted, observed),
+            notes=problems,
         )
         return self._carry_out(address, verdict, stands) if apply else verdict
 
@@ -163,14 +167,16 @@ class Provisioner:
             log.error("%s: its tree stands, but %s", user, error)
         self._ready.add(user)
         reason = "completed" if stood else "created"
-        return replace(verdict, reason=reason, created=created, notes=_notes(report.skipped))
+        return replace(
+            verdict, reason=reason, created=created, notes=(*verdict.notes, *_notes(report.skipped))
+        )
 
     def _left_unfinished(self, entry: Entry, report: Report, verdict: Verdict) -> Verdict:
         first = report.failed[0]
         error = f"could not {describe(first.action)}: {first.error}"
         begun = self._entry(entry.user) or entry
         self._postpone(replace(begun, usable=report.usable), error)
-        notes = _notes(report.failed)
+        notes = (*verdict.notes, *_notes(report.failed))
         if not report.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
         return replace(

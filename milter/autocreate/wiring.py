@@ -1,6 +1,7 @@
 """From a configuration to a working service. The only file that knows every part."""
 
 import time
+from dataclasses import replace
 from importlib import import_module
 
 from autocreate import provisioner, service
@@ -9,7 +10,7 @@ from autocreate.accounts.directory import Directory
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.naming import Users
-from autocreate.core.policy import Policy
+from autocreate.core.policy import FromEntry, Policy
 from autocreate.errors import Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Journal
@@ -92,8 +93,9 @@ def _policy(settings: PolicySettings) -> Policy:
         )
         for folder in settings.folders
     ]
-    if not any(folder.path == () for folder in folders):
-        folders.insert(0, Folder())
+    inbox = next((folder for folder in folders if folder.path == ()), Folder())
+    inbox = replace(inbox, partition=settings.partition or inbox.partition)
+    folders = [inbox, *(folder for folder in folders if folder.path != ())]
     return Policy(
         name=settings.name,
         tree=Tree(
@@ -105,6 +107,9 @@ def _policy(settings: PolicySettings) -> Policy:
         groups=frozenset(settings.groups),
         domains=frozenset(settings.domains),
         create=settings.create,
+        entry=FromEntry(
+            settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""
+        ),
     )
 
 

@@ -136,8 +136,17 @@ class Policy(Section):
     """`false`: these users get no mailbox, and are refused as long as they have none."""
     quota: Size | None = None
     """The quota in storage: `"2G"`, `"500M"`; a bare number counts KiB. None if not given."""
+    quota_attribute: Name | None = None
+    """What the account source calls this user's own quota: an LDAP attribute, or a further column of
+    the SQL query. `quota` counts where the user has none, or one that makes no sense (logged)."""
+    quota_unit: Literal["B", "K", "M", "G", "T"] = "K"
+    """What a bare number in `quota_attribute` counts: bytes, KiB, MiB and so on."""
     quota_messages: Annotated[int, Field(ge=0)] | None = None
     """The quota in messages."""
+    partition: Partition | None = None
+    """Where Cyrus puts INBOX and what is below it; its own choice if not given."""
+    partition_attribute: Name | None = None
+    """What the account source calls this user's own partition, as in `quota_attribute`."""
     folders: tuple[Folder, ...] = ()
     """Folders below INBOX; one that is named `INBOX` says more about INBOX itself."""
     subscribe_shared: tuple[Name, ...] = ()
@@ -150,6 +159,10 @@ class Policy(Section):
         twice = next((path for path in names if names.count(path) > 1), None)
         if twice is not None:
             raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is there twice")
+        if (self.partition or self.partition_attribute) and any(
+            folder.partition for folder in self.folders if folder.path == ()
+        ):
+            raise ValueError("partition: the folder INBOX says another; write one of them")
         return self
 
 

@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocreate.core.address import normal_domain
+from autocreate.core.sizes import parse_size
 from autocreate.errors import Malformed
-
-_UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}
 
 
 def _domain(value: str) -> str:
@@ -44,10 +43,7 @@ def _secret(path: Path) -> Path:
 
 def _quota(value: object) -> int:
     """`"2G"` or `"500M"` in KiB, as IMAP counts; a bare number is in KiB already."""
-    match = re.fullmatch(r"(\d+)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
-    if isinstance(value, bool) or not match:
-        raise ValueError('is not a size; write it like "500M" or "2G"')
-    return int(match[1]) * _UNITS[match[2].upper() or "K"]
+    return parse_size(str(value))
 
 
 def _socket(value: str) -> str:

@@ -1,9 +1,23 @@
-"""Which policy an account gets. The first that matches decides."""
+"""Which policy an account gets, and the tree that follows. The first policy that matches decides."""
 
+import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from autocreate.model import Tree
+from autocreate.core.sizes import parse_size
+from autocreate.model import Account, Tree
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FromEntry:
+    """Attributes of an account's entry that say what its policy would say otherwise; "" for none."""
+
+    quota: str = ""
+    quota_unit: str = "K"
+    partition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +26,7 @@ class Policy:
 
     Without `users` and `groups` it is for everyone, else for any of them; `domains`, if given,
     narrows that to recipients of these domains. With `create` off, its users get no mailbox.
+    `tree` is what everyone gets whose entry says nothing else.
     """
 
     name: str
@@ -20,6 +35,7 @@ class Policy:
     groups: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
     create: bool = True
+    entry: FromEntry = FromEntry()
 
     def matches(self, user: str, domain: str, groups: Callable[[], frozenset[str]]) -> bool:
         if self.domains and domain not in self.domains:
@@ -27,6 +43,39 @@ class Policy:
         if not self.users and not self.groups:
             return True
         return user in self.users or (bool(self.groups) and not self.groups.isdisjoint(groups()))
+
+    def tree_for(self, account: Account) -> tuple[Tree, tuple[str, ...]]:
+        """The tree that should stand for an account, and what is wrong with its entry.
+
+        A value that makes no sense counts as absent: a slip in one entry must not hold up its
+        user's mail, and a quota is soon mended. A partition that Cyrus does not have is another
+        matter: Cyrus refuses it, and the mail waits.
+        """
+        if self.entry == FromEntry():
+            return self.tree, ()
+        problems: list[str] = []
+
+        def value(attribute: str, parse: Callable[[str], T], otherwise: T) -> T:
+            values = account.values(attribute) if attribute else ()
+            try:
+                if len(values) > 1:
+                    raise ValueError("has several values")
+                return parse(values[0]) if values else otherwise
+            except ValueError as error:
+                problems.append(f"attribute {attribute} {error}; policy {self.name!r} decides")
+                return otherwise
+
+        quota, inbox = self.tree.quota, self.tree.folders[0]
+        storage = value(
+            self.entry.quota, lambda it: parse_size(it, self.entry.quota_unit), quota.storage
+        )
+        partition = value(self.entry.partition, _partition, inbox.partition)
+        tree = replace(
+            self.tree,
+            quota=replace(quota, storage=storage),
+            folders=(replace(inbox, partition=partition), *self.tree.folders[1:]),
+        )
+        return tree, tuple(problems)
 
 
 def select(
@@ -38,3 +87,9 @@ def select(
         groups: asked only if a policy's answer hangs on it, since the question costs a look-up.
     """
     return next((policy for policy in policies if policy.matches(user, domain, groups)), None)
+
+
+def _partition(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+        raise ValueError("is not the name of a partition")
+    return text
