@@ -1,0 +1,1 @@
+"""Benchmarks: ratios of contestants that are measured in turn, in one run, on one machine."""

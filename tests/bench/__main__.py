@@ -1,0 +1,46 @@
+"""script/bench: runs the benchmarks that are named, one after the other, and prints their tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from tests.bench.contest import Result, table
+
+# Each module has `run(rounds) -> list[Result]`; the text is what it compares.
+BENCHES = {
+    "warm": "recipients that are known, through Postfix: against a do-nothing pymilter, and none",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    names = "\n".join(f"  {name:12} {text}" for name, text in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="script/bench", epilog=names, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="+", choices=[*BENCHES, "all"], metavar="NAME")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    options = parser.parse_args(arguments)
+
+    print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
+    results: dict[str, list[Result]] = {}
+    for name in list(BENCHES) if "all" in options.names else options.names:
+        run: Callable[[int], list[Result]] = import_module(f"tests.bench.{name}").run
+        results[name] = run(options.rounds)
+        print(f"\n{name}: {BENCHES[name]}\n")
+        print("\n".join(table(results[name])), flush=True)
+    if options.json:
+        found = {name: [it.as_json() for it in list_] for name, list_ in results.items()}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

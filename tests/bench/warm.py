@@ -1,0 +1,136 @@
+"""Recipients whose mailboxes are known to stand, by smtp-source(1) through Postfix into `discard:`.
+
+Three ways in turn: no milter, a do-nothing pymilter with our callbacks, and ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from tests.bench.contest import Result, in_turn
+from tests.servers import smtp
+from tests.servers.common import HOST, end, free_port, fresh_folder, start, wait_until
+from tests.servers.common import run as command
+from tests.servers.cyrus import Cyrus
+from tests.servers.milterclient import MilterClient
+from tests.servers.postfix import Postfix
+from tests.servers.product import Product
+
+# The least share of the do-nothing pymilter's throughput that is good enough.
+TARGET = 0.95
+
+# recipients a message, sessions, messages a measurement
+CASES = [(1, 1, 400), (1, 4, 600), (1, 16, 600), (20, 1, 60), (20, 4, 120), (20, 16, 120)]
+USERS = ["joe", *(f"{number}joe" for number in range(1, 21))]
+
+
+def run(rounds: int) -> list[Result]:
+    """Measures all cases over Unix sockets, then over TCP."""
+    results = []
+    with Cyrus() as cyrus:
+        for kind in ("unix", "inet"):
+            with _site(cyrus, kind) as ports:
+                for recipients, sessions, messages in CASES:
+                    values = in_turn(
+                        {
+                            name: _throughput(port, recipients, sessions, messages)
+                            for name, port in ports.items()
+                        },
+                        rounds,
+                    )
+                    case = f"{kind}, {recipients} recipient(s), {sessions} session(s)"
+                    results += [
+                        Result(
+                            f"{case}: to idle",
+                            "messages/s",
+                            values["ours"],
+                            values["idle"],
+                            target=TARGET,
+                        ),
+                        Result(f"{case}: to none", "messages/s", values["ours"], values["none"]),
+                    ]
+    return results
+
+
+def _throughput(port: int, recipients: int, sessions: int, messages: int) -> Callable[[], float]:
+    arguments = ["-r", str(recipients)] if recipients > 1 else []
+    source = [
+        "/usr/sbin/smtp-source",
+        "-c",
+        "-s",
+        str(sessions),
+        "-m",
+        str(messages),
+        *arguments,
+        "-f",
+        "ann@client.test",
+        "-t",
+        "joe@example.org",
+        f"{HOST}:{port}",
+    ]
+
+    def measure() -> float:
+        begun = time.perf_counter()
+        subprocess.run(source, check=True, stdout=subprocess.DEVNULL)
+        return messages / (time.perf_counter() - begun)
+
+    return measure
+
+
+@contextlib.contextmanager
+def _site(cyrus: Cyrus, kind: str) -> Iterator[dict[str, int]]:
+    """The ports of three Postfixes: without a milter, with the idle one, with ours."""
+    with contextlib.ExitStack() as running:
+        folder = running.enter_context(fresh_folder("bench"))
+        places = {
+            name: f"unix:{folder}/{name}.sock" if kind == "unix" else f"inet:{HOST}:{free_port()}"
+            for name in ("idle", "ours")
+        }
+        running.enter_context(_idle(places["idle"]))
+        product = running.enter_context(
+            Product(
+                cyrus,
+                accounts=USERS,
+                policies=[{"name": "everyone"}],
+                socket=places["ours"],
+                settings={"milter": {"cache_seconds": 600.0}},
+            )
+        )
+        product.start()
+        postfixes = {
+            name: running.enter_context(Postfix(milter=places.get(name)))
+            for name in ("none", "idle", "ours")
+        }
+        ports = {name: postfix.port for name, postfix in postfixes.items()}
+        replies = smtp.send(
+            HOST, ports["ours"], "", [f"{user}@example.org" for user in USERS], "x\n"
+        )
+        assert all(reply.ok for reply in replies), replies
+        yield ports
+
+
+@contextlib.contextmanager
+def _idle(place: str) -> Iterator[None]:
+    kind, _, where = place.partition(":")
+    libmilters = place if kind == "unix" else "inet:{1}@{0}".format(*where.split(":"))
+    with fresh_folder("idle") as folder, (folder / "out").open("wb") as output:
+        server = start([sys.executable, "-m", "tests.bench.idle_milter", libmilters], output)
+        try:
+            wait_until(lambda: _answers(place), 10.0, "the idle milter")
+            if kind == "unix":
+                command(["chmod", "666", where])
+            yield
+        finally:
+            # libmilter takes SIGTERM for itself and needs seconds to stop.
+            server.kill()
+            end(server)
+
+
+def _answers(place: str) -> bool:
+    with contextlib.suppress(OSError), MilterClient(place):
+        return True
+    return False
