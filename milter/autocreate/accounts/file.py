@@ -1,24 +1,17 @@
 """Accounts in a text file: one user a line, or passwd(5); groups in a file like group(5).
 
-The file is read again whenever it changes. A file can be caught while somebody writes it, and what
-is missing then is not missing: so a user who is not in a file that is empty, or younger than two
-seconds, is in doubt (Postfix distrusts fresh files in the same way).
+The file is read again whenever it changes. A user who is not in a file that is empty, or was written
+just now, is in doubt: see `autocreate.accounts.watched`.
 """
 
-import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
+from autocreate.accounts.watched import Watched
 from autocreate.errors import Temporary
 from autocreate.model import Account
-
-# Seconds that a file must have been left alone before its "no" counts.
-_SETTLED = 2.0
-
-T = TypeVar("T")
 
 
 class FileSource:
@@ -40,27 +33,26 @@ class FileSource:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
-        self._clock = clock
-        self._users = _Watched(path, _users)
-        self._groups = _Watched(groups, _groups) if groups else None
+        self._users = Watched(path, _users, clock)
+        self._groups = Watched(groups, _groups, clock) if groups else None
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
-        users, written = self._users.read()
+        users = self._users.read()
         if user in users:
             return Account(user, self.name)
         if not users:
             raise Temporary(f"{self._users.path} is empty; is somebody writing it?")
-        if abs(self._clock() - written) < _SETTLED:
-            raise Temporary(f"{self._users.path} was written just now; its no is not final yet")
+        if doubt := self._users.doubt():
+            raise Temporary(doubt)
         return None
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`. A passwd(5) line's group id counts too."""
         if self._groups is None:
             return frozenset()
-        primary = self._users.read().content.get(account.user, "")
-        groups = self._groups.read().content
+        primary = self._users.read().get(account.user, "")
+        groups = self._groups.read()
         return frozenset(
             group.name
             for group in groups
@@ -96,42 +88,3 @@ def _groups(text: str) -> list[_Group]:
 
 def _lines(text: str) -> list[str]:
     return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
-
-
-class _Read(NamedTuple, Generic[T]):
-    content: T
-    written: float
-
-
-class _Watched(Generic[T]):
-    """A file's content, parsed once for each version of the file."""
-
-    def __init__(self, path: Path, parse: Callable[[str], T]) -> None:
-        self.path = path
-        self._parse = parse
-        self._lock = threading.Lock()
-        self._version: tuple[int, ...] = ()
-        self._read: _Read[T] | None = None
-
-    def read(self) -> _Read[T]:
-        """The content, and when the file was written, in seconds since the epoch.
-
-        Raises:
-            Temporary: the file cannot be read, is no UTF-8, or changes while it is read.
-        """
-        try:
-            with self._lock:
-                found = os.stat(self.path)
-                if self._read is None or _version(found) != self._version:
-                    text = self.path.read_text(encoding="utf-8")
-                    if _version(os.stat(self.path)) != _version(found):
-                        raise Temporary(f"{self.path} changes while it is read")
-                    self._read = _Read(self._parse(text), found.st_mtime)
-                    self._version = _version(found)
-                return self._read
-        except (OSError, UnicodeDecodeError) as error:
-            raise Temporary(f"{self.path} cannot be read: {error}") from error
-
-
-def _version(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

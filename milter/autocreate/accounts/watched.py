@@ -1,0 +1,69 @@
+"""A text file that somebody else writes, parsed once for each version of it.
+
+A file can be caught while somebody writes it, and what is missing then is not missing: so the "no" of
+a file that is younger than two seconds is not final (Postfix distrusts fresh files in the same way).
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from autocreate.errors import Temporary
+
+# Seconds that a file must have been left alone before its "no" counts.
+_SETTLED = 2.0
+
+T = TypeVar("T")
+
+
+class Watched(Generic[T]):
+    """A file's content. Safe to use from several threads.
+
+    Args:
+        path: the file, in UTF-8.
+        parse: makes its content of its text.
+        clock: the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self, path: Path, parse: Callable[[str], T], clock: Callable[[], float] = time.time
+    ) -> None:
+        self.path = path
+        self._parse = parse
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._version: tuple[int, ...] = ()
+        self._content: T | None = None
+        self._written = 0.0
+
+    def read(self) -> T:
+        """The content of the file as it is now.
+
+        Raises:
+            Temporary: the file cannot be read, is no UTF-8, or changes while it is read.
+        """
+        try:
+            with self._lock:
+                found = os.stat(self.path)
+                if self._content is None or _version(found) != self._version:
+                    text = self.path.read_text(encoding="utf-8")
+                    if _version(os.stat(self.path)) != _version(found):
+                        raise Temporary(f"{self.path} changes while it is read")
+                    self._content = self._parse(text)
+                    self._version, self._written = _version(found), found.st_mtime
+                return self._content
+        except (OSError, UnicodeDecodeError) as error:
+            raise Temporary(f"{self.path} cannot be read: {error}") from error
+
+    def doubt(self) -> str:
+        """Why what was not found in what `read` returned may be there all the same; or nothing."""
+        if abs(self._clock() - self._written) < _SETTLED:
+            return f"{self.path} was written just now; its no is not final yet"
+        return ""
+
+
+def _version(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
