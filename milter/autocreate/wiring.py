@@ -1,8 +1,11 @@
 """From a configuration to a working service. The only file that knows every part."""
 
+import contextlib
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
+from typing import Literal
 
 from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
@@ -13,6 +16,8 @@ from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy
 from autocreate.errors import Temporary
 from autocreate.flights import Flights
+from autocreate.frontends.listener import listening
+from autocreate.frontends.process import FrontEnd
 from autocreate.journal import Journal
 from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus
@@ -21,6 +26,8 @@ from autocreate.model import Folder, Quota, Tree
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
+
+FrontEndName = Literal["milter"]
 
 # With no policy in the file, every account gets an INBOX.
 _INBOX_FOR_ALL = PolicySettings(name="default")
@@ -71,6 +78,31 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         ready,
         release,
     )
+
+
+@contextlib.contextmanager
+def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[list[FrontEnd]]:
+    """The front ends of these names, listening where the configuration says but serving nobody yet.
+
+    Raises:
+        ConfigurationError: one cannot listen at its place.
+        Temporary: another instance owns the place.
+    """
+    with contextlib.ExitStack() as held:
+        frontends: list[FrontEnd] = []
+        if "milter" in names:
+            frontends.append(held.enter_context(_milter(config)))
+        yield frontends
+
+
+@contextlib.contextmanager
+def _milter(config: Config) -> Iterator[FrontEnd]:
+    from autocreate.frontends.milter import Milter  # noqa: PLC0415 -- it loads libmilter
+
+    settings = config.milter
+    mode = int(settings.socket_mode, 8)
+    with listening("milter.socket", settings.socket, mode, settings.socket_group) as listener:
+        yield Milter(listener)
 
 
 def _users(config: Config) -> Users:

@@ -12,6 +12,7 @@ from autocreate.errors import AutocreateError
 if TYPE_CHECKING:
     from autocreate.model import Verdict
     from autocreate.service import Service
+    from autocreate.wiring import FrontEndName
 
 _config_option = click.option(
     "--config",
@@ -57,23 +58,7 @@ def milter(config_path: Path, dry_run: bool) -> None:
     SIGHUP or SIGUSR1 reads the configuration anew; SIGTERM finishes what is in progress and ends.
     The socket is not changed by a reload.
     """
-    from autocreate import logs
-    from autocreate.config import load
-    from autocreate.frontends.listener import listening
-    from autocreate.frontends.process import run_milter
-    from autocreate.wiring import build_service
-
-    def service() -> "Service":
-        config = load(config_path)
-        built = build_service(config, dry_run)
-        logs.configure(config.log.format, config.log.level)
-        return built
-
-    settings = load(config_path).milter
-    with listening(
-        settings.socket, int(settings.socket_mode, 8), settings.socket_group
-    ) as listener:
-        run_milter(listener, service(), reload=service)
+    _serve(config_path, dry_run, "milter")
 
 
 @main.command()
@@ -160,6 +145,23 @@ def man(section: str) -> None:
 
     page = command_page(main, "autocreate") if section == "1" else configuration_page()
     click.echo(page, nl=False)
+
+
+def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> None:
+    """Run front ends until this process is told to stop."""
+    from autocreate import logs
+    from autocreate.config import load
+    from autocreate.frontends.process import run
+    from autocreate.wiring import build_service, open_frontends
+
+    def service() -> "Service":
+        config = load(config_path)
+        built = build_service(config, dry_run)
+        logs.configure(config.log.format, config.log.level)
+        return built
+
+    with open_frontends(load(config_path), names) as frontends:
+        run(frontends, service(), reload=service)
 
 
 def _service(config_path: Path) -> Any:

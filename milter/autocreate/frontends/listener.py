@@ -44,10 +44,11 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(place: str, mode: int, group: str | None) -> Iterator[Listener]:
+def listening(key: str, place: str, mode: int, group: str | None) -> Iterator[Listener]:
     """A socket that listens at `place`, for as long as the context lasts.
 
     Args:
+        key: what the configuration calls it, for messages.
         place: "unix:/path", "inet:HOST:PORT", or "fd:N" for one inherited (sd_listen_fds(3)).
         mode: of a Unix socket.
         group: that a Unix socket belongs to, or None for the process's.
@@ -60,19 +61,19 @@ def listening(place: str, mode: int, group: str | None) -> Iterator[Listener]:
     with contextlib.ExitStack() as held:
         try:
             if kind == "unix":
-                opened = held.enter_context(_unix(Path(rest), mode, group))
+                opened = held.enter_context(_unix(key, Path(rest), mode, group))
             else:
                 opened = held.enter_context(_inherited(int(rest)) if kind == "fd" else _inet(rest))
         except OSError as error:
             raise ConfigurationError(
-                "milter.socket", [f"cannot listen at {place}: {error.strerror or error}"]
+                key, [f"cannot listen at {place}: {error.strerror or error}"]
             ) from error
         yield Listener(opened, is_ours=kind != "fd")
 
 
 @contextlib.contextmanager
-def _unix(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
-    with _locked(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+def _unix(key: str, path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
+    with _locked(key, path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         path.unlink(missing_ok=True)  # left behind by an instance that was killed: we have its lock
         listener.bind(str(path))
         # Nobody can connect before listen(), so nobody sees the socket with another mode.
@@ -84,7 +85,7 @@ def _unix(path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(key: str, path: Path) -> Iterator[None]:
     """Hold the lock beside a socket. The file stays: to remove it would let two hold one lock."""
     lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -92,8 +93,7 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Temporary(
-                f"another instance listens at {path}: stop it, or give this one another "
-                "milter.socket"
+                f"another instance listens at {path}: stop it, or give this one another {key}"
             ) from error
         yield
     finally:

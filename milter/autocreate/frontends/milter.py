@@ -14,6 +14,7 @@ from typing import Any
 import Milter as pymilter  # noqa: N813 -- its name on PyPI
 
 from autocreate import logs
+from autocreate.frontends.listener import Listener
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer, Recipient, Reply
 
@@ -22,24 +23,29 @@ log = logging.getLogger(__name__)
 _NAME = "autocreate"
 
 
-def serve(descriptor: int, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
-    """Speak the milter protocol on a listening socket, in threads of libmilter's own, for ever.
+class Milter:
+    """Speaks the milter protocol on a listening socket, in threads of libmilter's own."""
 
-    Args:
-        descriptor: of the socket.
-        failed: called if libmilter gives up.
-    """
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
 
-    def run() -> None:
-        try:
-            pymilter.runmilter(_NAME, f"fd:{descriptor}", 0, False)
-            failed(RuntimeError("libmilter has returned"))
-        except BaseException as error:
-            failed(error)
+    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+        """See `FrontEnd.serve`."""
 
-    pymilter.factory = lambda: _Session(traffic)
-    # Its own thread, because libmilter's handling of signals fights Python's in the main one.
-    threading.Thread(target=run, name="libmilter", daemon=True).start()
+        def run() -> None:
+            try:
+                pymilter.runmilter(_NAME, f"fd:{self._listener.fileno()}", 0, False)
+                failed(RuntimeError("libmilter has returned"))
+            except BaseException as error:
+                failed(error)
+
+        pymilter.factory = lambda: _Session(traffic)
+        # Its own thread, because libmilter's handling of signals fights Python's in the main one.
+        threading.Thread(target=run, name="libmilter", daemon=True).start()
+
+    def stop(self) -> None:
+        """See `FrontEnd.stop`."""
+        self._listener.stop()
 
 
 class _Session(pymilter.Base):

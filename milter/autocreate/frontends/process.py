@@ -1,4 +1,7 @@
-"""The life of a front end's process: ready, reload, stop; and the work it does between recipients."""
+"""The life of a process that serves: ready, reload, stop; and the work it does in between.
+
+One process may have several front ends. They share its service, and with it every cache and lock.
+"""
 
 import logging
 import os
@@ -7,12 +10,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
 
 from autocreate.errors import AutocreateError, Temporary
-from autocreate.frontends.listener import Listener
-from autocreate.frontends.milter import serve
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer
 from autocreate.service import Service
@@ -24,7 +25,21 @@ _DRAIN = 10.0
 _BETWEEN_LOOKS = 5.0
 
 
-def run_milter(listener: Listener, service: Service, reload: Callable[[], Service]) -> NoReturn:
+class FrontEnd(Protocol):
+    """Something that listens, asks the service that traffic lets it in to, and answers."""
+
+    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+        """Begin to serve, in threads of its own, for ever.
+
+        Args:
+            failed: called if it cannot go on.
+        """
+
+    def stop(self) -> None:
+        """Take no new connections. Those that stand are answered as long as traffic lets them."""
+
+
+def run(frontends: Sequence[FrontEnd], service: Service, reload: Callable[[], Service]) -> NoReturn:
     """Serve until SIGTERM or SIGINT. SIGHUP and SIGUSR1 reload. Never returns: see `_exit`.
 
     Args:
@@ -35,7 +50,8 @@ def run_milter(listener: Listener, service: Service, reload: Callable[[], Servic
         signal.signal(number, lambda received, _frame: events.put(signal.Signals(received)))
     traffic = Traffic(service)
     stopping = threading.Event()
-    serve(listener.fileno(), traffic, events.put)
+    for frontend in frontends:
+        frontend.serve(traffic, events.put)
     _in_background("completer", lambda: complete_unfinished(traffic, stopping))
     notify("READY=1")
     log.info("ready")
@@ -47,14 +63,15 @@ def run_milter(listener: Listener, service: Service, reload: Callable[[], Servic
             case signal.Signals():
                 log.info("%s: stopping", event.name)
                 notify("STOPPING=1")
-                listener.stop()
+                for frontend in frontends:
+                    frontend.stop()
                 stopping.set()
                 if not traffic.drain(_DRAIN):
-                    log.warning("some recipients had no verdict after %g s", _DRAIN)
+                    log.warning("some requests had no answer after %g s", _DRAIN)
                 log.info("stopped")
                 _exit(0)
             case _:
-                log.critical("the milter has ended: %r", event)
+                log.critical("cannot go on: %s", event)
                 _exit(os.EX_SOFTWARE)
 
 
