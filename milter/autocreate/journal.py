@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from autocreate.core.plan import as_json
 from autocreate.errors import Temporary
-from autocreate.model import Recipient, Verdict
+from autocreate.model import LMTP, Recipient, Verdict
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
@@ -31,6 +31,8 @@ _unfinished = sa.Table(
     _metadata,
     sa.Column("user", sa.String(512), primary_key=True),
     sa.Column("address", sa.String(1024), nullable=False),
+    sa.Column("service", sa.String(16), nullable=False),
+    sa.Column("begun", sa.Boolean, nullable=False),
     sa.Column("usable", sa.Boolean, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_try", sa.Float, nullable=False, index=True),
@@ -55,10 +57,12 @@ _seen = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A tree that was begun and not finished.
+    """A tree that was begun and not finished, or a user who could not be looked at in time.
 
     Args:
-        address: the recipient it was begun for, from which the work is planned anew.
+        address: the recipient or login it was begun for, from which the work is planned anew.
+        service: what it was begun for: mail, or a login to "imap", "pop3", "sieve".
+        begun: False for a user whose mailbox may well stand, and is to be looked at first.
         usable: INBOX and quota stand; mail can be accepted meanwhile.
         attempts: how many ended with something missing; 0 if none came to an end.
         next_try: when to try again, in seconds since the epoch.
@@ -66,6 +70,8 @@ class Entry:
 
     user: str
     address: str
+    service: str = LMTP
+    begun: bool = True
     usable: bool = False
     attempts: int = 0
     next_try: float = 0.0
@@ -95,12 +101,21 @@ class Journal:
             _metadata.create_all(connection)
 
     def begin(self, entry: Entry) -> None:
-        """Note that a tree is being made. One that is noted already is left as it is."""
+        """Note that a tree is being made, or is to be looked at.
+
+        One that is noted already is left as it is, except that it may now have been begun.
+        """
         try:
             with self._transaction() as connection:
                 connection.execute(_unfinished.insert().values(**_row(entry)))
         except _Duplicate:
-            pass
+            if entry.begun:
+                with self._transaction() as connection:
+                    connection.execute(
+                        _unfinished.update()
+                        .where(_unfinished.c.user == entry.user)
+                        .values(begun=True)
+                    )
 
     def fail(self, entry: Entry) -> None:
         """Note how an attempt ended that left something missing."""

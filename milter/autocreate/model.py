@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+# The service that mail arrives by, as Cyrus names it; logins come by "imap", "pop3", "sieve".
+LMTP = "lmtp"
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -35,6 +38,21 @@ class Recipient:
     rewritten: str | None = None
     mailer: str | None = None
     refusable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Someone whose password was right. The password itself is never part of a value.
+
+    Args:
+        name: the login name, with its domain behind an `@` if `realm` does not say it.
+        service: what it was right for, in the words of imapd.conf(5): "imap", "pop3", "sieve".
+        realm: the domain, where it came apart from the name.
+    """
+
+    name: str
+    service: str
+    realm: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +237,7 @@ class Verdict:
         plan: what was done, or would be done where nothing is applied.
         created: a mailbox was created for this recipient.
         withheld: why the answer is not given to the sender ("dry run"); empty if it is.
+        service: what it was decided for: mail, or a login to "imap", "pop3", "sieve".
     """
 
     answer: Answer
@@ -230,6 +249,7 @@ class Verdict:
     created: bool = False
     withheld: str = ""
     notes: tuple[str, ...] = field(default=())
+    service: str = LMTP
 
     @property
     def reply(self) -> Reply | None:

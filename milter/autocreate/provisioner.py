@@ -18,7 +18,7 @@ from autocreate.core.policy import Policy, select
 from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
 from autocreate.mailstore import MailStore
-from autocreate.model import Account, Address, Answer, Failure, Report, Tree, Verdict
+from autocreate.model import LMTP, Account, Address, Answer, Failure, Report, Tree, Verdict
 from autocreate.ready import Ready
 
 log = logging.getLogger(__name__)
@@ -70,30 +70,41 @@ class Provisioner:
         self._clock = clock
 
     def decide(
-        self, address: Address, user: str, apply: bool, entry: Entry | None = None
+        self,
+        address: Address,
+        user: str,
+        apply: bool,
+        entry: Entry | None = None,
+        service: str = LMTP,
     ) -> Verdict:
         """What to answer for `user`, once its tree is made as far as it can be made now.
 
         Args:
-            address: the recipient it is for; its domain may choose the policy.
+            address: the recipient or login it is for; its domain may choose the policy.
             apply: False only looks and plans.
             entry: the journal's, for another attempt that is due whatever the mailbox looks like.
+            service: what it is for. By any other than mail the user has logged in, and so exists;
+                the account sources are then asked for what a new tree depends on, no more.
 
         Raises:
             Temporary: an account source, the mail store or the journal cannot tell.
             Refused: the mail store can have no such user.
         """
-        account = self._directory.find(user)
+        account = self._directory.find(user) if service == LMTP else Account(user, "")
         if account is None:
             return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
         stands = self._store.exists(user)
         if stands:
             begun = entry or self._entry(user)
+            if begun is not None and not begun.begun:
+                begun = None
             if begun is None or (entry is None and begun.usable and begun.next_try > self._clock()):
                 return self._accept(account, begun)
         if user in self._rules.administrators or user == ANONYMOUS:
             return self._not_to_create(account, stands, "administrators get no mailbox")
-        policy = self._policy(address, account)
+        if service != LMTP:
+            account = self._directory.find(user) or account
+        policy = self._policy(address, account, service)
         if policy is None or not policy.create:
             name = f"policy {policy.name!r} creates none" if policy else "no policy matches"
             return self._not_to_create(account, stands, f"no mailbox for this user: {name}")
@@ -110,7 +121,20 @@ class Provisioner:
             difference(user, policy.name, wanted, observed),
             notes=problems,
         )
-        return self._carry_out(address, verdict, stands) if apply else verdict
+        if not apply:
+            return verdict
+        noted = Entry(user, str(address), service, next_try=self._clock() + _GRACE)
+        return self._carry_out(noted, verdict, stands)
+
+    def come_back(self, address: Address, user: str, service: str, reason: str) -> None:
+        """Note in the journal that a user could not be looked at, to do it as soon as possible.
+
+        Raises:
+            Temporary: the journal cannot be written.
+        """
+        self._journal.begin(
+            Entry(user, str(address), service, begun=False, next_try=self._clock(), error=reason)
+        )
 
     def due(self, everything: bool) -> list[Entry]:
         """The journal's entries that are due for another attempt, or all of them.
@@ -131,7 +155,8 @@ class Provisioner:
         if verdict.answer is Answer.TEMPORARY:
             self._postpone(entry, verdict.reason)
         else:
-            log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
+            if entry.begun:
+                log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
             self._journal.finish(entry.user)
 
     def _accept(self, account: Account, begun: Entry | None) -> Verdict:
@@ -146,11 +171,10 @@ class Provisioner:
         reason = f"INBOX stands; {reason}" if stands else reason
         return Verdict(answer, reason, account.user, account.source)
 
-    def _carry_out(self, address: Address, verdict: Verdict, stood: bool) -> Verdict:
+    def _carry_out(self, entry: Entry, verdict: Verdict, stood: bool) -> Verdict:
         """Apply a verdict's plan between its first and its last line in the journal."""
         assert verdict.plan is not None
         user = verdict.user
-        entry = Entry(user, str(address), next_try=self._clock() + _GRACE)
         self._journal.begin(entry)
         report = self._store.apply(verdict.plan)
         for action, error in report.skipped:
@@ -194,11 +218,13 @@ class Provisioner:
         except Temporary as failure:
             log.error("%s: %s; its entry is tried again as it is", entry.user, failure)
 
-    def _policy(self, address: Address, account: Account) -> Policy | None:
+    def _policy(self, address: Address, account: Account, service: str) -> Policy | None:
+        def groups() -> frozenset[str]:
+            # Who logged in may be in no account source, and then is in no group.
+            return self._directory.groups(account) if account.source else frozenset()
+
         domain = address.domain or self._rules.users.default_domain
-        return select(
-            self._rules.policies, account.user, domain, lambda: self._directory.groups(account)
-        )
+        return select(self._rules.policies, account.user, domain, groups, service)
 
     def _entry(self, user: str) -> Entry | None:
         """The journal's entry, if it has one and can be read.

@@ -26,6 +26,11 @@ class Ready:
         with self._lock:
             return self._users.get(user, False)
 
+    def discard(self, user: str) -> None:
+        """Believe it no longer."""
+        with self._lock:
+            self._users.pop(user, None)
+
     def add(self, user: str) -> None:
         """Believe from now on that this user's mailbox stands."""
         with self._lock:

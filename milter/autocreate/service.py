@@ -1,4 +1,4 @@
-"""The use cases: verify a recipient, provision a user, complete what is unfinished.
+"""The use cases: verify a recipient, look after a login, complete what is unfinished.
 
 The one rule is kept here: accept only when the account exists and its mailbox stands, say unknown
 only when every source said no, and be temporary about every doubt; within a deadline, and one piece
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autocreate.core.address import domain_of, is_postmaster, parse
-from autocreate.core.naming import Users
-from autocreate.errors import AutocreateError, Malformed
+from autocreate.core.naming import ANONYMOUS, Users
+from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Entry, Journal
-from autocreate.model import Address, Answer, Recipient, Verdict
+from autocreate.model import LMTP, Address, Answer, Login, Recipient, Verdict
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 
@@ -26,13 +26,16 @@ ANY_DOMAIN = "*"
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an administrator decided about recipients.
+    """What an administrator decided about recipients and logins.
 
     Args:
         domains: ours, as lower-case A-labels; `*` for all that come with one of our mailers.
         mailers: the transports that deliver to Cyrus.
         users: how addresses become user ids.
-        deadline: seconds until the verdict, whatever happens.
+        deadline: seconds until the verdict about a recipient, whatever happens.
+        patience: seconds that a login waits for its mailbox.
+        services: logins to these make mailboxes.
+        exempt: users whose logins pass untouched: administrators, proxy servers, ourselves.
         dry_run: decide everything, do nothing, withhold every answer.
     """
 
@@ -40,6 +43,9 @@ class Rules:
     mailers: frozenset[str]
     users: Users
     deadline: float = 8.0
+    patience: float = 5.0
+    services: frozenset[str] = frozenset(("imap", "pop3", "sieve"))
+    exempt: frozenset[str] = frozenset()
     dry_run: bool = False
 
 
@@ -82,6 +88,50 @@ class Service:
             return replace(verdict, withheld="not by SMTP")
         return verdict
 
+    def log_in(self, login: Login, patience: float | None = None) -> Verdict:
+        """Make sure that the mailbox of someone who logs in stands, or see why it need not.
+
+        Never raises for anything a client or a server did, and returns as soon as `patience` is
+        spent. Whatever the verdict, the login is none the worse for it. After `Answer.TEMPORARY`
+        comes `come_back`.
+
+        Args:
+            patience: seconds, if other than by the rules.
+        """
+        rules = self.rules
+        address = rules.users.login(login.name, login.realm)
+        user = rules.users.login_id(address)
+        if login.service not in rules.services:
+            return Verdict(Answer.PASS, f"logins to {login.service!r} make no mailbox", user)
+        if user in rules.exempt or user == ANONYMOUS:
+            return Verdict(Answer.PASS, "administrators get no mailbox", user)
+        if not user:
+            return Verdict(Answer.PASS, "nobody of that name can have a mailbox")
+        until = time.monotonic() + (rules.patience if patience is None else patience)
+        verdict = self._decided(
+            address, user, until - time.monotonic(), not rules.dry_run, login.service
+        )
+        if rules.dry_run:
+            self._record(Recipient(str(address), mailer=login.service), verdict, until)
+            return replace(verdict, withheld="dry run")
+        return verdict
+
+    def come_back(self, login: Login) -> None:
+        """See to it that someone whose login could not wait is looked after as soon as possible.
+
+        Separate from `log_in`, so that the login has its answer before the journal is written.
+        """
+        address = self.rules.users.login(login.name, login.realm)
+        user = self.rules.users.login_id(address)
+        try:
+            self._provisioner.come_back(address, user, login.service, "no answer in time")
+        except Temporary as error:
+            log.error("%s: not noted for another attempt: %s", user, error)
+
+    def forget(self, user: str) -> None:
+        """Believe no longer that a user's mailbox stands."""
+        self._ready.discard(user)
+
     def preview(self, recipient: Recipient) -> Verdict:
         """What `verify` would decide, with the plan it would carry out. Changes nothing."""
         return self._judge(recipient, time.monotonic() + self.rules.deadline, apply=False)
@@ -92,7 +142,7 @@ class Service:
         Args:
             apply: False only plans.
         """
-        verdict = self._decided(address, self.rules.deadline, apply and not self.rules.dry_run)
+        verdict = self._decided_for(address, self.rules.deadline, apply and not self.rules.dry_run)
         return replace(verdict, withheld="dry run") if self.rules.dry_run else verdict
 
     def unfinished(self, everything: bool) -> list[Entry]:
@@ -113,7 +163,9 @@ class Service:
         """
         local, _, domain = entry.address.rpartition("@")
         address = Address(local, domain) if local else Address(domain)
-        verdict = self._decided(address, self.rules.deadline, apply=True, entry=entry)
+        verdict = self._decided(
+            address, entry.user, self.rules.deadline, True, entry.service, entry
+        )
         self._provisioner.conclude(entry, verdict)
         return verdict
 
@@ -135,28 +187,47 @@ class Service:
             address = parse(written)
         except Malformed as error:
             return Verdict(Answer.MALFORMED, str(error))
-        verdict = self._decided(address, until - time.monotonic(), apply)
+        verdict = self._decided_for(address, until - time.monotonic(), apply)
         if verdict.answer is Answer.UNKNOWN and is_postmaster(address):
             return replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
         return verdict
 
-    def _decided(
-        self, address: Address, timeout: float, apply: bool, entry: Entry | None = None
-    ) -> Verdict:
-        """The decision about an address of ours, by whoever is working on its user already."""
+    def _decided_for(self, address: Address, timeout: float, apply: bool) -> Verdict:
+        """The decision about a recipient's address of ours."""
         user = self.rules.users.user_id(address)
         if not user:
             return Verdict(
                 Answer.PASS, "names no user but a shared folder, which is Cyrus's to judge"
             )
+        return self._decided(address, user, timeout, apply)
+
+    def _decided(
+        self,
+        address: Address,
+        user: str,
+        timeout: float,
+        apply: bool,
+        service: str = LMTP,
+        entry: Entry | None = None,
+    ) -> Verdict:
+        """The decision about a user, by whoever is working on it already."""
         if entry is None and user in self._ready:
             return Verdict(Answer.ACCEPT, "known to stand", user)
+        # What is only looked at must not be answered by, or for, what is being done.
+        key = user if apply else f"preview {user}"
+        until = time.monotonic() + timeout
+
+        def decide() -> Verdict:
+            verdict = self._provisioner.decide(address, user, apply, entry, service)
+            return replace(verdict, service=service)
+
         try:
-            # What is only looked at must not be answered by, or for, what is being done.
-            key = user if apply else f"preview {user}"
-            return self._flights.join(
-                key, lambda: self._provisioner.decide(address, user, apply, entry), timeout
-            )
+            while True:
+                verdict = self._flights.join(key, decide, until - time.monotonic())
+                # A no hangs on what was asked: that of a login would be a false 550, and that of
+                # mail would leave someone who has logged in without a mailbox.
+                if verdict.service == service or verdict.answer is not Answer.UNKNOWN:
+                    return verdict
         except AutocreateError as error:
             return Verdict(Answer.TEMPORARY, str(error), user)
         except Exception as error:

@@ -138,6 +138,7 @@ def _policy(settings: PolicySettings) -> Policy:
         users=frozenset(settings.users),
         groups=frozenset(settings.groups),
         domains=frozenset(settings.domains),
+        services=frozenset(settings.services),
         create=settings.create,
         entry=FromEntry(
             settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""

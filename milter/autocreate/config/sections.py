@@ -23,6 +23,8 @@ from autocreate.config.types import (
     SpecialUse,
 )
 
+Service = Literal["lmtp", "imap", "pop3", "sieve"]
+
 
 class Milter(Section):
     """[milter]: the socket, and which recipients are ours."""
@@ -132,6 +134,9 @@ class Policy(Section):
     """Groups whose members it is for, by the account source that knows the user."""
     domains: tuple[Domain, ...] = ()
     """Only for recipients of these domains."""
+    services: tuple[Service, ...] = ()
+    """Only for mail (`lmtp`), or for logins to these: so may mail and logins have rules of their own.
+    For all of them if it is not given."""
     create: bool = True
     """`false`: these users get no mailbox, and are refused as long as they have none."""
     quota: Size | None = None

@@ -34,7 +34,7 @@ _LONGEST_USER = 247
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """How recipients become user ids.
+    """How recipients and login names become user ids.
 
     Args:
         virtual_domains: `joe@other.test` is another user than `joe` (virtdomains userid or on).
@@ -58,6 +58,30 @@ class Users:
         if self.virtual_domains and address.domain not in ("", self.default_domain):
             return f"{local}@{address.domain}"
         return local
+
+    def login(self, name: str, realm: str = "") -> Address:
+        """Who logs in, as an address: its domain is the realm, or what follows the last @.
+
+        saslauthd's clients part a name at its last @ (saslauthd_verify_password() of Cyrus SASL's
+        checkpw.c); Cyrus's own notifications keep it whole.
+        """
+        local, at, domain = name.rpartition("@")
+        if realm or not at:
+            local, domain = name, realm
+        return Address(local, domain.translate(_LOWER))
+
+    def login_id(self, address: Address) -> str:
+        """The user id that Cyrus gives to who logs in as `address`; empty if it is nobody's.
+
+        It is canonify_userid()'s of Cyrus's global.c. There is no detail in a login name.
+        """
+        local = address.local.translate(_LOWER) if self.to_lower else address.local
+        user = local
+        if address.domain and not (self.virtual_domains and address.domain == self.default_domain):
+            # Without virtual domains it is a realm of another site's (loginrealms), whose users
+            # have no mailboxes here.
+            user = f"{local}@{address.domain}" if self.virtual_domains else ""
+        return user if _is_possible(user) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from autocreate.core.sizes import parse_size
-from autocreate.model import Account, Tree
+from autocreate.model import LMTP, Account, Tree
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class Policy:
     """A rule of the administrator's: for whom, and which tree.
 
     Without `users` and `groups` it is for everyone, else for any of them; `domains`, if given,
-    narrows that to recipients of these domains. With `create` off, its users get no mailbox.
+    narrows that to recipients of these domains, `services` to these. With `create` off, its users get no mailbox.
     `tree` is what everyone gets whose entry says nothing else.
     """
 
@@ -34,11 +34,16 @@ class Policy:
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     domains: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
     create: bool = True
     entry: FromEntry = FromEntry()
 
-    def matches(self, user: str, domain: str, groups: Callable[[], frozenset[str]]) -> bool:
+    def matches(
+        self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]
+    ) -> bool:
         if self.domains and domain not in self.domains:
+            return False
+        if self.services and service not in self.services:
             return False
         if not self.users and not self.groups:
             return True
@@ -79,14 +84,21 @@ class Policy:
 
 
 def select(
-    policies: Iterable[Policy], user: str, domain: str, groups: Callable[[], frozenset[str]]
+    policies: Iterable[Policy],
+    user: str,
+    domain: str,
+    groups: Callable[[], frozenset[str]],
+    service: str = LMTP,
 ) -> Policy | None:
     """The first policy that matches, or None.
 
     Args:
         groups: asked only if a policy's answer hangs on it, since the question costs a look-up.
+        service: what the user is looked at for: mail, or a login to "imap", "pop3", "sieve".
     """
-    return next((policy for policy in policies if policy.matches(user, domain, groups)), None)
+    return next(
+        (policy for policy in policies if policy.matches(user, domain, service, groups)), None
+    )
 
 
 def _partition(text: str) -> str:
