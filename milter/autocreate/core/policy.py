@@ -25,8 +25,9 @@ class Policy:
     """A rule of the administrator's: for whom, and which tree.
 
     Without `users` and `groups` it is for everyone, else for any of them; `domains`, if given,
-    narrows that to recipients of these domains, `services` to these. With `create` off, its users get no mailbox.
-    `tree` is what everyone gets whose entry says nothing else.
+    narrows that to recipients of these domains, `services` to these. With `create` off, its users
+    get no mailbox, and `why` may say why not. `tree` is what everyone gets whose entry says nothing
+    else.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Policy:
     services: frozenset[str] = frozenset()
     create: bool = True
     entry: FromEntry = FromEntry()
+    why: str = ""
 
     def matches(
         self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]

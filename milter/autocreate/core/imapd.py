@@ -1,0 +1,172 @@
+"""What this program takes from imapd.conf: how Cyrus names users, who administers it, what it creates.
+
+Defaults are those of Cyrus 3.6. The autocreate options become policies: see
+`autocreate.core.imapdpolicy`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from autocreate.core.imapdconf import Options, Reading
+from autocreate.core.imapdpolicy import policies, strangers
+from autocreate.core.policy import Policy
+from autocreate.errors import ConfigurationError
+
+# Service names are those of cyrus.conf's SERVICES. These are what its samples call them.
+USUAL_SERVICES: Mapping[str, tuple[str, ...]] = {
+    "lmtp": ("lmtp", "lmtpunix"),
+    "imap": ("imap", "imaps"),
+    "pop3": ("pop3", "pop3s"),
+    "sieve": ("sieve",),
+}
+_PROGRAMS: Mapping[str, str] = {
+    "lmtpd": "lmtp",
+    "imapd": "imap",
+    "pop3d": "pop3",
+    "timsieved": "sieve",
+}
+
+_VIRTDOMAINS: Mapping[str, Literal["off", "userid", "on"]] = {
+    **dict.fromkeys(("1", "yes", "t", "true", "on"), "on"),
+    **dict.fromkeys(("0", "no", "f", "false", "off"), "off"),
+    "userid": "userid",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """The default script of new users, and where Cyrus keeps scripts.
+
+    Args:
+        script: the script's file; "" for none.
+        compiled: the file of its bytecode; "" for none.
+        compile: keep what was compiled in the file `compiled`.
+        folders: what Cyrus makes when a script files into it (`autocreate_sieve_folders`).
+        directory: `sievedir`.
+        use_home: `sieveusehomedir`: scripts lie in the users' home directories instead.
+    """
+
+    script: str = ""
+    compiled: str = ""
+    compile: bool = False
+    folders: tuple[str, ...] = ()
+    directory: str = "/usr/sieve"
+    use_home: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImapdConf:
+    """imapd.conf, as far as this program has a use for it. Defaults are those of Cyrus 3.6.
+
+    Args:
+        path: the file.
+        admins: `admins` and `proxyservers` of every service; `group:NAME` among them.
+        policies: what the autocreate options say, one policy for services that say the same; none
+            if the file has no such option.
+        notices: what an administrator should know, each with file and line.
+    """
+
+    path: str
+    admins: tuple[str, ...] = ()
+    unixhierarchysep: bool = True
+    altnamespace: bool = True
+    virtdomains: Literal["off", "userid", "on"] = "off"
+    defaultdomain: str = "internal"
+    username_tolower: bool = True
+    lmtp_downcase_rcpt: bool = True
+    postuser: str = ""
+    userprefix: str = "Other Users"
+    sharedprefix: str = "Shared Folders"
+    sieve: Sieve = Sieve()
+    policies: tuple[Policy, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def services_of(cyrus_conf: str) -> dict[str, tuple[str, ...]]:
+    """Which names cyrus.conf(5) gives to the services that create mailboxes.
+
+    Args:
+        cyrus_conf: the text of that file.
+    """
+    found: dict[str, list[str]] = {service: [] for service in USUAL_SERVICES}
+    section = ""
+    for line in cyrus_conf.splitlines():
+        words = line.split("#", 1)[0].split()
+        if not words:
+            continue
+        if words[-1] == "{":
+            section = words[0].upper()
+        elif words[0] == "}":
+            section = ""
+        elif section == "SERVICES" and (command := re.search(r'\bcmd="([^"]*)"', line)):
+            for word in command[1].split():
+                if service := _PROGRAMS.get(word.rpartition("/")[2]):
+                    found[service].append(words[0].lower())
+    return {service: tuple(names) for service, names in found.items()}
+
+
+def take(
+    path: str, options: Options, services: Mapping[str, tuple[str, ...]] = USUAL_SERVICES
+) -> ImapdConf:
+    """Understand the options of an imapd.conf.
+
+    Args:
+        path: the file's name, for messages.
+        services: the names of the services that create mailboxes: see `services_of`.
+
+    Raises:
+        ConfigurationError: values that cannot be; every problem names its file and line.
+    """
+    reading = Reading(options)
+    conf = ImapdConf(
+        path=path,
+        admins=_admins(options),
+        unixhierarchysep=reading.switch("unixhierarchysep", True),
+        altnamespace=reading.switch("altnamespace", True),
+        virtdomains=_virtdomains(reading),
+        defaultdomain=reading.text("defaultdomain", "internal").lower(),
+        username_tolower=reading.switch("username_tolower", True),
+        lmtp_downcase_rcpt=reading.switch("lmtp_downcase_rcpt", True),
+        postuser=reading.text("postuser", "", services["lmtp"]),
+        userprefix=reading.text("userprefix", "Other Users"),
+        sharedprefix=reading.text("sharedprefix", "Shared Folders"),
+        sieve=_sieve(reading, services["lmtp"]),
+        policies=policies(reading, services),
+        notices=(*reading.notices, *strangers(options, services)),
+    )
+    if reading.problems:
+        raise ConfigurationError(path, reading.problems)
+    return conf
+
+
+def _admins(options: Options) -> tuple[str, ...]:
+    """Who administers any service. Cyrus itself knows `imap_admins` in a service named imap only."""
+    names = [
+        name
+        for option in options.every
+        if re.fullmatch(r"(\w+_)?(admins|proxyservers)", option.key)
+        for name in option.value.split()
+    ]
+    return tuple(dict.fromkeys(names))
+
+
+def _virtdomains(reading: Reading) -> Literal["off", "userid", "on"]:
+    option = reading.options.find("virtdomains")
+    if option is None:
+        return "off"
+    if option.value not in _VIRTDOMAINS:
+        reading.problems.append(option.wrong(f"{option.value!r} is none of off, userid, on"))
+    return _VIRTDOMAINS.get(option.value, "off")
+
+
+def _sieve(reading: Reading, services: Sequence[str]) -> Sieve:
+    return Sieve(
+        script=reading.text("autocreate_sieve_script", "", services),
+        compiled=reading.text("autocreate_sieve_script_compiled", "", services),
+        compile=reading.switch("autocreate_sieve_script_compile", False, services),
+        folders=tuple(reading.names("autocreate_sieve_folders", services)),
+        directory=reading.text("sievedir", "/usr/sieve"),
+        use_home=reading.switch("sieveusehomedir", False),
+    )

@@ -1,0 +1,146 @@
+"""Our reading of imapd.conf against that of Cyrus's own cyr_info, which links its libconfig."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGABRT
+
+import pytest
+
+from autocreate.core import imapd, imapdconf
+from autocreate.errors import ConfigurationError
+
+CYR_INFO = Path("/usr/lib/cyrus/bin/cyr_info")
+
+TEXTS = [
+    "admins: cyrus  ann\t bob  \n",
+    "  Admins :x\n",
+    "AUTOCREATE_Quota: 100\nautocreate_post: yes\n",
+    "autocreate_quota: 010\n",
+    "autocreate_quota: 0x1F\n",
+    "autocreate_quota: 08\n",
+    "autocreate_quota: +5\n",
+    "autocreate_quota: -1\n",
+    "autocreate_quota: 100M\n",
+    "autocreate_quota: 1 2\n",
+    "autocreate_quota: 5\nautocreatequota: 6\n",
+    "autocreatequota: 6\nlmtp_autocreatequota: 7\n",
+    "autocreatequota: 6\nlmtp_autocreate_quota: 7\nautocreate_quota: 8\n",
+    "lmtp_autocreate_users: ann\nautocreate_users: joe group:x\n",
+    "autocreate_users: joe\nimap_autocreate_users: ann\n",
+    "LMTP_autocreate_post: t\n",
+    "createonpost: on\n",
+    "createonpost: of\n",
+    "createonpost: Yes\n",
+    "createonpost: maybe\n",
+    "autocreate_inbox_folders: A|\\\n   B\n",
+    "autocreate_inbox_folders: A\\\n",
+    "autocreate_inbox_folders: A\\",
+    "autocreate_inbox_folders: A \\ \npostuser: x\n",
+    "# comment \\\nautocreate_quota: 1\npostuser: x\n",
+    "postuser: x # y\n",
+    "#postuser: x\n   # postuser: y\n",
+    "postuser:\n",
+    "postuser x\n",
+    "post user: x\n",
+    "postuser: x\npostuser: x\n",
+    "foo: 1\nfoo: 1\n",
+    ": x\n",
+    "\n\r\n  \t\npostuser: x\r\n",
+    "sievedir: {configdirectory}/sieve\n",
+    "virtdomains: userid\ndefaultdomain: ex.test\n",
+    "virtdomains: true\n",
+    "virtdomains: y\n",
+    "unixhierarchysep: no\naltnamespace: f\nusername_tolower: 0\nlmtp_downcase_rcpt: off\n",
+    "@include: FOLDER/more\npostuser: y\n",
+    "@include: FOLDER/more\n@include: FOLDER/more\n",
+    "@include: FOLDER/imapd.conf\n",
+    "@include: FOLDER/none\n",
+    "@exclude: FOLDER/more\n",
+    "userprefix: Users\nsharedprefix: Common\n",
+    "generate_compiled_sieve_script: 1\nautocreate_sieve_compiled_script: /a\nautosievefolders: x\n",
+    "autosubscribeinboxfolders: a\nautosubscribesharedfolders: b\n"
+    "autosubscribe_all_sharedfolders: yes\nautocreatequotamsg: 9\n",
+]
+
+STRINGS = [
+    "admins",
+    "autocreate_inbox_folders",
+    "autocreate_sieve_folders",
+    "autocreate_sieve_script_compiled",
+    "autocreate_subscribe_folders",
+    "autocreate_subscribe_sharedfolders",
+    "autocreate_users",
+    "defaultdomain",
+    "postuser",
+    "sharedprefix",
+    "sievedir",
+    "userprefix",
+]
+SWITCHES = [
+    "altnamespace",
+    "autocreate_post",
+    "autocreate_sieve_script_compile",
+    "autocreate_subscribe_sharedfolders_all",
+    "lmtp_downcase_rcpt",
+    "unixhierarchysep",
+    "username_tolower",
+]
+NUMBERS = ["autocreate_quota", "autocreate_quota_messages"]
+
+
+@pytest.fixture
+def lay_out(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        (tmp_path / "more").write_text("admins: more\n")
+        file = tmp_path / "imapd.conf"
+        file.write_text("configdirectory: /conf\n" + text.replace("FOLDER", str(tmp_path)))
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_we_read_what_cyrus_reads(text: str, lay_out: Callable[[str], Path]) -> None:
+    file = lay_out(text)
+    theirs = _as_cyrus(file)
+    if theirs is None or "100M" in text:
+        assert theirs is None
+        if "100M" not in text:  # later versions of Cyrus read it
+            with pytest.raises(ConfigurationError):
+                _as_we(file)
+        return
+    assert _as_we(file) == theirs
+
+
+def _as_cyrus(file: Path) -> dict[str, str] | None:
+    """The options in question as lmtpd has them, or None if it would not start."""
+    done = subprocess.run(
+        [CYR_INFO, "-n", "lmtp", "-C", file, "conf-all"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        assert done.returncode in (78, -SIGABRT), done.stderr
+        return None
+    said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    return {name: said.get(name, "") for name in (*STRINGS, *SWITCHES, *NUMBERS, "virtdomains")}
+
+
+def _as_we(file: Path) -> dict[str, str]:
+    options = imapdconf.read(str(file), file.read_text(), lambda path: Path(path).read_text())
+    conf = imapd.take(str(file), options)
+    reading = imapdconf.Reading(options)
+    defaults = {"autocreate_users": "anyone", "defaultdomain": "internal", "sievedir": "/usr/sieve"}
+    defaults |= {"sharedprefix": "Shared Folders", "userprefix": "Other Users"}
+    on = {"altnamespace", "lmtp_downcase_rcpt", "unixhierarchysep", "username_tolower"}
+    strings = {name: reading.text(name, defaults.get(name, ""), ["lmtp"]) for name in STRINGS}
+    switches = {
+        name: "yes" if reading.switch(name, name in on, ["lmtp"]) else "no" for name in SWITCHES
+    }
+    numbers = {name: str(reading.kibibytes(name, -1, ["lmtp"])) for name in NUMBERS}
+    return strings | switches | numbers | {"virtdomains": conf.virtdomains}
