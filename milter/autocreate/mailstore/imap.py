@@ -116,8 +116,11 @@ class Session(IMAPClient):
         """How this session names mailboxes (NAMESPACE, RFC 2342)."""
         with self._translated("NAMESPACE"):
             namespace = self.namespace()
-            personal, separator = (namespace.personal or [("", "/")])[0]
-            shared = (namespace.shared or [("", separator)])[0][0]
+            # An administrator has no personal namespace where `altnamespace` is on.
+            known = [pair for pairs in namespace for pair in pairs or ()]
+            separator = known[0][1] if known else "/"
+            personal = namespace.personal[0][0] if namespace.personal else ""
+            shared = namespace.shared[0][0] if namespace.shared else ""
             return Mailboxes(separator, personal, shared)
 
     def exists(self, mailbox: str) -> bool:
