@@ -93,7 +93,8 @@ class Provisioner:
         account = self._directory.find(user) if service == LMTP else Account(user, "")
         if account is None:
             return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
-        stands = self._store.exists(user)
+        # `anonymous` is a word of access control lists: Cyrus can have no mailbox for it.
+        stands = user != ANONYMOUS and self._store.exists(user)
         if stands:
             begun = entry or self._entry(user)
             if begun is not None and not begun.begun:
