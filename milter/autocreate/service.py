@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from autocreate.core.address import domain_of, is_postmaster, parse
+from autocreate.core.address import domain_of, is_postmaster, needs_quotes, parse
 from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
@@ -199,6 +199,9 @@ class Service:
             return Verdict(
                 Answer.PASS, "names no user but a shared folder, which is Cyrus's to judge"
             )
+        if needs_quotes(address.local):
+            # lmtpd looks for a user whose name has the quotes, and says that there is none.
+            return Verdict(Answer.UNKNOWN, "Cyrus takes no mail for a local part that needs quotes")
         return self._decided(address, user, timeout, apply)
 
     def _decided(

@@ -15,6 +15,9 @@ from autocreate.model import Address
 # Twice what a path may have (RFC 5321, 4.5.3.1.3): beyond it no database is asked.
 MAX_LENGTH = 512
 
+# Every printable ASCII character that is neither a dot nor atext (RFC 5322, section 3.2.3).
+_QUOTED = frozenset(' "(),:;<>@[\\]')
+
 POSTMASTER = "postmaster"
 
 
@@ -90,6 +93,13 @@ def without_detail(local: str, delimiters: str) -> str:
 def is_postmaster(address: Address) -> bool:
     """Is this the one name that every domain must answer to (RFC 5321, section 4.5.1)?"""
     return address.local.lower() == POSTMASTER
+
+
+def needs_quotes(local: str) -> bool:
+    """Can a local part be written only with quotes, being no dot-atom (RFC 5321, section 4.1.2)?"""
+    return (
+        local.startswith(".") or local.endswith(".") or ".." in local or bool(_QUOTED & set(local))
+    )
 
 
 def _is_forbidden(character: str) -> bool:
