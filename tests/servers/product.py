@@ -25,6 +25,9 @@ CREATE TABLE accounts (userid TEXT PRIMARY KEY, enabled INTEGER NOT NULL DEFAULT
 CREATE TABLE memberships (userid TEXT NOT NULL, name TEXT NOT NULL);
 """
 
+# As the text log and the JSON log say it.
+READY = re.compile(r'^INFO ready$|"message": "ready"', re.MULTILINE)
+
 # What a tree of every kind of part looks like; tests that want another one say so.
 POLICY: Mapping[str, Any] = {
     "name": "everyone",
@@ -84,10 +87,10 @@ class Product:
 
     def start(self, *arguments: str) -> None:
         """Starts the milter and waits until it is ready."""
-        starts = self.log().count("INFO ready")
+        starts = len(READY.findall(self.log()))
         self.launch(*arguments)
         wait_until(
-            lambda: self.log().count("INFO ready") > starts or not self.is_running,
+            lambda: len(READY.findall(self.log())) > starts or not self.is_running,
             START_TIMEOUT,
             "the milter's start",
             self.log,

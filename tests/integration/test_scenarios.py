@@ -1,0 +1,61 @@
+"""Every scenario file, on Postfix and on Sendmail. scenarios/README.md says how to read and write them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.integration.scenario import MTAS, Scenario, load_all
+from tests.integration.sites import Site, site
+from tests.servers.common import wait_until
+
+SCENARIOS = load_all()
+
+# Scenarios of one site and one MTA follow each other, so that its servers start once and end early.
+RUNS = sorted(
+    ((mta, scenario) for scenario in SCENARIOS for mta in scenario.mtas),
+    key=lambda run: (run[0], run[1].site, run[1].name),
+)
+
+
+@pytest.fixture(scope="module")
+def site_of() -> Iterator[Callable[[str, str], Site]]:
+    """The running site of a name behind an MTA. One at a time: the tests come in their order."""
+    with contextlib.ExitStack() as stack:
+        running: dict[tuple[str, str], Site] = {}
+
+        def give(name: str, mta: str) -> Site:
+            if (name, mta) not in running:
+                stack.close()
+                running.clear()
+                inhabitants = [scenario for scenario in SCENARIOS if scenario.site == name]
+                running[name, mta] = stack.enter_context(site(name, mta, inhabitants))
+            return running[name, mta]
+
+        yield give
+
+
+@pytest.mark.parametrize(
+    ("mta", "scenario"), RUNS, ids=[f"{mta}-{scenario.name}" for mta, scenario in RUNS]
+)
+def test_scenario(site_of: Callable[[str, str], Site], mta: str, scenario: Scenario) -> None:
+    site = site_of(scenario.site, mta)
+    site.prepare(scenario)
+    for step in scenario.steps:
+        before = len(site.records())
+        site.do(step)
+        with contextlib.suppress(AssertionError):  # what is delivered arrives a moment later
+            wait_until(
+                lambda: site.observe(step.after, site.records()[before:]) == step.after,  # noqa: B023
+                15.0,
+                "what must stand",
+            )
+        assert site.observe(step.after, site.records()[before:]) == step.after, site.product.log()[
+            -6000:
+        ]
+
+
+def test_every_scenario_runs_somewhere() -> None:
+    assert {mta for mta, _ in RUNS} == set(MTAS)
+    assert {scenario.name for _, scenario in RUNS} == {scenario.name for scenario in SCENARIOS}
