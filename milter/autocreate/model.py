@@ -73,6 +73,10 @@ class Account:
         return tuple(value for name, value in self.attributes if name == wanted)
 
 
+# No mailbox can have this name: it is IMAP's wildcard.
+ALL_SHARED = "*"
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages."""
@@ -103,7 +107,8 @@ class Folder:
 class Tree:
     """What stands, or should stand, for one user: folders (INBOX first), quota, shared folders.
 
-    `shared` names subscriptions to folders outside the user's own, `/` between levels.
+    `shared` names subscriptions to folders outside the user's own, `/` between levels; `ALL_SHARED`
+    among them stands for all that the user may see.
     """
 
     folders: tuple[Folder, ...] = ()
@@ -184,6 +189,12 @@ class Report:
     plan: Plan
     failed: tuple[Failure, ...] = ()
     skipped: tuple[Failure, ...] = ()
+
+    @property
+    def done(self) -> tuple[Action, ...]:
+        """What stands now that was planned."""
+        amiss = {failure.action for failure in (*self.failed, *self.skipped)}
+        return tuple(action for action in self.plan.actions if action not in amiss)
 
     @property
     def usable(self) -> bool:

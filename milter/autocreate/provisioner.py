@@ -35,7 +35,7 @@ class Rules:
     Args:
         users: how addresses become user ids.
         policies: the first that matches decides.
-        administrators: users who never get a mailbox.
+        administrators: users who never get a mailbox, and groups of them as `group:NAME`.
     """
 
     users: Users
@@ -101,14 +101,14 @@ class Provisioner:
                 begun = None
             if begun is None or (entry is None and begun.usable and begun.next_try > self._clock()):
                 return self._accept(account, begun)
-        if user in self._rules.administrators or user == ANONYMOUS:
-            return self._not_to_create(account, stands, "administrators get no mailbox")
         if service != LMTP:
             account = self._directory.find(user) or account
+        if self._is_administrator(account):
+            return self._not_to_create(account, stands, "administrators get no mailbox")
         policy = self._policy(address, account, service)
         if policy is None or not policy.create:
-            name = f"policy {policy.name!r} creates none" if policy else "no policy matches"
-            return self._not_to_create(account, stands, f"no mailbox for this user: {name}")
+            reason = f"no mailbox for this user: {_why_none(policy)}"
+            return self._not_to_create(account, stands, reason)
         wanted, problems = policy.tree_for(account)
         for problem in problems:
             log.error("%s: %s", user, problem)
@@ -178,6 +178,8 @@ class Provisioner:
         user = verdict.user
         self._journal.begin(entry)
         report = self._store.apply(verdict.plan)
+        for action in report.done:
+            log.info("%s: done: %s", user, describe(action))
         for action, error in report.skipped:
             log.warning("%s: could not %s, and will not: %s", user, describe(action), error)
         for action, error in report.failed:
@@ -220,12 +222,21 @@ class Provisioner:
             log.error("%s: %s; its entry is tried again as it is", entry.user, failure)
 
     def _policy(self, address: Address, account: Account, service: str) -> Policy | None:
-        def groups() -> frozenset[str]:
-            # Who logged in may be in no account source, and then is in no group.
-            return self._directory.groups(account) if account.source else frozenset()
-
         domain = address.domain or self._rules.users.default_domain
-        return select(self._rules.policies, account.user, domain, groups, service)
+        return select(
+            self._rules.policies, account.user, domain, lambda: self._groups(account), service
+        )
+
+    def _is_administrator(self, account: Account) -> bool:
+        names = self._rules.administrators
+        if account.user in names or account.user == ANONYMOUS:
+            return True
+        groups = {name.removeprefix("group:") for name in names if name.startswith("group:")}
+        return bool(groups) and not groups.isdisjoint(self._groups(account))
+
+    def _groups(self, account: Account) -> frozenset[str]:
+        # Who logged in may be in no account source, and then is in no group.
+        return self._directory.groups(account) if account.source else frozenset()
 
     def _entry(self, user: str) -> Entry | None:
         """The journal's entry, if it has one and can be read.
@@ -237,6 +248,12 @@ class Provisioner:
         except Temporary as error:
             log.error("%s: taken for finished, since the %s", user, error)
             return None
+
+
+def _why_none(policy: Policy | None) -> str:
+    if policy is None:
+        return "no policy matches"
+    return f"policy {policy.name!r} creates none{policy.why and f': {policy.why}'}"
 
 
 def _notes(failures: Sequence[Failure]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """From a configuration to a working service. The only file that knows every part."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
 
+log = logging.getLogger(__name__)
+
 FrontEndName = Literal["milter"]
 
 # With no policy in the file, every account gets an INBOX.
@@ -43,6 +46,8 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
+    for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
+        log.warning("%s", notice)
     directory = Directory(_sources(config))
     store = _store(config)
     journal = Journal(config.journal.url, time.time)
@@ -65,7 +70,7 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         Provisioner(
             provisioner.Rules(
                 users=users,
-                policies=tuple(map(_policy, config.policy or (_INBOX_FOR_ALL,))),
+                policies=_policies(config),
                 administrators=frozenset((config.cyrus.admin, *config.cyrus.admins)),
             ),
             directory,
@@ -109,9 +114,18 @@ def _users(config: Config) -> Users:
     return Users(
         virtual_domains=config.cyrus.virtdomains != "off",
         default_domain=config.cyrus.defaultdomain,
-        to_lower=config.cyrus.username_tolower,
+        to_lower=config.cyrus.lmtp_downcase_rcpt,
+        logins_to_lower=config.cyrus.username_tolower,
         delimiters=config.milter.recipient_delimiter,
+        post_user=config.cyrus.postuser,
     )
+
+
+def _policies(config: Config) -> tuple[Policy, ...]:
+    """The file's own, and imapd.conf's after them."""
+    imapd = config.cyrus.imapd_conf
+    policies = (*map(_policy, config.policy), *(imapd.policies if imapd else ()))
+    return policies or (_policy(_INBOX_FOR_ALL),)
 
 
 def _policy(settings: PolicySettings) -> Policy:

@@ -333,3 +333,20 @@ def test_folder_names_are_parted_at_dots_and_slashes_and_decoded() -> None:
 def test_a_path_may_start_with_the_configuration_directory() -> None:
     conf = take("configdirectory: /var/imap\nsievedir: {ConfigDirectory}/sieve\n")
     assert conf.sieve.directory == "/var/imap/sieve"
+
+
+def test_what_was_taken_is_said_in_words() -> None:
+    conf = take(
+        "admins: cyrus\nvirtdomains: userid\ndefaultdomain: ex.test\npostuser: bb\n"
+        "autocreate_quota: 100\nautocreate_inbox_folders: Spam\nxlist-junk: Spam\n"
+        "autocreate_users: ann group:staff\n"
+    )
+    assert imapd.as_text(conf) == [
+        "no mailbox for cyrus (admins, proxyservers)",
+        "user ids: virtdomains userid, defaultdomain ex.test; mail in lower case, logins in lower "
+        "case",
+        "mail to bb+FOLDER is for shared folders",
+        "by lmtp: creates nothing: autocreate_post is not set",
+        "by imap and pop3 and sieve: creates INBOX, Spam as \\Junk; quota 100 KiB; "
+        "for ann, group staff",
+    ]

@@ -257,7 +257,7 @@ VIRTUAL = Users(virtual_domains=True, default_domain="example.org")
     ("users", "name", "realm", "user"),
     [
         (PLAIN, "Joe", "", "joe"),
-        (Users(to_lower=False), "Joe", "", "Joe"),
+        (Users(logins_to_lower=False), "Joe", "", "Joe"),
         (PLAIN, "joe+lists", "", "joe+lists"),
         (PLAIN, "joe", "elsewhere.test", ""),
         (PLAIN, "joe@elsewhere.test", "", ""),

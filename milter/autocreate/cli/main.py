@@ -110,14 +110,23 @@ def config() -> None:
 @config.command("check")
 @_config_option
 def config_check(config_path: Path) -> None:
-    """Read the configuration and report every mistake in it. Connects to nothing."""
+    """Read the configuration and report every mistake in it. Connects to nothing.
+
+    Says what was taken from imapd.conf, and which of its options nobody heeds.
+    """
     from autocreate.config import load
+    from autocreate.core.imapd import as_text
 
     settings = load(config_path)
     click.echo(
         f"{config_path}: good: {len(settings.accounts)} account source(s), "
         f"{len(settings.policy)} policies, mode {settings.milter.mode}"
     )
+    if imapd := settings.cyrus.imapd_conf:
+        for line in as_text(imapd):
+            click.echo(f"{imapd.path}: {line}")
+        for notice in imapd.notices:
+            click.echo(f"notice: {notice}")
 
 
 @main.command()

@@ -60,7 +60,8 @@ def _problems(error: ValidationError, data: Any) -> Iterator[str]:
             case _:
                 text = text.replace("Input should be", "must be", 1)
                 text = text[:1].lower() + text[1:]
-        yield f"{_key(location, data)}: {text}"
+        for line in text.split("\n"):
+            yield f"{_key(location, data)}: {line}"
 
 
 def _key(location: Sequence[str | int], data: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from autocreate.config.accounts import Accounts
+from autocreate.config.imapd import ImapdConfFile
 from autocreate.config.types import (
     Domain,
     GroupOfSystem,
@@ -48,7 +49,8 @@ class Milter(Section):
     """The transports that deliver to Cyrus, as the MTA tells them in `{rcpt_mailer}`. Recipients with
     another one pass untouched."""
     recipient_delimiter: Annotated[str, Field(pattern=r"^[!-/:-?\[-`{-~]*$")] = "+"
-    """Each of these characters begins the detail in `user+detail`; none if empty."""
+    """Each of these characters begins the detail in `user+detail`, and `+` does in any case, since
+    Cyrus knows it."""
     deadline: Seconds = 8.0
     """Seconds until a recipient is answered, whatever Cyrus and the databases do. Sendmail gives up
     after 10 seconds unless told otherwise, Postfix after 30."""
@@ -79,14 +81,38 @@ class Cyrus(Section):
     """How many administrator sessions may be open at once."""
     timeout: Seconds = 5.0
     """Seconds for the connection and for each answer; less than `milter.deadline`."""
+    cyrus_conf: ReadableFile | None = None
+    """Cyrus's cyrus.conf, if `imapd_conf` has options for single services: the names in its SERVICES
+    are what such options begin with. The usual names if it is not given."""
+    imapd_conf: ImapdConfFile | None = None
+    """Cyrus's imapd.conf. What it says counts for every key below that is not given here, and its
+    autocreate options (or those of the Athens patch) are a last policy."""
     admins: tuple[str, ...] = ()
-    """Further users who never get a mailbox: the rest of imapd.conf's `admins`."""
+    """Further users, or `group:NAME`, who never get a mailbox: the rest of imapd.conf's `admins`."""
     virtdomains: Literal["off", "userid", "on"] = "off"
     """As in imapd.conf: unless `off`, `joe@other.test` is another user than `joe`."""
     defaultdomain: Domain | Literal[""] = ""
     """As in imapd.conf: the domain whose users have no `@` in their user id."""
     username_tolower: bool = True
-    """As in imapd.conf: user ids are lower case."""
+    """As in imapd.conf: who logs in as `Joe` is `joe`."""
+    lmtp_downcase_rcpt: bool = True
+    """As in imapd.conf: mail to `Joe` is for `joe`."""
+    postuser: str = ""
+    """As in imapd.conf: mail to `POSTUSER+FOLDER` is for a shared folder, and for no user."""
+
+    @model_validator(mode="after")
+    def _as_imapd_conf_says(self) -> "Cyrus":
+        if self.imapd_conf is None:
+            return self
+        for key in ("admins", "virtdomains", "username_tolower", "lmtp_downcase_rcpt", "postuser"):
+            self._take(key, getattr(self.imapd_conf, key))
+        if self.virtdomains != "off":
+            self._take("defaultdomain", self.imapd_conf.defaultdomain)
+        return self
+
+    def _take(self, key: str, value: object) -> None:
+        if key not in self.model_fields_set:
+            self.__dict__[key] = value
 
 
 class Folder(Section):
@@ -156,7 +182,8 @@ class Policy(Section):
     """Folders below INBOX; one that is named `INBOX` says more about INBOX itself."""
     subscribe_shared: tuple[Name, ...] = ()
     """Shared folders the user is subscribed to, `/` between levels. Those that are not there, or not
-    for the user, are left out."""
+    for the user, are left out. `["*"]` for all that the user may see; Cyrus then looks at every
+    mailbox it has."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "Policy":

@@ -11,6 +11,7 @@ from typing import Literal
 
 from autocreate.core.imapdconf import Options, Reading
 from autocreate.core.imapdpolicy import policies, strangers
+from autocreate.core.plan import describe_quota
 from autocreate.core.policy import Policy
 from autocreate.errors import ConfigurationError
 
@@ -169,4 +170,40 @@ def _sieve(reading: Reading, services: Sequence[str]) -> Sieve:
         folders=tuple(reading.names("autocreate_sieve_folders", services)),
         directory=reading.text("sievedir", "/usr/sieve"),
         use_home=reading.switch("sieveusehomedir", False),
+    )
+
+
+def as_text(conf: ImapdConf) -> list[str]:
+    """What was taken, in words for an administrator."""
+    domains = f"virtdomains {conf.virtdomains}"
+    if conf.virtdomains != "off":
+        domains += f", defaultdomain {conf.defaultdomain}"
+    lines = [
+        f"no mailbox for {', '.join(conf.admins) or 'nobody by name'} (admins, proxyservers)",
+        f"user ids: {domains}; mail {_folded(conf.lmtp_downcase_rcpt)}, "
+        f"logins {_folded(conf.username_tolower)}",
+    ]
+    if conf.postuser:
+        lines.append(f"mail to {conf.postuser}+FOLDER is for shared folders")
+    if not conf.policies:
+        lines.append("creates nothing by itself: it has no autocreate option")
+    return lines + [_policy_as_text(policy) for policy in conf.policies]
+
+
+def _folded(to_lower: bool) -> str:
+    return "in lower case" if to_lower else "as written"
+
+
+def _policy_as_text(policy: Policy) -> str:
+    by = " and ".join(sorted(policy.services)) or "every service"
+    if not policy.create:
+        return f"by {by}: creates nothing: {policy.why}"
+    users = [*sorted(policy.users), *(f"group {group}" for group in sorted(policy.groups))]
+    created = ", ".join(
+        folder.name + (f" as {folder.special_use}" if folder.special_use else "")
+        for folder in policy.tree.folders
+    )
+    return (
+        f"by {by}: creates {created}; quota {describe_quota(policy.tree.quota)}; "
+        f"for {', '.join(users) or 'everyone'}"
     )

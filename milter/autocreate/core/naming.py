@@ -1,7 +1,8 @@
 """How this Cyrus spells things: address to user id, user id and folder to mailbox name.
 
-The rules are those of Cyrus's mboxname.c: `virtdomains`, `defaultdomain`, `username_tolower` of
-imapd.conf(5), and the hierarchy separator, which the server tells (NAMESPACE, RFC 2342).
+The rules are those of Cyrus's mboxname.c: `virtdomains`, `defaultdomain`, `lmtp_downcase_rcpt`,
+`username_tolower` and `postuser` of imapd.conf(5), and the hierarchy separator, which the server
+tells (NAMESPACE, RFC 2342).
 """
 
 import string
@@ -39,21 +40,28 @@ class Users:
     Args:
         virtual_domains: `joe@other.test` is another user than `joe` (virtdomains userid or on).
         default_domain: the domain whose users have no `@` in their id.
-        to_lower: user ids are lower case (username_tolower).
-        delimiters: what begins a detail, as in `joe+lists`.
+        to_lower: mail to `Joe` is for `joe` (lmtp_downcase_rcpt).
+        logins_to_lower: who logs in as `Joe` is `joe` (username_tolower).
+        delimiters: what begins a detail, as in `joe+lists`. A plus does in any case: Cyrus knows it.
+        post_user: mail to `bb+folder` is for a shared folder if this is `bb` (postuser).
     """
 
     virtual_domains: bool = False
     default_domain: str = ""
     to_lower: bool = True
+    logins_to_lower: bool = True
     delimiters: str = "+"
+    post_user: str = ""
 
     def user_id(self, address: Address) -> str:
-        """The user id that LMTP will deliver `address` to; empty if it names no user (`+folder`)."""
-        local = without_detail(address.local, self.delimiters)
+        """The user id that LMTP will deliver `address` to; empty if it names no user (`+folder`).
+
+        It is what process_recipient() of Cyrus's lmtpengine.c makes of it.
+        """
+        local = without_detail(address.local, f"+{self.delimiters}")
         if self.to_lower:
             local = local.translate(_LOWER)
-        if not local:
+        if local in ("", self.post_user):
             return ""
         if self.virtual_domains and address.domain not in ("", self.default_domain):
             return f"{local}@{address.domain}"
@@ -75,7 +83,7 @@ class Users:
 
         It is canonify_userid()'s of Cyrus's global.c. There is no detail in a login name.
         """
-        local = address.local.translate(_LOWER) if self.to_lower else address.local
+        local = address.local.translate(_LOWER) if self.logins_to_lower else address.local
         user = local
         if address.domain and not (self.virtual_domains and address.domain == self.default_domain):
             # Without virtual domains it is a realm of another site's (loginrealms), whose users
@@ -126,6 +134,15 @@ class Mailboxes:
     def shared_as_user(self, name: str) -> str:
         """The name of a shared folder, written with `/` between levels, for a user."""
         return self.shared + self.separator.join(self._levels(tuple(name.split("/"))))
+
+    def as_shared(self, name: str) -> str | None:
+        """The shared folder that a user sees as `name`, `/` between its levels; None for others."""
+        path = name.removeprefix(self.shared).split(self.separator)
+        if not name.startswith(self.shared) or not all(path):
+            return None
+        if not self.shared and (path[0].upper() == "INBOX" or path[0] == "user"):
+            return None
+        return "/".join(path)
 
     def _levels(self, path: tuple[str, ...]) -> tuple[str, ...]:
         for level in path:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from autocreate.model import (
+    ALL_SHARED,
     Action,
     CreateMailbox,
     Folder,
@@ -70,7 +71,8 @@ def describe(action: Action) -> str:
         case Subscribe(path):
             return f"subscribe to {folder_name(path)}"
         case SubscribeShared(name):
-            return f"subscribe to shared folder {name}"
+            what = "all shared folders" if name == ALL_SHARED else f"shared folder {name}"
+            return f"subscribe to {what}"
 
 
 def describe_quota(quota: Quota) -> str:

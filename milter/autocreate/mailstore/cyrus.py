@@ -16,6 +16,7 @@ from autocreate.core.plan import describe
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore.imap import Server, Session
 from autocreate.model import (
+    ALL_SHARED,
     Action,
     CreateMailbox,
     Failure,
@@ -68,7 +69,13 @@ class Cyrus:
             return Tree(
                 tuple(self._observe_as_user(session, folder, subscribed) for folder in folders),
                 quota,
-                tuple(name for name in wanted.shared if names.shared_as_user(name) in subscribed),
+                tuple(
+                    name
+                    for name in wanted.shared
+                    if subscribed.issuperset(
+                        map(names.shared_as_user, _shared(session, names, name))
+                    )
+                ),
             )
 
     def apply(self, plan: Plan) -> Report:
@@ -143,7 +150,7 @@ class Cyrus:
         failed: list[Failure] = []
         with self._session_of(user) as session:
             names = self._names_as_user(session)
-            for action in actions:
+            for action in _one_by_one(session, names, actions):
                 try:
                     self._act_as_user(session, names, action)
                 except Refused as refusal:
@@ -196,3 +203,19 @@ class Cyrus:
         if self._user_names is None:
             self._user_names = session.mailboxes()
         return self._user_names
+
+
+def _one_by_one(session: Session, names: Mailboxes, actions: Sequence[Action]) -> Iterator[Action]:
+    for action in actions:
+        if isinstance(action, SubscribeShared):
+            yield from map(SubscribeShared, _shared(session, names, action.name))
+        else:
+            yield action
+
+
+def _shared(session: Session, names: Mailboxes, name: str) -> list[str]:
+    """The shared folders that a name of a tree stands for."""
+    if name != ALL_SHARED:
+        return [name]
+    seen = map(names.as_shared, session.mailboxes_below(names.shared))
+    return [shared for shared in seen if shared is not None]

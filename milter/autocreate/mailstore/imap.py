@@ -208,6 +208,15 @@ class Session(IMAPClient):
         with self._translated("LSUB"):
             return frozenset(name for _, _, name in self.list_sub_folders())
 
+    def mailboxes_below(self, prefix: str) -> list[str]:
+        """What this session's user sees whose name begins so. Cyrus walks through all it has."""
+        with self._translated("LIST"):
+            listed = self.list_folders("", f"{prefix}*")
+        hollow = {b"\\noselect", b"\\nonexistent"}
+        return [
+            name for flags, _, name in listed if hollow.isdisjoint(flag.lower() for flag in flags)
+        ]
+
     def _command(
         self, name: str, *arguments: bytes, response: str | None = None
     ) -> tuple[Any, ...]:

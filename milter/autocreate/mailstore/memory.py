@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.model import (
+    ALL_SHARED,
     Action,
     CreateMailbox,
     Failure,
@@ -62,7 +63,10 @@ class Memory:
         skipped = []
         with self._lock:
             for action in plan.actions:
-                if isinstance(action, SubscribeShared) and action.name not in self.shared:
+                if isinstance(action, SubscribeShared) and action.name not in (
+                    ALL_SHARED,
+                    *self.shared,
+                ):
                     skipped.append(Failure(action, "Mailbox does not exist"))
                     continue
                 tree = self.trees.get(plan.user, Tree())

@@ -1,0 +1,33 @@
+"""Cyrus's own files, read for the configuration."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, InstanceOf, ValidationInfo
+
+from autocreate.core import imapd, imapdconf
+from autocreate.core.imapd import ImapdConf
+from autocreate.errors import ConfigurationError
+
+
+def _text(path: str) -> str:
+    # Cyrus reads bytes. What is no UTF-8 must at least not stop the rest of the file.
+    return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+
+
+def _read(path: object, info: ValidationInfo) -> object:
+    if not isinstance(path, str):
+        raise ValueError("must be the path of imapd.conf")
+    cyrus_conf = info.data.get("cyrus_conf")
+    try:
+        services = imapd.services_of(_text(str(cyrus_conf))) if cyrus_conf else None
+        options = imapdconf.read(path, _text(path), _text)
+        return imapd.take(path, options, services or imapd.USUAL_SERVICES)
+    except OSError as error:
+        raise ValueError(f"cannot read {error.filename}: {error.strerror}") from error
+    except ConfigurationError as error:
+        raise ValueError("\n".join(error.problems)) from error
+
+
+# The path of an imapd.conf in the file, what it says once the file is read. `cyrus_conf` comes first.
+ImapdConfFile = Annotated[InstanceOf[ImapdConf], BeforeValidator(_read)]
