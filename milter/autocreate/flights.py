@@ -39,15 +39,18 @@ class Flights(Generic[T]):
             Temporary: no new work is taken any more.
             Exception: whatever the work raises, to everyone who waits for it.
         """
+        return self.board(key, work)(timeout)
+
+    def board(self, key: str, work: Callable[[], T]) -> Callable[[float], T]:
+        """`join` in two steps, to wait for several keys at once: begin, and wait for the result.
+
+        What is returned takes the timeout, and must be called once.
+
+        Raises:
+            Temporary: no new work is taken any more.
+        """
         flight = self._board(key, work)
-        try:
-            return flight.future.result(timeout)
-        except CancelledError as error:
-            raise Temporary("shutting down") from error
-        except TimeoutError as error:
-            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
-        finally:
-            self._leave(flight)
+        return lambda timeout: self._result(flight, timeout)
 
     def close(self) -> None:
         """Take no new work. What has begun ends by itself."""
@@ -64,6 +67,16 @@ class Flights(Generic[T]):
                 flight.future.add_done_callback(lambda _: self._land(key))
             flight.waiting += 1
             return flight
+
+    def _result(self, flight: "_Flight[T]", timeout: float) -> T:
+        try:
+            return flight.future.result(timeout)
+        except CancelledError as error:
+            raise Temporary("shutting down") from error
+        except TimeoutError as error:
+            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
+        finally:
+            self._leave(flight)
 
     def _land(self, key: str) -> None:
         with self._lock:

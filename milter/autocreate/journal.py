@@ -157,7 +157,7 @@ class Journal:
             "user": verdict.user,
             "source": verdict.source,
             "policy": verdict.policy,
-            "plan": json.dumps(as_json(verdict.plan)) if verdict.plan else "",
+            "plan": json.dumps(as_json(*verdict.plans)) if verdict.plans else "",
             "last_seen": now,
         }
         # A client's bytes may be no text at all; a database takes text.

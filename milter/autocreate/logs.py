@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import Any, TextIO
 
+from autocreate.core.aliastext import few
 from autocreate.model import Recipient, Verdict
 
 _recipients = logging.getLogger("autocreate.recipient")
@@ -36,7 +37,7 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
     Args:
         fields: what the front end knows besides: client, sender, queue id.
     """
-    passed = verdict.reply is None and not verdict.user and not verdict.withheld
+    passed = not (verdict.reply or verdict.user or verdict.withheld or verdict.aliases)
     level = logging.DEBUG if passed else logging.INFO
     if not _recipients.isEnabledFor(level):
         return
@@ -44,6 +45,7 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
         "recipient": recipient.argument,
         **fields,
         "answer": verdict.answer.value,
+        "aliases": few(verdict.aliases, "; "),
         "withheld": verdict.withheld,
         "user": verdict.user,
         "source": verdict.source,

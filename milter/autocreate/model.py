@@ -78,6 +78,23 @@ ALL_SHARED = "*"
 
 
 @dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where an address leads once its aliases are followed.
+
+    Args:
+        users: addresses of ours that have no alias: the address itself, if it is none.
+        others: what needs no mailbox of ours: addresses elsewhere, commands, files.
+        steps: the aliases on the way, a line each; none if the address is no alias.
+        doubts: why an alias that was not found might exist all the same.
+    """
+
+    users: tuple[Address, ...] = ()
+    others: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages."""
 
@@ -249,6 +266,8 @@ class Verdict:
         created: a mailbox was created for this recipient.
         withheld: why the answer is not given to the sender ("dry run"); empty if it is.
         service: what it was decided for: mail, or a login to "imap", "pop3", "sieve".
+        aliases: the aliases that were followed, a line each.
+        parts: where they led to several users, the verdict about each.
     """
 
     answer: Answer
@@ -261,6 +280,14 @@ class Verdict:
     withheld: str = ""
     notes: tuple[str, ...] = field(default=())
     service: str = LMTP
+    aliases: tuple[str, ...] = ()
+    parts: tuple["Verdict", ...] = ()
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plans of this verdict and of its parts."""
+        own = (self.plan,) if self.plan else ()
+        return own + tuple(plan for part in self.parts for plan in part.plans)
 
     @property
     def reply(self) -> Reply | None:

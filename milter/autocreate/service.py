@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from autocreate.aliases import Aliases
 from autocreate.core.address import domain_of, is_postmaster, needs_quotes, parse
+from autocreate.core.combination import combined
 from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
@@ -22,6 +24,9 @@ from autocreate.ready import Ready
 log = logging.getLogger(__name__)
 
 ANY_DOMAIN = "*"
+
+# What Postfix calls the mailer of virtual_alias_domains, where nothing but aliases exists.
+ALIAS_DOMAIN = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Service:
         flights: runs the work, one piece at a time per user.
         ready: remembers whose mailbox stands.
         release: lets go of every connection and file below.
+        aliases: whom an address stands for; None: always for itself.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Service:
         flights: Flights[Verdict],
         ready: Ready,
         release: Callable[[], None],
+        aliases: Aliases | None = None,
     ) -> None:
         self.rules = rules
         self._provisioner = provisioner
@@ -73,6 +80,7 @@ class Service:
         self._flights = flights
         self._ready = ready
         self._release = release
+        self._aliases = aliases
 
     def verify(self, recipient: Recipient) -> Verdict:
         """Decide about a recipient, and create its mailbox where that is called for.
@@ -108,9 +116,7 @@ class Service:
         if not user:
             return Verdict(Answer.PASS, "nobody of that name can have a mailbox")
         until = time.monotonic() + (rules.patience if patience is None else patience)
-        verdict = self._decided(
-            address, user, until - time.monotonic(), not rules.dry_run, login.service
-        )
+        verdict = self._decided(address, user, until, not rules.dry_run, login.service)
         if rules.dry_run:
             self._record(Recipient(str(address), mailer=login.service), verdict, until)
             return replace(verdict, withheld="dry run")
@@ -137,12 +143,13 @@ class Service:
         return self._judge(recipient, time.monotonic() + self.rules.deadline, apply=False)
 
     def provision(self, address: Address, apply: bool = True) -> Verdict:
-        """Make sure that a user's mailbox stands, whatever its domain. Else as `verify`.
+        """Make sure that the mailboxes behind an address stand, whatever its domain. Else as `verify`.
 
         Args:
             apply: False only plans.
         """
-        verdict = self._decided_for(address, self.rules.deadline, apply and not self.rules.dry_run)
+        until = time.monotonic() + self.rules.deadline
+        verdict = self._decided_for(address, until, apply and not self.rules.dry_run)
         return replace(verdict, withheld="dry run") if self.rules.dry_run else verdict
 
     def unfinished(self, everything: bool) -> list[Entry]:
@@ -163,22 +170,25 @@ class Service:
         """
         local, _, domain = entry.address.rpartition("@")
         address = Address(local, domain) if local else Address(domain)
-        verdict = self._decided(
-            address, entry.user, self.rules.deadline, True, entry.service, entry
-        )
+        until = time.monotonic() + self.rules.deadline
+        verdict = self._decided(address, entry.user, until, True, entry.service, entry)
         self._provisioner.conclude(entry, verdict)
         return verdict
 
     def close(self) -> None:
         """Take no new work and let go of every connection."""
+        if self._aliases:
+            self._aliases.close()
         self._flights.close()
         self._release()
 
     def _judge(self, recipient: Recipient, until: float, apply: bool) -> Verdict:
         """Is this recipient ours, and is it an address? If so, decide about its user."""
         rules = self.rules
-        if recipient.mailer is not None and recipient.mailer not in rules.mailers:
-            return Verdict(Answer.PASS, f"mailer {recipient.mailer!r} is not ours")
+        mailer = recipient.mailer
+        is_alias_at_most = mailer == ALIAS_DOMAIN and self._aliases is not None
+        if mailer is not None and mailer not in rules.mailers and not is_alias_at_most:
+            return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
         written = _as_the_mta_sees_it(recipient)
         domain = domain_of(written)
         if domain and not rules.domains & {domain, ANY_DOMAIN}:
@@ -187,55 +197,103 @@ class Service:
             address = parse(written)
         except Malformed as error:
             return Verdict(Answer.MALFORMED, str(error))
-        verdict = self._decided_for(address, until - time.monotonic(), apply)
+        verdict = self._decided_for(address, until, apply)
+        if verdict.answer is Answer.UNKNOWN and not verdict.aliases and is_alias_at_most:
+            return replace(verdict, answer=Answer.PASS, reason="no alias, and not ours otherwise")
         if verdict.answer is Answer.UNKNOWN and is_postmaster(address):
             return replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
         return verdict
 
-    def _decided_for(self, address: Address, timeout: float, apply: bool) -> Verdict:
-        """The decision about a recipient's address of ours."""
-        user = self.rules.users.user_id(address)
+    def _decided_for(self, address: Address, until: float, apply: bool) -> Verdict:
+        """The decision about a recipient's address of ours: about the users whom it leads to."""
+        if self._aliases is None:
+            return self._begun_for(address, until, apply)()
+        try:
+            resolution = self._aliases.resolve(address, until - time.monotonic())
+        except AutocreateError as error:
+            return Verdict(Answer.TEMPORARY, str(error))
+        except Exception as error:
+            log.exception("%s: a defect of this program, in its aliases", address)
+            return Verdict(Answer.TEMPORARY, f"internal error: {error!r}")
+        users = self.rules.users
+        # A bare name in a table is a user here; policies go by the domain that the mail was for.
+        targets = [
+            replace(it, domain=it.domain or ("" if users.virtual_domains else address.domain))
+            for it in resolution.users
+        ]
+        # One target a user. All are begun before the first is waited for.
+        waits = [
+            self._begun_for(target, until, apply)
+            for target in {users.user_id(it): it for it in reversed(targets)}.values()
+        ]
+        verdict = combined(resolution, [wait() for wait in reversed(waits)])
+        if verdict.answer is Answer.ACCEPT:
+            self._aliases.remember(address, resolution)
+        return verdict
+
+    def _begun_for(self, target: Address, until: float, apply: bool) -> Callable[[], Verdict]:
+        """The decision about the user that mail for `target` would be delivered to, begun."""
+        user = self.rules.users.user_id(target)
         if not user:
-            return Verdict(
-                Answer.PASS, "names no user but a shared folder, which is Cyrus's to judge"
-            )
-        if needs_quotes(address.local):
+            shared = "names no user but a shared folder, which is Cyrus's to judge"
+            return lambda: Verdict(Answer.PASS, shared)
+        if needs_quotes(target.local):
             # lmtpd looks for a user whose name has the quotes, and says that there is none.
-            return Verdict(Answer.UNKNOWN, "Cyrus takes no mail for a local part that needs quotes")
-        return self._decided(address, user, timeout, apply)
+            quotes = "Cyrus takes no mail for a local part that needs quotes"
+            return lambda: Verdict(Answer.UNKNOWN, quotes)
+        return self._begun(target, user, until, apply)
 
     def _decided(
         self,
         address: Address,
         user: str,
-        timeout: float,
+        until: float,
         apply: bool,
         service: str = LMTP,
         entry: Entry | None = None,
     ) -> Verdict:
         """The decision about a user, by whoever is working on it already."""
+        return self._begun(address, user, until, apply, service, entry)()
+
+    def _begun(
+        self,
+        address: Address,
+        user: str,
+        until: float,
+        apply: bool,
+        service: str = LMTP,
+        entry: Entry | None = None,
+    ) -> Callable[[], Verdict]:
+        """The decision about a user, begun; what is returned waits for it, and is called once."""
         if entry is None and user in self._ready:
-            return Verdict(Answer.ACCEPT, "known to stand", user)
+            return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
         # What is only looked at must not be answered by, or for, what is being done.
         key = user if apply else f"preview {user}"
-        until = time.monotonic() + timeout
 
         def decide() -> Verdict:
             verdict = self._provisioner.decide(address, user, apply, entry, service)
             return replace(verdict, service=service)
 
-        try:
-            while True:
-                verdict = self._flights.join(key, decide, until - time.monotonic())
+        def landed() -> Verdict:
+            try:
+                verdict = wait(until - time.monotonic())
                 # A no hangs on what was asked: that of a login would be a false 550, and that of
                 # mail would leave someone who has logged in without a mailbox.
-                if verdict.service == service or verdict.answer is not Answer.UNKNOWN:
-                    return verdict
-        except AutocreateError as error:
-            return Verdict(Answer.TEMPORARY, str(error), user)
-        except Exception as error:
-            log.exception("%s: a defect of this program", user)
-            return Verdict(Answer.TEMPORARY, f"internal error: {error!r}", user)
+                while verdict.service != service and verdict.answer is Answer.UNKNOWN:
+                    verdict = self._flights.join(key, decide, until - time.monotonic())
+                return verdict
+            except AutocreateError as error:
+                return Verdict(Answer.TEMPORARY, str(error), user)
+            except Exception as error:
+                log.exception("%s: a defect of this program", user)
+                return Verdict(Answer.TEMPORARY, f"internal error: {error!r}", user)
+
+        try:
+            wait = self._flights.board(key, decide)
+        except Temporary as error:
+            refusal = Verdict(Answer.TEMPORARY, str(error), user)
+            return lambda: refusal
+        return landed
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
         if verdict.answer is Answer.PASS and not verdict.user:

@@ -10,9 +10,14 @@ from typing import Literal
 
 from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
+from autocreate.accounts.aliases import TABLES, AliasTable
+from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
+from autocreate.aliases import Aliases
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
+from autocreate.core.aliases import Table
+from autocreate.core.aliaskeys import Style
 from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy
 from autocreate.errors import Temporary
@@ -49,6 +54,7 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
     directory = Directory(_sources(config))
+    aliases = _aliases(config)
     store = _store(config)
     journal = Journal(config.journal.url, time.time)
     ready = Ready(config.milter.cache_size, config.milter.cache_seconds)
@@ -82,6 +88,7 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         Flights(config.milter.workers),
         ready,
         release,
+        aliases,
     )
 
 
@@ -167,6 +174,42 @@ def _sources(config: Config) -> list[AccountSource]:
         make = getattr(import_module(module), factory)
         sources.append(make(name, **settings.model_dump(exclude={"type"})))
     return sources
+
+
+def _aliases(config: Config) -> Aliases | None:
+    if not config.aliases:
+        return None
+    release = contextlib.ExitStack()
+    includes = Includes()
+    tables = []
+    for name, settings in config.aliases.items():
+        kind = TABLES[settings.type]
+        keys = settings.model_dump(exclude={"type"})
+        style = Style(keys.pop("style", kind.style))
+        domains, origin = keys.pop("domains", None), keys.pop("origin", "")
+        if domains is None and style is Style.VIRTUAL:
+            domains = ()
+        table: AliasTable = getattr(import_module(kind.module), kind.factory)(**keys)
+        release.callback(table.close)
+        tables.append(
+            Table(
+                name,
+                style,
+                table.find,
+                includes.read if kind.may_include and style is Style.ALIASES else None,
+                None if domains is None else frozenset(domains),
+                origin,
+            )
+        )
+    return Aliases(
+        Flights(config.milter.workers),
+        tables,
+        frozenset(config.milter.domains),
+        config.milter.recipient_delimiter,
+        config.milter.cache_size,
+        config.milter.alias_seconds,
+        release.close,
+    )
 
 
 def _store(config: Config) -> MailStore:

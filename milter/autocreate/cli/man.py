@@ -104,7 +104,7 @@ def _sections_of(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _head_of(key: str, section: type[BaseModel]) -> str:
-    kind = section.model_fields.get("type") if key == "accounts" else None
+    kind = section.model_fields.get("type") if key in ("accounts", "aliases") else None
     suffix = f" {_alternatives(kind.annotation)}" if kind else ""
     return _HEADS.get(key, f"[{key}]") + (f" type ={suffix}" if suffix else "")
 

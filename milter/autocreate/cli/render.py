@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from autocreate.core.plan import as_json, as_text
 from autocreate.model import Verdict
@@ -31,11 +33,29 @@ def json_line(address: str, verdict: Verdict) -> str:
             "withheld": verdict.withheld or None,
             "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
             "notes": list(verdict.notes),
+            "aliases": list(verdict.aliases),
+            "parts": [_part_as_json(part) for part in verdict.parts],
         }
     )
 
 
+def _part_as_json(part: Verdict) -> dict[str, Any]:
+    """What became of one user of several."""
+    return {
+        "user": part.user or None,
+        "answer": part.answer.value,
+        "reason": part.reason,
+        "source": part.source or None,
+        "policy": part.policy or None,
+        "created": part.created,
+        "plan": as_json(part.plan)["actions"] if part.plan else [],
+        "notes": list(part.notes),
+    }
+
+
 def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
+    for step in verdict.aliases:
+        yield f"alias:    {step}"
     yield f"reason:   {verdict.reason}"
     for name, value in (
         ("user", verdict.user),
@@ -50,3 +70,7 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
         yield f"{('would' if verdict.withheld else verb) + ':':9} {line}"
     for note in verdict.notes:
         yield f"note:     {note}"
+    for part in verdict.parts:
+        yield f"{part.user or 'nobody'}: {part.answer.value}"
+        facts = _facts(replace(part, withheld=verdict.withheld), verb)
+        yield from (f"  {line}" for line in facts)

@@ -8,10 +8,12 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from autocreate.config.accounts import Accounts
+from autocreate.config.aliases import Aliases
 from autocreate.config.sections import Config
 from autocreate.config.types import Section
 from autocreate.errors import ConfigurationError
@@ -50,9 +52,9 @@ def _problems(error: ValidationError, data: Any) -> Iterator[str]:
             case "missing":
                 text = "is missing"
             case "union_tag_not_found":
-                text = f"type: is missing; one of {_source_types()}"
+                text = f"type: is missing; one of {_types(location)}"
             case "union_tag_invalid":
-                text = f"type: unknown; one of {_source_types()}"
+                text = f"type: unknown; one of {_types(location)}"
             case "string_pattern_mismatch":
                 text = (
                     f"has characters that it cannot have; it must match {finding['ctx']['pattern']}"
@@ -86,5 +88,8 @@ def _suggestion(location: Sequence[str | int]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _source_types() -> str:
-    return ", ".join(f'"{kind}"' for kind in ("file", "nss", "sql"))
+def _types(location: Sequence[str | int]) -> str:
+    """The types that a table of [accounts] or [aliases] can have."""
+    union = get_args({"accounts": Accounts, "aliases": Aliases}[str(location[0])])[0]
+    kinds = (get_args(section.model_fields["type"].annotation)[0] for section in get_args(union))
+    return ", ".join(f'"{kind}"' for kind in kinds)

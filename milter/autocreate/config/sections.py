@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from autocreate.config.accounts import Accounts
+from autocreate.config.aliases import Aliases
 from autocreate.config.imapd import ImapdConfFile
 from autocreate.config.types import (
     Domain,
@@ -60,6 +61,8 @@ class Milter(Section):
     """How many users whose mailboxes stand are remembered, so that their mail costs no look-up."""
     cache_seconds: Seconds = 300.0
     """How long one is remembered. For so long an account that was removed is still accepted."""
+    alias_seconds: Seconds = 10.0
+    """How long it is remembered whom an address stands for. For so long a changed alias is not seen."""
 
 
 class Cyrus(Section):
@@ -221,6 +224,9 @@ class Config(Section):
     cyrus: Cyrus
     accounts: Annotated[Mapping[str, Accounts], Field(min_length=1)]
     """Asked in the order written. A recipient is unknown only if all of them say no."""
+    aliases: Mapping[str, Aliases] = {}
+    """Followed before an account is looked up: whole addresses first, then local parts; in the order
+    written where they are alike. Whoever has no alias is an account's user or unknown."""
     policy: tuple[Policy, ...] = ()
     journal: Journal = Journal()
     log: Log = Log()

@@ -32,6 +32,12 @@ def _readable(path: Path) -> Path:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
 
 
+def _directory(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"{path} is no directory")
+    return path
+
+
 def _secret(path: Path) -> Path:
     _readable(path)
     if path.stat().st_mode & 0o007:
@@ -66,6 +72,12 @@ def _group(value: str) -> str:
     return value
 
 
+def _map(value: str) -> str:
+    if not re.match(r"[a-z0-9]+:", value) or not value.isprintable():
+        raise ValueError('is not a table of Postfix; write it like "hash:/etc/postfix/virtual"')
+    return value
+
+
 def _database_url(url: str) -> str:
     match = re.match(r"sqlite(?:\+\w+)?:///(?!file:)(/[^?]*)", url)
     if match:
@@ -81,6 +93,8 @@ DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 GroupOfSystem = Annotated[str, AfterValidator(_group)]
 Socket = Annotated[str, AfterValidator(_socket)]
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
+Directory = Annotated[Path, AfterValidator(_directory)]
+Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
 Size = Annotated[int, BeforeValidator(_quota)]

@@ -90,13 +90,14 @@ def as_text(plan: Plan) -> list[str]:
     return [describe(action) for action in plan.actions]
 
 
-def as_json(plan: Plan) -> dict[str, Any]:
-    """A plan as plain data for json.dumps."""
-    return {
+def as_json(plan: Plan, *others: Plan) -> dict[str, Any]:
+    """A plan as plain data for json.dumps, and the plans of further users behind it."""
+    data: dict[str, Any] = {
         "user": plan.user,
         "policy": plan.policy,
         "actions": [_action_as_json(action) for action in plan.actions],
     }
+    return data | {"others": [as_json(other) for other in others]} if others else data
 
 
 def _action_as_json(action: Action) -> dict[str, Any]:

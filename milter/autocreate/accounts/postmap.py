@@ -1,0 +1,81 @@
+"""Aliases in any type of table that Postfix can read, asked by postmap(1).
+
+One process answers all look-ups of one address. What Postfix would warn of is a doubt here: a line of
+a regexp table that it skips may be the one that is asked for.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from autocreate.core.aliases import Found
+from autocreate.errors import Temporary
+
+# Where Postfix installs it, which is in root's PATH only.
+_PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin:/opt/postfix/sbin"
+
+# These say nothing about what the table holds.
+_HARMLESS = re.compile(r"overriding earlier entry|is older than source file|unused parameter")
+
+
+class PostmapTable:
+    """A table by its type and name, as main.cf has it.
+
+    Args:
+        map: such as `hash:/etc/postfix/virtual`.
+        config_directory: where main.cf is, if not in Postfix's own place.
+        timeout: seconds for one question.
+    """
+
+    def __init__(
+        self, map: str, config_directory: Path | None = None, timeout: float = 2.0
+    ) -> None:
+        self._map = map
+        self._config = ("-c", str(config_directory)) if config_directory else ()
+        self._timeout = timeout
+
+    def find(self, keys: Sequence[str]) -> Found:
+        """See `AliasTable.find`."""
+        done = self._ask("".join(f"{key}\n" for key in keys).encode())
+        warnings = _warnings(done.stderr)
+        if done.returncode not in (0, 1) or any("fatal:" in line for line in warnings):
+            said = "; ".join(warnings) or f"ended with status {done.returncode}"
+            raise Temporary(f"postmap {self._map}: {said}")
+        for line in done.stdout.decode("utf-8", "replace").splitlines():
+            key, _, text = line.partition("\t")
+            if key in keys:
+                return Found(keys.index(key), text)
+        if done.returncode == 0:
+            raise Temporary(f"postmap {self._map} answered {done.stdout[:100]!r} to {keys}")
+        return Found(doubt="; ".join(warnings))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _ask(self, keys: bytes) -> "subprocess.CompletedProcess[bytes]":
+        program = shutil.which("postmap", path=_PLACES)
+        if program is None:
+            raise Temporary("postmap is not installed")
+        try:
+            return subprocess.run(
+                [program, *self._config, "-q", "-", self._map],
+                input=keys,
+                capture_output=True,
+                timeout=self._timeout,
+                env={"LC_ALL": "C", "PATH": _PLACES},
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Temporary(f"postmap {self._map}: no answer within {self._timeout:g} s") from error
+        except OSError as error:
+            raise Temporary(f"postmap cannot be started: {error}") from error
+
+
+def _warnings(stderr: bytes) -> list[str]:
+    """What postmap complained of, without its name."""
+    lines = stderr.decode("utf-8", "replace").splitlines()
+    told = [line.removeprefix("postmap: ") for line in lines if not _HARMLESS.search(line)]
+    return list(dict.fromkeys(told))

@@ -1,0 +1,267 @@
+"""Who an address stands for: aliases followed to their ends.
+
+Follows virtual(5), aliases(5) and local(8) of Postfix, and the virtusertable and aliases of Sendmail
+(proto.m4, alias.c), in what they look up, in which order, and where a chain ends. The tables are
+handed in as functions; nothing here knows where they are kept.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from autocreate.core.address import parse
+from autocreate.core.aliaskeys import Key, Style, filled_in, keys
+from autocreate.core.aliastext import few, items, quoted, unquoted
+from autocreate.errors import Malformed, Temporary
+from autocreate.model import Address, Resolution
+
+MAX_DEPTH = 100  # where local(8) gives up
+MAX_SIZE = 10_000  # addresses and files on the way
+
+_INCLUDE = ":include:"
+_NO_ADDRESS = ("|", "/", "error:", _INCLUDE)
+_STAGES = tuple(Style)
+_BEYOND = len(_STAGES)  # past every table
+
+
+class Found(NamedTuple):
+    """A table's answer: the first of the keys that it has, and what stands behind it.
+
+    Args:
+        position: of the key among those asked for; -1 if it has none of them.
+        text: the right-hand side.
+        doubt: why a table that has none of them might have one after all, in words.
+    """
+
+    position: int = -1
+    text: str = ""
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of aliases.
+
+    Args:
+        name: what the configuration calls it.
+        find: the first of some keys that it has; raises `Temporary` if it cannot tell.
+        include: the text of a file that an :include: names; raises `Temporary` likewise. None: an
+            :include: is not followed.
+        domains: where bare local parts are looked up (mydestination, class w). None: in all of ours.
+        origin: what Postfix appends to a bare address (myorigin). Empty: it names a local user.
+    """
+
+    name: str
+    style: Style
+    find: Callable[[Sequence[str]], Found]
+    include: Callable[[str], str] | None = None
+    domains: frozenset[str] | None = None
+    origin: str = ""
+
+
+def resolve(
+    address: Address, tables: Sequence[Table], domains: frozenset[str], delimiters: str
+) -> Resolution:
+    """Where mail for `address`, one of ours, goes.
+
+    Args:
+        tables: asked in this order within each style.
+        domains: ours. What has no entry and is in none of them is elsewhere.
+        delimiters: each character of it begins a detail.
+
+    Raises:
+        Temporary: a table cannot tell, the aliases go round in a circle, or find no end.
+    """
+    walk = _Walk(address, tables, domains, delimiters)
+    walk.visit(_Place(address), ())
+    return Resolution(
+        tuple(dict.fromkeys(walk.users)),
+        tuple(dict.fromkeys(walk.others)),
+        tuple(walk.steps),
+        tuple(dict.fromkeys(walk.doubts)),
+    )
+
+
+class _Place(NamedTuple):
+    """An address, and the stage at which its look-up begins."""
+
+    address: Address
+    stage: int = 0
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+class _Hit(NamedTuple):
+    """The entry that an address has."""
+
+    address: Address
+    stage: int
+    table: Table
+    key: Key
+    text: str
+
+    def is_met_by(self, target: Address, is_local: bool) -> bool:
+        """Does an alias that names `target` name itself? Such an alias is the user, too."""
+        if self.table.style is Style.ALIASES:
+            return is_local and target.local.lower() in (
+                self.address.local.lower(),
+                unquoted(self.key.text),
+            )
+        return str(target).lower() == str(self.address).lower()
+
+
+_Path = tuple[_Place | str, ...]
+
+
+class _Walk:
+    """One address, followed."""
+
+    def __init__(
+        self, start: Address, tables: Sequence[Table], domains: frozenset[str], delimiters: str
+    ) -> None:
+        self._stages = [[table for table in tables if table.style is style] for style in _STAGES]
+        self._ours = domains.union({start.domain, ""}, *(table.domains or () for table in tables))
+        self._delimiters = delimiters
+        self._entered: dict[_Place, _Place] = {}
+        self._ends: set[tuple[str, int]] = set()
+        self.users: list[Address] = []
+        self.others: list[str] = []
+        self.steps: list[str] = []
+        self.doubts: list[str] = []
+
+    def visit(self, place: _Place, path: _Path) -> None:
+        """Follow an address that `path` has led to."""
+        while (point := self._entered.get(place)) and self._is_end(*point):
+            place = point._replace(stage=point.stage + 1)
+        if point:
+            self._check(point, path)
+            return
+        hit = self._first_hit(place)
+        # Two addresses that meet at one stage are one place from there on.
+        stage = hit.stage if hit else _BEYOND
+        point = self._entered[place] = _Place(place.address, stage)
+        self._check(point, path)
+        if hit:
+            targets = items(filled_in(hit.text, hit.key))
+            self._step(place, targets, f" (aliases.{hit.table.name})")
+            self._follow(targets, hit, (*path, point))
+        elif place.address.domain in self._ours:
+            self.users.append(place.address)
+        else:
+            self.others.append(str(place))
+
+    def _check(self, point: _Place | str, path: _Path) -> None:
+        """See to it that a chain has an end."""
+        if point in path:
+            circle = " -> ".join(map(str, (*path[path.index(point) :], point)))
+            raise Temporary(f"aliases go round in a circle: {circle}")
+        if len(path) > MAX_DEPTH:
+            raise Temporary(f"aliases of {path[0]} are more than {MAX_DEPTH} deep")
+        if len(self._entered) > MAX_SIZE:
+            raise Temporary(f"aliases of {path[0]} lead to more than {MAX_SIZE} addresses")
+
+    def _follow(self, targets: Sequence[str], hit: _Hit, path: _Path) -> None:
+        """Follow the items of a right-hand side."""
+        places = []
+        for item in targets:
+            plain = unquoted(item)
+            if plain.lower().startswith(_INCLUDE) and (include := hit.table.include):
+                self._include(plain[len(_INCLUDE) :].strip(), include, hit, path)
+            elif plain.lower().startswith(_NO_ADDRESS) or not (place := self._place(item, hit)):
+                self.others.append(plain)
+            else:
+                places.append(place)
+        # Only when all are known is it known which aliases name themselves.
+        for place in places:
+            self.visit(place, path)
+
+    def _include(self, name: str, include: Callable[[str], str], hit: _Hit, path: _Path) -> None:
+        file = _INCLUDE + name
+        self._check(file, path)
+        try:
+            targets = items(include(name))
+        except Temporary as error:
+            raise Temporary(f"aliases.{hit.table.name}: {error}") from error
+        self._step(file, targets)
+        self._follow(targets, hit, (*path, file))
+
+    def _place(self, item: str, hit: _Hit) -> _Place | None:
+        """The address that an item is, and where its look-up begins. None if it is no address."""
+        style = hit.table.style
+        is_escaped = item.startswith("\\") and style is Style.ALIASES
+        try:
+            if item.startswith("@") and style is Style.VIRTUAL:  # the same user elsewhere
+                return self._or_end(_Place(parse(quoted(hit.address.local) + item)), hit)
+            address = parse(item[is_escaped:])
+        except Malformed:
+            return None
+        if is_escaped:
+            return _Place(address, _BEYOND)
+        if style is Style.VIRTUAL:
+            domain = address.domain or hit.table.origin
+            return self._or_end(_Place(Address(address.local + hit.key.rest, domain)), hit)
+        if style is Style.VIRTUSERTABLE:
+            return self._or_end(_Place(address), hit)
+        # What is local to local(8) stays with it. Sendmail maps every full address once more.
+        stays = self._is_local(address, hit.table) and not self._stages[1]
+        return self._or_end(_Place(address, hit.stage if stays or not address.domain else 0), hit)
+
+    def _or_end(self, place: _Place, hit: _Hit) -> _Place:
+        """The same place; noted as an end at this stage if it is where the alias itself stands."""
+        if hit.is_met_by(place.address, self._is_local(place.address, hit.table)):
+            self._ends.add((_identity(place.address, hit.stage), hit.stage))
+        return place
+
+    def _first_hit(self, place: _Place) -> _Hit | None:
+        for stage in range(place.stage, _BEYOND):
+            if hit := self._look_up(place.address, stage):
+                return hit
+        return None
+
+    def _look_up(self, address: Address, stage: int) -> _Hit | None:
+        """The most exact entry in the tables of a stage; of equally exact ones the first."""
+        if self._is_end(address, stage):
+            return None
+        best: _Hit | None = None
+        most = None
+        for table in self._stages[stage]:
+            wanted = keys(table.style, address, self._is_local(address, table), self._delimiters)
+            wanted = wanted[:most]  # only what is more exact than the entry found so far
+            found = self._find(table, wanted)
+            if found.position >= 0:
+                best, most = (
+                    _Hit(address, stage, table, wanted[found.position], found.text),
+                    found.position,
+                )
+        return best
+
+    def _is_end(self, address: Address, stage: int) -> bool:
+        """Has this address named itself at this stage?"""
+        return (_identity(address, stage), stage) in self._ends
+
+    def _find(self, table: Table, wanted: Sequence[Key]) -> Found:
+        if not wanted:
+            return Found()
+        try:
+            found = table.find([key.text for key in wanted])
+        except Temporary as error:
+            raise Temporary(f"aliases.{table.name}: {error}") from error
+        if found.doubt:
+            self.doubts.append(f"aliases.{table.name}: {found.doubt}")
+        return found
+
+    def _is_local(self, address: Address, table: Table) -> bool:
+        """Are bare local parts looked up for this address in this table?"""
+        if not address.domain:
+            return True
+        return address.domain in (self._ours if table.domains is None else table.domains)
+
+    def _step(self, place: _Place | str, targets: Sequence[str], where: str = "") -> None:
+        self.steps.append(f"{place} -> {few(targets) or 'nobody'}{where}")
+
+
+def _identity(address: Address, stage: int) -> str:
+    """What an address is to the tables of a stage."""
+    is_aliases = stage < _BEYOND and _STAGES[stage] is Style.ALIASES
+    return (address.local if is_aliases else str(address)).lower()

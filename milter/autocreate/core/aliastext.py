@@ -1,0 +1,146 @@
+"""The texts that aliases are written in: Postfix's tables, aliases(5), and their right-hand sides.
+
+Read as the MTAs read them (postmap(1), postalias(1), newaliases of Sendmail): of two entries with one
+key the first counts, keys are the same in upper and lower case, and a line that means nothing is left
+out. What was left out is told, because a name that cannot be read is not a name that is absent.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from autocreate.core.address import needs_quotes, normal_domain
+from autocreate.errors import Malformed
+
+# What is between these is not parted.
+_CLOSING = {'"': '"', "(": ")", "<": ">"}
+
+
+@dataclass(frozen=True, slots=True)
+class AliasText:
+    """What a text says.
+
+    Args:
+        entries: right-hand sides by `folded` key.
+        problems: the lines that mean nothing, each in words.
+    """
+
+    entries: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+
+
+def parse_table(text: str) -> AliasText:
+    """Read `key whitespace value` lines: virtual(5), canonical(5), Sendmail's virtusertable."""
+    return _parsed(text, str.isspace, "has no value behind its key")
+
+
+def parse_aliases(text: str) -> AliasText:
+    """Read `name: value, value` lines: aliases(5) of Postfix and Sendmail."""
+    return _parsed(text, ":".__eq__, "has no colon behind a name")
+
+
+def folded(key: str) -> str:
+    """A key without quotes and backslashes, in lower case, its domain in A-labels."""
+    plain = unicodedata.normalize("NFC", unquoted(key)).lower()
+    local, at, domain = plain.rpartition("@")
+    try:
+        return local + at + normal_domain(domain) if at else plain
+    except Malformed:
+        return plain
+
+
+def items(text: str) -> list[str]:
+    """The items of a right-hand side, or of an :include: file, without comments and phrases.
+
+    Commas and line breaks part them, outside quotes, parentheses and angle brackets; white space
+    too, where it is not in a command, as Postfix has it.
+    """
+    found: list[str] = []
+    for line in text.splitlines():
+        if not line.lstrip().startswith("#"):
+            for item in _parted(line, ",".__eq__):
+                found += _words(item.strip())
+    return found
+
+
+def unquoted(text: str) -> str:
+    """A text without its quotes and backslashes."""
+    kept, is_escaped = "", False
+    for character in text:
+        if character in '"\\' and not is_escaped:
+            is_escaped = character == "\\"
+        else:
+            kept += character
+            is_escaped = False
+    return kept
+
+
+def quoted(local: str) -> str:
+    """A local part as it is written in an address (RFC 5322, section 3.4.1)."""
+    if not needs_quotes(local):
+        return local
+    return '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def few(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
+    """The first of some words, and how many there are besides. A list can have thousands."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def _parsed(text: str, ends_key: Callable[[str], bool], problem: str) -> AliasText:
+    entries: dict[str, str] = {}
+    problems = []
+    for number, line in _logical_lines(text):
+        key, *value = _parted(line, ends_key, most=1)
+        if not value or not key.strip() or (ends_key is str.isspace and not value[0].strip()):
+            problems.append(f"line {number} {problem}")
+        else:
+            entries.setdefault(folded(key.strip()), value[0].strip())
+    return AliasText(entries, tuple(problems))
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with those that continue them, each with the number of its first."""
+    number, gathered = 0, ""
+    for current, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue  # these part no logical line, as in postmap(1)
+        if line[0].isspace() and gathered:
+            gathered += " " + line.strip()
+            continue
+        if gathered:
+            yield number, gathered
+        number, gathered = current, line.strip()
+    if gathered:
+        yield number, gathered
+
+
+def _parted(text: str, parts: Callable[[str], bool], most: int = -1) -> list[str]:
+    """The text between the characters that part it and stand outside quotes and brackets."""
+    pieces = [""]
+    closing: list[str] = []
+    is_escaped = False
+    for character in text:
+        if is_escaped or character == "\\":
+            is_escaped = not is_escaped
+        elif closing and character == closing[-1]:
+            closing.pop()
+        elif closing[-1:] != ['"'] and character in _CLOSING:
+            closing.append(_CLOSING[character])
+        elif not closing and parts(character) and most:
+            pieces.append("")
+            most -= 1
+            continue
+        pieces[-1] += character
+    return pieces
+
+
+def _words(item: str) -> list[str]:
+    """The addresses of one item, which are several without a comma; or the one command or file."""
+    if item.lstrip('"').startswith(("|", "/")) or item.lower().startswith((":include:", "error:")):
+        return [item]
+    words = [word for word in _parted(item, str.isspace) if word and not word.startswith("(")]
+    if words and words[-1].startswith("<"):
+        return words[-1:]  # Joe Doe <joe@example.org>
+    return words

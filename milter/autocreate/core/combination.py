@@ -1,0 +1,67 @@
+"""One verdict for a recipient whose aliases lead to several users, or to none."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from autocreate.core.aliastext import few
+from autocreate.model import Answer, Resolution, Verdict
+
+# What is said first of several reasons. Accepted users are the rule and come last.
+_ORDER = (Answer.TEMPORARY, Answer.UNKNOWN, Answer.MALFORMED, Answer.PASS, Answer.ACCEPT)
+
+
+def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
+    """The verdict about an address.
+
+    One user in doubt puts the whole address in doubt: a message that was accepted for a list could
+    not be taken back for that user. One unknown user of several is only told: the others' mail is
+    not refused for it. What needs no mailbox of ours is the MTA's business, and never unknown.
+
+    Args:
+        parts: the verdicts about `resolution.users`.
+    """
+    answer = _answer(resolution, parts)
+    if answer is Answer.UNKNOWN and resolution.doubts:
+        reason = f"no alias was found, but one may exist: {few(resolution.doubts, '; ')}"
+        verdict = Verdict(Answer.TEMPORARY, reason, parts=tuple(parts))
+    elif len(parts) == 1 and answer is parts[0].answer:
+        verdict = replace(parts[0], reason="; ".join([parts[0].reason, *_not_ours(resolution)]))
+    else:
+        verdict = _several(answer, resolution, sorted(parts, key=_rank))
+    return replace(verdict, aliases=resolution.steps)
+
+
+def _answer(resolution: Resolution, parts: Sequence[Verdict]) -> Answer:
+    answers = {part.answer for part in parts}
+    for answer in (Answer.TEMPORARY, Answer.ACCEPT):
+        if answer in answers:
+            return answer
+    if resolution.others or Answer.UNKNOWN not in answers or Answer.PASS in answers:
+        return Answer.PASS
+    return Answer.UNKNOWN
+
+
+def _several(answer: Answer, resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
+    reasons = [f"{part.user}: {part.reason}" for part in parts]
+    reasons += _not_ours(resolution)
+    return Verdict(
+        answer,
+        few(reasons, "; ") or "the alias leads to nobody",
+        few([part.user for part in parts]),
+        few(_distinct(part.source for part in parts)),
+        few(_distinct(part.policy for part in parts)),
+        created=any(part.created for part in parts),
+        parts=tuple(parts),
+    )
+
+
+def _not_ours(resolution: Resolution) -> list[str]:
+    return [f"not ours: {few(resolution.others)}"] if resolution.others else []
+
+
+def _rank(part: Verdict) -> int:
+    return _ORDER.index(part.answer)
+
+
+def _distinct(words: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(filter(None, words)))

@@ -1,0 +1,274 @@
+"""Mail to an alias: its users' trees stand before the message is accepted, and it lands in all of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.conftest import Mta
+from tests.servers import smtp
+from tests.servers.common import run
+from tests.servers.cyrus import Cyrus
+from tests.servers.postfix import Postfix
+from tests.servers.product import Product
+
+MESSAGE = "Subject: for the alias\n\nhello\n"
+
+
+def table_of(mta: Mta) -> Mapping[str, str]:
+    """What an administrator writes for the table that this MTA has."""
+    if isinstance(mta, Postfix):
+        return {"type": "file", "path": f"{mta.config}/virtual"}
+    return {"type": "aliases", "path": f"{mta.folder}/aliases"}
+
+
+def as_it_writes(make: Callable[..., Mta], aliases: Mapping[str, str]) -> dict[str, str]:
+    """Aliases with names as virtual(5) has them for Postfix, as aliases(5) has them for Sendmail."""
+    return {f"{name}@example.org" if make is Postfix else name: to for name, to in aliases.items()}
+
+
+@contextmanager
+def running(
+    cyrus: Cyrus, make: Callable[..., Mta], accounts: list[str], aliases: Mapping[str, str]
+) -> Iterator[tuple[Product, Mta]]:
+    """An MTA with aliases, and the milter that reads the same table."""
+    with (
+        Product(cyrus, accounts=accounts) as product,
+        make(
+            milter=product.socket,
+            lmtp=(cyrus.host, cyrus.lmtp_port),
+            aliases=as_it_writes(make, aliases),
+        ) as mta,
+    ):
+        age(Path(table_of(mta)["path"]))
+        product.configure({"aliases": {"it": table_of(mta)}})
+        product.start()
+        yield product, mta
+
+
+def age(path: Path) -> None:
+    """A file that was written just now is not believed when it says no."""
+    an_hour_ago = time.time() - 3600
+    os.utime(path, (an_hour_ago, an_hour_ago))
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    age(path)
+    return path
+
+
+def compiled(table: Path, product: Product, command: str = "postmap") -> None:
+    """As an administrator does after an edit. A main.cf of nothing, since this machine has none."""
+    (product.folder / "main.cf").touch()
+    run([command, "-c", product.folder, f"hash:{table}"])
+
+
+def send(mta: Mta, recipient: str) -> list[str]:
+    replies = smtp.send(mta.host, mta.port, "ann@client.test", [recipient], MESSAGE)
+    return [f"{reply.code} {reply.enhanced}" for reply in replies]
+
+
+def at(*names: str) -> str:
+    return ", ".join(f"{name}@example.org" for name in names)
+
+
+def name_of(make: Callable[..., Mta], name: str) -> str:
+    """A user of one run, since all runs share one Cyrus."""
+    return f"{name}-{make.__name__.lower()}"
+
+
+def test_mail_to_an_alias_of_two_new_users_creates_both_trees_and_lands_in_both(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    ann, bob = name_of(start_mta, "ann"), name_of(start_mta, "bob")
+    with running(cyrus, start_mta, [ann, bob], {"sales": at(ann, bob)}) as (
+        product,
+        mta,
+    ):
+        assert send(mta, "sales@example.org") == ["250 2.1.5", "250 2.0.0"]
+        for user in (ann, bob):
+            assert b"Subject: for the alias" in cyrus.wait_for_messages(user)[0]
+            assert f"user/{user}/Sent" in cyrus.mailboxes(f"user/{user}*")
+        line = product.wait_for_log("recipient .*sales@example.org.*")[0]
+    assert f"user='{ann}, {bob}'" in line
+    assert f"{ann}: created; {bob}: created" in line
+    assert f"sales@example.org -> {at(ann, bob)} (aliases.it)" in line
+
+
+def test_a_chain_of_aliases_is_followed_to_its_end(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    user = name_of(start_mta, "chained")
+    aliases = {"first": at("second"), "second": at("third"), "third": at(user)}
+    with running(cyrus, start_mta, [user], aliases) as (_product, mta):
+        assert send(mta, "first@example.org") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages(user)
+
+
+def test_an_alias_that_names_itself_is_a_user_too(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    me, copy = name_of(start_mta, "me"), name_of(start_mta, "copy")
+    with running(cyrus, start_mta, [me, copy], {me: at(me, copy)}) as (_product, mta):
+        assert send(mta, f"{me}@example.org") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages(me)
+        cyrus.wait_for_messages(copy)
+
+
+def test_a_target_elsewhere_is_left_to_the_mta(cyrus: Cyrus, start_mta: Callable[..., Mta]) -> None:
+    user = name_of(start_mta, "here")
+    aliases = {"both": f"{at(user)}, kim@elsewhere.test", "away": "kim@elsewhere.test"}
+    with running(cyrus, start_mta, [user], aliases) as (product, mta):
+        assert send(mta, "both@example.org") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages(user)
+        product.wait_for_log("reason='created; not ours: kim@elsewhere.test'")
+        assert send(mta, "away@example.org") == ["250 2.1.5", "250 2.0.0"]
+        product.wait_for_log("recipient .*away@.* answer=pass .*not ours: kim@elsewhere.test")
+
+
+def test_a_loop_is_a_temporary_error_and_a_clear_line_in_the_log(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    with running(cyrus, start_mta, [], {"ping": at("pong"), "pong": at("ping")}) as (product, mta):
+        assert send(mta, "ping@example.org") == ["451 4.3.0"]
+        product.wait_for_log(
+            "aliases go round in a circle: ping@example.org -> pong@example.org -> ping@example.org"
+        )
+
+
+def test_an_unknown_user_in_a_list_is_told_and_refuses_nobody_else(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    user = name_of(start_mta, "stays")
+    aliases = {"list": at(user, "gone"), "nobody": at("gone", "gone-too")}
+    with running(cyrus, start_mta, [user], aliases) as (product, mta):
+        assert send(mta, "list@example.org") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages(user)
+        product.wait_for_log(f"gone: no account source knows this user; {user}: created")
+        assert send(mta, "nobody@example.org") == ["550 5.1.1"]
+
+
+def test_a_table_that_is_missing_or_cannot_be_read_refuses_nobody(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    with running(cyrus, start_mta, [], {"sales": at("ann")}) as (product, mta):
+        assert send(mta, "new@example.org") == ["550 5.1.1"]
+        table = Path(table_of(mta)["path"])
+        text = table.read_text()
+        write(table, f"{text}\nnew\n")  # half a line
+        assert send(mta, "new@example.org") == ["451 4.3.0"]
+        product.wait_for_log("no alias was found, but one may exist: .*line 3 has no ")
+        table.unlink()
+        assert send(mta, "new@example.org") == ["451 4.3.0"]
+        product.wait_for_log("cannot be read: .*No such file or directory")
+        write(table, text)
+        assert send(mta, "new@example.org") == ["550 5.1.1"]
+
+
+def test_mail_with_a_detail_goes_to_the_alias_without_it(
+    cyrus: Cyrus, start_mta: Callable[..., Mta]
+) -> None:
+    user = name_of(start_mta, "detailed")
+    with running(cyrus, start_mta, [user], {"info": at(user)}) as (_product, mta):
+        assert send(mta, "info+lists@example.org")[0] == "250 2.1.5"
+        assert f"user/{user}" in cyrus.mailboxes(f"user/{user}")
+
+
+# -- Postfix alone --------------------------------------------------------------------------
+
+
+def test_a_catch_all_is_tried_last(cyrus: Cyrus) -> None:
+    accounts = ["catcher", "exact", "plain"]
+    aliases = {
+        "@caught.test": "catcher@example.org",
+        "plain@caught.test": "exact@example.org",
+        "exact@example.org": "exact@example.org",
+        "@example.org": "catcher@example.org",
+        "plain@example.org": "plain@example.org",
+    }
+    with (
+        Product(cyrus, accounts=accounts) as product,
+        Postfix(
+            milter=product.socket,
+            lmtp=(cyrus.host, cyrus.lmtp_port),
+            aliases=aliases,
+            alias_domains=["caught.test"],
+        ) as postfix,
+    ):
+        product.configure(
+            {
+                "milter": {"domains": ["example.org", "caught.test"]},
+                "aliases": {"it": table_of(postfix)},
+            }
+        )
+        product.start()
+        assert send(postfix, "plain@caught.test") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages("exact")
+        assert send(postfix, "plain@example.org") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages("plain")
+        assert cyrus.mailboxes("user/catcher") == set()
+        assert send(postfix, "any.body@caught.test") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages("catcher")
+
+
+def test_an_alias_that_is_added_to_a_running_postfix_is_seen(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["late"]) as product:
+        table = write(product.folder / "virtual", "other@example.org late@example.org\n")
+        compiled(table, product)
+        with Postfix(
+            milter=product.socket,
+            lmtp=(cyrus.host, cyrus.lmtp_port),
+            parameters={"virtual_alias_maps": f"hash:{table}"},
+        ) as postfix:
+            settings = {
+                "type": "postmap",
+                "map": f"hash:{table}",
+                "config_directory": f"{postfix.config}",
+            }
+            product.configure({"aliases": {"it": settings}})
+            product.start()
+            assert send(postfix, "added@example.org") == ["550 5.1.1"]
+            table.write_text("added@example.org late@example.org\n")
+            compiled(table, product)
+            assert send(postfix, "added@example.org") == ["250 2.1.5", "250 2.0.0"]
+            cyrus.wait_for_messages("late")
+            Path(f"{table}.db").unlink()
+            [answer] = product.json("check", "unheard-of@example.org")
+            assert answer["answer"] == "temporary"
+            assert answer["reason"].startswith("aliases.it: postmap hash:")
+            assert answer["reason"].endswith("virtual.db: No such file or directory")
+
+
+def test_local_aliases_of_postfix_with_included_files_commands_and_files(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["staff-one", "staff-two"]) as product:
+        members = write(
+            product.folder / "members", "# the staff\nstaff-one\nStaff Two <staff-two>\n"
+        )
+        text = f'staff: :include:{members},\n  "|/bin/cat >/dev/null"\narchive: /dev/null\n'
+        table = write(product.folder / "aliases", text)
+        compiled(table, product, "postalias")
+        with Postfix(
+            milter=product.socket,
+            domains=(),
+            parameters={
+                "mydestination": "example.org",
+                "alias_maps": f"hash:{table}",
+                "mailbox_transport": f"lmtp:inet:{cyrus.host}:{cyrus.lmtp_port}",
+                "local_recipient_maps": "",
+                "myorigin": "example.org",
+            },
+        ) as postfix:
+            product.configure({"aliases": {"local": {"type": "aliases", "path": f"{table}"}}})
+            product.start()
+            assert send(postfix, "staff@example.org") == ["250 2.1.5", "250 2.0.0"]
+            cyrus.wait_for_messages("staff-one")
+            cyrus.wait_for_messages("staff-two")
+            product.wait_for_log("staff-two: created; not ours: |/bin/cat >/dev/null")
+            assert send(postfix, "archive@example.org") == ["250 2.1.5", "250 2.0.0"]
+            members.unlink()
+            assert send(postfix, "staff+x@example.org") == ["451 4.3.0"]
+            product.wait_for_log("aliases.local: .*members cannot be read")
