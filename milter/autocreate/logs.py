@@ -1,16 +1,18 @@
-"""The log: one line a recipient, every other event a sentence; as text or JSON, on stderr.
+"""The log: one line a recipient or login, every other event a sentence; as text or JSON, on stderr.
 
 Fields travel in a record's `fields`, so that both formats show the same ones.
 """
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any, TextIO
 
 from autocreate.core.aliastext import few
-from autocreate.model import Recipient, Verdict
+from autocreate.model import Answer, Login, Recipient, Verdict
 
 _recipients = logging.getLogger("autocreate.recipient")
+_logins = logging.getLogger("autocreate.login")
 
 # systemd's journal stamps lines itself; a time of ours would only stand there twice.
 _TEXT = "%(levelname)s %(message)s"
@@ -31,6 +33,18 @@ def configure(kind: str, level: str, stream: TextIO = sys.stderr) -> None:
     root.propagate = False
 
 
+def login(login: Login, verdict: Verdict, milliseconds: float, **fields: str) -> None:
+    """Log what was decided about someone who logged in.
+
+    Args:
+        fields: what the front end knows besides: client.
+    """
+    passed = verdict.answer is Answer.PASS
+    level = logging.DEBUG if passed else logging.INFO
+    shown = {"login": login.name, "realm": login.realm, "service": login.service, **fields}
+    _decision(_logins, level, "login", shown, verdict, milliseconds)
+
+
 def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **fields: str) -> None:
     """Log what was decided about a recipient.
 
@@ -39,11 +53,22 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
     """
     passed = not (verdict.reply or verdict.user or verdict.withheld or verdict.aliases)
     level = logging.DEBUG if passed else logging.INFO
-    if not _recipients.isEnabledFor(level):
+    shown = {"recipient": recipient.argument, **fields}
+    _decision(_recipients, level, "recipient", shown, verdict, milliseconds)
+
+
+def _decision(
+    logger: logging.Logger,
+    level: int,
+    what: str,
+    about: Mapping[str, str],
+    verdict: Verdict,
+    milliseconds: float,
+) -> None:
+    if not logger.isEnabledFor(level):
         return
     shown: dict[str, Any] = {
-        "recipient": recipient.argument,
-        **fields,
+        **about,
         "answer": verdict.answer.value,
         "aliases": few(verdict.aliases, "; "),
         "withheld": verdict.withheld,
@@ -55,7 +80,7 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
         "reason": verdict.reason,
     }
     present = {name: value for name, value in shown.items() if value not in ("", None)}
-    _recipients.log(level, "recipient", extra={"fields": present})
+    logger.log(level, what, extra={"fields": present})
 
 
 class _TextFormatter(logging.Formatter):

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import pwd
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,13 +16,14 @@ from autocreate.accounts.aliases import TABLES, AliasTable
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
 from autocreate.aliases import Aliases
+from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.aliases import Table
 from autocreate.core.aliaskeys import Style
 from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy
-from autocreate.errors import Temporary
+from autocreate.errors import ConfigurationError, Temporary
 from autocreate.flights import Flights
 from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
@@ -29,13 +32,14 @@ from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
 from autocreate.model import Folder, Quota, Tree
+from autocreate.passwords import CHECKERS, PasswordChecker
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
 
 log = logging.getLogger(__name__)
 
-FrontEndName = Literal["milter"]
+FrontEndName = Literal["milter", "login"]
 
 # With no policy in the file, every account gets an INBOX.
 _INBOX_FOR_ALL = PolicySettings(name="default")
@@ -59,6 +63,8 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
     journal = Journal(config.journal.url, time.time)
     ready = Ready(config.milter.cache_size, config.milter.cache_seconds)
     users = _users(config)
+    cyrus = config.cyrus
+    without_mailbox = frozenset((cyrus.admin, *cyrus.admins))
 
     def release() -> None:
         directory.close()
@@ -71,13 +77,16 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
             mailers=frozenset(config.milter.mailers),
             users=users,
             deadline=config.milter.deadline,
+            patience=config.login.deadline if config.login else config.milter.deadline,
+            services=frozenset(config.login.services if config.login else ()),
+            exempt=without_mailbox,
             dry_run=dry_run or config.milter.mode == "dry-run",
         ),
         Provisioner(
             provisioner.Rules(
                 users=users,
                 policies=_policies(config),
-                administrators=frozenset((config.cyrus.admin, *config.cyrus.admins)),
+                administrators=without_mailbox,
             ),
             directory,
             store,
@@ -104,6 +113,8 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
         frontends: list[FrontEnd] = []
         if "milter" in names:
             frontends.append(held.enter_context(_milter(config)))
+        if "login" in names:
+            frontends += held.enter_context(_login(config.login))
         yield frontends
 
 
@@ -115,6 +126,39 @@ def _milter(config: Config) -> Iterator[FrontEnd]:
     mode = int(settings.socket_mode, 8)
     with listening("milter.socket", settings.socket, mode, settings.socket_group) as listener:
         yield Milter(listener)
+
+
+@contextlib.contextmanager
+def _login(settings: Login | None) -> Iterator[list[FrontEnd]]:
+    from autocreate.frontends.events import Events  # noqa: PLC0415 -- only to serve logins
+    from autocreate.frontends.login import LoginServer  # noqa: PLC0415
+
+    if settings is None:
+        raise ConfigurationError("[login]", ["is missing: it says how logins are to be served"])
+    mode, group = int(settings.socket_mode, 8), settings.socket_group
+    peers = [pwd.getpwnam(name).pw_uid for name in settings.peers]
+    frontends: list[FrontEnd] = []
+    with contextlib.ExitStack() as held:
+        if settings.upstream:
+            listener = held.enter_context(listening("login.socket", settings.socket, mode, group))
+            checker = _checker(settings.upstream)
+            frontends.append(LoginServer(listener, checker, peers, settings.requests))
+        if settings.notify_socket:
+            listener = held.enter_context(
+                listening(
+                    "login.notify_socket", settings.notify_socket, mode, group, socket.SOCK_DGRAM
+                )
+            )
+            frontends.append(Events(listener, peers, settings.notifyd))
+        yield frontends
+
+
+def _checker(settings: Upstream) -> PasswordChecker:
+    module, factory = CHECKERS[settings.type]
+    checker: PasswordChecker = getattr(import_module(module), factory)(
+        **settings.model_dump(exclude={"type"})
+    )
+    return checker
 
 
 def _users(config: Config) -> Users:

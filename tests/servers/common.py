@@ -80,10 +80,7 @@ def fresh_folder(name: str, base: Path | None = None) -> Iterator[Path]:
 
 
 def run(
-    command: Sequence[str | Path],
-    stdin: bytes = b"",
-    env: Mapping[str, str] | None = None,
-    timeout: float = 60.0,
+    command: Sequence[str | Path], stdin: bytes = b"", env: Mapping[str, str] | None = None
 ) -> str:
     """A command's output; AssertionError with all it said if it fails."""
     done = subprocess.run(
@@ -91,7 +88,7 @@ def run(
         input=stdin,
         capture_output=True,
         env={**os.environ, **(env or {})},
-        timeout=timeout,
+        timeout=60,
         check=False,
     )
     if done.returncode:

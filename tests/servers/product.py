@@ -9,7 +9,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from signal import SIGHUP, Signals
 from types import TracebackType
@@ -55,14 +55,21 @@ class Product:
         policies: Iterable[Mapping[str, Any]] = (POLICY,),
         socket: str = "",
         environment: Mapping[str, str] | None = None,
+        command: str = "milter",
+        contained: Callable[..., list[str | Path]] | None = None,
     ) -> None:
-        """`settings` is laid over the configuration, section by section; `socket` is as in milter.socket."""
+        """`settings` is laid over the configuration, section by section; `socket` is as in milter.socket.
+
+        `command` is what `start` runs; `contained` makes of it the command that is really run.
+        """
         self.cyrus = cyrus
         self._accounts = tuple(accounts)
         self._settings = dict(settings or {})
         self._policies = list(policies)
         self._socket = socket
         self._environment = dict(environment or {})
+        self._command = command
+        self._contained = contained
         self._cleanup = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path()
@@ -102,7 +109,12 @@ class Product:
         """Starts the milter and waits for nothing."""
         if self.is_running:
             raise RuntimeError("the milter runs already")
-        command: list[str | Path] = [COMMAND, "milter", "--config", self.config_file, *arguments]
+        command: list[str | Path] = [
+            *(COMMAND, self._command, "--config", self.config_file),
+            *arguments,
+        ]
+        if self._contained:
+            command = self._contained(*command)
         with self._log_file.open("ab") as output:
             self._process = start(command, output, self._environment)
 
@@ -269,7 +281,11 @@ def to_toml(configuration: Mapping[str, Any]) -> str:
     """A configuration as an administrator would write it."""
     lines: list[str] = []
     for section, values in configuration.items():
-        if isinstance(values, Mapping) and any(isinstance(it, Mapping) for it in values.values()):
+        if (
+            isinstance(values, Mapping)
+            and values
+            and all(isinstance(it, Mapping) for it in values.values())
+        ):
             for name, inner in values.items():
                 lines += _table(f"[{section}.{name}]", inner)
         elif isinstance(values, Mapping):

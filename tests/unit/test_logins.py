@@ -3,88 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.unit.house import EVERYONE, TREE, House
 
-from autocreate import provisioner, service
-from autocreate.accounts.directory import Directory
 from autocreate.core.naming import Users
-from autocreate.core.policy import Policy
 from autocreate.errors import Temporary
-from autocreate.flights import Flights
-from autocreate.journal import Journal
-from autocreate.mailstore.memory import Memory
-from autocreate.model import Account, Address, Answer, Folder, Login, Recipient, Tree, Verdict
-from autocreate.provisioner import Provisioner
-from autocreate.ready import Ready
-from autocreate.service import Service
-
-TREE = Tree((Folder(), Folder(("Sent",))))
-EVERYONE = Policy("everyone", TREE)
-
-
-class Accounts:
-    """Users and their groups; `doubt` makes every question unanswerable."""
-
-    name = "staff"
-
-    def __init__(self, users: Mapping[str, Iterable[str]]) -> None:
-        self.users = {user: frozenset(groups) for user, groups in users.items()}
-        self.doubt = False
-
-    def lookup(self, user: str) -> Account | None:
-        if self.doubt:
-            raise Temporary("the database is away")
-        return Account(user, self.name) if user in self.users else None
-
-    def groups(self, account: Account) -> frozenset[str]:
-        return self.users[account.user]
-
-    def close(self) -> None:
-        pass
-
-
-class House:
-    """A service over memory, and what it stands on."""
-
-    def __init__(
-        self,
-        folder: Path,
-        policies: tuple[Policy, ...] = (EVERYONE,),
-        users: Users = Users(),  # noqa: B008 -- a frozen value
-        accounts: Mapping[str, Iterable[str]] | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> None:
-        self.store = Memory()
-        self.accounts = Accounts(accounts or {})
-        self.journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
-        self.ready = Ready(100, 300.0)
-        self.service = Service(
-            service.Rules(
-                domains=frozenset(["example.org"]),
-                mailers=frozenset(["lmtp"]),
-                users=users,
-                exempt=frozenset(["cyrus", "proxy"]),
-                dry_run=dry_run,
-            ),
-            Provisioner(
-                provisioner.Rules(users, policies, frozenset(["cyrus"])),
-                Directory([self.accounts]),
-                self.store,
-                self.journal,
-                self.ready,
-            ),
-            self.journal,
-            Flights(4),
-            self.ready,
-            lambda: None,
-        )
-
+from autocreate.model import Address, Answer, Folder, Login, Recipient, Tree, Verdict
 
 Build = Callable[..., House]
 

@@ -23,6 +23,9 @@ _config_option = click.option(
     envvar="AUTOCREATE_CONFIG",
     help="The configuration file.",
 )
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Record what would be done, and do nothing."
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 
@@ -51,7 +54,7 @@ def main() -> None:
 
 @main.command()
 @_config_option
-@click.option("--dry-run", is_flag=True, help="Record what would be done, and let all mail pass.")
+@_dry_run_option
 def milter(config_path: Path, dry_run: bool) -> None:
     """Serve Postfix or Sendmail, in the foreground, with the log on stderr.
 
@@ -59,6 +62,25 @@ def milter(config_path: Path, dry_run: bool) -> None:
     The socket is not changed by a reload.
     """
     _serve(config_path, dry_run, "milter")
+
+
+@main.command()
+@_config_option
+@_dry_run_option
+def login(config_path: Path, dry_run: bool) -> None:
+    """Make mailboxes on login: serve Cyrus in the place of saslauthd, and follow its notifications.
+
+    Signals are as for `milter`. What is read at the start only, autocreate.toml(5) says.
+    """
+    _serve(config_path, dry_run, "login")
+
+
+@main.command()
+@_config_option
+@_dry_run_option
+def run(config_path: Path, dry_run: bool) -> None:
+    """Be both `milter` and `login`, in one process that learns of deleted mailboxes at once."""
+    _serve(config_path, dry_run, "milter", "login")
 
 
 @main.command()

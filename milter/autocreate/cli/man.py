@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import version
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -59,7 +60,7 @@ def configuration_page() -> str:
     for key, field in Config.model_fields.items():
         for section in _sections_of(field.annotation):
             lines += _section(_head_of(key, section), section, field.description or "")
-            lines += _subsections(section)
+            lines += _subsections(key, section)
     lines.append(".SH SEE ALSO\nautocreate(1), imapd.conf(5)")
     return "\n".join(lines) + "\n"
 
@@ -89,10 +90,10 @@ def _section(head: str, section: type[BaseModel], text: str) -> Iterator[str]:
         yield f".TP\n.BR {_quoted(key)} {_quoted(_value_of(field))}\n{_paragraphs(_said(field))}"
 
 
-def _subsections(section: type[BaseModel]) -> Iterator[str]:
-    for field in section.model_fields.values():
+def _subsections(key: str, section: type[BaseModel]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
         for inner in _sections_of(field.annotation):
-            head = "A folder of a policy" if inner is Folder else inner.__name__
+            head = "A folder of a policy" if inner is Folder else _head_of(f"{key}.{name}", inner)
             yield from _section(head, inner, "")
 
 
@@ -104,7 +105,7 @@ def _sections_of(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _head_of(key: str, section: type[BaseModel]) -> str:
-    kind = section.model_fields.get("type") if key in ("accounts", "aliases") else None
+    kind = section.model_fields.get("type")
     suffix = f" {_alternatives(kind.annotation)}" if kind else ""
     return _HEADS.get(key, f"[{key}]") + (f" type ={suffix}" if suffix else "")
 
@@ -144,6 +145,8 @@ def _toml(value: Any) -> str:
         return "{...}"
     if isinstance(value, tuple):
         value = list(value)
+    if isinstance(value, Path):
+        value = str(value)
     return json.dumps(value, ensure_ascii=False)
 
 

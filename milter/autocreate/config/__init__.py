@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
+from autocreate.config.login import Upstream
 from autocreate.config.sections import Config
 from autocreate.config.types import Section
 from autocreate.errors import ConfigurationError
@@ -89,7 +90,8 @@ def _suggestion(location: Sequence[str | int]) -> str:
 
 
 def _types(location: Sequence[str | int]) -> str:
-    """The types that a table of [accounts] or [aliases] can have."""
-    union = get_args({"accounts": Accounts, "aliases": Aliases}[str(location[0])])[0]
-    kinds = (get_args(section.model_fields["type"].annotation)[0] for section in get_args(union))
+    """The types that the table at a location can have."""
+    union = {"accounts": Accounts, "aliases": Aliases, "login": Upstream}[str(location[0])]
+    sections = get_args(get_args(union)[0])
+    kinds = (get_args(section.model_fields["type"].annotation)[0] for section in sections)
     return ", ".join(f'"{kind}"' for kind in kinds)

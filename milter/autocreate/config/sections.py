@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
 from autocreate.config.imapd import ImapdConfFile
+from autocreate.config.login import Login
 from autocreate.config.types import (
     Domain,
     GroupOfSystem,
     Identifier,
-    Limit,
     Mode,
     Name,
     Partition,
@@ -92,7 +92,8 @@ class Cyrus(Section):
     """Cyrus's imapd.conf. What it says counts for every key below that is not given here, and its
     autocreate options (or those of the Athens patch) are a last policy."""
     admins: tuple[str, ...] = ()
-    """Further users, or `group:NAME`, who never get a mailbox: the rest of imapd.conf's `admins`."""
+    """Further users, or `group:NAME`, who never get a mailbox and whose logins wait for nothing: the
+    rest of imapd.conf's `admins`, and its `proxyservers`."""
     virtdomains: Literal["off", "userid", "on"] = "off"
     """As in imapd.conf: unless `off`, `joe@other.test` is another user than `joe`."""
     defaultdomain: Domain | Literal[""] = ""
@@ -176,7 +177,7 @@ class Policy(Section):
     the SQL query. `quota` counts where the user has none, or one that makes no sense (logged)."""
     quota_unit: Literal["B", "K", "M", "G", "T"] = "K"
     """What a bare number in `quota_attribute` counts: bytes, KiB, MiB and so on."""
-    quota_messages: Limit | None = None
+    quota_messages: Annotated[int, Field(ge=0)] | None = None
     """The quota in messages."""
     partition: Partition | None = None
     """Where Cyrus puts INBOX and what is below it; its own choice if not given."""
@@ -229,6 +230,7 @@ class Config(Section):
     """Followed before an account is looked up: whole addresses first, then local parts; in the order
     written where they are alike. Whoever has no alias is an account's user or unknown."""
     policy: tuple[Policy, ...] = ()
+    login: Login | None = None
     journal: Journal = Journal()
     log: Log = Log()
 
@@ -250,6 +252,8 @@ def _impossible(config: Config) -> Iterator[str]:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
     if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
         yield 'cyrus.defaultdomain: means nothing with virtdomains = "off"; remove it'
+    if config.login and not (config.login.upstream or config.login.notify_socket):
+        yield "login: has neither upstream nor notify_socket; write one of them, or both"
     names = [policy.name for policy in config.policy]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"

@@ -1,6 +1,7 @@
 """What single values of the configuration must look like, each error saying what would be right."""
 
 import grp
+import pwd
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -52,13 +53,6 @@ def _quota(value: object) -> int:
     return parse_size(str(value))
 
 
-def _limit(value: int) -> int:
-    """A number that Cyrus can take: a greater one ends its imapd."""
-    if value >= 1 << 31:
-        raise ValueError("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
-    return value
-
-
 def _socket(value: str) -> str:
     kind, _, place = value.partition(":")
     host, _, port = place.rpartition(":")
@@ -85,6 +79,26 @@ def _map(value: str) -> str:
     return value
 
 
+def _unix_socket(value: str) -> str:
+    if _socket(value).startswith("inet:"):
+        raise ValueError('cannot be "inet:": only a Unix socket tells who is at its other end')
+    return value
+
+
+def _socket_path(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f'{str(path)!r} is not a path; write it like "/run/saslauthd/mux"')
+    return path
+
+
+def _user(value: str) -> str:
+    try:
+        pwd.getpwnam(value)
+    except KeyError as error:
+        raise ValueError(f"there is no user {value!r} on this machine") from error
+    return value
+
+
 def _database_url(url: str) -> str:
     match = re.match(r"sqlite(?:\+\w+)?:///(?!file:)(/[^?]*)", url)
     if match:
@@ -98,20 +112,21 @@ Name = Annotated[str, Field(min_length=1)]
 Domain = Annotated[str, AfterValidator(_domain)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 GroupOfSystem = Annotated[str, AfterValidator(_group)]
+UserOfSystem = Annotated[str, AfterValidator(_user)]
+UnixSocket = Annotated[str, AfterValidator(_unix_socket)]
+SocketPath = Annotated[Path, AfterValidator(_socket_path)]
 Socket = Annotated[str, AfterValidator(_socket)]
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 Directory = Annotated[Path, AfterValidator(_directory)]
 Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
-Limit = Annotated[int, Field(ge=0), AfterValidator(_limit)]
-Size = Annotated[Limit, BeforeValidator(_quota)]
+Size = Annotated[int, BeforeValidator(_quota)]
 Seconds = Annotated[float, Field(gt=0, le=600)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-# Cyrus refuses \All and \Flagged, which say of a folder that others' messages appear in it.
-SpecialUse = Literal["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash"]
+SpecialUse = Literal["\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"]
 
 
 class Section(BaseModel):

@@ -19,10 +19,6 @@ from autocreate.model import (
     folder_name,
 )
 
-# The rights that RFC 4314 (section 2.1.1) has divided into others. Cyrus shows one beside each part of
-# it, and grants all of its parts.
-_OBSOLETE = frozenset("cd")
-
 
 def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
     """The actions that make `wanted` stand where `observed` stands. Nothing is ever taken away.
@@ -48,12 +44,8 @@ def _administration(folder: Folder, standing: Folder | None) -> Iterator[Action]
         yield CreateMailbox(folder.path, folder.special_use, folder.partition)
     present = dict(standing.acl) if standing else {}
     for identifier, rights in folder.acl:
-        if _exact(rights) != set(present.get(identifier, "")) - _OBSOLETE:
+        if set(present.get(identifier, "")) != set(rights):
             yield SetAcl(folder.path, identifier, rights)
-
-
-def _exact(rights: str) -> set[str]:
-    return set(rights.replace("c", "kx").replace("d", "te"))
 
 
 def _user_actions(folder: Folder, standing: Folder | None) -> Iterator[Action]:

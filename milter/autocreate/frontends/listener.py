@@ -32,6 +32,11 @@ class Listener:
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    @property
+    def socket(self) -> socket.socket:
+        """The socket itself, for a front end that accepts on it."""
+        return self._socket
+
     def stop(self) -> None:
         """Refuse new connections from now on. Whoever accepts on the descriptor is left alone."""
         if not self._is_ours:
@@ -44,7 +49,13 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(key: str, place: str, mode: int, group: str | None) -> Iterator[Listener]:
+def listening(
+    key: str,
+    place: str,
+    mode: int,
+    group: str | None,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+) -> Iterator[Listener]:
     """A socket that listens at `place`, for as long as the context lasts.
 
     Args:
@@ -52,35 +63,42 @@ def listening(key: str, place: str, mode: int, group: str | None) -> Iterator[Li
         place: "unix:/path", "inet:HOST:PORT", or "fd:N" for one inherited (sd_listen_fds(3)).
         mode: of a Unix socket.
         group: that a Unix socket belongs to, or None for the process's.
+        kind: SOCK_STREAM for connections, or SOCK_DGRAM for datagrams to a Unix socket.
 
     Raises:
         Temporary: another instance owns the place.
         ConfigurationError: nobody can listen there.
     """
-    kind, _, rest = place.partition(":")
+    family, _, rest = place.partition(":")
     with contextlib.ExitStack() as held:
         try:
-            if kind == "unix":
-                opened = held.enter_context(_unix(key, Path(rest), mode, group))
+            if family == "unix":
+                opened = held.enter_context(_unix(key, Path(rest), mode, group, kind))
+            elif family == "fd":
+                opened = held.enter_context(_inherited(int(rest), kind))
             else:
-                opened = held.enter_context(_inherited(int(rest)) if kind == "fd" else _inet(rest))
+                opened = held.enter_context(_inet(rest))
         except OSError as error:
             raise ConfigurationError(
                 key, [f"cannot listen at {place}: {error.strerror or error}"]
             ) from error
-        yield Listener(opened, is_ours=kind != "fd")
+        yield Listener(opened, is_ours=family != "fd")
 
 
 @contextlib.contextmanager
-def _unix(key: str, path: Path, mode: int, group: str | None) -> Iterator[socket.socket]:
-    with _locked(key, path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+def _unix(
+    key: str, path: Path, mode: int, group: str | None, kind: socket.SocketKind
+) -> Iterator[socket.socket]:
+    with _locked(key, path), socket.socket(socket.AF_UNIX, kind) as listener:
         path.unlink(missing_ok=True)  # left behind by an instance that was killed: we have its lock
         listener.bind(str(path))
-        # Nobody can connect before listen(), so nobody sees the socket with another mode.
+        # Nobody can connect before listen(), so nobody sees the socket with another mode. A datagram
+        # could come earlier, but its sender's credentials are looked at.
         path.chmod(mode)
         if group is not None:
             os.chown(path, -1, grp.getgrnam(group).gr_gid)
-        listener.listen(_BACKLOG)
+        if kind == socket.SOCK_STREAM:
+            listener.listen(_BACKLOG)
         yield listener
 
 
@@ -117,8 +135,9 @@ def _inet(place: str) -> socket.socket:
     return listener
 
 
-def _inherited(descriptor: int) -> socket.socket:
+def _inherited(descriptor: int, kind: socket.SocketKind) -> socket.socket:
     listener = socket.socket(fileno=descriptor)
-    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise OSError(f"descriptor {descriptor} is not a listening socket")
+    listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    if listener.type != kind or listens != (kind == socket.SOCK_STREAM):
+        raise OSError(f"descriptor {descriptor} is not a listening socket of this kind")
     return listener

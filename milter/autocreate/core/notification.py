@@ -1,0 +1,81 @@
+"""What Cyrus tells notifyd(8): a datagram of strings, each ended by a NUL, the last of them JSON.
+
+In order: method, class, priority, user, mailbox, the number of options, the options, the message
+(notify() of Cyrus's notify.c). The messages are those of `event_groups: access mailbox`.
+"""
+
+import json
+import urllib.parse
+from dataclasses import dataclass
+from typing import Any
+
+from autocreate.core.naming import owner
+from autocreate.errors import Malformed
+from autocreate.model import Login
+
+_CLASS = b"EVENT"
+
+# The message does not name the service. What is not POP3, on its usual ports, is taken for IMAP.
+_SERVICE_OF_PORT = {110: "pop3", 995: "pop3"}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a notification means to this program.
+
+    Args:
+        login: who was let in: the user that was authorized, not the one whose password it was.
+        bereft: users of whose mailboxes one was deleted or got another name.
+    """
+
+    login: Login | None = None
+    bereft: tuple[str, ...] = ()
+
+
+def parse(datagram: bytes) -> Event:
+    """Read a notification. One that is somebody else's business is an event of nothing.
+
+    Raises:
+        Malformed: it is no notification.
+    """
+    strings = datagram.split(b"\0")
+    try:
+        count = int(strings[5])
+        message = strings[6 + count]
+    except (IndexError, ValueError):
+        raise Malformed("not the strings of a notification") from None
+    if strings[1] != _CLASS:
+        return Event()
+    try:
+        facts = json.loads(message)
+    except (ValueError, RecursionError):
+        raise Malformed("an event that is not JSON") from None
+    if not isinstance(facts, dict):
+        raise Malformed("an event that is no JSON object")
+    match facts.get("event"):
+        case "Login":
+            return Event(login=_login(facts))
+        case "MailboxDelete":
+            return Event(bereft=_owner(facts.get("uri")))
+        case "MailboxRename":
+            return Event(bereft=_owner(facts.get("oldMailboxID")))
+    return Event()
+
+
+def _login(facts: dict[str, Any]) -> Login:
+    user, port = facts.get("user"), facts.get("serverPort")
+    if not isinstance(user, str) or not user.isprintable() or not user:
+        raise Malformed("a Login event without a user")
+    return Login(user, _SERVICE_OF_PORT.get(port, "imap") if isinstance(port, int) else "imap")
+
+
+def _owner(uri: Any) -> tuple[str, ...]:
+    """The owner of the mailbox of an IMAP URL (RFC 5092); nothing for a shared one."""
+    if not isinstance(uri, str):
+        raise Malformed("a mailbox event without its mailbox")
+    try:
+        path = urllib.parse.urlsplit(uri).path.removeprefix("/").partition(";")[0]
+    except ValueError:
+        raise Malformed(f"a mailbox event whose mailbox is no URL: {uri!r}") from None
+    user = owner(urllib.parse.unquote(path))
+    return (user,) if user else ()

@@ -1,0 +1,112 @@
+"""What saslauthd's clients write: four strings, or five, each behind its length. Bytes in, a value out.
+
+Login, password, service and realm, and from newer clients the address of theirs; a length is 16 bits,
+big-endian (saslauthd_verify_password() of Cyrus SASL's checkpw.c). The answer is one such string, and
+begins with OK or NO.
+"""
+
+from collections.abc import Iterator
+
+from autocreate.errors import Malformed
+from autocreate.model import Login
+
+# saslauthd itself takes 256 bytes a string; tokens that are used for passwords can be longer.
+LONGEST_STRING = 1024
+LONGEST_REQUEST = 5 * (2 + LONGEST_STRING)
+
+# saslauthd's clients name services as PAM does.
+_SERVICES = {"pop": "pop3"}
+
+
+class Attempt:
+    """Somebody's attempt to log in. It holds the password in the one place that it was read into.
+
+    Args:
+        raw: the request as it came, which `wipe` overwrites.
+
+    Raises:
+        Malformed: it is no request; the text says why.
+    """
+
+    __slots__ = ("client", "login", "password", "raw", "realm", "service")
+
+    def __init__(self, raw: memoryview) -> None:
+        strings = [string for string in _strings(raw) if string is not None]
+        if not is_complete(raw):
+            raise Malformed("shorter than it says")
+        login, password, service, realm, *rest = strings
+        self.raw = raw
+        self.password = password
+        if 0 in password:
+            raise Malformed("a NUL in the password")
+        self.login = _text("login", login)
+        self.service = _text("service", service)
+        self.realm = _text("realm", realm)
+        self.client = _text("client", rest[0]) if rest else ""
+        if not self.login:
+            raise Malformed("no login")
+
+    @property
+    def user(self) -> str:
+        """The login name with its realm."""
+        return f"{self.login}@{self.realm}" if self.realm else self.login
+
+    @property
+    def subject(self) -> Login:
+        """Who logs in, if the password is right."""
+        return Login(self.login, service_name(self.service), self.realm)
+
+    def wipe(self) -> None:
+        """Overwrite the request, the password in it."""
+        self.raw[:] = bytes(len(self.raw))
+
+    def __repr__(self) -> str:
+        return f"Attempt({self.user!r}, {self.service!r})"
+
+
+def is_complete(data: memoryview) -> bool:
+    """Can nothing be missing of a request that begins with `data`?
+
+    Clients write a request in one piece, so one of four strings is complete if nothing follows.
+
+    Raises:
+        Malformed: it can never become one.
+    """
+    strings = list(_strings(data))
+    return len(strings) >= 4 and strings[-1] is not None
+
+
+def answer(text: bytes) -> bytes:
+    """An answer for the wire."""
+    return len(text).to_bytes(2, "big") + text
+
+
+def service_name(service: str) -> str:
+    """A service in the words of imapd.conf(5), in which PAM's `pop` is `pop3`."""
+    lowered = service.lower()
+    return _SERVICES.get(lowered, lowered)
+
+
+def _strings(data: memoryview) -> Iterator[memoryview | None]:
+    """The strings in `data`; the last is None if it is not all there."""
+    position, count = 0, 0
+    while position < len(data):
+        if count == 5:
+            raise Malformed("more than five strings")
+        length = int.from_bytes(data[position : position + 2], "big")
+        if length > LONGEST_STRING:
+            raise Malformed(f"a string of {length} bytes")
+        end = position + 2 + length
+        count += 1
+        yield data[position + 2 : end] if end <= len(data) else None
+        position = end
+
+
+def _text(name: str, value: memoryview) -> str:
+    try:
+        text = str(value, "utf-8")
+    except UnicodeDecodeError:
+        raise Malformed(f"a {name} that is not UTF-8") from None
+    if not text.isprintable():
+        raise Malformed(f"control characters in the {name}")
+    return text

@@ -1,0 +1,141 @@
+"""Cyrus's own notifications: who was let in, and whose mailboxes went.
+
+They come after the fact, so a mailbox is made while the client is in already. Against that they tell
+the user who was authorized, which no password checker knows, and come from sites whose passwords
+Cyrus checks by itself.
+"""
+
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from autocreate import logs
+from autocreate.core.notification import parse
+from autocreate.errors import Malformed
+from autocreate.frontends.listener import Listener
+from autocreate.frontends.traffic import Traffic
+from autocreate.model import Answer, Login
+
+log = logging.getLogger(__name__)
+
+_LONGEST = 8192  # NOTIFY_MAXSIZE of Cyrus's notify.c
+_THREADS = 16
+_MOST_LOGINS = 1000  # that wait for a thread
+
+
+class Events:
+    """Reads notifications as fast as they come: while the queue is full, Cyrus's processes wait.
+
+    Args:
+        peers: the numbers of the users whose notifications count (SCM_CREDENTIALS of unix(7)).
+        notifyd: the socket that is to have every notification too, if there is one.
+    """
+
+    def __init__(self, listener: Listener, peers: Collection[int], notifyd: Path | None) -> None:
+        self._listener = listener
+        self._peers = frozenset(peers)
+        self._notifyd = Notifyd(notifyd) if notifyd else None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="event")
+        self._room = threading.BoundedSemaphore(_MOST_LOGINS)
+        self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+        """See `FrontEnd.serve`."""
+        self._listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+        def run() -> None:
+            try:
+                self._read(traffic)
+            except BaseException as error:
+                failed(error)
+
+        threading.Thread(target=run, name="events", daemon=True).start()
+
+    def stop(self) -> None:
+        """See `FrontEnd.stop`."""
+        os.eventfd_write(self._stopping, 1)
+        self._listener.stop()
+
+    def _read(self, traffic: Traffic) -> None:
+        waiting = select.poll()
+        waiting.register(self._listener.fileno(), select.POLLIN)
+        waiting.register(self._stopping, select.POLLIN)
+        while not any(descriptor == self._stopping for descriptor, _ in waiting.poll()):
+            datagram, ancillary, _, _ = self._listener.socket.recvmsg(
+                _LONGEST, socket.CMSG_SPACE(12)
+            )
+            uid = _sender(ancillary)
+            if uid not in self._peers:
+                log.warning("user number %s notified, and may not: see login.peers", uid)
+                continue
+            if self._notifyd:
+                self._notifyd.tell(datagram)
+            try:
+                self._follow(datagram, traffic)
+            except Malformed as error:
+                log.warning("a notification was dropped: %s", error)
+            except Exception:
+                log.exception("a defect of this program, at a notification")
+
+    def _follow(self, datagram: bytes, traffic: Traffic) -> None:
+        event = parse(datagram)
+        for user in event.bereft:
+            with traffic.enter() as service:
+                if service is not None:
+                    service.forget(user)
+        if event.login is None:
+            return
+        if not self._room.acquire(blocking=False):
+            log.error("too many logins at once: %s is looked after next time", event.login.name)
+            return
+        self._threads.submit(self._look_after, event.login, traffic)
+
+    def _look_after(self, login: Login, traffic: Traffic) -> None:
+        begun = time.monotonic()
+        try:
+            with traffic.enter() as service:
+                if service is None:
+                    return
+                verdict = service.log_in(login)
+                if verdict.answer is Answer.TEMPORARY:
+                    service.come_back(login)
+            logs.login(login, verdict, (time.monotonic() - begun) * 1000, by="event")
+        except BaseException:
+            log.exception("a defect of this program, at a login that was notified")
+        finally:
+            self._room.release()
+
+
+class Notifyd:
+    """The notifyd(8) that would have had the notifications."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._is_well = True
+
+    def tell(self, datagram: bytes) -> None:
+        """Pass a notification on, or drop it if it cannot be delivered at once."""
+        try:
+            self._socket.sendto(datagram, str(self._path))
+        except OSError as error:
+            if self._is_well:  # once, and not for every one of them
+                log.error("notifyd at %s cannot be told: %s", self._path, error)
+            self._is_well = False
+        else:
+            self._is_well = True
+
+
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int | None:
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return int(struct.unpack("3i", data)[1])
+    return None

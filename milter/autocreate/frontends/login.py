@@ -1,0 +1,179 @@
+"""Create on login: a server of saslauthd's protocol, between Cyrus and whatever knows the passwords.
+
+The answer is the password checker's own, passed on unchanged. After a yes the mailbox is made before
+the answer goes out, within a time limit. Where the checker cannot tell, the connection is closed
+without an answer, which is what saslauthd's clients take for a failure that is nobody's fault
+(SASL_FAIL, not SASL_BADAUTH).
+"""
+
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+
+from autocreate import logs
+from autocreate.core import saslauthd
+from autocreate.core.saslauthd import Attempt
+from autocreate.errors import Malformed, Temporary
+from autocreate.frontends.listener import Listener
+from autocreate.frontends.traffic import Traffic
+from autocreate.model import Answer, Login, Verdict
+from autocreate.passwords import OK, PasswordChecker
+from autocreate.service import Service
+
+log = logging.getLogger(__name__)
+
+# Seconds for a whole request. Cyrus writes it in one piece.
+_READING = 5.0
+
+
+class LoginServer:
+    """Answers saslauthd's clients.
+
+    Args:
+        checker: who knows the passwords.
+        peers: the numbers of the users who may ask (SO_PEERCRED of unix(7)).
+        requests: how many are answered at once; the next ones wait to be accepted. Half as many may
+            wait for a mailbox, so that there is always room for logins that wait for nothing: those
+            of administrators, which the making of mailboxes itself depends on.
+    """
+
+    def __init__(
+        self,
+        listener: Listener,
+        checker: PasswordChecker,
+        peers: Collection[int],
+        requests: int,
+    ) -> None:
+        self._listener = listener
+        self._checker = checker
+        self._peers = frozenset(peers)
+        self._threads = ThreadPoolExecutor(requests, thread_name_prefix="login")
+        self._room = threading.BoundedSemaphore(requests)
+        self._may_wait = threading.BoundedSemaphore(max(1, requests // 2))
+        self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+        """See `FrontEnd.serve`."""
+
+        def run() -> None:
+            try:
+                self._accept(traffic)
+            except BaseException as error:
+                failed(error)
+
+        threading.Thread(target=run, name="login", daemon=True).start()
+
+    def stop(self) -> None:
+        """See `FrontEnd.stop`."""
+        os.eventfd_write(self._stopping, 1)
+        self._listener.stop()
+
+    def _accept(self, traffic: Traffic) -> None:
+        waiting = select.poll()
+        waiting.register(self._listener.fileno(), select.POLLIN)
+        waiting.register(self._stopping, select.POLLIN)
+        while True:
+            self._room.acquire()
+            if any(descriptor == self._stopping for descriptor, _ in waiting.poll()):
+                return
+            try:
+                connection, _ = self._listener.socket.accept()
+            except OSError as error:
+                log.error("a login could not be accepted: %s", error)
+                self._room.release()
+                time.sleep(0.1)  # of descriptors, say, there may soon be some again
+                continue
+            self._threads.submit(self._handle, connection, traffic)
+
+    def _handle(self, connection: socket.socket, traffic: Traffic) -> None:
+        try:
+            with connection:
+                self._answer(connection, traffic)
+        except OSError as error:
+            log.info("a client of the login socket went away: %s", error)
+        except BaseException:
+            log.exception("a defect of this program, at a login")
+        finally:
+            self._room.release()
+
+    def _answer(self, connection: socket.socket, traffic: Traffic) -> None:
+        uid = peer_uid(connection)
+        if uid not in self._peers:
+            log.warning(
+                "user number %d asked at the login socket, and may not: see login.peers", uid
+            )
+            return
+        request = bytearray(saslauthd.LONGEST_REQUEST)
+        try:
+            attempt = Attempt(memoryview(request)[: _read(connection, memoryview(request))])
+            with traffic.enter() as service:
+                if service is not None:
+                    self._attend(connection, service, attempt)
+        except Malformed as error:
+            log.warning("a request at the login socket was dropped: %s", error)
+        except Temporary as error:
+            log.error("a login has no answer: %s", error)
+        finally:
+            request[:] = bytes(len(request))
+
+    def _attend(self, connection: socket.socket, service: Service, attempt: Attempt) -> None:
+        begun = time.monotonic()
+        answer = self._checker.check(attempt)
+        attempt.wipe()
+        if not answer.startswith(OK):
+            log.debug("the password of %r is wrong", attempt.user)
+            connection.sendall(saslauthd.answer(answer))
+            return
+        login = attempt.subject
+        try:
+            verdict = self._look_after(service, login)
+        finally:
+            connection.sendall(saslauthd.answer(answer))
+        if verdict.answer is Answer.TEMPORARY:
+            service.come_back(login)
+        logs.login(login, verdict, (time.monotonic() - begun) * 1000, client=attempt.client)
+
+    def _look_after(self, service: Service, login: Login) -> Verdict:
+        if not self._may_wait.acquire(blocking=False):
+            return service.log_in(login, patience=0.0)
+        try:
+            return service.log_in(login)
+        finally:
+            self._may_wait.release()
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The number of the user at the other end of a Unix socket, as it was when it connected."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    _pid, uid, _gid = struct.unpack("3i", credentials)
+    return int(uid)
+
+
+def _read(connection: socket.socket, room: memoryview) -> int:
+    """Read one request.
+
+    Returns:
+        Its length.
+
+    Raises:
+        Malformed: it is none, or does not come to its end in time.
+    """
+    until = time.monotonic() + _READING
+    length = 0
+    while not (length and saslauthd.is_complete(room[:length])):
+        connection.settimeout(max(0.001, until - time.monotonic()))
+        try:
+            received = connection.recv_into(room[length:])
+        except TimeoutError:
+            raise Malformed(f"not complete after {_READING:g} s") from None
+        if not received:
+            raise Malformed("shorter than it says")
+        length += received
+    connection.settimeout(_READING)
+    return length

@@ -1,0 +1,75 @@
+"""A way to a server that can fall silent: connections are taken, and from then on nothing more comes through."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from types import TracebackType
+
+from .common import HOST
+
+
+class Relay:
+    """Passes everything on between `port` and the server's, until told otherwise."""
+
+    def __init__(self, server_port: int) -> None:
+        self._server_port = server_port
+        self._open = threading.Event()
+        self._open.set()
+        self._halt = b""
+        self._listener = socket.create_server((HOST, 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._sockets = [self._listener]
+
+    def __enter__(self) -> Relay:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.resume()
+        for it in self._sockets:
+            with contextlib.suppress(OSError):
+                it.shutdown(socket.SHUT_RDWR)
+            it.close()
+
+    def pause(self) -> None:
+        """Nothing comes through any more, on no connection."""
+        self._open.clear()
+
+    def pause_before(self, words: bytes) -> None:
+        """Pauses as soon as a client writes something with these words in it, which is held back."""
+        self._halt = words
+
+    def resume(self) -> None:
+        self._halt = b""
+        self._open.set()
+
+    @property
+    def is_paused(self) -> bool:
+        return not self._open.is_set()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection((HOST, self._server_port))
+                for it in (client, server):
+                    it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._sockets += [client, server]
+                threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self._halt and self._halt in data:
+                    self.pause()
+                self._open.wait()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
