@@ -38,9 +38,10 @@ def parse(argument: str) -> Address:
     local, at, domain = _split(path)
     if not local:
         raise Malformed("no local part")
-    if at and not domain:
+    normal = normal_domain(domain)
+    if at and not normal:
         raise Malformed("no domain after the @")
-    return Address(unicodedata.normalize("NFC", _unquoted(local)), normal_domain(domain))
+    return Address(_normal_local(_unquoted(local)), normal)
 
 
 def domain_of(argument: str) -> str:
@@ -51,8 +52,9 @@ def domain_of(argument: str) -> str:
     _, at, domain = argument.strip().rpartition("@")
     if not at:
         return ""
+    domain = domain.rstrip(" >")
     try:
-        return normal_domain(domain.rstrip(" >"))
+        return normal_domain(domain)
     except Malformed:
         return domain
 
@@ -66,13 +68,13 @@ def normal_domain(domain: str) -> str:
     lowered = domain.lower()
     if lowered.startswith("[") and lowered.endswith("]"):
         return lowered
-    lowered = lowered.removesuffix(".")
     if lowered.isascii():
         if any(character in lowered for character in ' "<>()\\,;:'):
             raise Malformed(f"not a domain: {domain!r}")
-        return lowered
+        return lowered.removesuffix(".")
     try:
-        return idna.encode(lowered, uts46=True).decode("ascii").lower()
+        # The final dot may be one that is mapped to a dot, as in Chinese.
+        return idna.encode(lowered, uts46=True).decode("ascii").lower().removesuffix(".")
     except (idna.IDNAError, UnicodeError) as error:
         raise Malformed(f"not a domain: {domain!r}") from error
 
@@ -105,6 +107,17 @@ def needs_quotes(local: str) -> bool:
 def _is_forbidden(character: str) -> bool:
     # Cc are controls, CR, LF and NUL among them; Cs are the surrogates that stand for broken UTF-8.
     return unicodedata.category(character) in ("Cc", "Cs") or character in "\u2028\u2029"
+
+
+def _normal_local(local: str) -> str:
+    """A local part in NFC, unless that would make another user's name of it.
+
+    NFC turns a few characters into ASCII (the Kelvin sign into K), which Cyrus does not.
+    """
+    normal = unicodedata.normalize("NFC", local)
+    if normal.isascii() != local.isascii():
+        raise Malformed(f"the local part {local!r} could be taken for another user's")
+    return normal
 
 
 def _without_brackets(text: str) -> str:
