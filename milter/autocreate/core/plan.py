@@ -30,18 +30,18 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
     standing = {folder.path: folder for folder in observed.folders}
     actions: list[Action] = []
     for folder in sorted(wanted.folders, key=lambda folder: len(folder.path)):
-        actions += _administration(folder, standing.get(folder.path))
+        if folder.path not in standing:
+            actions.append(CreateMailbox(folder.path, folder.special_use, folder.partition))
         if not folder.path and wanted.quota not in (Quota(), observed.quota):
             actions.append(SetQuota(wanted.quota))
+        actions += _missing_rights(folder, standing.get(folder.path))
     for folder in wanted.folders:
         actions += _user_actions(folder, standing.get(folder.path))
     actions += [SubscribeShared(name) for name in wanted.shared if name not in observed.shared]
     return Plan(user, policy, tuple(actions))
 
 
-def _administration(folder: Folder, standing: Folder | None) -> Iterator[Action]:
-    if standing is None:
-        yield CreateMailbox(folder.path, folder.special_use, folder.partition)
+def _missing_rights(folder: Folder, standing: Folder | None) -> Iterator[Action]:
     present = dict(standing.acl) if standing else {}
     for identifier, rights in folder.acl:
         if set(present.get(identifier, "")) != set(rights):

@@ -1,0 +1,164 @@
+"""What is missing, in which order it is made, and how a plan is shown."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocreate.core.plan import as_json, as_text, describe_quota, difference
+from autocreate.model import (
+    CreateMailbox,
+    Folder,
+    Plan,
+    Quota,
+    SetAcl,
+    SetQuota,
+    SetSpecialUse,
+    Subscribe,
+    SubscribeShared,
+    Tree,
+)
+
+WANTED = Tree(
+    folders=(
+        Folder(("Archive", "2026"), acl=(("anyone", "lr"),)),
+        Folder(("Sent",), special_use="\\Sent", subscribe=True),
+        Folder((), subscribe=True, acl=(("staff", "l"),), partition="fast"),
+        Folder(("Archive",)),
+    ),
+    quota=Quota(storage=2048, messages=100),
+    shared=("News", "Staff/News"),
+)
+
+EVERYTHING = (
+    CreateMailbox((), None, "fast"),
+    SetQuota(Quota(2048, 100)),
+    SetAcl((), "staff", "l"),
+    CreateMailbox(("Sent",), "\\Sent"),
+    CreateMailbox(("Archive",)),
+    CreateMailbox(("Archive", "2026")),
+    SetAcl(("Archive", "2026"), "anyone", "lr"),
+    Subscribe(("Sent",)),
+    Subscribe(()),
+    SubscribeShared("News"),
+    SubscribeShared("Staff/News"),
+)
+
+
+def test_inbox_comes_first_then_the_quota_then_parents_before_children_then_the_users_part() -> (
+    None
+):
+    assert difference("joe", "everyone", WANTED, Tree()) == Plan("joe", "everyone", EVERYTHING)
+
+
+def test_what_stands_is_left_alone() -> None:
+    assert difference("joe", "everyone", WANTED, WANTED).actions == ()
+
+
+def test_what_stands_beyond_the_policy_is_left_alone() -> None:
+    wanted = Tree((Folder(),))
+    standing = Tree((Folder(subscribe=True, acl=(("joe", "l"),)),), Quota(5, 5), ("News",))
+    assert difference("joe", "everyone", wanted, standing).actions == ()
+
+
+def test_a_folder_that_stands_gets_what_it_lacks() -> None:
+    wanted = Tree((Folder(("Sent",), "\\Sent", subscribe=True, acl=(("anyone", "p"),)),))
+    standing = Tree((Folder(("Sent",), acl=(("joe", "lrs"),)),))
+    assert difference("joe", "everyone", wanted, standing).actions == (
+        SetAcl(("Sent",), "anyone", "p"),
+        SetSpecialUse(("Sent",), "\\Sent"),
+        Subscribe(("Sent",)),
+    )
+
+
+def test_a_special_use_that_the_user_chose_is_left_alone() -> None:
+    wanted, standing = Folder(("Sent",), "\\Sent"), Folder(("Sent",), "\\Archive")
+    assert difference("joe", "everyone", Tree((wanted,)), Tree((standing,))).actions == ()
+
+
+def test_rights_are_compared_whatever_their_order() -> None:
+    wanted = Tree((Folder(acl=(("anyone", "rl"),)),))
+    standing = Tree((Folder(acl=(("anyone", "lr"),)),))
+    assert difference("joe", "everyone", wanted, standing).actions == ()
+
+
+def test_other_rights_are_replaced() -> None:
+    wanted = Tree((Folder(acl=(("anyone", ""),)),))
+    standing = Tree((Folder(acl=(("anyone", "lr"),)),))
+    assert difference("joe", "everyone", wanted, standing).actions == (SetAcl((), "anyone", ""),)
+
+
+def test_another_quota_is_replaced() -> None:
+    wanted, standing = Tree((Folder(),), Quota(10)), Tree((Folder(),), Quota(5))
+    assert difference("joe", "p", wanted, standing).actions == (SetQuota(Quota(10)),)
+
+
+@given(st.sets(st.lists(st.sampled_from("ab"), max_size=4).map(tuple)))
+def test_no_child_is_ever_made_before_its_parent(paths: set[tuple[str, ...]]) -> None:
+    folders = tuple(map(Folder, paths))
+    made = [
+        action.path
+        for action in difference("joe", "everyone", Tree(folders), Tree()).actions
+        if isinstance(action, CreateMailbox)
+    ]
+    assert set(made) == paths
+    assert all(
+        made.index(path[:-1]) < place
+        for place, path in enumerate(made)
+        if path and path[:-1] in paths
+    )
+
+
+def test_a_plan_reads_as_text() -> None:
+    assert as_text(Plan("joe", "everyone", (*EVERYTHING, SetSpecialUse(("Sent",), "\\Sent")))) == [
+        "create INBOX on partition fast",
+        "set quota 2048 KiB, 100 messages",
+        "grant staff l on INBOX",
+        "create Sent as \\Sent",
+        "create Archive",
+        "create Archive/2026",
+        "grant anyone lr on Archive/2026",
+        "subscribe to Sent",
+        "subscribe to INBOX",
+        "subscribe to shared folder News",
+        "subscribe to shared folder Staff/News",
+        "mark Sent as \\Sent",
+    ]
+
+
+def test_taking_all_rights_reads_as_nothing() -> None:
+    assert as_text(Plan("joe", "p", (SetAcl((), "anyone", ""),))) == [
+        "grant anyone nothing on INBOX"
+    ]
+
+
+def test_a_plan_is_plain_data() -> None:
+    actions = (
+        CreateMailbox(("Sent",), "\\Sent", "fast"),
+        SetQuota(Quota(2048)),
+        SetAcl((), "anyone", "lr"),
+        SetSpecialUse(("Sent",), "\\Sent"),
+        Subscribe(("Archive", "2026")),
+        SubscribeShared("News"),
+    )
+    plan = json.loads(json.dumps(as_json(Plan("joe", "everyone", actions))))
+    assert plan == {
+        "user": "joe",
+        "policy": "everyone",
+        "actions": [
+            {"action": "create", "folder": "Sent", "special_use": "\\Sent", "partition": "fast"},
+            {"action": "quota", "storage_kib": 2048, "messages": None},
+            {"action": "acl", "folder": "INBOX", "identifier": "anyone", "rights": "lr"},
+            {"action": "special_use", "folder": "Sent", "special_use": "\\Sent"},
+            {"action": "subscribe", "folder": "Archive/2026"},
+            {"action": "subscribe_shared", "folder": "News"},
+        ],
+    }
+
+
+def test_quotas_read_as_text() -> None:
+    assert describe_quota(Quota()) == "none"
+    assert describe_quota(Quota(storage=0)) == "0 KiB"
+    assert describe_quota(Quota(messages=5)) == "5 messages"
