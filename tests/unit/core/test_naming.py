@@ -1,0 +1,209 @@
+"""How Cyrus spells users and mailboxes."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocreate.core.naming import Mailboxes, Users
+from autocreate.errors import Refused
+from autocreate.model import Address
+
+SLASH = Mailboxes("/", "INBOX/")
+DOT = Mailboxes(".", "INBOX.")
+ALTNAMESPACE = Mailboxes("/", "", "Shared Folders/")
+
+ASCII = st.text(st.characters(min_codepoint=0, max_codepoint=127), max_size=12)
+USERS = st.one_of(ASCII, st.text(max_size=12), st.text("joe.^@/+- ", max_size=8))
+PATHS = st.lists(st.one_of(st.text("ab./^@ ", max_size=4), st.text(max_size=8)), max_size=3).map(
+    tuple
+)
+
+
+@pytest.mark.parametrize(
+    ("users", "address", "user"),
+    [
+        (Users(), Address("joe", "example.org"), "joe"),
+        (Users(), Address("Joe", "example.org"), "joe"),
+        (Users(to_lower=False), Address("Joe", "example.org"), "Joe"),
+        (Users(), Address("ÉMILE"), "Émile"),
+        (Users(), Address("joe+lists", "example.org"), "joe"),
+        (Users(delimiters="-"), Address("joe-lists", "example.org"), "joe"),
+        (Users(delimiters="-"), Address("joe+lists", "example.org"), "joe"),
+        (Users(delimiters=""), Address("joe+lists", "example.org"), "joe"),
+        (Users(post_user="bb"), Address("bb+folder", "example.org"), ""),
+        (Users(), Address("+folder", "example.org"), ""),
+        (Users(virtual_domains=True), Address("+folder", "other.test"), ""),
+        (Users(), Address("joe", "other.test"), "joe"),
+        (
+            Users(virtual_domains=True, default_domain="example.org"),
+            Address("Joe", "other.test"),
+            "joe@other.test",
+        ),
+        (
+            Users(virtual_domains=True, default_domain="example.org"),
+            Address("joe", "example.org"),
+            "joe",
+        ),
+        (Users(virtual_domains=True, default_domain="example.org"), Address("joe"), "joe"),
+    ],
+)
+def test_a_recipient_is_a_user(users: Users, address: Address, user: str) -> None:
+    assert users.user_id(address) == user
+
+
+@pytest.mark.parametrize(
+    ("names", "user", "path", "mailbox"),
+    [
+        (SLASH, "joe", (), "user/joe"),
+        (SLASH, "joe", ("Sent",), "user/joe/Sent"),
+        (SLASH, "joe", ("Archive", "2026"), "user/joe/Archive/2026"),
+        (SLASH, "ann.lee", ("a.b",), "user/ann.lee/a.b"),
+        (SLASH, "joe@other.test", (), "user/joe@other.test"),
+        (SLASH, "joe@other.test", ("Sent",), "user/joe/Sent@other.test"),
+        (SLASH, "joe", ("Entwürfe & mehr",), "user/joe/Entwürfe & mehr"),
+        (DOT, "joe", ("Sent",), "user.joe.Sent"),
+        (DOT, "ann.lee", ("Sent",), "user.ann^lee.Sent"),
+        (DOT, "ann.lee@other.test", ("Sent",), "user.ann^lee.Sent@other.test"),
+        (DOT, "joe", ("a^b",), "user.joe.a^b"),
+        (SLASH, "j" * 247, (), "user/" + "j" * 247),
+        (SLASH, "o'hara $#()+,-=[]_~", (), "user/o'hara $#()+,-=[]_~"),
+    ],
+)
+def test_a_folder_has_a_name_for_the_administrator(
+    names: Mailboxes, user: str, path: tuple[str, ...], mailbox: str
+) -> None:
+    assert names.of_user(user, path) == mailbox
+
+
+@pytest.mark.parametrize(
+    ("names", "path", "mailbox"),
+    [
+        (SLASH, (), "INBOX"),
+        (SLASH, ("Sent",), "INBOX/Sent"),
+        (DOT, ("Archive", "2026"), "INBOX.Archive.2026"),
+        (ALTNAMESPACE, (), "INBOX"),
+        (ALTNAMESPACE, ("Archive", "2026"), "Archive/2026"),
+    ],
+)
+def test_a_folder_has_a_name_for_its_owner(
+    names: Mailboxes, path: tuple[str, ...], mailbox: str
+) -> None:
+    assert names.as_user(path) == mailbox
+
+
+@pytest.mark.parametrize(
+    ("names", "mailbox"),
+    [
+        (SLASH, "News/Staff"),
+        (DOT, "News.Staff"),
+        (ALTNAMESPACE, "Shared Folders/News/Staff"),
+    ],
+)
+def test_a_shared_folder_is_written_with_slashes_and_spelled_as_the_user_sees_it(
+    names: Mailboxes, mailbox: str
+) -> None:
+    assert names.shared_as_user("News/Staff") == mailbox
+
+
+@pytest.mark.parametrize(
+    "character",
+    sorted(
+        set(map(chr, range(256))) - set(string.ascii_letters + string.digits + " #$'()+,-.=[]_~@")
+    ),
+)
+def test_a_user_with_a_character_that_cyrus_cannot_have_is_refused(character: str) -> None:
+    with pytest.raises(Refused, match="cannot be a Cyrus user"):
+        SLASH.of_user(f"jo{character}e")
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "",
+        "@other.test",
+        "joe@",
+        "joe@ann@other.test",
+        "-joe",
+        " joe",
+        "joe ",
+        "anyone",
+        "anonymous",
+        "j" * 248,
+        "j" * 240 + "@other.test",
+        "\u0437\u043e\u044f",
+        "joe\udc80",
+    ],
+)
+def test_a_user_that_cyrus_cannot_have_is_refused(user: str) -> None:
+    with pytest.raises(Refused, match="cannot be a Cyrus user"):
+        DOT.of_user(user)
+
+
+@pytest.mark.parametrize("character", [*'!"%;<>@\\`{|}/^', "\0", "\r", "\n", "\x7f", "\udc80"])
+def test_a_folder_with_a_character_that_cannot_be_in_it_is_refused(character: str) -> None:
+    with pytest.raises(Refused, match="cannot exist here"):
+        SLASH.of_user("joe", (f"a{character}b",))
+    with pytest.raises(Refused, match="cannot exist here"):
+        SLASH.as_user((f"a{character}b",))
+
+
+@pytest.mark.parametrize("character", ["/", "."])
+def test_a_folder_cannot_have_either_separator_where_the_dot_parts_levels(character: str) -> None:
+    with pytest.raises(Refused, match="cannot exist here"):
+        DOT.of_user("joe", (f"a{character}b",))
+
+
+@pytest.mark.parametrize("path", [("",), ("Archive", ""), ("", "Archive")])
+def test_a_level_without_a_name_is_refused(path: tuple[str, ...]) -> None:
+    with pytest.raises(Refused, match="a level is empty"):
+        SLASH.of_user("joe", path)
+
+
+def test_a_shared_folder_is_held_to_the_same_rules() -> None:
+    with pytest.raises(Refused, match="cannot exist here"):
+        ALTNAMESPACE.shared_as_user('News"')
+
+
+@given(st.sampled_from([SLASH, DOT, ALTNAMESPACE]), USERS, PATHS)
+def test_no_mailbox_name_has_a_byte_that_could_end_a_quoted_string(
+    names: Mailboxes, user: str, path: tuple[str, ...]
+) -> None:
+    try:
+        found = [names.of_user(user, path), names.as_user(path), names.shared_as_user(user)]
+    except Refused:
+        return
+    for mailbox in found:
+        assert not re.search(r'["\\\x00-\x1f\x7f\ud800-\udfff%]', mailbox)
+
+
+@given(st.sampled_from([SLASH, DOT]), USERS, PATHS, USERS, PATHS)
+def test_two_folders_never_share_a_name(
+    names: Mailboxes, user: str, path: tuple[str, ...], other: str, branch: tuple[str, ...]
+) -> None:
+    try:
+        mailboxes = names.of_user(user, path), names.of_user(other, branch)
+    except Refused:
+        return
+    assert (mailboxes[0] == mailboxes[1]) == ((user, path) == (other, branch))
+
+
+@given(
+    st.sampled_from([SLASH, DOT]),
+    st.text("ab.^@", min_size=1, max_size=3),
+    st.lists(st.text("ab.^", min_size=1, max_size=2), max_size=2).map(tuple),
+    st.text("ab.^@", min_size=1, max_size=3),
+    st.lists(st.text("ab.^", min_size=1, max_size=2), max_size=2).map(tuple),
+)
+def test_two_folders_of_similar_users_never_share_a_name(
+    names: Mailboxes, user: str, path: tuple[str, ...], other: str, branch: tuple[str, ...]
+) -> None:
+    try:
+        mailboxes = names.of_user(user, path), names.of_user(other, branch)
+    except Refused:
+        return
+    assert (mailboxes[0] == mailboxes[1]) == ((user, path) == (other, branch))

@@ -1,0 +1,60 @@
+"""Which policy an account gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from autocreate.core.policy import Policy, select
+from autocreate.model import Tree
+
+
+def policy(name: str, **rule: frozenset[str]) -> Policy:
+    return Policy(name, Tree(), **rule)
+
+
+def of(*groups: str) -> Callable[[], frozenset[str]]:
+    return lambda: frozenset(groups)
+
+
+def not_asked() -> frozenset[str]:
+    raise AssertionError("the groups were asked for without need")
+
+
+EVERYONE = policy("everyone")
+STUDENTS = policy("students", groups=frozenset({"students"}))
+JOE = policy("joe", users=frozenset({"joe"}))
+JOE_OR_STUDENTS = policy("some", users=frozenset({"joe"}), groups=frozenset({"students"}))
+OTHER = policy("other", domains=frozenset({"other.test"}))
+OTHER_STUDENTS = policy(
+    "other students", groups=frozenset({"students"}), domains=frozenset({"other.test"})
+)
+
+
+def test_the_first_that_matches_decides() -> None:
+    assert select([STUDENTS, EVERYONE], "joe", "example.org", of("students")) is STUDENTS
+    assert select([EVERYONE, STUDENTS], "joe", "example.org", of("students")) is EVERYONE
+    assert select([STUDENTS, EVERYONE], "joe", "example.org", of("staff")) is EVERYONE
+
+
+def test_none_may_match() -> None:
+    assert select([STUDENTS, OTHER], "joe", "example.org", of()) is None
+    assert select([], "joe", "example.org", not_asked) is None
+
+
+def test_users_or_groups_are_enough() -> None:
+    assert select([JOE_OR_STUDENTS], "joe", "example.org", of()) is JOE_OR_STUDENTS
+    assert select([JOE_OR_STUDENTS], "ann", "example.org", of("students")) is JOE_OR_STUDENTS
+    assert select([JOE_OR_STUDENTS], "ann", "example.org", of("staff")) is None
+
+
+def test_domains_narrow() -> None:
+    assert select([OTHER], "joe", "other.test", not_asked) is OTHER
+    assert select([OTHER], "joe", "example.org", not_asked) is None
+    assert select([OTHER_STUDENTS], "joe", "other.test", of("staff")) is None
+    assert select([OTHER_STUDENTS], "joe", "other.test", of("students")) is OTHER_STUDENTS
+
+
+def test_groups_are_asked_for_only_if_the_answer_hangs_on_them() -> None:
+    assert select([OTHER_STUDENTS, JOE, EVERYONE], "joe", "example.org", not_asked) is JOE
+    assert select([JOE, EVERYONE], "ann", "example.org", not_asked) is EVERYONE
+    assert select([JOE_OR_STUDENTS], "joe", "example.org", not_asked) is JOE_OR_STUDENTS

@@ -1,0 +1,30 @@
+"""What every error means to the shell."""
+
+from __future__ import annotations
+
+import pytest
+
+from autocreate import errors
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.AutocreateError, 70),
+        (errors.Refused, 70),
+        (errors.Malformed, 65),
+        (errors.Temporary, 75),
+        (errors.DeadlinePassed, 75),
+        (errors.Unreachable, 75),
+        (errors.Silent, 75),
+        (errors.ConfigurationError, 78),
+    ],
+)
+def test_an_error_is_an_exit_status(error: type[errors.AutocreateError], status: int) -> None:
+    assert error.exit_status == status
+
+
+def test_every_problem_of_a_configuration_is_a_line_that_begins_with_the_file() -> None:
+    error = errors.ConfigurationError("a.toml", ["milter.domains: is missing", "x: unknown key"])
+    assert str(error) == "a.toml: milter.domains: is missing\na.toml: x: unknown key"
+    assert error.problems == ("milter.domains: is missing", "x: unknown key")
