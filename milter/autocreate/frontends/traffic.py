@@ -32,6 +32,8 @@ class Traffic:
             if service is not None:
                 with self._changed:
                     self._inside[service] -= 1
+                    if not self._inside[service]:
+                        del self._inside[service]
                     self._changed.notify_all()
 
     def replace(self, service: Service) -> Service:
@@ -43,8 +45,7 @@ class Traffic:
     def wait_out(self, service: Service, timeout: float) -> None:
         """Wait until nobody is inside a service that was replaced, `timeout` seconds at most."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._inside[service], timeout)
-            del self._inside[service]
+            self._changed.wait_for(lambda: service not in self._inside, timeout)
 
     def drain(self, timeout: float) -> bool:
         """Let nobody in any more, and wait until all have left.
@@ -57,4 +58,4 @@ class Traffic:
         """
         with self._changed:
             self._is_draining = True
-            return self._changed.wait_for(lambda: not any(self._inside.values()), timeout)
+            return self._changed.wait_for(lambda: not self._inside, timeout)
