@@ -55,6 +55,10 @@ class Breaker:
         except Refused:
             self._answered()
             raise
+        except BaseException:
+            if is_trial:
+                self._undecided()
+            raise
         self._answered()
         return result
 
@@ -79,6 +83,11 @@ class Breaker:
             self._while = min(self._longest, self._while * 2) or self._first
             self._until = self._clock() + self._while
             self._error = error
+
+    def _undecided(self) -> None:
+        """A trial that says nothing about the server: the next caller's is another."""
+        with self._lock:
+            self._until = self._clock()
 
     def _answered(self) -> None:
         if self._while:
