@@ -5,7 +5,7 @@ to its end: a tree that is half made is best finished.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -26,9 +26,9 @@ class Flights(Generic[T]):
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")
         # Reentrant: a future that is cancelled, or done already, calls `_land` on the spot.
         self._lock = threading.RLock()
-        self._aloft: dict[str, _Flight[T]] = {}
+        self._aloft: dict[Hashable, _Flight[T]] = {}
 
-    def join(self, key: str, work: Callable[[], T], timeout: float) -> T:
+    def join(self, key: Hashable, work: Callable[[], T], timeout: float) -> T:
         """The result of the work in progress for `key`, or of `work`, begun now if there is none.
 
         Args:
@@ -41,7 +41,7 @@ class Flights(Generic[T]):
         """
         return self.board(key, work)(timeout)
 
-    def board(self, key: str, work: Callable[[], T]) -> Callable[[float], T]:
+    def board(self, key: Hashable, work: Callable[[], T]) -> Callable[[float], T]:
         """`join` in two steps, to wait for several keys at once: begin, and wait for the result.
 
         What is returned takes the timeout, and must be called once.
@@ -56,7 +56,7 @@ class Flights(Generic[T]):
         """Take no new work. What has begun ends by itself."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _board(self, key: str, work: Callable[[], T]) -> "_Flight[T]":
+    def _board(self, key: Hashable, work: Callable[[], T]) -> "_Flight[T]":
         with self._lock:
             flight = self._aloft.get(key)
             if flight is None:
@@ -74,11 +74,13 @@ class Flights(Generic[T]):
         except CancelledError as error:
             raise Temporary("shutting down") from error
         except TimeoutError as error:
+            if flight.has_raised(error):
+                raise
             raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
         finally:
             self._leave(flight)
 
-    def _land(self, key: str) -> None:
+    def _land(self, key: Hashable) -> None:
         with self._lock:
             self._aloft.pop(key, None)
 
@@ -93,3 +95,8 @@ class _Flight(Generic[T]):
     def __init__(self, future: "Future[T]") -> None:
         self.future = future
         self.waiting = 0
+
+    def has_raised(self, error: BaseException) -> bool:
+        """Is it the work's own error, such as a server's timeout, and not the wait's?"""
+        ended = self.future.done() and not self.future.cancelled()
+        return ended and self.future.exception() is error

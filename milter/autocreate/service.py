@@ -268,7 +268,7 @@ class Service:
         if entry is None and user in self._ready:
             return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
         # What is only looked at must not be answered by, or for, what is being done.
-        key = user if apply else f"preview {user}"
+        key = (user, apply)
 
         def decide() -> Verdict:
             verdict = self._provisioner.decide(address, user, apply, entry, service)
@@ -300,7 +300,7 @@ class Service:
             return  # somebody else's mail
         try:
             self._flights.join(
-                f"record {recipient.argument}",
+                ("record", recipient.argument),
                 lambda: self._recorded(recipient, verdict),
                 max(0.1, until - time.monotonic()),
             )
