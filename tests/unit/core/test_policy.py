@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from autocreate.core.policy import Policy, select
 from autocreate.model import Tree
 
 
-def policy(name: str, **rule: frozenset[str]) -> Policy:
-    return Policy(name, Tree(), **rule)
+def policy(
+    name: str,
+    users: Collection[str] = (),
+    groups: Collection[str] = (),
+    domains: Collection[str] = (),
+) -> Policy:
+    return Policy(name, Tree(), frozenset(users), frozenset(groups), frozenset(domains))
 
 
 def of(*groups: str) -> Callable[[], frozenset[str]]:
@@ -21,13 +26,11 @@ def not_asked() -> frozenset[str]:
 
 
 EVERYONE = policy("everyone")
-STUDENTS = policy("students", groups=frozenset({"students"}))
-JOE = policy("joe", users=frozenset({"joe"}))
-JOE_OR_STUDENTS = policy("some", users=frozenset({"joe"}), groups=frozenset({"students"}))
-OTHER = policy("other", domains=frozenset({"other.test"}))
-OTHER_STUDENTS = policy(
-    "other students", groups=frozenset({"students"}), domains=frozenset({"other.test"})
-)
+STUDENTS = policy("students", groups={"students"})
+JOE = policy("joe", users={"joe"})
+JOE_OR_STUDENTS = policy("some", users={"joe"}, groups={"students"})
+OTHER = policy("other", domains={"other.test"})
+OTHER_STUDENTS = policy("other students", groups={"students"}, domains={"other.test"})
 
 
 def test_the_first_that_matches_decides() -> None:
