@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from autocreate.errors import Refused, Silent, Temporary, Unreachable
-from autocreate.mailstore.pool import Pool
+from autocreate.pool import Pool
 
 LONG = 30.0
 
