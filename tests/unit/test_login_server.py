@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.servers.common import wait_until
-from tests.unit.house import House
 
 from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Temporary
@@ -19,6 +17,8 @@ from autocreate.frontends import login
 from autocreate.frontends.listener import listening
 from autocreate.frontends.login import LoginServer
 from autocreate.frontends.traffic import Traffic
+from tests.servers.common import wait_until
+from tests.unit.house import House
 
 
 class Checker:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.unit.house import EVERYONE, TREE, House
 
 from autocreate.core.naming import Users
 from autocreate.errors import Temporary
 from autocreate.model import Address, Answer, Folder, Login, Recipient, Tree, Verdict
+from tests.unit.house import EVERYONE, TREE, House
 
 Build = Callable[..., House]
 
