@@ -96,7 +96,8 @@ class Provisioner:
         # `anonymous` is a word of access control lists: Cyrus can have no mailbox for it.
         stands = user != ANONYMOUS and self._store.exists(user)
         if stands:
-            begun = entry or self._entry(user)
+            # The entry that is due may have been finished since the journal was read.
+            begun = self._journal.entry(user) if entry else self._entry(user)
             if begun is not None and not begun.begun:
                 begun = None
             if begun is None or (entry is None and begun.usable and begun.next_try > self._clock()):
@@ -185,6 +186,10 @@ class Provisioner:
         for action, error in report.failed:
             log.error("%s: could not %s: %s", user, describe(action), error)
         created = not stood and report.usable
+        if created:
+            # Here and nowhere else, so that the log has one such line for each mailbox: whoever
+            # asked may have left at the deadline, or several may have asked.
+            log.info("%s: mailbox created, by policy %r", user, verdict.policy)
         if report.failed:
             return self._left_unfinished(entry, report, replace(verdict, created=created))
         try:

@@ -269,8 +269,11 @@ class Service:
             return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
         # What is only looked at must not be answered by, or for, what is being done.
         key = (user, apply)
+        is_ours = False
 
         def decide() -> Verdict:
+            nonlocal is_ours
+            is_ours = True
             verdict = self._provisioner.decide(address, user, apply, entry, service)
             return replace(verdict, service=service)
 
@@ -281,7 +284,7 @@ class Service:
                 # mail would leave someone who has logged in without a mailbox.
                 while verdict.service != service and verdict.answer is Answer.UNKNOWN:
                     verdict = self._flights.join(key, decide, until - time.monotonic())
-                return verdict
+                return verdict if is_ours else _of_another(verdict)
             except AutocreateError as error:
                 return Verdict(Answer.TEMPORARY, str(error), user)
             except Exception as error:
@@ -310,6 +313,13 @@ class Service:
     def _recorded(self, recipient: Recipient, verdict: Verdict) -> Verdict:
         self._journal.record(recipient, verdict)
         return verdict
+
+
+def _of_another(verdict: Verdict) -> Verdict:
+    """The verdict for those who waited for somebody else's work: one mailbox is created once."""
+    if not verdict.created:
+        return verdict
+    return replace(verdict, created=False, reason=f"{verdict.reason} for another at the same time")
 
 
 def _as_the_mta_sees_it(recipient: Recipient) -> str:

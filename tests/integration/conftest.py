@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from tests.servers.postfix import Postfix
+from tests.servers.product import Product
 from tests.servers.sendmail import Sendmail
+from tests.servers.smtp import Dialogue, Reply
 
 Mta = Postfix | Sendmail
+
+# What we say, wherever it is asserted: the text belongs to the promise.
+TEMPORARY = Reply(451, "4.3.0", "Temporary failure, please try again later")
+
+# What stands for a user of the policy that Product has by default.
+WHOLE_TREE = ["", "/Archive", "/Archive/2026", "/Entwürfe", "/Sent"]
 
 
 @pytest.fixture(params=[Postfix, Sendmail], ids=["postfix", "sendmail"])
@@ -16,3 +26,57 @@ def start_mta(request: pytest.FixtureRequest) -> Callable[..., Mta]:
     """Makes an MTA; every test that asks for it runs once with Postfix and once with Sendmail."""
     make: Callable[..., Mta] = request.param
     return make
+
+
+@pytest.fixture
+def named(start_mta: Callable[..., Mta]) -> Callable[[str], str]:
+    """A user's name that is not the same with another MTA, since the tests share a Cyrus."""
+    return lambda name: f"{name}-{start_mta.__name__.lower()}"
+
+
+@dataclass(frozen=True)
+class Way:
+    """An MTA that asks our milter."""
+
+    product: Product
+    mta: Mta
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[Dialogue]:
+        """A session that is about to name its recipients."""
+        with Dialogue(self.mta.host, self.mta.port) as smtp:
+            smtp.ehlo()
+            assert smtp.mail("ann@client.test").code == 250
+            yield smtp
+
+    def rcpt(self, *users: str) -> list[Reply]:
+        """The replies to recipients at example.org, of one message that is then given up."""
+        with self.session() as smtp:
+            replies = [smtp.rcpt(f"{user}@example.org") for user in users]
+            smtp.quit()
+            return replies
+
+    def codes(self, *users: str) -> list[int]:
+        return [reply.code for reply in self.rcpt(*users)]
+
+    def tree(self, user: str) -> list[str]:
+        """The user's mailboxes, each without what it begins with: WHOLE_TREE, if all is well."""
+        beginning = f"user/{user}"
+        found = self.product.cyrus.mailboxes(f"{beginning}*")
+        return sorted(it.removeprefix(beginning) for it in found)
+
+
+@pytest.fixture
+def way(start_mta: Callable[..., Mta]) -> Iterator[Callable[[Product], Way]]:
+    """Starts a product's milter and an MTA before it."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(product: Product, *arguments: str) -> Way:
+            product = stack.enter_context(product)
+            product.start(*arguments)
+            cyrus = product.cyrus
+            mta = start_mta(milter=product.socket, lmtp=(cyrus.host, cyrus.lmtp_port))
+            stack.enter_context(mta)
+            return Way(product, mta)
+
+        yield begin
