@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
@@ -117,7 +118,8 @@ def _complete_all(traffic: Traffic, stopping: threading.Event, everything: bool)
 
 
 def _reload(traffic: Traffic, reload: Callable[[], Service]) -> None:
-    notify("RELOADING=1")
+    # What Type=notify-reload wants to be told besides (sd_notify(3)).
+    notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
     try:
         service = reload()
     except AutocreateError as error:
