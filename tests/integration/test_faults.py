@@ -1,0 +1,209 @@
+"""What breaks, and what a sender is told meanwhile: a doubt is never a no, and nothing half-made stays so."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.integration.conftest import TEMPORARY, WHOLE_TREE, Way
+from tests.servers.brake import Brake
+from tests.servers.common import wait_until
+from tests.servers.cyrus import Cyrus
+from tests.servers.product import Product
+
+Begin = Callable[[Product], Way]
+Named = Callable[[str], str]
+
+IMPATIENT = {"milter": {"deadline": 2.0}, "cyrus": {"timeout": 1.0}}
+
+# Sendmail gives a milter ten seconds (T=R:10s): a reply of ours after that would not be one.
+MTA_PATIENCE = 10.0
+
+
+# -- Cyrus -------------------------------------------------------------------------------------
+
+
+def test_cyrus_stopped_and_started_again(way: Begin) -> None:
+    with Cyrus() as cyrus:
+        here = way(Product(cyrus, accounts=["warm", "cold"], settings=IMPATIENT))
+        assert here.codes("warm") == [250]
+        cyrus.stop()
+        assert here.rcpt("cold") == [TEMPORARY]
+        assert here.codes("warm", "nobody") == [250, 550]
+        cyrus.start()
+        wait_until(lambda: here.codes("cold") == [250], 20.0, "a 250", here.product.log)
+        assert here.tree("cold") == WHOLE_TREE
+
+
+def test_cyrus_accepts_connections_and_says_nothing(way: Begin) -> None:
+    with Cyrus() as cyrus:
+        here = way(Product(cyrus, accounts=["warm", "cold"], settings=IMPATIENT))
+        assert here.codes("warm") == [250]
+        cyrus.pause()
+        begun = time.monotonic()
+        assert here.rcpt("cold") == [TEMPORARY]
+        assert time.monotonic() - begun < MTA_PATIENCE
+        assert here.codes("warm", "nobody") == [250, 550]
+        cyrus.resume()
+        wait_until(lambda: here.codes("cold") == [250], 20.0, "a 250", here.product.log)
+        assert here.tree("cold") == WHOLE_TREE
+
+
+# -- the account database ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def missing(product: Product) -> Iterator[None]:
+    away = product.database.with_suffix(".away")
+    product.database.rename(away)
+    yield
+    away.rename(product.database)
+
+
+@contextlib.contextmanager
+def corrupt(product: Product) -> Iterator[None]:
+    with missing(product):
+        product.database.write_bytes(b"this is no database, and longer than a header" * 100)
+        yield
+
+
+@contextlib.contextmanager
+def empty(product: Product) -> Iterator[None]:
+    with missing(product):
+        product.database.touch()
+        yield
+
+
+@contextlib.contextmanager
+def locked(product: Product) -> Iterator[None]:
+    with contextlib.closing(sqlite3.connect(product.database)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+        database.rollback()
+
+
+@pytest.mark.parametrize("broken", [missing, corrupt, empty, locked])
+def test_a_broken_account_database_is_a_doubt_until_it_is_whole_again(
+    cyrus: Cyrus,
+    way: Begin,
+    named: Named,
+    broken: Callable[[Product], contextlib.AbstractContextManager[None]],
+) -> None:
+    warm, cold = named(f"warm-{broken.__name__}"), named(f"cold-{broken.__name__}")
+    here = way(Product(cyrus, accounts=[warm, cold], settings=IMPATIENT))
+    assert here.codes(warm) == [250]
+    with broken(here.product):
+        assert here.rcpt(cold, "nobody") == [TEMPORARY, TEMPORARY]
+        assert here.codes(warm) == [250]
+        assert here.tree(cold) == []
+    assert here.codes(cold, "nobody") == [250, 550]
+
+
+# -- the journal -------------------------------------------------------------------------------
+
+
+def test_without_a_journal_nothing_is_created_but_what_stands_gets_its_mail(
+    cyrus: Cyrus, way: Begin, named: Named
+) -> None:
+    standing, cold = named("standing"), named("unwritten")
+    cyrus.create(f"user/{standing}")
+    here = way(Product(cyrus, accounts=[standing, cold]))
+    with contextlib.closing(sqlite3.connect(here.product.journal)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        assert here.rcpt(cold) == [TEMPORARY]
+        assert here.codes(standing, "nobody") == [250, 550]
+        assert here.tree(cold) == []
+        database.rollback()
+    assert here.codes(cold) == [250]
+    assert here.tree(cold) == WHOLE_TREE
+    assert "database is locked" in here.product.log()
+
+
+# -- killed in the middle of a tree --------------------------------------------------------------
+
+
+@pytest.fixture
+def brake(cyrus: Cyrus) -> Iterator[Brake]:
+    with Brake(cyrus.imap_port) as brake:
+        yield brake
+
+
+def killed_half_way(cyrus: Cyrus, brake: Brake, way: Begin, user: str) -> Way:
+    """The milter is killed when INBOX and Sent stand and Archive/2026 is about to be made."""
+    settings = {**IMPATIENT, "cyrus": {"timeout": 1.5, "port": brake.port}}
+    here = way(Product(cyrus, accounts=[user], settings=settings))
+    brake.hold(r"CREATE .*Archive")
+    with ThreadPoolExecutor() as pool:
+        session = pool.submit(here.codes, user)
+        brake.wait_until_held()
+        here.product.kill()
+        # The MTA's own word, and for the sender the same as ours: come back later.
+        assert session.result() == [451]
+    brake.refuse()
+    assert here.tree(user) == ["", "/Entwürfe", "/Sent"]
+    assert list(here.product.unfinished()) == [user]
+    return here
+
+
+def test_a_tree_that_a_kill_left_half_made_is_completed_by_the_next_start_alone(
+    cyrus: Cyrus, brake: Brake, way: Begin, named: Named
+) -> None:
+    user = named("killed-start")
+    here = killed_half_way(cyrus, brake, way, user)
+    brake.release()
+    here.product.start()
+    wait_until(lambda: not here.product.unfinished(), 20.0, "an empty journal", here.product.log)
+    assert here.tree(user) == WHOLE_TREE
+    assert cyrus.subscriptions(user) == {"INBOX/Sent", "INBOX/Entwürfe"}
+    assert_never_touched_again(here, user)
+
+
+def test_a_tree_that_a_kill_left_half_made_is_completed_by_the_next_delivery(
+    cyrus: Cyrus, brake: Brake, way: Begin, named: Named
+) -> None:
+    user = named("killed-delivery")
+    here = killed_half_way(cyrus, brake, way, user)
+    here.product.start()  # which cannot complete it, since Cyrus is not to be reached
+    here.product.wait_for_log(rf"^WARNING {user}: another attempt: ")
+    brake.release()
+    wait_until(lambda: here.codes(user) == [250], 20.0, "a 250", here.product.log)
+    assert here.tree(user) == WHOLE_TREE
+    assert not here.product.unfinished()
+    assert_never_touched_again(here, user)
+
+
+def test_a_tree_with_something_missing_is_completed_by_the_living_process_alone(
+    cyrus: Cyrus, brake: Brake, way: Begin, named: Named
+) -> None:
+    user = named("retried")
+    settings = {**IMPATIENT, "cyrus": {"timeout": 1.0, "port": brake.port}}
+    here = way(Product(cyrus, accounts=[user], settings=settings))
+    brake.hold(r"SUBSCRIBE")
+    # INBOX and quota stand: the mail is accepted, and the rest comes later.
+    assert here.codes(user) == [250]
+    assert here.product.unfinished()[user]["attempts"] == 1
+    brake.release()
+    a_minute_passes(here.product)
+    wait_until(lambda: not here.product.unfinished(), 20.0, "an empty journal", here.product.log)
+    assert here.tree(user) == WHOLE_TREE
+    assert cyrus.subscriptions(user) == {"INBOX/Sent", "INBOX/Entwürfe"}
+    assert_never_touched_again(here, user)
+
+
+def assert_never_touched_again(here: Way, user: str) -> None:
+    """Neither a restart nor a delivery brings back what the user deletes."""
+    here.product.cyrus.delete(f"user/{user}/Sent")
+    here.product.stop()
+    here.product.start()
+    assert here.codes(user) == [250]
+    assert here.tree(user) == [it for it in WHOLE_TREE if it != "/Sent"]
+
+
+def a_minute_passes(product: Product) -> None:
+    """The journal's times are those of the clock on the wall: what is due in a minute is due now."""
+    with contextlib.closing(sqlite3.connect(product.journal)) as database, database:
+        database.execute("UPDATE unfinished SET next_try = next_try - 61")
