@@ -15,12 +15,15 @@ from autocreate.accounts import SOURCES, AccountSource
 from autocreate.accounts.aliases import TABLES, AliasTable
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
+from autocreate.admin import doctor
+from autocreate.admin.doctor import Mtas
 from autocreate.aliases import Aliases
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.aliases import Table
 from autocreate.core.aliaskeys import Style
+from autocreate.core.findings import Finding, Ours
 from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy
 from autocreate.errors import ConfigurationError, Temporary
@@ -99,6 +102,23 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         release,
         aliases,
     )
+
+
+def diagnose(config: Config, mtas: Mtas) -> list[Finding]:
+    """What would bite, in the MTA's, Cyrus's and our own configuration.
+
+    Raises:
+        Temporary: the password of Cyrus's administrator cannot be read.
+    """
+    milter = config.milter
+    ours = Ours(
+        milter.socket,
+        milter.deadline,
+        frozenset(milter.domains),
+        frozenset(milter.mailers),
+        milter.recipient_delimiter,
+    )
+    return doctor.examine(ours, _server(config), config.cyrus.imapd_conf, _users(config), mtas)
 
 
 @contextlib.contextmanager
@@ -257,12 +277,16 @@ def _aliases(config: Config) -> Aliases | None:
 
 
 def _store(config: Config) -> MailStore:
+    return Cyrus(_server(config), config.cyrus.connections)
+
+
+def _server(config: Config) -> Server:
     cyrus = config.cyrus
     try:
         password = cyrus.password_file.read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError) as error:
         raise Temporary(f"cyrus.password_file: {error}") from error
-    server = Server(
+    return Server(
         host=cyrus.host,
         port=cyrus.port,
         tls=cyrus.tls,
@@ -271,4 +295,3 @@ def _store(config: Config) -> MailStore:
         ca_file=str(cyrus.ca_file) if cyrus.ca_file else None,
         timeout=cyrus.timeout,
     )
-    return Cyrus(server, cyrus.connections)

@@ -152,6 +152,43 @@ def config_check(config_path: Path) -> None:
 
 
 @main.command()
+@_config_option
+@_json_option
+@click.option(
+    "--postfix",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/etc/postfix"),
+    show_default=True,
+    help="Where Postfix's main.cf is.",
+)
+@click.option(
+    "--sendmail",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("/etc/mail/sendmail.cf"),
+    show_default=True,
+    help="Sendmail's sendmail.cf.",
+)
+def doctor(config_path: Path, as_json: bool, postfix: Path, sendmail: Path) -> None:
+    """Say what would bite, in the configuration of the MTA, of Cyrus, and in ours.
+
+    Each finding says what is so, why it matters, and what to write where. Changes nothing. The exit
+    status is that of a monitoring plugin: 0 nothing was found, 1 warnings, 2 something critical.
+    """
+    from autocreate.admin.doctor import Mtas
+    from autocreate.cli.render import finding_as_json, finding_as_text
+    from autocreate.config import load
+    from autocreate.core.findings import gravest
+    from autocreate.wiring import diagnose
+
+    findings = diagnose(load(config_path), Mtas(postfix, sendmail))
+    for finding in findings:
+        click.echo(finding_as_json(finding) if as_json else finding_as_text(finding))
+    if not findings and not as_json:
+        click.echo("Nothing was found that would bite.")
+    sys.exit(gravest(findings))
+
+
+@main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell.

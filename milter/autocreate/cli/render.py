@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from autocreate.core.findings import Finding
 from autocreate.core.plan import as_json, as_text
 from autocreate.model import Verdict
 
@@ -37,6 +38,22 @@ def json_line(address: str, verdict: Verdict) -> str:
             "parts": [_part_as_json(part) for part in verdict.parts],
         }
     )
+
+
+def finding_as_text(finding: Finding) -> str:
+    """What `doctor` found, as lines for a person."""
+    return "\n".join(
+        (
+            f"{finding.gravity.name}: {finding.what}",
+            f"  why:    {finding.why}",
+            f"  remedy: {finding.remedy}",
+        )
+    )
+
+
+def finding_as_json(finding: Finding) -> str:
+    """What `doctor` found, as one JSON object."""
+    return json.dumps({**asdict(finding), "gravity": finding.gravity.name.lower()})
 
 
 def _part_as_json(part: Verdict) -> dict[str, Any]:

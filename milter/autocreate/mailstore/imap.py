@@ -112,6 +112,11 @@ class Session(IMAPClient):
             self._imap.logout()
         self.discard()
 
+    def certificate(self) -> dict[str, Any] | None:
+        """The server's certificate as `ssl.SSLSocket.getpeercert` has it, or None without TLS."""
+        connection = self.socket()
+        return connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+
     def mailboxes(self) -> Mailboxes:
         """How this session names mailboxes (NAMESPACE, RFC 2342)."""
         with self._translated("NAMESPACE"):

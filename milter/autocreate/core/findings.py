@@ -1,0 +1,61 @@
+"""What `autocreate doctor` finds: values, and how grave they are together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Gravity(IntEnum):
+    """As monitoring plugins count: the exit status of a check that found it."""
+
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that would bite.
+
+    Args:
+        what: what is so, and where.
+        why: what happens because of it.
+        remedy: what to write, and into which file.
+    """
+
+    gravity: Gravity
+    what: str
+    why: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What the MTA's configuration has to fit: our side of the connection.
+
+    Args:
+        socket: where the milter listens: "unix:/path", "inet:HOST:PORT" or "fd:N".
+        deadline: seconds until a verdict.
+        domains, mailers: whose recipients are ours; `*` among the domains means any.
+        delimiters: what begins a detail.
+    """
+
+    socket: str
+    deadline: float
+    domains: frozenset[str]
+    mailers: frozenset[str]
+    delimiters: str
+
+
+def critical(what: str, why: str, remedy: str) -> Finding:
+    """A finding that loses mail, lets the unknown in, or keeps us from working."""
+    return Finding(Gravity.CRITICAL, what, why, remedy)
+
+
+def warning(what: str, why: str, remedy: str) -> Finding:
+    """A finding that an administrator may have meant."""
+    return Finding(Gravity.WARNING, what, why, remedy)
+
+
+def gravest(findings: Iterable[Finding]) -> int:
+    """0 if there is none, else the gravest as an exit status."""
+    return max((int(finding.gravity) for finding in findings), default=0)

@@ -1,0 +1,288 @@
+"""A Postfix beside us: what of its configuration would bite. Follows postconf(5), master(5), MILTER_README."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from autocreate.core.findings import Finding, Ours, critical, warning
+
+# What makes Postfix ask Cyrus itself, where a new user does not exist yet.
+_ASKS_A_SERVER = re.compile(r"\b(socketmap|tcp):")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A line of master.cf: `smtp inet n - y - - smtpd`."""
+
+    name: str
+    kind: str
+    is_chrooted: bool
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Postfix:
+    """Postfix's configuration, as postconf(1) tells it.
+
+    Args:
+        parameters: main.cf and the defaults, expanded (`postconf -x`).
+        services: master.cf (`postconf -M`).
+        overrides: what master.cf says for one service: ("smtp/inet", parameter) -> value
+            (`postconf -P`).
+    """
+
+    parameters: Mapping[str, str]
+    services: tuple[Service, ...] = ()
+    overrides: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def get(self, name: str, service: Service | None = None) -> str:
+        """The value of a parameter, for a service if it says otherwise."""
+        own = (f"{service.name}/{service.kind}", name) if service else ("", "")
+        return self.overrides.get(own, self.parameters.get(name, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class _Milter:
+    """One of a list of milters: its place, and settings of its own in braces."""
+
+    place: str
+    settings: Mapping[str, str]
+
+
+def read_parameters(text: str) -> dict[str, str]:
+    """`name = value` lines of `postconf -x`."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def read_services(text: str) -> tuple[Service, ...]:
+    """Lines of `postconf -M`."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 7:
+            found.append(Service(words[0], words[1], words[4] != "n", words[7]))
+    return tuple(found)
+
+
+def read_overrides(text: str) -> dict[tuple[str, str], str]:
+    """Lines of `postconf -P`: `smtp/inet/smtpd_milters = value`."""
+    found = {}
+    for name, value in read_parameters(text).items():
+        service, _, parameter = name.rpartition("/")
+        found[service, parameter] = value
+    return found
+
+
+def seconds(value: str) -> float:
+    """A time of Postfix's: `30s`, `5m`, or a bare number of seconds. Infinite if it is none."""
+    match = re.fullmatch(r"(\d+)([smhdw]?)", value.strip())
+    return int(match[1]) * _UNITS[match[2] or "s"] if match else float("inf")
+
+
+def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
+    """Everything found, the milter's connection first."""
+    return [
+        *_smtpd(postfix, ours),
+        *_local(postfix, ours),
+        *_macros(postfix),
+        *_recipients(postfix, ours),
+        *_delimiter(postfix, ours),
+    ]
+
+
+def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    services = [it for it in postfix.services if it.command == "smtpd"]
+    asking = 0
+    for service in services:
+        where = f"master.cf, {service.name} {service.kind}"
+        if (
+            "no_milters"
+            in postfix.get("receive_override_options", service).replace(",", " ").split()
+        ):
+            yield warning(
+                f"{where}: receive_override_options has no_milters",
+                "mail that comes in there is seen by no milter: unknown recipients are accepted",
+                "remove no_milters, unless all that comes in there has been checked before",
+            )
+            continue
+        milter = _ours(postfix, "smtpd_milters", service, ours)
+        if milter is None:
+            yield from _not_asked(postfix, service, where, ours)
+            continue
+        asking += 1
+        yield from _settings(postfix, milter, service, f"{where}: smtpd_milters", ours)
+    if services and not asking:
+        yield critical(
+            "no smtpd of this Postfix asks our milter",
+            "nobody is verified and no mailbox is created",
+            f"main.cf: smtpd_milters = {{ {_as_postfix_writes(ours)}, default_action=tempfail }}",
+        )
+
+
+def _not_asked(postfix: Postfix, service: Service, where: str, ours: Ours) -> Iterator[Finding]:
+    if service.is_chrooted and _names(postfix.get("smtpd_milters", service), ours.socket):
+        queue = postfix.get("queue_directory")
+        yield critical(
+            f"{where}: smtpd is chrooted to {queue} and cannot see our socket {ours.socket}",
+            "it finds no milter there, and all mail is refused for the time being",
+            f"autocreate.toml: milter.socket below {queue}, and smtpd_milters with the path from there",
+        )
+    else:
+        yield warning(
+            f"{where}: its smtpd_milters do not name our socket {ours.socket}",
+            "recipients that come in there are not verified, and get no mailbox",
+            f"main.cf, or -o for that service: smtpd_milters = {_as_postfix_writes(ours)}",
+        )
+
+
+def _local(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    cleanup = next((it for it in postfix.services if it.command == "cleanup"), None)
+    milter = _ours(postfix, "non_smtpd_milters", cleanup, ours)
+    if milter is None:
+        yield warning(
+            "main.cf: non_smtpd_milters do not name our socket",
+            "mail that is submitted on this machine creates no mailbox, and bounces for a new user",
+            "main.cf: non_smtpd_milters = the same as smtpd_milters",
+        )
+    else:
+        yield from _settings(postfix, milter, cleanup, "main.cf: non_smtpd_milters", ours)
+
+
+def _settings(
+    postfix: Postfix, milter: _Milter, service: Service | None, where: str, ours: Ours
+) -> Iterator[Finding]:
+    action = milter.settings.get("default_action") or postfix.get("milter_default_action", service)
+    if action == "accept":
+        yield critical(
+            f"{where}: the default action is accept",
+            "while our milter is down everybody is accepted, unknown recipients too",
+            "main.cf: default_action=tempfail within the braces of our milter",
+        )
+    elif action in ("reject", "quarantine", "shutdown"):
+        yield critical(
+            f"{where}: the default action is {action}",
+            "while our milter is down, mail to those who exist is lost or held",
+            "main.cf: default_action=tempfail within the braces of our milter",
+        )
+    limit = milter.settings.get("command_timeout") or postfix.get("milter_command_timeout", service)
+    if seconds(limit) <= ours.deadline:
+        yield critical(
+            f"{where}: command_timeout is {limit}, our deadline {ours.deadline:g} s",
+            "Postfix gives up before the verdict of a slow moment, and takes the default action",
+            "main.cf: command_timeout=30s within the braces, or a shorter milter.deadline",
+        )
+
+
+def _macros(postfix: Postfix) -> Iterator[Finding]:
+    macros = postfix.get("milter_rcpt_macros")
+    if macros and "{rcpt_mailer}" not in macros:
+        yield critical(
+            "main.cf: milter_rcpt_macros lacks {rcpt_mailer}",
+            "every recipient looks as if it had not come by SMTP, and nobody is refused",
+            "main.cf: remove milter_rcpt_macros; the default has it",
+        )
+
+
+def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    classes = (
+        ("virtual_mailbox_domains", "virtual_mailbox_maps", "virtual_transport"),
+        ("mydestination", "local_recipient_maps", "local_transport"),
+        ("relay_domains", "relay_recipient_maps", "relay_transport"),
+    )
+    lists = {domains: _words(postfix.get(domains)) for domains, _, _ in classes}
+    for domains, maps, transport in classes:
+        ours_there = sorted(it for it in lists[domains] if ours.domains & {it, "*"})
+        if not ours_there:
+            continue
+        shown = ", ".join(ours_there)
+        yield from _maps(postfix.get(maps), f"main.cf: {maps}", shown)
+        mailer = postfix.get(transport).partition(":")[0]
+        if mailer and mailer not in ours.mailers:
+            yield critical(
+                f"main.cf: {transport} is {mailer!r}, which is not among milter.mailers",
+                f"recipients in {shown} pass unseen",
+                f"autocreate.toml: add {mailer!r} to milter.mailers",
+            )
+    if "reject_unverified_recipient" in postfix.get("smtpd_recipient_restrictions"):
+        yield warning(
+            "main.cf: smtpd_recipient_restrictions has reject_unverified_recipient",
+            "Postfix asks Cyrus itself before the milter is asked, and refuses new users",
+            "main.cf: remove it for our domains; the milter verifies them",
+        )
+    if not any(":" in word for words in lists.values() for word in words):
+        known = {word for words in lists.values() for word in words}
+        for domain in sorted(ours.domains - known - {"*"}):
+            yield warning(
+                f"{domain} is in none of virtual_mailbox_domains, mydestination, relay_domains",
+                "this Postfix does not deliver for it, so our milter passes its recipients untouched",
+                f"main.cf: virtual_mailbox_domains = {domain}, or remove it from milter.domains",
+            )
+
+
+def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
+    if _ASKS_A_SERVER.search(value):
+        yield critical(
+            f"{where} asks a server whether the mailbox exists: {value}",
+            f"new users in {domains} are refused before any milter is asked",
+            f"{where.replace(': ', ': ', 1)} = (empty); the milter refuses unknown users instead",
+        )
+    elif value and not value.startswith("static:"):
+        yield warning(
+            f"{where} = {value}",
+            f"who is not in it is refused before any milter is asked, in {domains}",
+            f"{where} = (empty), unless it names every account that you have",
+        )
+
+
+def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    theirs = postfix.get("recipient_delimiter")
+    if set(theirs) != set(ours.delimiters):
+        yield warning(
+            f"main.cf: recipient_delimiter is {theirs!r}, milter.recipient_delimiter "
+            f"{ours.delimiters!r}",
+            "Postfix and we disagree on which user user+detail is",
+            "write the same into both files, and what Cyrus's lmtpd takes",
+        )
+
+
+def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> _Milter | None:
+    """Our milter in a list, if the service can reach it there."""
+    queue = postfix.get("queue_directory")
+    for milter in _milters(postfix.get(name, service)):
+        place = milter.place
+        kind, _, where = place.partition(":")
+        if kind == "unix" and (not where.startswith("/") or (service and service.is_chrooted)):
+            place = f"unix:{queue}/{where.lstrip('/')}"
+        if _same(place, ours.socket) or ours.socket.startswith("fd:"):
+            return milter
+    return None
+
+
+def _names(value: str, socket: str) -> bool:
+    return any(_same(milter.place, socket) for milter in _milters(value))
+
+
+def _milters(value: str) -> Iterator[_Milter]:
+    for braced, plain in re.findall(r"\{([^}]*)\}|([^\s,]+)", value):
+        place, *settings = [word.strip() for word in (braced or plain).split(",")]
+        pairs = (setting.partition("=") for setting in settings)
+        yield _Milter(place, {key.strip(): text.strip() for key, _, text in pairs})
+
+
+def _same(place: str, socket: str) -> bool:
+    return _plain(place) == _plain(socket)
+
+
+def _plain(place: str) -> str:
+    return place.replace("inet:localhost:", "inet:127.0.0.1:").replace("local:", "unix:")
+
+
+def _as_postfix_writes(ours: Ours) -> str:
+    return "the milter's socket" if ours.socket.startswith("fd:") else ours.socket
+
+
+def _words(value: str) -> list[str]:
+    return [word.lower() for word in re.split(r"[\s,]+", value) if word]

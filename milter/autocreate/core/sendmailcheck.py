@@ -1,0 +1,60 @@
+"""A Sendmail beside us: what of its sendmail.cf would bite. Follows the Sendmail Operations Guide, section 5.11."""
+
+import re
+from collections.abc import Iterator
+
+from autocreate.core.findings import Finding, Ours, critical
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DEFAULT_REPLY_TIMEOUT = 10.0  # seconds
+
+
+def examine(text: str, path: str, ours: Ours) -> list[Finding]:
+    """Everything found in the text of a sendmail.cf."""
+    filters = dict(re.findall(r"(?m)^X(\w+),\s*(.*)$", text))
+    used = re.findall(r"(?m)^O\s*InputMailFilters=(.*)$", text)
+    asked = [name.strip() for line in used for name in re.split(r"[,;]", line)]
+    for name in asked:
+        equates = dict(re.findall(r"\b([SFT])=([^,]*)", filters.get(name, "")))
+        if _same(equates.get("S", ""), ours.socket) or ours.socket.startswith("fd:"):
+            return list(_filter(name, equates, path, ours))
+    return [
+        critical(
+            f"{path}: no input mail filter is at our socket {ours.socket}",
+            "nobody is verified and no mailbox is created",
+            "sendmail.mc: the INPUT_MAIL_FILTER line of contrib/sendmail/autocreate.mc",
+        )
+    ]
+
+
+def _filter(name: str, equates: dict[str, str], path: str, ours: Ours) -> Iterator[Finding]:
+    action = equates.get("F", "").strip()
+    if action != "T":
+        happens = (
+            "mail is refused for good while our milter is down"
+            if action == "R"
+            else "while our milter is down everybody is accepted, unknown recipients too"
+        )
+        yield critical(
+            f"{path}: filter {name} has {f'F={action}' if action else 'no F='}",
+            happens,
+            f"sendmail.mc: F=T in the INPUT_MAIL_FILTER line of {name}",
+        )
+    match = re.search(r"\bR:(\d+)([smhd]?)", equates.get("T", ""))
+    limit = int(match[1]) * _UNITS[match[2] or "s"] if match else _DEFAULT_REPLY_TIMEOUT
+    if limit <= ours.deadline:
+        yield critical(
+            f"{path}: filter {name} has {limit:g} s for a reply, our deadline is "
+            f"{ours.deadline:g} s",
+            "Sendmail gives up before the verdict of a slow moment",
+            f"sendmail.mc: T=R:{ours.deadline + 2:g}s or more, or a shorter milter.deadline",
+        )
+
+
+def _same(place: str, socket: str) -> bool:
+    kind, _, where = place.strip().partition(":")
+    if kind in ("inet", "inet6"):
+        port, _, host = where.partition("@")
+        host = "127.0.0.1" if host == "localhost" else host
+        return socket.replace("localhost", "127.0.0.1") == f"inet:{host}:{port}"
+    return socket == f"unix:{where if kind in ('local', 'unix') else place.strip()}"
