@@ -80,7 +80,10 @@ def fresh_folder(name: str, base: Path | None = None) -> Iterator[Path]:
 
 
 def run(
-    command: Sequence[str | Path], stdin: bytes = b"", env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    stdin: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
 ) -> str:
     """A command's output; AssertionError with all it said if it fails."""
     done = subprocess.run(
@@ -88,7 +91,7 @@ def run(
         input=stdin,
         capture_output=True,
         env={**os.environ, **(env or {})},
-        timeout=60,
+        timeout=timeout,
         check=False,
     )
     if done.returncode:

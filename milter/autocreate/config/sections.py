@@ -13,6 +13,7 @@ from autocreate.config.types import (
     Domain,
     GroupOfSystem,
     Identifier,
+    Limit,
     Mode,
     Name,
     Partition,
@@ -177,7 +178,7 @@ class Policy(Section):
     the SQL query. `quota` counts where the user has none, or one that makes no sense (logged)."""
     quota_unit: Literal["B", "K", "M", "G", "T"] = "K"
     """What a bare number in `quota_attribute` counts: bytes, KiB, MiB and so on."""
-    quota_messages: Annotated[int, Field(ge=0)] | None = None
+    quota_messages: Limit | None = None
     """The quota in messages."""
     partition: Partition | None = None
     """Where Cyrus puts INBOX and what is below it; its own choice if not given."""

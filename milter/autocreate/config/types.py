@@ -53,6 +53,13 @@ def _quota(value: object) -> int:
     return parse_size(str(value))
 
 
+def _limit(value: int) -> int:
+    """A number that Cyrus can take: a greater one ends its imapd."""
+    if value >= 1 << 31:
+        raise ValueError("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
+    return value
+
+
 def _socket(value: str) -> str:
     kind, _, place = value.partition(":")
     host, _, port = place.rpartition(":")
@@ -121,12 +128,14 @@ Directory = Annotated[Path, AfterValidator(_directory)]
 Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
-Size = Annotated[int, BeforeValidator(_quota)]
+Limit = Annotated[int, Field(ge=0), AfterValidator(_limit)]
+Size = Annotated[Limit, BeforeValidator(_quota)]
 Seconds = Annotated[float, Field(gt=0, le=600)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-SpecialUse = Literal["\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"]
+# Cyrus refuses \All and \Flagged, which say of a folder that others' messages appear in it.
+SpecialUse = Literal["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash"]
 
 
 class Section(BaseModel):

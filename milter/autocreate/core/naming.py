@@ -25,9 +25,10 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # `& * : ?` and with every character that is not ASCII.
 _IN_USER = frozenset(string.ascii_letters + string.digits + " #$'()+,-.=[]_~")
 
-# What GOODCHARS lacks; and with virtual domains `@` and `!`, which stand between a mailbox and its
-# domain: `user/joe/@kim.test` would be the INBOX of joe@kim.test.
-_NOT_IN_FOLDER = frozenset('!"%;<>@\\`{|}')
+# What GOODCHARS lacks; with virtual domains `@` and `!`, which stand between a mailbox and its domain
+# (`user/joe/@kim.test` would be the INBOX of joe@kim.test); and `*`, which GETMETADATA takes for a
+# pattern.
+_NOT_IN_FOLDER = frozenset('!"%*;<>@\\`{|}')
 
 # Cyrus's imapd dies of an assertion when it creates a user whose lock has too long a file name.
 _LONGEST_USER = 247
@@ -114,12 +115,7 @@ class Mailboxes:
         Raises:
             Refused: no mailbox of this Cyrus can have that name.
         """
-        if not _is_possible(user):
-            raise Refused(
-                f"user id {user!r} cannot be a Cyrus user: besides ASCII letters and digits it may "
-                f"have # $ ' ( ) + , - . = [ ] _ ~ and spaces, no - or space at its beginning, "
-                f"no space at its end, and {_LONGEST_USER} characters"
-            )
+        require_possible(user)
         local, at, domain = user.partition("@")
         if self.separator == ".":
             local = local.replace(".", "^")
@@ -145,6 +141,10 @@ class Mailboxes:
         return "/".join(path)
 
     def _levels(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        if path and path[0].upper() == "INBOX":
+            raise Refused(
+                f"folder {folder_name(path)!r} cannot exist here: its owner's INBOX has that name"
+            )
         for level in path:
             if not level or not level.isprintable() or self._forbidden & set(level):
                 raise Refused(
@@ -174,6 +174,20 @@ def owner(mailbox: str) -> str:
     if separator == ".":
         local = local.replace("^", ".")
     return local + at + domain
+
+
+def require_possible(user: str) -> None:
+    """Let pass only a user id that Cyrus can have, and whose owner can log in to it.
+
+    Raises:
+        Refused: with what is allowed.
+    """
+    if not _is_possible(user):
+        raise Refused(
+            f"user id {user!r} cannot be a Cyrus user: besides ASCII letters and digits it may "
+            f"have # $ ' ( ) + , - . = [ ] _ ~ and spaces, no - or space at its beginning, "
+            f"no space at its end, and {_LONGEST_USER} characters"
+        )
 
 
 def _is_possible(user: str) -> bool:

@@ -19,6 +19,10 @@ from autocreate.model import (
     folder_name,
 )
 
+# The rights that RFC 4314 (section 2.1.1) has divided into others. Cyrus shows one beside each part of
+# it, and grants all of its parts.
+_OBSOLETE = frozenset("cd")
+
 
 def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
     """The actions that make `wanted` stand where `observed` stands. Nothing is ever taken away.
@@ -44,8 +48,12 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
 def _missing_rights(folder: Folder, standing: Folder | None) -> Iterator[Action]:
     present = dict(standing.acl) if standing else {}
     for identifier, rights in folder.acl:
-        if set(present.get(identifier, "")) != set(rights):
+        if _exact(rights) != set(present.get(identifier, "")) - _OBSOLETE:
             yield SetAcl(folder.path, identifier, rights)
+
+
+def _exact(rights: str) -> set[str]:
+    return set(rights.replace("c", "kx").replace("d", "te"))
 
 
 def _user_actions(folder: Folder, standing: Folder | None) -> Iterator[Action]:

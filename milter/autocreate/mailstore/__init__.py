@@ -1,8 +1,18 @@
 """Mail stores: where mailboxes stand. Cyrus over IMAP, and one in memory for tests and the like."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
-from autocreate.model import Plan, Report, Tree
+from autocreate.core.plan import describe
+from autocreate.model import (
+    Action,
+    Failure,
+    Plan,
+    Report,
+    SetSpecialUse,
+    SubscribeShared,
+    Tree,
+)
 
 
 class MailStore(Protocol):
@@ -32,8 +42,24 @@ class MailStore(Protocol):
     def apply(self, plan: Plan) -> Report:
         """Carry out a plan. What stands already counts as done.
 
-        Errors end up in the report, each with its action; nothing is raised for them.
+        Errors end up in the report, each with its action; nothing is raised for them. Once an
+        essential action has failed, the rest is not tried and counts as failed.
         """
 
     def close(self) -> None:
         """End every connection. The store is not used afterwards."""
+
+
+def is_hopeless(action: Action, refusal: str) -> bool:
+    """Is a refused action nothing to come back for?
+
+    A shared folder that is not there, or not for this user, is no fault of the tree's; and a
+    special use that the user has given to another folder is the user's to give.
+    """
+    is_taken = isinstance(action, SetSpecialUse) and "SPECIAL-USE flag conflict" in refusal
+    return is_taken or isinstance(action, SubscribeShared)
+
+
+def not_tried(actions: Iterable[Action], failed: Action) -> list[Failure]:
+    """What is left of a plan when `failed`, without which the rest is of no use, has failed."""
+    return [Failure(action, f"not tried: {describe(failed)} failed") for action in actions]

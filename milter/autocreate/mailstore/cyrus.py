@@ -11,9 +11,9 @@ from functools import partial
 from typing import TypeVar
 
 from autocreate.breaker import Breaker
-from autocreate.core.naming import Mailboxes
-from autocreate.core.plan import describe
+from autocreate.core.naming import Mailboxes, require_possible
 from autocreate.errors import AutocreateError, Refused, Temporary
+from autocreate.mailstore import is_hopeless, not_tried
 from autocreate.mailstore.imap import Server, Session
 from autocreate.model import (
     ALL_SHARED,
@@ -89,7 +89,10 @@ class Cyrus:
                 ours,
                 lambda: self._administer(lambda session: self._apply_as_admin(session, plan, ours)),
             )
-        if users and Report(plan, tuple(failed)).usable:
+        broken = [action for action, _ in failed if action in plan.essential]
+        if broken:
+            failed += not_tried(users, broken[0])
+        elif users:
             failed += self._attempt(users, lambda: self._apply_as_user(plan.user, users, skipped))
         return Report(plan, tuple(failed), tuple(skipped))
 
@@ -131,8 +134,7 @@ class Cyrus:
             except Refused as refusal:
                 failed.append(Failure(action, str(refusal)))
                 if action in plan.essential:
-                    reason = f"not tried: {describe(action)} failed"
-                    return failed + [Failure(other, reason) for other in actions[position:]]
+                    return failed + not_tried(actions[position:], action)
         return failed
 
     def _administrate(self, session: Session, names: Mailboxes, user: str, action: Action) -> None:
@@ -154,10 +156,8 @@ class Cyrus:
                 try:
                     self._act_as_user(session, names, action)
                 except Refused as refusal:
-                    # A shared folder that is not there, or not for this user, is no fault of the
-                    # tree's: there is nothing to come back for.
-                    is_shared = isinstance(action, SubscribeShared)
-                    (skipped if is_shared else failed).append(Failure(action, str(refusal)))
+                    hopeless = is_hopeless(action, str(refusal))
+                    (skipped if hopeless else failed).append(Failure(action, str(refusal)))
         return failed
 
     def _act_as_user(self, session: Session, names: Mailboxes, action: Action) -> None:
@@ -183,6 +183,7 @@ class Cyrus:
 
     @contextlib.contextmanager
     def _session_of(self, user: str) -> Iterator[Session]:
+        require_possible(user)  # SASL would log somebody else in for some user ids
         session = self._breaker.call(lambda: Session(self._server, user))
         try:
             yield session

@@ -19,10 +19,14 @@ from imapclient.imap_utf7 import encode as to_modified_utf7
 from imapclient.response_parser import parse_response
 
 from autocreate.core.naming import Mailboxes
+from autocreate.core.plan import describe_quota
 from autocreate.errors import Refused, Silent, Unreachable
 from autocreate.model import Quota
 
 _SPECIAL_USE = "/private/specialuse"
+
+# A number beyond it in a command ends Cyrus's imapd ("Fatal error: num too big", getword.c).
+_GREATEST_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,9 @@ class Session(IMAPClient):
         return Quota(limits.get("STORAGE"), limits.get("MESSAGE"))
 
     def set_quota(self, mailbox: str, quota: Quota) -> None:
-        """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits."""
+        """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others."""
+        if max(quota.storage or 0, quota.messages or 0) > _GREATEST_NUMBER:
+            raise Refused(f"SETQUOTA: {describe_quota(quota)} is more than Cyrus can count")
         limits = [
             f"{resource} {limit}"
             for resource, limit in (("STORAGE", quota.storage), ("MESSAGE", quota.messages))

@@ -4,7 +4,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-from autocreate.errors import AutocreateError, Temporary
+from autocreate.core.naming import Mailboxes
+from autocreate.errors import AutocreateError, Refused, Temporary
+from autocreate.mailstore import is_hopeless, not_tried
 from autocreate.model import (
     ALL_SHARED,
     Action,
@@ -19,40 +21,55 @@ from autocreate.model import (
     Subscribe,
     SubscribeShared,
     Tree,
+    UserAction,
 )
 
-# What a folder's owner may do with it in a new Cyrus mailbox.
+# What a folder's owner may do with it in a new Cyrus mailbox, and what nobody takes from the owner.
 OWNER_RIGHTS = "lrswipkxtecdan"
+_INALIENABLE = "lkxcan"
 
 
 class Memory:
     """Trees by user.
 
     Set `failure` to have every call fail with it, as a server does that is down.
+
+    Args:
+        shared: the folders outside users' own that users may subscribe to.
+        partitions: where mailboxes can be.
     """
 
-    def __init__(self, shared: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        shared: frozenset[str] = frozenset(),
+        partitions: frozenset[str] = frozenset({"default"}),
+    ) -> None:
         self.trees: dict[str, Tree] = {}
         self.shared = shared
         self.failure: AutocreateError | None = None
+        self._partitions = partitions
+        self._names = Mailboxes("/", "INBOX/")
         self._lock = threading.Lock()
 
     def exists(self, user: str) -> bool:
         """Does INBOX stand? See `MailStore.exists`."""
         if self.failure:
             raise self.failure
+        self._names.of_user(user)
         return user in self.trees
 
     def observe(self, user: str, wanted: Tree) -> Tree:
         """What stands of `wanted`. See `MailStore.observe`."""
         if self.failure:
             raise self.failure
-        standing = self.trees.get(user, Tree())
-        paths = {folder.path for folder in wanted.folders}
+        for folder in wanted.folders:
+            self._names.of_user(user, folder.path)
+        tree = self.trees.get(user, Tree())
+        standing = {folder.path: replace(folder, partition=None) for folder in tree.folders}
         return Tree(
-            tuple(folder for folder in standing.folders if folder.path in paths),
-            standing.quota,
-            tuple(name for name in standing.shared if name in wanted.shared),
+            tuple(standing[folder.path] for folder in wanted.folders if folder.path in standing),
+            tree.quota,
+            tuple(name for name in wanted.shared if self._named(name) <= set(tree.shared)),
         )
 
     def apply(self, plan: Plan) -> Report:
@@ -60,51 +77,101 @@ class Memory:
         if self.failure:
             error = str(self.failure)
             return Report(plan, tuple(Failure(action, error) for action in plan.actions))
-        skipped = []
+        failed: list[Failure] = []
+        skipped: list[Failure] = []
+        # As over IMAP, what is done in the user's name comes last.
+        actions = sorted(plan.actions, key=lambda action: isinstance(action, UserAction))
         with self._lock:
-            for action in plan.actions:
-                if isinstance(action, SubscribeShared) and action.name not in (
-                    ALL_SHARED,
-                    *self.shared,
-                ):
-                    skipped.append(Failure(action, "Mailbox does not exist"))
-                    continue
-                tree = self.trees.get(plan.user, Tree())
-                self.trees[plan.user] = _changed(tree, plan.user, action)
-        return Report(plan, skipped=tuple(skipped))
+            for position, action in enumerate(actions, start=1):
+                try:
+                    self._names.of_user(plan.user)
+                    tree = self.trees.get(plan.user, Tree())
+                    self.trees[plan.user] = self._changed(tree, plan.user, action)
+                except Refused as refusal:
+                    hopeless = is_hopeless(action, str(refusal))
+                    (skipped if hopeless else failed).append(Failure(action, str(refusal)))
+                    if action in plan.essential:
+                        failed += not_tried(actions[position:], action)
+                        break
+        return Report(plan, tuple(failed), tuple(skipped))
 
     def close(self) -> None:
         """Nothing to let go of, but a closed store is not used again."""
         self.failure = Temporary("the store is closed")
 
+    def _changed(self, tree: Tree, user: str, action: Action) -> Tree:
+        match action:
+            case CreateMailbox():
+                self._names.of_user(user, action.path)
+                return self._created(tree, user, action)
+            case SetQuota(quota):
+                _find(tree, ())
+                if max(quota.storage or 0, quota.messages or 0) >= 1 << 31:
+                    raise Refused("more than can be counted")
+                return replace(tree, quota=quota)
+            case SetAcl(path, identifier, rights):
+                return _with(tree, path, lambda folder: _granted(folder, user, identifier, rights))
+            case SetSpecialUse(path, special_use):
+                if any(folder.special_use == special_use for folder in tree.folders):
+                    raise Refused("SPECIAL-USE flag conflict")
+                return _with(tree, path, lambda folder: replace(folder, special_use=special_use))
+            case Subscribe(path):
+                return _with(tree, path, lambda folder: replace(folder, subscribe=True))
+            case SubscribeShared(name):
+                if not self._named(name) <= self.shared:
+                    raise Refused("Mailbox does not exist")
+                return replace(
+                    tree, shared=tuple(dict.fromkeys((*tree.shared, *sorted(self._named(name)))))
+                )
 
-def _changed(tree: Tree, user: str, action: Action) -> Tree:
-    match action:
-        case CreateMailbox(path, special_use, partition):
-            if any(folder.path == path for folder in tree.folders):
-                return tree
-            acl = ((user, OWNER_RIGHTS),)
-            folder = Folder(path, special_use, acl=acl, partition=partition)
-            return replace(tree, folders=(*tree.folders, folder))
-        case SetQuota(quota):
-            return replace(tree, quota=quota)
-        case SetAcl(path, identifier, rights):
-            return _with(tree, path, lambda folder: _granted(folder, identifier, rights))
-        case SetSpecialUse(path, special_use):
-            return _with(tree, path, lambda folder: replace(folder, special_use=special_use))
-        case Subscribe(path):
-            return _with(tree, path, lambda folder: replace(folder, subscribe=True))
-        case SubscribeShared(name):
-            return replace(tree, shared=(*tree.shared, name))
+    def _named(self, name: str) -> frozenset[str]:
+        """The shared folders that a name of a tree stands for."""
+        return self.shared if name == ALL_SHARED else frozenset({name})
+
+    def _created(self, tree: Tree, user: str, action: CreateMailbox) -> Tree:
+        """The tree with a folder, and with whatever is missing above it."""
+        if any(folder.path == action.path for folder in tree.folders):
+            return tree
+        if action.path and not tree.folders:
+            raise Refused("Permission denied")
+        if action.special_use and len(action.path) != 1:
+            raise Refused("SPECIAL-USE flag conflict")
+        if action.partition and action.partition not in self._partitions:
+            raise Refused("Unknown/invalid partition")
+        if len(action.path) > 1:
+            tree = self._created(tree, user, CreateMailbox(action.path[:-1]))
+        acl = _find(tree, action.path[:-1]).acl if action.path else ((user, OWNER_RIGHTS),)
+        folder = Folder(action.path, action.special_use, acl=acl, partition=action.partition)
+        return replace(tree, folders=(*tree.folders, folder))
+
+
+def _find(tree: Tree, path: tuple[str, ...]) -> Folder:
+    for folder in tree.folders:
+        if folder.path == path:
+            return folder
+    raise Refused("Mailbox does not exist")
 
 
 def _with(tree: Tree, path: tuple[str, ...], change: Callable[[Folder], Folder]) -> Tree:
+    changed = _find(tree, path)
     return replace(
         tree,
-        folders=tuple(change(folder) if folder.path == path else folder for folder in tree.folders),
+        folders=tuple(change(folder) if folder is changed else folder for folder in tree.folders),
     )
 
 
-def _granted(folder: Folder, identifier: str, rights: str) -> Folder:
-    others = tuple(entry for entry in folder.acl if entry[0] != identifier)
-    return replace(folder, acl=(*others, (identifier, rights)))
+def _granted(folder: Folder, user: str, identifier: str, rights: str) -> Folder:
+    if not (identifier.isascii() and identifier.isprintable()):
+        raise Refused(f"{identifier!r} has characters that IMAP cannot quote")
+    if identifier == user:
+        rights += _INALIENABLE
+    acl = dict(folder.acl)
+    acl[identifier] = _shown(rights)
+    return replace(folder, acl=tuple(entry for entry in acl.items() if entry[1]))
+
+
+def _shown(rights: str) -> str:
+    """Rights as Cyrus shows them: with the obsolete ones beside each of their parts."""
+    exact = set(rights.replace("c", "kx").replace("d", "te"))
+    shown = exact | {"c" for _ in exact & set("kx")} | {"d" for _ in exact & set("te")}
+    return "".join(right for right in "lrswipkxtecdan0123456789" if right in shown)

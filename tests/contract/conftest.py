@@ -1,0 +1,23 @@
+"""The mail stores of the contract, each real server started once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.cyrus import Cyrus
+
+from . import stores
+
+
+@pytest.fixture(scope="session")
+def mail_stores(cyrus: Cyrus) -> Iterator[stores.Servers]:
+    with stores.servers(cyrus) as made:
+        yield made
+
+
+@pytest.fixture(params=stores.VARIANTS)
+def place(request: pytest.FixtureRequest, mail_stores: stores.Servers) -> stores.Place:
+    """A mail store and its witness; a test that asks for it runs once with each."""
+    return mail_stores.place(request.param)
