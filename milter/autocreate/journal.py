@@ -15,10 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.core.plan import as_json
-from autocreate.errors import Temporary
+from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import LMTP, Recipient, Verdict
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
@@ -85,16 +85,24 @@ class Journal:
         url: an SQLAlchemy URL.
         clock: the time in seconds since the epoch.
 
-    Raises, from every method:
-        Temporary: the database cannot be used.
+    Raises:
+        ConfigurationError: the URL is none, or names a database that there is no driver for.
+        Temporary, from every method: the database cannot be used.
     """
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._clock = clock
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+            is_server = parsed.get_backend_name() != "sqlite"
+            self._engine = sa.create_engine(parsed, pool_pre_ping=is_server)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigurationError(
+                "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
+            ) from error
         self._name = f"journal {parsed.render_as_string(hide_password=True)}"
-        self._engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-        if parsed.get_backend_name() == "sqlite":
+        if not is_server:
             _make_file(parsed.database)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         with self._transaction() as connection:

@@ -1,0 +1,232 @@
+"""What is unfinished, and what was seen in dry run."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from autocreate import journal as journals
+from autocreate.errors import ConfigurationError, Temporary
+from autocreate.journal import Entry, Journal
+from autocreate.model import Answer, CreateMailbox, Plan, Recipient, Verdict
+from tests.unit.clock import Clock
+
+JOE = Entry("joe", "joe@example.org", next_try=100.0)
+VERDICT = Verdict(
+    Answer.ACCEPT,
+    "has an account and no mailbox",
+    "joe",
+    "staff",
+    "everyone",
+    Plan("joe", "everyone", (CreateMailbox(()),)),
+)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1000.0)
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
+    journal = Journal(f"sqlite:///{tmp_path}/journal.db", clock)
+    yield journal
+    journal.close()
+
+
+def test_what_is_begun_is_unfinished_until_it_is_finished(journal: Journal) -> None:
+    assert journal.entry("joe") is None
+    journal.begin(JOE)
+    assert journal.entry("joe") == JOE
+    journal.finish("joe")
+    assert journal.entry("joe") is None
+
+
+def test_what_is_begun_twice_is_left_as_it_is(journal: Journal) -> None:
+    journal.begin(JOE)
+    journal.begin(Entry("joe", "joe@other.test", usable=True, attempts=3))
+    assert journal.entry("joe") == JOE
+
+
+def test_what_was_only_to_be_looked_at_can_be_begun(journal: Journal) -> None:
+    journal.begin(Entry("joe", "joe", "imap", begun=False, error="no answer in time"))
+    journal.begin(JOE)
+    assert journal.entry("joe") == Entry("joe", "joe", "imap", error="no answer in time")
+
+
+def test_what_was_begun_is_not_taken_back_by_a_look(journal: Journal) -> None:
+    journal.begin(JOE)
+    journal.begin(Entry("joe", "joe", "imap", begun=False))
+    assert journal.entry("joe") == JOE
+
+
+def test_a_failed_attempt_is_noted(journal: Journal) -> None:
+    journal.begin(JOE)
+    later = Entry(
+        "joe", "joe@example.org", usable=True, attempts=1, next_try=160.0, error="could not"
+    )
+    journal.fail(later)
+    assert journal.entry("joe") == later
+
+
+def test_an_attempt_that_fails_after_another_has_finished_notes_nothing(journal: Journal) -> None:
+    journal.fail(JOE)
+    assert journal.entry("joe") is None
+
+
+def test_what_is_due_comes_most_overdue_first(journal: Journal) -> None:
+    for user, when in (("ann", 30.0), ("joe", 10.0), ("bob", 20.0), ("zoe", 30.1)):
+        journal.begin(Entry(user, user, next_try=when))
+    assert [it.user for it in journal.due(30.0, limit=10)] == ["joe", "bob", "ann"]
+    assert [it.user for it in journal.due(30.0, limit=2)] == ["joe", "bob"]
+
+
+def test_an_entry_outlives_its_process(tmp_path: Path, journal: Journal, clock: Clock) -> None:
+    journal.begin(JOE)
+    again = Journal(f"sqlite:///{tmp_path}/journal.db", clock)
+    assert again.entry("joe") == JOE
+    again.close()
+
+
+def test_dry_run_remembers_a_recipient_once_and_counts(journal: Journal, clock: Clock) -> None:
+    journal.record(Recipient("<joe@example.org>"), Verdict(Answer.TEMPORARY, "Cyrus is away"))
+    clock.now += 5.0
+    journal.record(Recipient("<joe@example.org>"), VERDICT)
+    assert list(journal.seen()) == [
+        {
+            "recipient": "<joe@example.org>",
+            "answer": "accept",
+            "reason": "has an account and no mailbox",
+            "user": "joe",
+            "source": "staff",
+            "policy": "everyone",
+            "plan": '{"user": "joe", "policy": "everyone", "actions": [{"action": "create", '
+            '"folder": "INBOX", "special_use": null, "partition": null}]}',
+            "times": 2,
+            "first_seen": 1000.0,
+            "last_seen": 1005.0,
+        }
+    ]
+
+
+def test_the_latest_recipient_comes_first(journal: Journal, clock: Clock) -> None:
+    for user in ("joe", "ann", "joe", "bob"):
+        clock.now += 1.0
+        journal.record(Recipient(user), VERDICT)
+    assert [row["recipient"] for row in journal.seen()] == ["bob", "joe", "ann"]
+
+
+def test_the_recipients_seen_longest_ago_are_forgotten(
+    journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SEEN_LIMIT", 3)
+    for user in ("a", "b", "c", "a", "d", "e"):
+        clock.now += 1.0
+        journal.record(Recipient(user), VERDICT)
+    assert [row["recipient"] for row in journal.seen()] == ["e", "d", "a"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "recorded"),
+    [("jo\udce9", "jo\\udce9"), ("jo\0e", "jo\\0e"), ("j" * 10_000, "j" * 1024)],
+)
+def test_a_recipient_is_recorded_whatever_its_bytes(
+    journal: Journal, argument: str, recorded: str
+) -> None:
+    journal.record(Recipient(argument), VERDICT)
+    journal.record(Recipient(argument), VERDICT)
+    assert [(row["recipient"], row["times"]) for row in journal.seen()] == [(recorded, 2)]
+
+
+def test_many_threads_may_write_at_once(journal: Journal) -> None:
+    start = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait(30)
+        for turn in range(5):
+            journal.begin(Entry(f"user{number}", "address"))
+            journal.record(Recipient("everyone"), VERDICT)
+            if turn < 4:
+                journal.finish(f"user{number}")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert len(journal.due(0.0, limit=100)) == 8
+    assert [row["times"] for row in journal.seen()] == [40]
+
+
+def test_a_corrupt_file_is_said_to_be_one(tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "journal.db").write_bytes(b"this was never a database" * 100)
+    with pytest.raises(
+        Temporary, match=r"^journal sqlite:///.*/journal\.db cannot be used: file is not a database"
+    ):
+        Journal(f"sqlite:///{tmp_path}/journal.db", clock)
+
+
+def test_a_file_that_becomes_corrupt_is_said_to_be_one(
+    tmp_path: Path, journal: Journal, clock: Clock
+) -> None:
+    journal.close()
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"overwritten by an accident" * 1000)
+    for attempt in (
+        lambda: journal.begin(JOE),
+        lambda: journal.fail(JOE),
+        lambda: journal.finish("joe"),
+        lambda: journal.entry("joe"),
+        lambda: journal.due(0.0, 1),
+        lambda: journal.record(Recipient("joe"), VERDICT),
+        lambda: list(journal.seen()),
+    ):
+        with pytest.raises(Temporary, match=r"journal\.db cannot be used: file is not a database"):
+            attempt()
+
+
+def test_a_folder_that_is_missing_is_temporary_and_named(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(Temporary, match=r"nowhere/journal\.db cannot be used: unable to open"):
+        Journal(f"sqlite:///{tmp_path}/nowhere/journal.db", clock)
+
+
+def test_a_file_that_cannot_be_written_is_temporary_and_named(
+    tmp_path: Path, journal: Journal, clock: Clock
+) -> None:
+    journal.begin(JOE)
+    url = f"sqlite:///file:{tmp_path}/journal.db?mode=ro&uri=true"
+    with pytest.raises(Temporary, match=r"journal\.db.* cannot be used: .*readonly database"):
+        Journal(url, clock).begin(Entry("ann", "ann"))
+
+
+def test_a_database_that_another_holds_is_temporary(tmp_path: Path, journal: Journal) -> None:
+    with journal._transaction() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(Temporary, match="database is locked"):
+            journal.begin(JOE)
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("journal.db", "Could not parse SQLAlchemy URL from given URL string"),
+        ("nosuch://db/journal", "Can't load plugin: sqlalchemy.dialects:nosuch"),
+        ("oracle+oracledb://db/journal", "No module named 'oracledb'"),
+        ("sqlite://joe:secret@/journal.db", "Invalid SQLite URL: sqlite://joe:***@/journal.db"),
+    ],
+)
+def test_a_url_that_names_no_database_is_a_mistake_in_the_configuration(
+    url: str, reason: str, clock: Clock
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Journal(url, clock)
+    assert str(caught.value) == (
+        f'journal.url: {reason}; write it like "sqlite:////path/to/journal.db"'
+    )
