@@ -147,19 +147,21 @@ class Provisioner:
         return self._journal.due(math.inf if everything else self._clock(), limit=1000)
 
     def conclude(self, entry: Entry, verdict: Verdict) -> None:
-        """Note in the journal what another attempt led to that had no plan to carry out.
+        """Strike out an entry whose own attempt found nothing left to do for it.
 
         Raises:
             Temporary: the journal cannot be written.
         """
         if verdict.plan is not None:
             return  # noted while it was carried out
-        if verdict.answer is Answer.TEMPORARY:
+        if entry.begun:
+            log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
+        self._journal.finish(entry.user)
+
+    def put_off(self, entry: Entry, verdict: Verdict) -> None:
+        """Note when to try again, after an attempt that came to no decision."""
+        if verdict.plan is None:
             self._postpone(entry, verdict.reason)
-        else:
-            if entry.begun:
-                log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
-            self._journal.finish(entry.user)
 
     def _accept(self, account: Account, begun: Entry | None) -> Verdict:
         if begun is None:

@@ -163,16 +163,13 @@ class Service:
         return [] if self.rules.dry_run else self._provisioner.due(everything)
 
     def complete(self, entry: Entry) -> Verdict:
-        """Try again to finish a tree that was begun.
-
-        Raises:
-            Temporary: the journal cannot be written.
-        """
+        """Try again to finish a tree that was begun. Never raises, as `verify`."""
         local, _, domain = entry.address.rpartition("@")
         address = Address(local, domain) if local else Address(domain)
         until = time.monotonic() + self.rules.deadline
         verdict = self._decided(address, entry.user, until, True, entry.service, entry)
-        self._provisioner.conclude(entry, verdict)
+        if verdict.answer is Answer.TEMPORARY:
+            self._provisioner.put_off(entry, verdict)
         return verdict
 
     def close(self) -> None:
@@ -275,6 +272,10 @@ class Service:
             nonlocal is_ours
             is_ours = True
             verdict = self._provisioner.decide(address, user, apply, entry, service)
+            if entry is not None:
+                # Here, and not by who waits: that may be for a recipient's verdict, which says
+                # nothing about the entry.
+                self._provisioner.conclude(entry, verdict)
             return replace(verdict, service=service)
 
         def landed() -> Verdict:
@@ -309,6 +310,8 @@ class Service:
             )
         except AutocreateError as error:
             log.error("dry run: not recorded: %s", error)
+        except Exception:
+            log.exception("dry run: not recorded: a defect of this program")
 
     def _recorded(self, recipient: Recipient, verdict: Verdict) -> Verdict:
         self._journal.record(recipient, verdict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from autocreate import provisioner, service
@@ -55,10 +55,12 @@ class House:
         accounts: Mapping[str, Iterable[str]] | None = None,
         *,
         dry_run: bool = False,
+        deadline: float = 8.0,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = Memory()
         self.accounts = Accounts(accounts or {})
-        self.journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
+        self.journal = Journal(f"sqlite:///{folder}/journal.db", clock)
         self.ready = Ready(100, 300.0)
         self.service = Service(
             service.Rules(
@@ -66,6 +68,7 @@ class House:
                 mailers=frozenset(["lmtp"]),
                 users=users,
                 exempt=frozenset(["cyrus", "proxy"]),
+                deadline=deadline,
                 dry_run=dry_run,
             ),
             Provisioner(
@@ -74,6 +77,7 @@ class House:
                 self.store,
                 self.journal,
                 self.ready,
+                clock,
             ),
             self.journal,
             Flights(4),
