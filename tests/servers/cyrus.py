@@ -81,6 +81,7 @@ class Cyrus:
         tls: bool = False,
         services: Mapping[str, tuple[str, str]] | None = None,
         base: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`services` adds to cyrus.conf's SERVICES: name -> (command, where it listens)."""
         self._options = dict(imapd_conf or {})
@@ -89,6 +90,7 @@ class Cyrus:
         self._tls = tls
         self._services = dict(services or {})
         self._base = base
+        self._environment = dict(environment or {})
         self._cleanup = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self.imap_port = free_port()
@@ -129,6 +131,7 @@ class Cyrus:
                     *("-p", self.folder / "master.pid", "-D"),
                 ],
                 output,
+                self._environment,
             )
         ports = {self.imap_port: b"* OK", self.lmtp_port: b"220 "}
         for service in ports.items():
