@@ -96,10 +96,14 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages."""
+    """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages.
+
+    `root` is for a quota root without limits, which only counts what is used.
+    """
 
     storage: int | None = None
     messages: int | None = None
+    root: bool = False
 
 
 @dataclass(frozen=True, slots=True)

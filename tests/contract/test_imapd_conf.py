@@ -11,8 +11,7 @@ import pytest
 
 from autocreate.core import imapd, imapdconf
 from autocreate.errors import ConfigurationError
-
-CYR_INFO = Path("/usr/lib/cyrus/bin/cyr_info")
+from tests.servers.cyrus import CYR_INFO
 
 TEXTS = [
     "admins: cyrus  ann\t bob  \n",

@@ -35,6 +35,7 @@ from .common import (
 )
 
 MASTER = Path("/usr/lib/cyrus/bin/master")
+CYR_INFO = Path("/usr/lib/cyrus/bin/cyr_info")
 NO_SPECIAL_USE = {
     "\\haschildren",
     "\\hasnochildren",

@@ -93,10 +93,10 @@ def test_options_that_nobody_heeds_are_logged(
     write: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     build_service(load(write())).close()
-    assert caplog.messages == [
+    assert (
         f"{tmp_path}/imapd.conf, line 11: autocreatefolders: nobody knows this option; "
-        "did you mean autocreateinboxfolders?"
-    ]
+        "did you mean autocreateinboxfolders?" in caplog.messages
+    )
 
 
 def test_the_check_says_what_was_taken(write: Callable[..., Path], tmp_path: Path) -> None:

@@ -218,8 +218,8 @@ def test_all_shared_folders_override_those_that_are_named() -> None:
     assert policy(text).tree.shared == ("*",)
 
 
-def test_a_quota_of_zero_is_no_limit() -> None:
-    assert policy("autocreate_quota: 0\nautocreate_post: on\n").tree.quota == Quota()
+def test_a_quota_of_zero_is_a_quota_root_without_a_limit() -> None:
+    assert policy("autocreate_quota: 0\nautocreate_post: on\n").tree.quota == Quota(root=True)
 
 
 @pytest.mark.parametrize(
@@ -283,6 +283,15 @@ def test_the_names_of_cyrus_conf_are_the_prefixes() -> None:
         "/etc/imapd.conf, line 4: lmtp_autocreate_users: is heeded by nobody: no service is named "
         "'lmtp'; those that create mailboxes are mailin, imap",
     )
+
+
+def test_services_of_one_kind_that_differ_are_noticed() -> None:
+    conf = take("autocreate_quota: 0\nimap_autocreate_users: a\nimaps_autocreate_users: b\n")
+    assert conf.notices == (
+        "/etc/imapd.conf, line 3: imaps_autocreate_users: differs from imap_autocreate_users, "
+        "which is the one that counts here",
+    )
+    assert not select(conf.policies, "b", "", frozenset, "imap")
 
 
 def test_special_uses_and_rights_go_to_the_folders_that_are_created() -> None:

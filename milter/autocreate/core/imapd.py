@@ -159,7 +159,16 @@ def _virtdomains(reading: Reading) -> Literal["off", "userid", "on"]:
         return "off"
     if option.value not in _VIRTDOMAINS:
         reading.problems.append(option.wrong(f"{option.value!r} is none of off, userid, on"))
-    return _VIRTDOMAINS.get(option.value, "off")
+    mode = _VIRTDOMAINS.get(option.value, "off")
+    folding = reading.options.find("lmtp_downcase_rcpt")
+    if mode != "off" and folding and not reading.switch("lmtp_downcase_rcpt", True):
+        reading.notice(
+            folding.wrong(
+                "off, so Cyrus takes joe@EX.TEST for another user than joe@ex.test; see to it that "
+                "the MTA writes domains in lower case"
+            )
+        )
+    return mode
 
 
 def _sieve(reading: Reading, services: Sequence[str]) -> Sieve:

@@ -77,11 +77,16 @@ class Options:
             name: the new name.
             services: entries of cyrus.conf's SERVICES, as in `lmtp_autocreate_users`.
         """
-        for spelling in (name, *OLD_NAMES.get(name, ())):
+        for spelling in _spellings(name):
             for key in (*(f"{service}_{spelling}" for service in services), spelling):
                 if option := self._first.get(key):
                     return option
         return None
+
+    def own(self, name: str, service: str) -> Option | None:
+        """The option that a service has for itself, or None if it has none."""
+        keys = (f"{service}_{spelling}" for spelling in _spellings(name))
+        return next((self._first[key] for key in keys if key in self._first), None)
 
 
 def read(path: str, text: str, include: Callable[[str], str]) -> Options:
@@ -105,6 +110,10 @@ def read(path: str, text: str, include: Callable[[str], str]) -> Options:
     if problems:
         raise ConfigurationError(path, problems)
     return Options(tuple(options))
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    return (name, *OLD_NAMES.get(name, ()))
 
 
 def may_repeat(key: str) -> bool:

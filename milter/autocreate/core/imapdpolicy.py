@@ -51,6 +51,7 @@ def policies(reading: Reading, services: Mapping[str, tuple[str, ...]]) -> tuple
         return ()
     said: dict[Policy, list[str]] = {}
     for service, names in services.items():
+        _notice_differences(reading, names)
         said.setdefault(_policy(reading, service, names), []).append(service)
     if len(said) == 1:
         return tuple(said)
@@ -95,6 +96,17 @@ def folder_path(name: str) -> tuple[str, ...]:
         name: in UTF-8, or in modified UTF-7 (RFC 3501, 5.1.3), which is all that Cyrus knows.
     """
     return tuple(_decoded(level) for level in re.split(r"[./]", name))
+
+
+def _notice_differences(reading: Reading, names: Sequence[str]) -> None:
+    """Of several services of one kind the first that has an option of its own decides for all."""
+    for name in _FAMILY:
+        own = [option for it in names if (option := reading.options.own(name, it))]
+        for other in own[1:]:
+            if other.value != own[0].value:
+                reading.notice(
+                    other.wrong(f"differs from {own[0].key}, which is the one that counts here")
+                )
 
 
 def _policy(reading: Reading, service: str, names: Sequence[str]) -> Policy:
@@ -151,16 +163,14 @@ def _tree(reading: Reading, names: Sequence[str]) -> Tree:
         )
         for name in created
     }
-    limits = [
-        limit if limit > 0 else None
-        for limit in (
-            reading.kibibytes("autocreate_quota", -1, names),
-            reading.integer("autocreate_quota_messages", -1, names),
-        )
-    ]
-    return Tree(
-        (Folder(subscribe=True), *folders.values()), Quota(*limits), _shared(reading, names)
+    storage = reading.kibibytes("autocreate_quota", -1, names)
+    messages = reading.integer("autocreate_quota_messages", -1, names)
+    quota = Quota(
+        storage if storage > 0 else None,
+        messages if messages > 0 else None,
+        root=storage <= 0 and messages <= 0,
     )
+    return Tree((Folder(subscribe=True), *folders.values()), quota, _shared(reading, names))
 
 
 def _shared(reading: Reading, names: Sequence[str]) -> tuple[str, ...]:

@@ -36,13 +36,20 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
     for folder in sorted(wanted.folders, key=lambda folder: len(folder.path)):
         if folder.path not in standing:
             actions.append(CreateMailbox(folder.path, folder.special_use, folder.partition))
-        if not folder.path and wanted.quota not in (Quota(), observed.quota):
+        if not folder.path and _lacks(wanted.quota, observed.quota):
             actions.append(SetQuota(wanted.quota))
         actions += _missing_rights(folder, standing.get(folder.path))
     for folder in wanted.folders:
         actions += _user_actions(folder, standing.get(folder.path))
     actions += [SubscribeShared(name) for name in wanted.shared if name not in observed.shared]
     return Plan(user, policy, tuple(actions))
+
+
+def _lacks(wanted: Quota, observed: Quota) -> bool:
+    limits = (wanted.storage, wanted.messages)
+    if limits == (None, None):
+        return wanted.root and observed == Quota()
+    return limits != (observed.storage, observed.messages)
 
 
 def _missing_rights(folder: Folder, standing: Folder | None) -> Iterator[Action]:
@@ -84,13 +91,13 @@ def describe(action: Action) -> str:
 
 
 def describe_quota(quota: Quota) -> str:
-    """`2097152 KiB, 1000 messages`, or `none`."""
+    """`2097152 KiB, 1000 messages`, `without limits`, or `none`."""
     parts = []
     if quota.storage is not None:
         parts.append(f"{quota.storage} KiB")
     if quota.messages is not None:
         parts.append(f"{quota.messages} messages")
-    return ", ".join(parts) or "none"
+    return ", ".join(parts) or ("without limits" if quota.root else "none")
 
 
 def as_text(plan: Plan) -> list[str]:

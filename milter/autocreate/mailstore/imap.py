@@ -185,7 +185,7 @@ class Session(IMAPClient):
             raise
         triplets: Sequence[Any] = answer[1] if answer[1:] else ()
         limits = dict(zip(map(_text, triplets[::3]), triplets[2::3], strict=False))
-        return Quota(limits.get("STORAGE"), limits.get("MESSAGE"))
+        return Quota(limits.get("STORAGE"), limits.get("MESSAGE"), root=not limits)
 
     def set_quota(self, mailbox: str, quota: Quota) -> None:
         """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others."""

@@ -1,0 +1,216 @@
+"""Two Cyrus servers that differ in one thing: one creates mailboxes natively, for the other we do.
+
+The product is given the native server's own imapd.conf and cyrus.conf, as a site would give them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from tests.servers import imapwords, smtp
+from tests.servers.cyrus import NO_SPECIAL_USE, PARTITION, Cyrus, CyrusRefused, _ask
+from tests.servers.product import Product
+
+MESSAGE = "Subject: first\n\nhello\n"
+
+# What makes a server create by itself; all else is the same on both.
+NATIVE = re.compile(
+    r"(\w+_)?(auto(create|sub|sieve)\w*|createonpost|generate_compiled_sieve_script)|xlist-.*"
+)
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """A mailbox as its administrator sees it. `quota` is what limits it: root and limits."""
+
+    acl: Mapping[str, str]
+    partition: str
+    quota: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All that stands on a server. Special uses and subscriptions as the user names the folders."""
+
+    mailboxes: Mapping[str, Mailbox] = field(default_factory=dict)
+    special_use: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    subscriptions: Mapping[str, set[str]] = field(default_factory=dict)
+    messages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+class Pair:
+    """Runs between `__enter__` and `__exit__`.
+
+    Args:
+        options: imapd.conf, on the native server; the other has it less what creates.
+        accounts: who exists, for our side; native asks nobody.
+        shared: folders that stand beforehand on both, and what anyone may do with them.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, str],
+        accounts: Iterable[str] = (),
+        shared: Mapping[str, str] | None = None,
+        services: Mapping[str, tuple[str, str]] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        plain = {key: value for key, value in options.items() if not NATIVE.fullmatch(key.lower())}
+        self.native = Cyrus(imapd_conf=options, services=services, environment=environment)
+        self.ours = Cyrus(imapd_conf=plain, environment=environment)
+        self._shared = dict(shared or {})
+        self._accounts = tuple(accounts)
+        self._settings = dict(settings or {})
+        self._environment = dict(environment or {})
+        self._separator = "." if options.get("unixhierarchysep", "yes") == "no" else "/"
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Pair:
+        with contextlib.ExitStack() as undo, ThreadPoolExecutor(2) as both:
+            starts = [both.submit(server.__enter__) for server in (self.native, self.ours)]
+            for server, start in zip((self.native, self.ours), starts, strict=True):
+                start.result()
+                undo.push(server)
+                self._share(server)
+            self.product = undo.enter_context(
+                Product(
+                    self.ours,
+                    accounts=self._accounts,
+                    policies=[],
+                    environment=self._environment,
+                    settings={
+                        **self._settings,
+                        "milter": {"domains": ["*"]},
+                        "cyrus": {
+                            "imapd_conf": str(self.native.imapd_conf_file),
+                            "cyrus_conf": str(self.native.folder / "cyrus.conf"),
+                        },
+                    },
+                )
+            )
+            self._cleanup = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def deliver(self, recipients: Iterable[str], native_port: int = 0) -> dict[str, Outcome]:
+        """Mail to both: native creates as it comes, we before. Recipients as in RCPT."""
+        recipients = list(recipients)
+        verdicts = {
+            said["address"]: said["answer"] for said in self.product.json("provision", *recipients)
+        }
+        return {
+            recipient: Outcome(
+                lmtp(self.native, recipient, native_port),
+                verdicts[recipient],
+                lmtp(self.ours, recipient),
+            )
+            for recipient in recipients
+        }
+
+    def standing(self) -> tuple[Standing, Standing]:
+        """What stands on the native server, and on ours."""
+        inboxes = {self._inbox(user): user for user in self._accounts}
+        return standing(self.native, inboxes), standing(self.ours, inboxes)
+
+    def _inbox(self, user: str) -> str:
+        """The administrator's name of a user's INBOX."""
+        local, at, domain = user.partition("@")
+        if self._separator == ".":
+            local = local.replace(".", "^")
+        return f"user{self._separator}{local}{at}{domain}"
+
+    def _share(self, server: Cyrus) -> None:
+        for name, rights in self._shared.items():
+            server.create(name)
+            with server.admin_session() as imap:
+                _ask(imap, "SETACL", imapwords.quote(name), "anyone", f'"{rights}"')
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a message: LMTP's replies, and in between our verdict."""
+
+    native: tuple[int, ...]
+    verdict: str
+    ours: tuple[int, ...]
+
+
+def lmtp(server: Cyrus, recipient: str, port: int = 0) -> tuple[int, ...]:
+    """Reply codes to RCPT and, if that was accepted, to the message; none if lmtpd died of it."""
+    codes: list[int] = []
+    with (
+        contextlib.suppress(ConnectionError),
+        smtp.Dialogue(server.host, port or server.lmtp_port) as client,
+    ):
+        client.lhlo()
+        client.mail("ann@client.test")
+        codes.append(client.rcpt(recipient).code)
+        if codes == [250]:
+            codes.append(client.data(MESSAGE).code)
+        client.quit()
+    return tuple(codes)
+
+
+def standing(server: Cyrus, inboxes: Mapping[str, str]) -> Standing:
+    """All that stands on a server, and what the users of those INBOXes see that stand."""
+    with server.admin_session() as imap:
+        names = {imapwords.decode(str(words[2])) for words in _ask(imap, "LIST", '""', '"*"')}
+        # With virtual domains LIST leaves some out, such as user/joe beside user/joe@other.test.
+        found = {name: _mailbox(imap, name) for name in (*names, *inboxes)}
+        mailboxes = {name: mailbox for name, mailbox in found.items() if mailbox is not None}
+    special_use, subscriptions, messages = {}, {}, {}
+    for user in (inboxes[name] for name in mailboxes if name in inboxes):
+        with server.session(user) as imap:
+            special_use[user] = dict(_special_uses(imap))
+            subscriptions[user] = {
+                imapwords.decode(str(words[2])) for words in _ask(imap, "LSUB", '""', '"*"')
+            }
+            messages[user] = dict(_messages(imap))
+    return Standing(mailboxes, special_use, subscriptions, messages)
+
+
+def _mailbox(imap: Any, name: str) -> Mailbox | None:
+    """A mailbox, or None if it does not stand."""
+    quoted = imapwords.quote(name)
+    try:
+        ((_name, *pairs),) = _ask(imap, "GETACL", quoted, untagged="ACL")
+    except CyrusRefused:
+        return None
+    told = _ask(imap, "GETMETADATA", quoted, PARTITION, untagged="METADATA")
+    quotas = {}
+    for root, resources in _ask(imap, "GETQUOTAROOT", quoted, untagged="QUOTA"):
+        limits = zip(resources[::3], resources[2::3], strict=False)
+        quotas[str(root)] = {str(what): int(str(limit)) for what, limit in limits}
+    return Mailbox(
+        {str(who): str(rights) for who, rights in zip(pairs[::2], pairs[1::2], strict=True)},
+        str(next(iter(told))[1][1]),
+        quotas,
+    )
+
+
+def _special_uses(imap: Any) -> Iterator[tuple[str, str]]:
+    for flags, _separator, name in _ask(imap, "LIST", '(SPECIAL-USE) "" "*"'):
+        uses = [str(flag) for flag in flags if str(flag).lower() not in NO_SPECIAL_USE]
+        if uses:
+            yield imapwords.decode(str(name)), " ".join(uses)
+
+
+def _messages(imap: Any) -> Iterator[tuple[str, int]]:
+    for flags, _separator, name in _ask(imap, "LIST", '""', '"*"'):
+        if not {"\\noselect", "\\nonexistent"} & {str(flag).lower() for flag in flags}:
+            ((_name, counts),) = _ask(imap, "STATUS", f'"{name}"', "(MESSAGES)", untagged="STATUS")
+            yield imapwords.decode(str(name)), int(str(counts[1]))

@@ -1,0 +1,183 @@
+"""Where we leave something else than native Cyrus, on purpose: each case says why.
+
+docs/compatibility.md lists them for administrators.
+"""
+
+from __future__ import annotations
+
+import poplib
+import subprocess
+from pathlib import Path
+
+from autocreate.config import load
+from autocreate.core.policy import select
+from tests.differential.cases import FOLDERS, NEWS, ON, USES, VIRTUAL
+from tests.differential.pair import Outcome, Pair
+from tests.servers.cyrus import CYR_INFO, Cyrus
+
+
+def test_mail_to_nobody_makes_a_mailbox_natively_and_is_refused_by_us() -> None:
+    """A misspelt address must not become a mailbox: this is what the program is for."""
+    with Pair(ON) as pair:
+        assert pair.deliver(["jeo@ex.test"])["jeo@ex.test"] == Outcome(
+            (250, 250), "unknown", (550,)
+        )
+        assert "user/jeo" in pair.native.mailboxes()
+        assert pair.ours.mailboxes() == set()
+
+
+def test_special_uses_are_in_lower_case_natively_and_as_in_rfc_6154_by_us() -> None:
+    """Cyrus folds the option's name; clients look for \\Junk."""
+    with Pair({**ON, **FOLDERS, **USES}, accounts=["joe"]) as pair:
+        pair.deliver(["joe"])
+        native, ours = pair.standing()
+    assert native.special_use["joe"]["INBOX/Spam"] == "\\junk"
+    assert ours.special_use["joe"]["INBOX/Spam"] == "\\Junk"
+
+
+def test_uses_that_cyrus_would_refuse_a_client_are_given_natively_and_not_by_us() -> None:
+    """Native writes past the check that a folder is right below INBOX and a use is one of Cyrus's;
+    no client could ever move such a mark."""
+    options = {
+        **ON,
+        "autocreate_inbox_folders": "A.B|C",
+        "xlist-archive": "A.B",
+        "xlist-foo": "C",
+    }
+    with Pair(options, accounts=["joe"]) as pair:
+        pair.deliver(["joe"])
+        native, ours = pair.standing()
+        checked = pair.product.run("config", "check").stdout
+    assert native.special_use["joe"] == {"INBOX/A/B": "\\archive", "INBOX/C": "\\foo"}
+    assert ours.special_use["joe"] == {}
+    assert "xlist-archive: 'A.B' is not right below INBOX" in checked
+    assert "xlist-foo: Cyrus knows no such special use" in checked
+
+
+def test_folder_names_in_utf_8_are_lost_natively_and_made_by_us() -> None:
+    """imapd.conf(5) nowhere says that a name must be in IMAP's modified UTF-7."""
+    options = {**ON, "autocreate_inbox_folders": "Entwürfe|R&D|Sent"}
+    with Pair(options, accounts=["joe"]) as pair:
+        pair.deliver(["joe"])
+        assert pair.native.mailboxes("user/joe/*") == {"user/joe/Sent"}
+        assert pair.ours.mailboxes("user/joe/*") == {
+            "user/joe/Sent",
+            "user/joe/Entwürfe",
+            "user/joe/R&D",
+        }
+
+
+def test_folders_parted_at_slashes_are_lost_natively_and_made_by_us() -> None:
+    """With unixhierarchysep the patch parted levels at slashes; Cyrus parts them at dots alone."""
+    options = {
+        **ON,
+        "autocreate_inbox_folders": "A/B",
+        "autocreate_subscribe_folders": "A/B",
+        "autocreate_subscribe_sharedfolders": "news/sub",
+    }
+    with Pair(options, accounts=["joe"], shared=NEWS) as pair:
+        pair.deliver(["joe"])
+        native, ours = pair.standing()
+    assert native.subscriptions["joe"] == {"INBOX"}
+    assert ours.subscriptions["joe"] == {"INBOX", "INBOX/A/B", "news/sub"}
+
+
+def test_named_shared_folders_of_a_virtual_domain_are_left_out_natively_and_found_by_us() -> None:
+    """The option's names are the default domain's natively; by us they are those of the user's own."""
+    options = {**ON, **VIRTUAL, "altnamespace": "yes", "autocreate_subscribe_sharedfolders": "news"}
+    shared = {"news": "lrs", "news@other.test": "lrs"}
+    with Pair(options, accounts=["joe", "joe@other.test"], shared=shared) as pair:
+        pair.deliver(["joe@ex.test", "joe@other.test"])
+        native, ours = pair.standing()
+    assert (
+        native.subscriptions["joe"]
+        == ours.subscriptions["joe"]
+        == {
+            "INBOX",
+            "Shared Folders/news",
+        }
+    )
+    assert native.subscriptions["joe@other.test"] == {"INBOX"}
+    assert ours.subscriptions["joe@other.test"] == {"INBOX", "Shared Folders/news"}
+
+
+def test_lmtpd_dies_of_a_named_shared_folder_natively_and_we_deliver() -> None:
+    """Without altnamespace, the folder of another domain has no name for the user, and
+    mboxlist_findone() does not look."""
+    options = {**ON, **VIRTUAL, "autocreate_subscribe_sharedfolders": "news"}
+    with Pair(options, accounts=["joe@other.test"], shared={"news": "lrs"}) as pair:
+        outcome = pair.deliver(["joe@other.test"])["joe@other.test"]
+    assert outcome == Outcome((), "accept", (250, 250))
+
+
+def test_rights_given_twice_stop_cyrus_and_not_us(tmp_path: Path) -> None:
+    """imapd.conf(5) allows it."""
+    options = {**ON, "autocreate_inbox_folders": "A", "autocreate_acl": "A ann lr"}
+    with Pair(options, accounts=["joe"]) as pair:
+        with pair.native.imapd_conf_file.open("a") as file:
+            file.write("autocreate_acl: A anyone p\n")
+        cyrus = subprocess.run(
+            [CYR_INFO, "-C", pair.native.imapd_conf_file, "conf"], capture_output=True, check=False
+        )
+        assert cyrus.returncode == 78
+        assert [said["answer"] for said in pair.product.json("provision", "joe")] == ["accept"]
+        acl = pair.ours.acl("user/joe/A")
+    assert (acl["ann"], acl["anyone"]) == ("lr", "p")
+
+
+def test_administrators_of_other_services_get_a_mailbox_natively_and_none_from_us() -> None:
+    """The patch spared imap_admins whatever the service; Cyrus sees them in the service imap alone."""
+    options = {**ON, "imap_admins": "cyrus ann"}
+    with Pair(options, accounts=["ann"]) as pair:
+        assert pair.deliver(["ann"])["ann"] == Outcome((250, 250), "unknown", (550,))
+
+
+def test_a_pop3_login_needs_no_quota_natively_and_does_with_us() -> None:
+    """The patch's third condition, and imapd.conf(5): autocreate_quota must be set."""
+    options = {"autocreate_inbox_folders": "Sent"}
+    with Pair(options, accounts=["joe"]) as pair:
+        pair.native.add_user("joe", "secret")
+        client = poplib.POP3(pair.native.host, pair.native.pop3_port, timeout=20)
+        client.user("joe")
+        client.pass_("secret")
+        client.quit()
+        assert pair.native.mailboxes() == {"user/joe", "user/joe/Sent"}
+        conf = load(pair.product.config_file).cyrus.imapd_conf
+        assert conf
+        policy = select(conf.policies, "joe", "", frozenset, "pop3")
+        assert policy
+        assert (policy.create, policy.why) == (False, "autocreate_quota is not set")
+
+
+def test_with_case_kept_a_domain_in_capitals_is_another_s_natively_and_not_by_us() -> None:
+    """A domain's case means nothing (RFC 5321, 2.4), so there must not be two mailboxes. lmtpd then
+    finds none for the capitals: the MTA has to write domains in lower case, as the notice says."""
+    options = {**ON, **VIRTUAL, "lmtp_downcase_rcpt": "no"}
+    with Pair(options, accounts=["joe@other.test"]) as pair:
+        outcome = pair.deliver(["joe@OTHER.test"])["joe@OTHER.test"]
+        assert outcome == Outcome((250, 250), "accept", (550,))
+        assert pair.native.mailboxes() == {"user/joe@OTHER.test"}
+        assert pair.ours.mailboxes() == {"user/joe@other.test"}
+        assert "lmtp_downcase_rcpt" in pair.product.run("config", "check").stdout
+
+
+def test_lmtpd_dies_of_the_default_domain_in_capitals_whoever_creates() -> None:
+    """mbname_from_recipient() compares domains before their case is folded. Nothing that we create
+    can help: the MTA has to write domains in lower case."""
+    with Pair({**ON, **VIRTUAL}, accounts=["joe"]) as pair:
+        pair.deliver(["joe@ex.test"])
+        outcome = pair.deliver(["joe@EX.test"])["joe@EX.test"]
+    assert outcome == Outcome((250, 421), "accept", (250, 421))
+
+
+def test_a_caret_is_a_dot_natively_and_a_stranger_s_to_us() -> None:
+    """Inside Cyrus a^b is the spelling of a.b, so mail to the one reaches the other."""
+    with Pair(ON, accounts=["a.b"]) as pair:
+        assert pair.deliver(["a^b@ex.test"])["a^b@ex.test"].verdict == "unknown"
+        assert pair.native.mailboxes() == {"user/a.b"}
+        assert pair.ours.mailboxes() == set()
+
+
+def test_cyrus_is_the_version_that_all_this_was_found_in(cyrus: Cyrus) -> None:
+    with cyrus.admin_session() as imap:
+        assert b"Cyrus IMAP 3.6." in imap.welcome
