@@ -10,6 +10,8 @@ from autocreate.core.aliases import Table, resolve
 from autocreate.flights import Flights
 from autocreate.model import Address, Resolution
 
+_Question = tuple[Address, bool]
+
 
 class Aliases:
     """Whom an address stands for. Safe to use from several threads.
@@ -40,30 +42,31 @@ class Aliases:
         self._domains = domains
         self._delimiters = delimiters
         self._release = release
-        self._known: TTLCache[Address, Resolution] = TTLCache(size, seconds, clock)
+        self._known: TTLCache[_Question, Resolution] = TTLCache(size, seconds, clock)
         self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
 
-    def resolve(self, address: Address, timeout: float) -> Resolution:
+    def resolve(self, address: Address, is_mapped: bool, timeout: float) -> Resolution:
         """Whom `address` stands for; as it is remembered, or else by the tables.
 
         Args:
+            is_mapped: the MTA has made a local name of it already, as Sendmail does.
             timeout: seconds to wait for them.
 
         Raises:
             Temporary: a table cannot tell, or not in time, or the aliases have no end.
         """
         with self._lock:
-            known = self._known.get(address)
+            known = self._known.get(question := (address, is_mapped))
         return known or self._flights.join(
-            str(address),
-            lambda: resolve(address, self._tables, self._domains, self._delimiters),
+            question,
+            lambda: resolve(address, self._tables, self._domains, self._delimiters, is_mapped),
             timeout,
         )
 
-    def remember(self, address: Address, resolution: Resolution) -> None:
+    def remember(self, address: Address, is_mapped: bool, resolution: Resolution) -> None:
         """Believe this for a while. Not for those who are unknown: the next alias may be theirs."""
         with self._lock:
-            self._known.setdefault(address, resolution)
+            self._known.setdefault((address, is_mapped), resolution)
 
     def close(self) -> None:
         """Take no new look-ups and let go of every table's connections and files."""

@@ -194,24 +194,36 @@ class Service:
             address = parse(written)
         except Malformed as error:
             return Verdict(Answer.MALFORMED, str(error))
-        verdict = self._decided_for(address, until, apply)
-        if verdict.answer is Answer.UNKNOWN and not verdict.aliases and is_alias_at_most:
-            return replace(verdict, answer=Answer.PASS, reason="no alias, and not ours otherwise")
+        verdict = self._decided_for(address, until, apply, _is_mapped(recipient), is_alias_at_most)
         if verdict.answer is Answer.UNKNOWN and is_postmaster(address):
             return replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
         return verdict
 
-    def _decided_for(self, address: Address, until: float, apply: bool) -> Verdict:
-        """The decision about a recipient's address of ours: about the users whom it leads to."""
+    def _decided_for(
+        self,
+        address: Address,
+        until: float,
+        apply: bool,
+        is_mapped: bool = False,
+        is_alias_at_most: bool = False,
+    ) -> Verdict:
+        """The decision about a recipient's address of ours: about the users whom it leads to.
+
+        Args:
+            is_mapped: the MTA has made a local name of it already.
+            is_alias_at_most: what is no alias is not ours.
+        """
         if self._aliases is None:
             return self._begun_for(address, until, apply)()
         try:
-            resolution = self._aliases.resolve(address, until - time.monotonic())
+            resolution = self._aliases.resolve(address, is_mapped, until - time.monotonic())
         except AutocreateError as error:
             return Verdict(Answer.TEMPORARY, str(error))
         except Exception as error:
             log.exception("%s: a defect of this program, in its aliases", address)
             return Verdict(Answer.TEMPORARY, f"internal error: {error!r}")
+        if is_alias_at_most and not resolution.steps:
+            return Verdict(Answer.PASS, f"no alias, and mailer {ALIAS_DOMAIN!r} is not ours")
         users = self.rules.users
         # A bare name in a table is a user here; policies go by the domain that the mail was for.
         targets = [
@@ -225,7 +237,7 @@ class Service:
         ]
         verdict = combined(resolution, [wait() for wait in reversed(waits)])
         if verdict.answer is Answer.ACCEPT:
-            self._aliases.remember(address, resolution)
+            self._aliases.remember(address, is_mapped, resolution)
         return verdict
 
     def _begun_for(self, target: Address, until: float, apply: bool) -> Callable[[], Verdict]:
@@ -323,6 +335,11 @@ def _of_another(verdict: Verdict) -> Verdict:
     if not verdict.created:
         return verdict
     return replace(verdict, created=False, reason=f"{verdict.reason} for another at the same time")
+
+
+def _is_mapped(recipient: Recipient) -> bool:
+    """Has the MTA made a local name of the address? Sendmail's virtusertable has had its say then."""
+    return bool(recipient.rewritten) and "@" not in str(recipient.rewritten)
 
 
 def _as_the_mta_sees_it(recipient: Recipient) -> str:

@@ -14,6 +14,7 @@ from tests.servers.common import run
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import Product
+from tests.servers.sendmail import Sendmail
 
 MESSAGE = "Subject: for the alias\n\nhello\n"
 
@@ -49,16 +50,16 @@ def running(
         yield product, mta
 
 
-def age(path: Path) -> None:
+def age(path: Path) -> Path:
     """A file that was written just now is not believed when it says no."""
     an_hour_ago = time.time() - 3600
     os.utime(path, (an_hour_ago, an_hour_ago))
+    return path
 
 
 def write(path: Path, text: str) -> Path:
     path.write_text(text)
-    age(path)
-    return path
+    return age(path)
 
 
 def compiled(table: Path, product: Product, command: str = "postmap") -> None:
@@ -272,3 +273,51 @@ def test_local_aliases_of_postfix_with_included_files_commands_and_files(cyrus: 
             members.unlink()
             assert send(postfix, "staff+x@example.org") == ["451 4.3.0"]
             product.wait_for_log("aliases.local: .*members cannot be read")
+
+
+# -- Sendmail alone -------------------------------------------------------------------------
+
+
+def test_what_sendmails_virtusertable_has_mapped_is_not_mapped_again(cyrus: Cyrus) -> None:
+    virtual_users = {
+        "info@virt.test": "vt-joe",
+        "vt-joe@virt.test": "vt-kim",
+        "team@virt.test": "vt-list",
+        "away@virt.test": "kim@elsewhere.test",
+        "@virt.test": "error:nouser No such user here",
+    }
+    with (
+        Product(cyrus, accounts=["vt-joe", "vt-kim", "vt-lee"]) as product,
+        Sendmail(
+            milter=product.socket,
+            lmtp=(cyrus.host, cyrus.lmtp_port),
+            domains=["example.org", "virt.test"],
+            aliases={"vt-list": "vt-lee"},
+            virtual_users=virtual_users,
+        ) as sendmail,
+    ):
+        product.configure(
+            {
+                "milter": {"domains": ["example.org", "virt.test"]},
+                "aliases": {
+                    "addresses": {
+                        "type": "virtusertable",
+                        "path": f"{age(sendmail.folder / 'virtusertable')}",
+                    },
+                    "local": {"type": "aliases", "path": f"{age(sendmail.folder / 'aliases')}"},
+                },
+            }
+        )
+        product.start()
+        assert send(sendmail, "info@virt.test") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages("vt-joe")
+        assert cyrus.mailboxes("user/vt-kim") == set()
+        assert send(sendmail, "team@virt.test") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages("vt-lee")
+        assert send(sendmail, "away@virt.test") == ["250 2.1.5", "250 2.0.0"]
+        assert send(sendmail, "unheard-of@virt.test") == ["553 5.3.0"]  # Sendmail's own words
+        # Without an MTA, the table is asked.
+        [answer] = product.json("check", "info@virt.test")
+        assert answer["aliases"] == [
+            "info@virt.test -> vt-joe (aliases.addresses)",
+        ]

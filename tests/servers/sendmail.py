@@ -63,6 +63,7 @@ FEATURE(`no_default_msa')dnl
 FEATURE(`nocanonify')dnl
 FEATURE(`accept_unresolvable_domains')dnl
 FEATURE(`accept_unqualified_senders')dnl
+{virtual}\
 DAEMON_OPTIONS(`Name=MTA, Addr={host}, Port={port}, Family=inet')dnl
 {milter}\
 {mailer}\
@@ -86,18 +87,20 @@ class Sendmail:
         lmtp: tuple[str, int] | None = None,
         domains: Sequence[str] = ("example.org",),
         aliases: Mapping[str, str] | None = None,
+        virtual_users: Mapping[str, str] | None = None,
         milter_flags: str = "F=T",
         milter_timeouts: str = "C:5m;S:10s;R:10s;E:5m",
         base: Path | None = None,
     ) -> None:
         """`milter` as Postfix writes it: unix:/path or inet:host:port. Without `lmtp` mail is accepted and discarded.
 
-        `aliases` are aliases(5) ones: local part -> recipients.
+        `aliases` are aliases(5) ones: local part -> recipients; `virtual_users` the virtusertable.
         """
         self._milter = milter
         self._lmtp = lmtp
         self._domains = tuple(domains)
         self._aliases = dict(aliases or {})
+        self._virtual_users = dict(virtual_users or {})
         self._milter_options = f"{milter_flags}, T={milter_timeouts}"
         self._base = base
         self._cleanup = contextlib.ExitStack()
@@ -219,10 +222,24 @@ class Sendmail:
         macros = self.unpacked / "usr/share/sendmail/cf"
         compiled = run(["m4", f"-D_CF_DIR_={macros}/", macros / "m4/cf.m4", folder / "sendmail.mc"])
         (folder / "sendmail.cf").write_text(compiled)
+        virtual_users = "".join(f"{name}\t{to}\n" for name, to in self._virtual_users.items())
+        (folder / "virtusertable").write_text(virtual_users)
+        makemap: list[str | Path] = [
+            self._binary.with_name("makemap"),
+            "-C",
+            folder / "sendmail.cf",
+        ]
+        run(
+            [*makemap, "hash", folder / "virtusertable"],
+            virtual_users.encode(),
+            self._environment,
+        )
         run(self._contained(*self._sendmail("-bi")), env=self._environment)
 
     def _macros(self) -> str:
-        milter = mailer = cyrus = ""
+        milter = mailer = cyrus = virtual = ""
+        if self._virtual_users:
+            virtual = f"FEATURE(`virtusertable', `hash {self.folder}/virtusertable')dnl\n"
         if self._milter:
             milter = f"INPUT_MAIL_FILTER(`autocreate', `S={_socket(self._milter)}, {self._milter_options}')dnl\n"
         if self._lmtp:
@@ -237,6 +254,7 @@ class Sendmail:
             host=self.host,
             port=self.port,
             milter=milter,
+            virtual=virtual,
             mailer=mailer,
             cyrus=cyrus,
             domains="\n".join(f"Cw{domain}" for domain in self._domains),

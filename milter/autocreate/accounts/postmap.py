@@ -31,7 +31,7 @@ class PostmapTable:
     """
 
     def __init__(
-        self, map: str, config_directory: Path | None = None, timeout: float = 2.0
+        self, map: str, config_directory: Path | None = None, timeout: float = 5.0
     ) -> None:
         self._map = map
         self._config = ("-c", str(config_directory)) if config_directory else ()

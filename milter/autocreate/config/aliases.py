@@ -54,7 +54,7 @@ class Postmap(Section):
     """As for `file`."""
     config_directory: Directory | None = None
     """Where main.cf is, if not in Postfix's own place."""
-    timeout: Seconds = 2.0
+    timeout: Seconds = 5.0
     """Seconds to wait for the answer."""
 
 

@@ -60,11 +60,16 @@ class Table:
 
 
 def resolve(
-    address: Address, tables: Sequence[Table], domains: frozenset[str], delimiters: str
+    address: Address,
+    tables: Sequence[Table],
+    domains: frozenset[str],
+    delimiters: str,
+    is_mapped: bool = False,
 ) -> Resolution:
     """Where mail for `address`, one of ours, goes.
 
     Args:
+        is_mapped: the MTA has made a local name of it already, and only that is still looked up.
         tables: asked in this order within each style.
         domains: ours. What has no entry and is in none of them is elsewhere.
         delimiters: each character of it begins a detail.
@@ -72,8 +77,8 @@ def resolve(
     Raises:
         Temporary: a table cannot tell, the aliases go round in a circle, or find no end.
     """
-    walk = _Walk(address, tables, domains, delimiters)
-    walk.visit(_Place(address), ())
+    walk = _Walk(address, tables, domains, delimiters, is_mapped)
+    walk.visit(_Place(address, _STAGES.index(Style.ALIASES) if is_mapped else 0), ())
     return Resolution(
         tuple(dict.fromkeys(walk.users)),
         tuple(dict.fromkeys(walk.others)),
@@ -118,11 +123,17 @@ class _Walk:
     """One address, followed."""
 
     def __init__(
-        self, start: Address, tables: Sequence[Table], domains: frozenset[str], delimiters: str
+        self,
+        start: Address,
+        tables: Sequence[Table],
+        domains: frozenset[str],
+        delimiters: str,
+        is_mapped: bool,
     ) -> None:
         self._stages = [[table for table in tables if table.style is style] for style in _STAGES]
         self._ours = domains.union({start.domain, ""}, *(table.domains or () for table in tables))
         self._delimiters = delimiters
+        self._local_name = start if is_mapped else None
         self._entered: dict[_Place, _Place] = {}
         self._ends: set[tuple[str, int]] = set()
         self.users: list[Address] = []
@@ -154,8 +165,11 @@ class _Walk:
     def _check(self, point: _Place | str, path: _Path) -> None:
         """See to it that a chain has an end."""
         if point in path:
-            circle = " -> ".join(map(str, (*path[path.index(point) :], point)))
-            raise Temporary(f"aliases go round in a circle: {circle}")
+            circle = path[path.index(point) :]
+            if any(isinstance(it, _Place) and self._is_end(*it) for it in circle):
+                return  # it has a way out, at the one that names itself
+            told = " -> ".join(map(str, (*circle, point)))
+            raise Temporary(f"aliases go round in a circle: {told}")
         if len(path) > MAX_DEPTH:
             raise Temporary(f"aliases of {path[0]} are more than {MAX_DEPTH} deep")
         if len(self._entered) > MAX_SIZE:
@@ -253,7 +267,7 @@ class _Walk:
 
     def _is_local(self, address: Address, table: Table) -> bool:
         """Are bare local parts looked up for this address in this table?"""
-        if not address.domain:
+        if not address.domain or address == self._local_name:
             return True
         return address.domain in (self._ours if table.domains is None else table.domains)
 

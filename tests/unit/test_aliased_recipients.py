@@ -1,0 +1,220 @@
+"""One verdict for a recipient whose aliases lead to several users; and what it costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from autocreate import provisioner, service
+from autocreate.accounts.directory import Directory
+from autocreate.aliases import Aliases
+from autocreate.core.aliases import Found, Table
+from autocreate.core.aliaskeys import Style
+from autocreate.core.naming import Users
+from autocreate.core.policy import Policy
+from autocreate.errors import Temporary
+from autocreate.flights import Flights
+from autocreate.journal import Journal
+from autocreate.mailstore.memory import Memory
+from autocreate.model import Account, Answer, Folder, Recipient, Tree, Verdict
+from autocreate.provisioner import Provisioner
+from autocreate.ready import Ready
+from autocreate.service import Service
+
+
+class Accounts:
+    """Users; those in `doubtful` it cannot tell of."""
+
+    name = "staff"
+
+    def __init__(self) -> None:
+        self.users = {"joe", "kim", "lee"}
+        self.doubtful: set[str] = set()
+        self.questions: list[str] = []
+
+    def lookup(self, user: str) -> Account | None:
+        self.questions.append(user)
+        if user in self.doubtful:
+            raise Temporary("the database is away")
+        return Account(user, self.name) if user in self.users else None
+
+    def groups(self, account: Account) -> frozenset[str]:
+        return frozenset()
+
+    def close(self) -> None:
+        pass
+
+
+class House:
+    """A service with aliases, over memory."""
+
+    def __init__(self, folder: Path, entries: Mapping[str, str], *, dry_run: bool = False) -> None:
+        self.entries = dict(entries)
+        self.doubt = ""
+        self.questions: list[str] = []
+        self.store = Memory()
+        self.accounts = Accounts()
+        self.journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
+        self.now = 0.0
+        ready = Ready(100, 300.0)
+        users = Users()
+        policies = (Policy("ours", Tree((Folder(),)), domains=frozenset(["example.org"])),)
+        self.service = Service(
+            service.Rules(frozenset(["example.org"]), frozenset(["lmtp"]), users, dry_run=dry_run),
+            Provisioner(
+                provisioner.Rules(users, policies),
+                Directory([self.accounts]),
+                self.store,
+                self.journal,
+                ready,
+            ),
+            self.journal,
+            Flights(4),
+            ready,
+            lambda: None,
+            Aliases(
+                Flights(4),
+                [Table("it", Style.ALIASES, self.find)],
+                frozenset(["example.org"]),
+                "+",
+                clock=lambda: self.now,
+            ),
+        )
+
+    def find(self, keys: Sequence[str]) -> Found:
+        self.questions += keys
+        for position, key in enumerate(keys):
+            if key in self.entries:
+                return Found(position, self.entries[key])
+        return Found(doubt=self.doubt)
+
+    def verify(self, address: str, mailer: str = "lmtp") -> Verdict:
+        return self.service.verify(Recipient(address, mailer=mailer))
+
+
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return lambda *entries, **named: House(tmp_path, *entries, **named)
+
+
+def test_every_user_behind_an_alias_gets_a_tree_and_is_told(build: Build) -> None:
+    house = build({"sales": "joe, kim"})
+    verdict = house.verify("sales@example.org")
+    assert verdict.answer is Answer.ACCEPT
+    assert (verdict.user, verdict.created) == ("joe, kim", True)
+    assert verdict.reason == "joe: created; kim: created"
+    assert [(part.user, part.created) for part in verdict.parts] == [("joe", True), ("kim", True)]
+    assert verdict.aliases == ("sales@example.org -> joe, kim (aliases.it)",)
+    assert set(house.store.trees) == {"joe", "kim"}
+
+
+def test_an_alias_of_one_user_reads_like_that_user(build: Build) -> None:
+    verdict = build({"info": "joe"}).verify("info@example.org")
+    assert (verdict.answer, verdict.user, verdict.reason) == (Answer.ACCEPT, "joe", "created")
+    assert verdict.parts == ()
+
+
+def test_an_unknown_user_among_others_refuses_nobody(build: Build) -> None:
+    verdict = build({"list": "joe, gone"}).verify("list@example.org")
+    assert verdict.answer is Answer.ACCEPT
+    assert verdict.reason == "gone: no account source knows this user; joe: created"
+
+
+def test_an_alias_whose_users_are_all_unknown_is_unknown(build: Build) -> None:
+    assert build({"list": "gone, away"}).verify("list@example.org").answer is Answer.UNKNOWN
+
+
+def test_a_user_in_doubt_puts_the_alias_in_doubt(build: Build) -> None:
+    house = build({"list": "joe, kim, gone"})
+    house.accounts.doubtful = {"kim"}
+    verdict = house.verify("list@example.org")
+    assert verdict.answer is Answer.TEMPORARY
+    assert verdict.reason.startswith("kim: accounts.staff: the database is away; gone: no account")
+
+
+@pytest.mark.parametrize("target", ["x@far.test", "|/bin/cat", "/dev/null", "gone, x@far.test", ""])
+def test_what_needs_no_mailbox_of_ours_passes(build: Build, target: str) -> None:
+    assert build({"away": target}).verify("away@example.org").answer is Answer.PASS
+
+
+def test_a_doubt_about_a_table_refuses_nobody_and_lets_known_users_in(build: Build) -> None:
+    house = build({})
+    house.doubt = "line 3 has no colon behind a name"
+    verdict = house.verify("gone@example.org")
+    assert verdict.answer is Answer.TEMPORARY
+    assert verdict.reason == (
+        "no alias was found, but one may exist: aliases.it: line 3 has no colon behind a name"
+    )
+    assert house.verify("joe@example.org").answer is Answer.ACCEPT
+
+
+def test_a_bare_name_behind_an_alias_gets_the_policy_of_the_recipients_domain(
+    build: Build,
+) -> None:
+    assert build({"info": "joe"}).verify("info@example.org").policy == "ours"
+
+
+def test_two_spellings_of_a_user_are_one(build: Build) -> None:
+    house = build({"info": "joe, Joe+x@example.org, joe@example.org"})
+    verdict = house.verify("info@example.org")
+    assert (verdict.user, verdict.parts) == ("joe", ())
+    assert house.accounts.questions == ["joe"]
+
+
+def test_an_alias_whose_users_are_ready_costs_no_look_up(build: Build) -> None:
+    house = build({"sales": "joe, kim"})
+    house.verify("sales@example.org")
+    house.questions.clear()
+    house.accounts.questions.clear()
+    assert house.verify("sales@example.org").reason == "joe: known to stand; kim: known to stand"
+    assert (house.questions, house.accounts.questions) == ([], [])
+
+
+def test_a_changed_alias_is_seen_when_the_memory_of_it_is_over(build: Build) -> None:
+    house = build({"sales": "joe"})
+    assert house.verify("sales@example.org").user == "joe"
+    house.entries["sales"] = "kim"
+    house.now = 9.0
+    assert house.verify("sales@example.org").user == "joe"
+    house.now = 11.0
+    assert house.verify("sales@example.org").user == "kim"
+
+
+def test_an_alias_that_is_added_for_an_unknown_name_is_seen_at_once(build: Build) -> None:
+    house = build({})
+    assert house.verify("new@example.org").answer is Answer.UNKNOWN
+    house.entries["new"] = "joe"
+    assert house.verify("new@example.org").answer is Answer.ACCEPT
+
+
+def test_postfixs_alias_domains_are_asked_about_although_their_mailer_is_error(
+    build: Build,
+) -> None:
+    house = build({"info": "joe", "list": "gone"})
+    assert house.verify("info@example.org", "error").answer is Answer.ACCEPT
+    assert house.verify("list@example.org", "error").answer is Answer.UNKNOWN
+    assert house.verify("joe@example.org", "smtp").answer is Answer.PASS
+    assert house.verify("nothing@example.org", "error").answer is Answer.PASS
+    assert house.verify("kim@example.org", "error").answer is Answer.PASS
+    assert set(house.store.trees) == {"joe"}
+
+
+def test_dry_run_records_the_plans_of_all_users(build: Build) -> None:
+    house = build({"sales": "joe, kim"}, dry_run=True)
+    verdict = house.verify("sales@example.org")
+    assert [plan.user for plan in verdict.plans] == ["joe", "kim"]
+    assert house.store.trees == {}
+    [row] = house.journal.seen()
+    assert row["user"] == "joe, kim"
+    assert '"user": "joe"' in row["plan"]
+    assert '"user": "kim"' in row["plan"]
+
+
+def test_postmaster_as_an_alias_is_never_refused(build: Build) -> None:
+    assert build({"postmaster": "gone"}).verify("postmaster@example.org").answer is Answer.PASS

@@ -1,0 +1,397 @@
+"""Aliases are followed as Postfix and Sendmail follow them, and always to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from autocreate.core.address import parse
+from autocreate.core.aliases import Found, Table, resolve
+from autocreate.core.aliaskeys import Style, keys
+from autocreate.core.aliastext import folded
+from autocreate.errors import Temporary
+from autocreate.model import Address, Resolution
+
+DOMAINS = frozenset(["example.org", "other.test"])
+
+
+def table(
+    style: Style,
+    entries: Mapping[str, str],
+    *,
+    name: str = "it",
+    domains: Sequence[str] | None = None,
+    origin: str = "",
+    files: Mapping[str, str] | None = None,
+) -> Table:
+    def find(wanted: Sequence[str]) -> Found:
+        for position, key in enumerate(wanted):
+            if folded(key) in entries:
+                return Found(position, entries[folded(key)])
+        return Found()
+
+    return Table(
+        name,
+        style,
+        find,
+        files.__getitem__ if files is not None else None,
+        None if domains is None else frozenset(domains),
+        origin,
+    )
+
+
+def virtual(entries: Mapping[str, str], domains: Sequence[str] = (), origin: str = "") -> Table:
+    return table(Style.VIRTUAL, entries, domains=domains, origin=origin)
+
+
+def aliases(entries: Mapping[str, str], files: Mapping[str, str] | None = None) -> Table:
+    return table(Style.ALIASES, entries, files=files)
+
+
+def follow(address: str, *tables: Table, is_mapped: bool = False) -> Resolution:
+    return resolve(parse(address), tables, DOMAINS, "+", is_mapped)
+
+
+def ends(address: str, *tables: Table, is_mapped: bool = False) -> tuple[list[str], list[str]]:
+    """Users and others."""
+    found = follow(address, *tables, is_mapped=is_mapped)
+    return [str(user) for user in found.users], list(found.others)
+
+
+# -- what is looked up ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("style", "address", "is_local", "expected"),
+    [
+        (Style.VIRTUAL, "joe@a.test", False, ["joe@a.test", "@a.test"]),
+        (
+            Style.VIRTUAL,
+            "joe+x@a.test",
+            True,
+            ["joe+x@a.test", "joe@a.test", "joe+x", "joe", "@a.test"],
+        ),
+        (Style.VIRTUAL, "joe", True, ["joe"]),
+        (Style.VIRTUAL, '"jo e"@a.test', False, ['"jo e"@a.test', "@a.test"]),
+        (Style.VIRTUAL, "+x@a.test", False, ["+x@a.test", "@a.test"]),
+        (Style.ALIASES, "Joe+X@a.test", True, ["joe+x", "joe+*", "joe"]),
+        (Style.ALIASES, "joe@a.test", False, []),
+        (Style.VIRTUSERTABLE, "joe", True, []),
+        (Style.VIRTUSERTABLE, "joe@a.test", True, ["joe@a.test", "@a.test"]),
+        (
+            Style.VIRTUSERTABLE,
+            "joe+x@a.test",
+            True,
+            [
+                "joe+x@a.test",
+                "joe++@a.test",
+                "joe+*@a.test",
+                "joe@a.test",
+                "++@a.test",
+                "+*@a.test",
+                "@a.test",
+            ],
+        ),
+        (
+            Style.VIRTUSERTABLE,
+            "joe+@a.test",
+            True,
+            ["joe+@a.test", "joe+*@a.test", "joe@a.test", "+*@a.test", "@a.test"],
+        ),
+    ],
+)
+def test_keys_are_asked_for_in_the_order_of_the_manual(
+    style: Style, address: str, is_local: bool, expected: list[str]
+) -> None:
+    assert [key.text for key in keys(style, parse(address), is_local, "+")] == expected
+
+
+# -- where it ends --------------------------------------------------------------------------
+
+
+def test_an_address_without_an_alias_is_its_own_user() -> None:
+    found = follow("Joe@example.org", virtual({}), aliases({}))
+    assert found == Resolution((Address("Joe", "example.org"),))
+
+
+def test_all_targets_are_users() -> None:
+    sales = virtual({"sales@example.org": "joe@example.org, kim@other.test"})
+    assert ends("sales@example.org", sales) == (["joe@example.org", "kim@other.test"], [])
+
+
+def test_a_chain_leads_through_both_kinds_of_tables_and_is_told() -> None:
+    tables = virtual({"a@example.org": "b@example.org"}), aliases({"b": "c", "c": "d"})
+    found = follow("a@example.org", *tables)
+    assert found.users == (Address("d"),)
+    assert found.steps == (
+        "a@example.org -> b@example.org (aliases.it)",
+        "b@example.org -> c (aliases.it)",
+        "c -> d (aliases.it)",
+    )
+
+
+def test_a_catch_all_is_tried_last() -> None:
+    caught = virtual({"@example.org": "all@other.test", "joe@example.org": "kim@other.test"})
+    assert ends("joe@example.org", caught) == (["kim@other.test"], [])
+    assert ends("joe+x@example.org", caught) == (["kim+x@other.test"], [])
+    assert ends("lee+x@example.org", caught) == (["all@other.test"], [])
+
+
+def test_a_catch_all_in_the_first_table_gives_way_to_an_address_in_the_second() -> None:
+    tables = virtual({"@example.org": "all@other.test"}), virtual({"joe@example.org": "kim"})
+    assert ends("joe@example.org", *tables) == (["kim"], [])
+
+
+def test_of_two_tables_with_one_address_the_first_counts() -> None:
+    tables = virtual({"joe@example.org": "first"}), virtual({"joe@example.org": "second"})
+    assert ends("joe@example.org", *tables) == (["first"], [])
+
+
+def test_a_domain_can_stand_for_another() -> None:
+    assert ends("joe+x@example.org", virtual({"@example.org": "@other.test"})) == (
+        ["joe+x@other.test"],
+        [],
+    )
+
+
+def test_the_detail_is_handed_on_by_virtual_and_not_by_aliases() -> None:
+    assert ends("a+x@example.org", virtual({"a@example.org": "b@example.org"})) == (
+        ["b+x@example.org"],
+        [],
+    )
+    assert ends("a+x@example.org", aliases({"a": "b"})) == (["b"], [])
+
+
+def test_a_bare_address_gets_the_origin_of_its_table() -> None:
+    entries = {"a@example.org": "b", "b@other.test": "c@other.test"}
+    assert ends("a@example.org", virtual(entries, origin="other.test")) == (["c@other.test"], [])
+    assert ends("a@example.org", virtual(entries)) == (["b"], [])
+
+
+def test_a_bare_key_of_virtual_is_for_the_domains_of_its_table() -> None:
+    entries = {"joe": "kim@other.test"}
+    assert ends("joe@example.org", virtual(entries, ["example.org"])) == (["kim@other.test"], [])
+    assert ends("joe@other.test", virtual(entries, ["example.org"])) == (["joe@other.test"], [])
+
+
+def test_aliases_are_for_the_domains_of_their_table() -> None:
+    here = table(Style.ALIASES, {"joe": "kim"}, domains=["example.org", "mx.example.org"])
+    assert ends("joe@example.org", here) == (["kim"], [])
+    assert ends("joe@other.test", here) == (["joe@other.test"], [])
+    assert ends("x@other.test", here, virtual({"x@other.test": "joe@mx.example.org"})) == (
+        ["kim"],
+        [],
+    )
+
+
+def test_what_is_elsewhere_a_command_or_a_file_is_not_ours() -> None:
+    mixed = aliases({"a": 'joe, kim@far.test, "|/bin/cat -v", /dev/null, jo e@@x'})
+    assert ends("a@example.org", mixed) == (
+        ["joe", "jo"],
+        ["|/bin/cat -v", "/dev/null", "e@@x", "kim@far.test"],
+    )
+
+
+def test_an_address_elsewhere_can_be_an_alias_of_ours() -> None:
+    tables = virtual({"a@example.org": "b@far.test", "b@far.test": "c@example.org"})
+    assert ends("a@example.org", tables) == (["c@example.org"], [])
+
+
+@pytest.mark.parametrize("target", ["joe", "\\joe", "joe@example.org", "JOE"])
+def test_an_alias_that_names_itself_is_the_user(target: str) -> None:
+    found = follow("joe@example.org", aliases({"joe": f"{target}, kim"}))
+    assert {user.local.lower() for user in found.users} == {"joe", "kim"}
+    assert found.others == ()
+
+
+def test_an_address_that_has_named_itself_can_be_met_again() -> None:
+    tables = virtual(
+        {"s@example.org": "s@example.org, t@example.org", "t@example.org": "s@example.org"}
+    )
+    assert ends("s@example.org", tables) == (["s@example.org"], [])
+    assert ends("t@example.org", tables) == (["s@example.org"], [])
+    assert ends("a@example.org", aliases({"a": "b", "b": "b@example.org, c"})) == (
+        ["b@example.org", "c"],
+        [],
+    )
+
+
+def test_a_backslash_ends_the_chain() -> None:
+    assert ends("a@example.org", aliases({"a": "\\b", "b": "c"})) == (["b"], [])
+
+
+def test_a_virtual_address_that_names_itself_is_still_looked_up_in_aliases() -> None:
+    tables = virtual({"joe@example.org": "joe@example.org"}), aliases({"joe": "kim"})
+    assert ends("joe@example.org", *tables) == (["kim"], [])
+
+
+@pytest.mark.parametrize(
+    ("entries", "circle"),
+    [
+        (
+            {"a@example.org": "b@example.org", "b@example.org": "a@example.org"},
+            "a@example.org -> b@example.org -> a@example.org",
+        ),
+        (
+            {
+                "a@example.org": "joe, b@example.org",
+                "b@example.org": "joe, B@other.test",
+                "b@other.test": "b@example.org",
+            },
+            "b@example.org -> B@other.test -> b@example.org",
+        ),
+        ({"@example.org": "@other.test", "@other.test": "@example.org"}, "a@other.test"),
+    ],
+)
+def test_a_circle_is_temporary_and_is_told(entries: Mapping[str, str], circle: str) -> None:
+    with pytest.raises(Temporary, match="round in a circle: .*" + circle):
+        follow("a@example.org", virtual(entries))
+
+
+def test_a_detail_that_grows_for_ever_is_temporary() -> None:
+    with pytest.raises(Temporary, match=r"aliases of a@example\.org are more than 100 deep"):
+        follow("a@example.org", virtual({"a@example.org": "a+x@example.org"}))
+
+
+def test_a_chain_without_end_is_temporary() -> None:
+    def longer(wanted: Sequence[str]) -> Found:
+        return Found(0, "x" + wanted[0])
+
+    endless = Table("it", Style.VIRTUAL, longer, domains=frozenset())
+    with pytest.raises(Temporary, match="more than 100 deep"):
+        follow("a@example.org", endless)
+
+
+def test_a_table_that_cannot_tell_is_named() -> None:
+    def away(_wanted: Sequence[str]) -> Found:
+        raise Temporary("connection refused")
+
+    with pytest.raises(Temporary, match=r"^aliases\.far: connection refused$"):
+        follow("a@example.org", Table("far", Style.VIRTUAL, away))
+
+
+def test_a_table_in_doubt_is_told_whatever_the_others_say() -> None:
+    doubtful = Table("it", Style.VIRTUAL, lambda _: Found(doubt="line 3 is broken"))
+    assert follow("a@example.org", doubtful, aliases({})).doubts == (
+        "aliases.it: line 3 is broken",
+    )
+
+
+# -- included files -------------------------------------------------------------------------
+
+
+def test_an_included_file_is_part_of_the_alias() -> None:
+    files = {"/list": "# members\njoe, kim\n:include:/more\n", "/more": "lee\nstaff\n"}
+    staff = aliases({"staff": ":include:/list, max"}, files)
+    users, others = ends("staff@example.org", staff)
+    assert (sorted(users), others) == (["joe", "kim", "lee", "max", "staff"], [])
+
+
+def test_files_that_include_each_other_are_a_circle() -> None:
+    files = {"/a": ":include:/b", "/b": ":include:/a"}
+    with pytest.raises(Temporary, match=r"circle: :include:/a -> :include:/b -> :include:/a"):
+        follow("x@example.org", aliases({"x": ":include:/a"}, files))
+
+
+def test_a_table_whose_writers_may_name_no_files_includes_none() -> None:
+    assert ends("x@example.org", aliases({"x": ":include:/etc/shadow"})) == (
+        [],
+        [":include:/etc/shadow"],
+    )
+
+
+# -- Sendmail -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("info@example.org", (["joe"], [])),
+        ("old@example.org", (["old"], [])),
+        ("old+x@example.org", (["new+x@other.test"], [])),
+        ("joe@example.org", (["joe@other.test"], [])),
+        ("joe+x@example.org", (["joe-x@other.test"], [])),
+        ("gone@example.org", ([], ["error:nouser 550 has left"])),
+        ("chain@example.org", (["joe"], [])),
+    ],
+)
+def test_a_virtusertable_fills_in_what_it_matched(
+    address: str, expected: tuple[list[str], list[str]]
+) -> None:
+    users = table(
+        Style.VIRTUSERTABLE,
+        {
+            "info@example.org": "joe",
+            "old@example.org": "old",
+            "old++@example.org": "new%3@other.test",
+            "++@example.org": "%1-%2@other.test",
+            "@example.org": "%1@other.test",
+            "gone@example.org": "error:nouser 550 has left",
+            "chain@example.org": "info@example.org",
+        },
+    )
+    assert ends(address, users) == expected
+
+
+def test_what_sendmail_has_mapped_already_is_not_mapped_again() -> None:
+    tables = (
+        table(Style.VIRTUSERTABLE, {"info@example.org": "joe", "joe@example.org": "kim"}),
+        aliases({"joe": "joe, lee"}),
+    )
+    assert ends("info@example.org", *tables) == (["joe", "lee"], [])
+    assert ends("joe@example.org", *tables) == (["kim"], [])
+    assert ends("joe@example.org", *tables, is_mapped=True) == (["joe", "lee"], [])
+
+
+def test_what_sendmail_has_mapped_is_local_whatever_its_domain() -> None:
+    local = table(Style.ALIASES, {"joe": "kim"}, domains=["mx.example.org"])
+    assert ends("joe@example.org", local) == (["joe@example.org"], [])
+    assert ends("joe@example.org", local, is_mapped=True) == (["kim"], [])
+
+
+# -- whatever the tables say ----------------------------------------------------------------
+
+WORDS = [
+    *(
+        "a",
+        "b",
+        "c",
+        "a+x",
+        "\\a",
+        "a@example.org",
+        "b@example.org",
+        "a+x@example.org",
+        "c@far.test",
+    ),
+    *("@example.org", "@far.test", "|cmd", "/file", ":include:/a", ":include:/b", "%1@other.test"),
+    *("error:nouser", '"a b"@example.org', "b@", "", '"', "<a@example.org>"),
+]
+RIGHT = st.lists(st.sampled_from(WORDS), max_size=3).map(", ".join)
+ENTRIES = st.dictionaries(st.sampled_from(WORDS), RIGHT, max_size=8)
+
+
+@given(ENTRIES, ENTRIES, ENTRIES, RIGHT, RIGHT, st.sampled_from(["a", "a+x", "b"]), st.booleans())
+@example({"a@example.org": "a+x"}, {}, {"a": "a"}, "", "", "a", False)
+def test_every_address_has_an_end_or_is_temporary(
+    by_virtual: dict[str, str],
+    by_virtusertable: dict[str, str],
+    by_aliases: dict[str, str],
+    file_a: str,
+    file_b: str,
+    local: str,
+    is_mapped: bool,
+) -> None:
+    tables = (
+        virtual(by_virtual, ["example.org"], "example.org"),
+        table(Style.VIRTUSERTABLE, by_virtusertable),
+        aliases(by_aliases, {"/a": file_a, "/b": file_b}),
+    )
+    try:
+        found = follow(f"{local}@example.org", *tables, is_mapped=is_mapped)
+    except Temporary:
+        return
+    assert found.users or found.others or found.steps
+    assert all(user.domain in ("", *DOMAINS) for user in found.users)

@@ -1,0 +1,113 @@
+"""Alias texts are read as postmap(1), postalias(1) and newaliases read them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocreate.core.aliastext import (
+    folded,
+    items,
+    parse_aliases,
+    parse_table,
+    quoted,
+    unquoted,
+)
+
+VIRTUAL = """\
+# a comment
+Sales@Example.ORG   joe, kim
+
+@catch.test
+    bob,
+  # between two lines of one entry
+    ann
+"two words"@example.org  joe
+sales@example.org  too-late
+"""
+
+ALIASES = """\
+# aliases(5)
+Postmaster: root
+root:       joe,
+            "|/usr/bin/vacation joe, again",
+\t/var/mail/archive
+"Joe Smith": joe
+list: :include:/etc/mail/list
+a\\:b: kim
+"""
+
+
+def test_a_table_has_a_key_and_a_value_a_line() -> None:
+    assert parse_table(VIRTUAL).entries == {
+        "sales@example.org": "joe, kim",
+        "@catch.test": "bob, ann",
+        "two words@example.org": "joe",
+    }
+
+
+def test_aliases_have_a_name_a_colon_and_values() -> None:
+    assert parse_aliases(ALIASES).entries == {
+        "postmaster": "root",
+        "root": 'joe, "|/usr/bin/vacation joe, again", /var/mail/archive',
+        "joe smith": "joe",
+        "list": ":include:/etc/mail/list",
+        "a:b": "kim",
+    }
+
+
+def test_lines_that_mean_nothing_are_told_by_their_numbers() -> None:
+    assert parse_table("a b\n\nalone\nc d\n").problems == ("line 3 has no value behind its key",)
+    assert parse_aliases("a: b\nno colon here\n").problems == ("line 2 has no colon behind a name",)
+
+
+def test_a_name_with_nothing_behind_its_colon_is_an_alias_for_nobody() -> None:
+    assert parse_aliases("nobody:\n").entries == {"nobody": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("joe", ["joe"]),
+        ("joe, kim@example.org", ["joe", "kim@example.org"]),
+        ("joe@a.test kim@a.test", ["joe@a.test", "kim@a.test"]),
+        (" joe ,, kim, ", ["joe", "kim"]),
+        ("Joe Doe <joe@a.test>, kim (Kim, too)", ["<joe@a.test>", "kim"]),
+        ('"|/bin/cat >/a, b", /file', ['"|/bin/cat >/a, b"', "/file"]),
+        ("|/bin/cat -v, joe", ["|/bin/cat -v", "joe"]),
+        ('"two words"@a.test', ['"two words"@a.test']),
+        ("\\joe, :include:/my list", ["\\joe", ":include:/my list"]),
+        ("# nobody\njoe\n\nkim # not a comment", ["joe", "kim", "#", "not", "a", "comment"]),
+        ("error:5.7.0:550 go away", ["error:5.7.0:550 go away"]),
+        ("", []),
+    ],
+)
+def test_a_right_hand_side_is_a_list_of_items(text: str, expected: list[str]) -> None:
+    assert items(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("Joe@Example.ORG", "joe@example.org"),
+        ('"Two Words"@a.test', "two words@a.test"),
+        ("info@Bücher.test", "info@xn--bcher-kva.test"),
+        ("@a.test", "@a.test"),
+        ("Jo\u0308rg", "jörg"),
+    ],
+)
+def test_keys_are_the_same_however_they_are_spelled(key: str, expected: str) -> None:
+    assert folded(key) == expected
+
+
+@given(st.text())
+def test_what_is_quoted_is_itself_without_its_quotes(local: str) -> None:
+    assert unquoted(quoted(local)) == local
+
+
+@given(st.text(alphabet='ab:@,"\\ #\n\t|/(<>)') | st.text())
+def test_any_text_can_be_read(text: str) -> None:
+    for parse in (parse_table, parse_aliases):
+        for value in parse(text).entries.values():
+            assert all(item for item in items(value))
