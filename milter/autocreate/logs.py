@@ -74,6 +74,7 @@ def _decision(
         "withheld": verdict.withheld,
         "user": verdict.user,
         "source": verdict.source,
+        "asked": " ".join(map(_asked, (verdict, *verdict.parts))).strip(),
         "policy": verdict.policy,
         "created": verdict.created or "",
         "ms": round(milliseconds, 1),
@@ -81,6 +82,14 @@ def _decision(
     }
     present = {name: value for name, value in shown.items() if value not in ("", None)}
     logger.log(level, what, extra={"fields": present})
+
+
+def _asked(verdict: Verdict) -> str:
+    """`people:1.3 staff:cache`: who was asked, and for how many milliseconds."""
+    return " ".join(
+        f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}"
+        for source, milliseconds in verdict.asked
+    )
 
 
 class _TextFormatter(logging.Formatter):

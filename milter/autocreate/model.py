@@ -94,6 +94,13 @@ class Resolution:
     doubts: tuple[str, ...] = ()
 
 
+class Asked(NamedTuple):
+    """An account source was asked, and took so long; None where a cache knew."""
+
+    source: str
+    milliseconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages.
@@ -272,6 +279,7 @@ class Verdict:
         service: what it was decided for: mail, or a login to "imap", "pop3", "sieve".
         aliases: the aliases that were followed, a line each.
         parts: where they led to several users, the verdict about each.
+        asked: the account sources that were asked for it.
     """
 
     answer: Answer
@@ -286,6 +294,7 @@ class Verdict:
     service: str = LMTP
     aliases: tuple[str, ...] = ()
     parts: tuple["Verdict", ...] = ()
+    asked: tuple[Asked, ...] = ()
 
     @property
     def plans(self) -> tuple[Plan, ...]:

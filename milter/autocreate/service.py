@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from autocreate.accounts.figures import noting
 from autocreate.aliases import Aliases
 from autocreate.core.address import domain_of, is_postmaster, needs_quotes, parse
 from autocreate.core.combination import combined
@@ -283,12 +284,13 @@ class Service:
         def decide() -> Verdict:
             nonlocal is_ours
             is_ours = True
-            verdict = self._provisioner.decide(address, user, apply, entry, service)
+            with noting() as asked:
+                verdict = self._provisioner.decide(address, user, apply, entry, service)
             if entry is not None:
                 # Here, and not by who waits: that may be for a recipient's verdict, which says
                 # nothing about the entry.
                 self._provisioner.conclude(entry, verdict)
-            return replace(verdict, service=service)
+            return replace(verdict, service=service, asked=tuple(asked))
 
         def landed() -> Verdict:
             try:

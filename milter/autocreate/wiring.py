@@ -15,6 +15,7 @@ from autocreate.accounts import SOURCES, AccountSource
 from autocreate.accounts.aliases import TABLES, AliasTable
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
+from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.admin import doctor
 from autocreate.admin.doctor import Mtas
 from autocreate.aliases import Aliases
@@ -43,6 +44,9 @@ from autocreate.service import Service
 log = logging.getLogger(__name__)
 
 FrontEndName = Literal["milter", "login"]
+
+# As `Limits` has them.
+_CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds", "cache_size")
 
 # With no policy in the file, every account gets an INBOX.
 _INBOX_FOR_ALL = PolicySettings(name="default")
@@ -236,7 +240,9 @@ def _sources(config: Config) -> list[AccountSource]:
     for name, settings in config.accounts.items():
         module, factory = SOURCES[settings.type]
         make = getattr(import_module(module), factory)
-        sources.append(make(name, **settings.model_dump(exclude={"type"})))
+        options = settings.model_dump(exclude={"type"})
+        limits = Limits(*(options.pop(key) for key in _CACHE_KEYS))
+        sources.append(Remembered(make(name, **options), limits))
     return sources
 
 

@@ -95,7 +95,7 @@ install_databases() {
     if ! _installed postgresql-15 && [ "$(id -u)" = 0 ]; then
         mkdir -p "$dir" && echo 'create_main_cluster = false' >"$switch" || return 1
     fi
-    install_packages slapd ldap-utils postgresql-15 mariadb-server-core || status=$?
+    install_packages slapd postgresql-15 mariadb-server-core mariadb-client-core || status=$?
     rm -f "$switch"
     return "$status"
 }

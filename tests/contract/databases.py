@@ -12,10 +12,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, TypeVar
+
+from berkeleydb import db
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.file import FileSource
+from autocreate.accounts.ldap import LdapSource
+from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.sql import SqlSource
+from tests.servers import slapd
+from tests.servers.database import DatabaseServer
+from tests.servers.mariadb import MariaDb
+from tests.servers.postgres import Postgres
+from tests.servers.slapd import Slapd
 
 from .elsewhere import private_etc
 
@@ -39,6 +49,10 @@ class Database(ABC):
     @abstractmethod
     def away(self) -> AbstractContextManager[None]:
         """Meanwhile the database cannot be asked. Afterwards it holds what it held."""
+
+    def known(self, *groups: str) -> frozenset[str]:
+        """What a member of these groups is in, as far as a database of this kind knows groups."""
+        return frozenset(groups if self.source.has_groups else ())
 
     def can_hold(self, user: str) -> bool:
         """Can a database of this kind have a user of that name at all?"""
@@ -93,6 +107,150 @@ class Nss(Database):
         return is_line and is_text(user)
 
 
+class PostfixTable(Database):
+    """type = "file", with the text of a Postfix table."""
+
+    def __init__(self, folder: Path) -> None:
+        self._users = folder / "virtual"
+        self._groups = folder / "groups"
+        super().__init__(
+            FileSource(
+                "it",
+                self._users,
+                self._groups,
+                format="postfix",
+                domains=["example.org"],
+                clock=lambda: time.time() + 3600,
+            )
+        )
+
+    def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
+        lines = [f"{user}@example.org\t{number}/\n" for number, user in enumerate(accounts)]
+        head = "# The mailboxes\n@other.test catch/all\n"
+        self._users.write_text(head + "  and its continuation\n".join(lines), "utf-8")
+        self._groups.write_text(group_lines(accounts), "utf-8")
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        with moved_away(self._users):
+            yield
+
+    def can_hold(self, user: str) -> bool:
+        is_key = (
+            user.isprintable() and not user.startswith(("#", "@")) and not set(user) & set(" :,@")
+        )
+        return bool(user) and is_key and user == user.lower() and is_text(user)
+
+
+class Shadow(Nss):
+    """type = "shadow", with a passwd(5), a group(5) and a shadow(5) of the test's own."""
+
+    def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
+        super().put(accounts)
+        lines = [f"{user}:$y$j9T$not$real:19000:0:99999:7:::\n" for user in accounts]
+        (self._folder / "shadow").write_text("".join(lines), "utf-8")
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        with moved_away(self._folder / "shadow"), moved_away(self._folder / "passwd"):
+            yield
+
+
+class Sasldb(Database):
+    """type = "sasldb". SASL has no groups."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "sasldb2"
+        super().__init__(
+            SasldbSource("it", self._file, "example.org", clock=lambda: time.time() + 3600),
+            secret="geheim",
+        )
+
+    def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
+        self._file.unlink(missing_ok=True)
+        made = db.DB()
+        made.open(str(self._file), dbtype=db.DB_HASH, flags=db.DB_CREATE)
+        for user in accounts:
+            name, _, realm = user.partition("@")
+            key = b"\0".join(it.encode() for it in (name, realm or "example.org", "userPassword"))
+            made.put(key, b"geheim")
+        made.close()
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        with moved_away(self._file):
+            yield
+
+    def can_hold(self, user: str) -> bool:
+        return bool(user) and "\0" not in user and is_text(user)
+
+
+class Ldap(Database):
+    """type = "ldap", over StartTLS; groups by `memberOf`, or by a search."""
+
+    def __init__(self, server: Slapd, secret: Path, **settings: Any) -> None:
+        self._server = server
+        secret.write_text(server.reader_password + "\n")
+        super().__init__(
+            LdapSource(
+                "it",
+                **{
+                    "urls": [server.url],
+                    "ca_file": server.certificate.ca_file,
+                    "bind_dn": server.reader,
+                    "password_file": secret,
+                    "base": slapd.PEOPLE,
+                    "timeout": 5.0,
+                    **settings,
+                },
+            ),
+            server.reader_password,
+        )
+
+    def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
+        self._server.put(accounts)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        self._server.stop()
+        yield
+        self._server.start()
+
+    def can_hold(self, user: str) -> bool:
+        return bool(user) and is_text(user) and user == user.strip()
+
+
+class SqlServer(Database):
+    """type = "sql" with a server."""
+
+    def __init__(self, server: Postgres | MariaDb, secret: Path) -> None:
+        self._server = server
+        secret.write_text(server.password + "\n")
+        super().__init__(
+            SqlSource(
+                "it",
+                server.url,
+                "SELECT userid FROM accounts WHERE userid = :user",
+                "SELECT name FROM memberships WHERE userid = :user",
+                password_file=secret,
+                timeout=5.0,
+            ),
+            server.password,
+        )
+
+    def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
+        self._server.put(accounts)
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        self._server.stop()
+        yield
+        self._server.start()
+
+    def can_hold(self, user: str) -> bool:
+        return is_text(user) and "\0" not in user
+
+
 class Sqlite(Database):
     """type = "sql" with the embedded default."""
 
@@ -128,6 +286,9 @@ class Sqlite(Database):
         with moved_away(self.file):
             yield
 
+    def can_hold(self, user: str) -> bool:
+        return is_text(user) and "\0" not in user
+
 
 @contextlib.contextmanager
 def passwd(folder: Path) -> Iterator[Database]:
@@ -141,6 +302,55 @@ def nss(folder: Path) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
+def postfix_table(folder: Path) -> Iterator[Database]:
+    yield PostfixTable(folder)
+
+
+@contextlib.contextmanager
+def shadow(folder: Path) -> Iterator[Database]:
+    with private_etc(folder, "shadow") as source:
+        yield Shadow(folder, source)
+
+
+@contextlib.contextmanager
+def sasldb(folder: Path) -> Iterator[Database]:
+    yield Sasldb(folder)
+
+
+@contextlib.contextmanager
+def ldap_member_of(folder: Path) -> Iterator[Database]:
+    database = Ldap(shared(Slapd), folder / "secret", member_of="memberOf")
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
+def ldap_searched(folder: Path) -> Iterator[Database]:
+    database = Ldap(
+        shared(Slapd),
+        folder / "secret",
+        groups_base=slapd.GROUPS,
+        groups_filter="(&(objectClass=groupOfNames)(member={dn}))",
+    )
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
+def postgresql(folder: Path) -> Iterator[Database]:
+    database = SqlServer(shared(Postgres), folder / "secret")
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
+def mariadb(folder: Path) -> Iterator[Database]:
+    database = SqlServer(shared(MariaDb), folder / "secret")
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
 def sqlite(folder: Path) -> Iterator[Database]:
     database = Sqlite(folder)
     yield database
@@ -150,9 +360,34 @@ def sqlite(folder: Path) -> Iterator[Database]:
 # Each is given an empty folder. What is slow to start may be shared: `put` takes away what was there.
 DATABASES: dict[str, Callable[[Path], AbstractContextManager[Database]]] = {
     "file": passwd,
+    "postfix-table": postfix_table,
     "nss": nss,
+    "shadow": shadow,
+    "sasldb": sasldb,
+    "ldap-memberof": ldap_member_of,
+    "ldap-search": ldap_searched,
+    "postgresql": postgresql,
+    "mariadb": mariadb,
     "sqlite": sqlite,
 }
+
+
+Server = TypeVar("Server", bound=DatabaseServer)
+_shared: dict[type[DatabaseServer], DatabaseServer] = {}
+
+
+def shared(kind: type[Server]) -> Server:
+    """The one server of its kind, from the first test that needs it until `stop_shared`."""
+    if kind not in _shared:
+        _shared[kind] = kind().__enter__()
+    server = _shared[kind]
+    assert isinstance(server, kind)
+    return server
+
+
+def stop_shared() -> None:
+    while _shared:
+        _shared.popitem()[1].__exit__(None, None, None)
 
 
 def is_text(name: str) -> bool:

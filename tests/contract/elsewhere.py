@@ -16,15 +16,18 @@ from typing import Any
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.nss import NssSource
+from autocreate.accounts.shadow import ShadowSource
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
+KINDS = {"nss": NssSource, "shadow": ShadowSource}
+
 
 @contextlib.contextmanager
-def private_etc(folder: Path) -> Iterator[AccountSource]:
-    """An `NssSource` named `it` in whose world the folder is /etc."""
-    (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\n")
-    serve = [sys.executable, "-m", __name__]
+def private_etc(folder: Path, kind: str = "nss") -> Iterator[AccountSource]:
+    """An `NssSource` or `ShadowSource` named `it` in whose world the folder is /etc."""
+    (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\n")
+    serve = [sys.executable, "-m", __name__, kind]
     with subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', folder, *serve],
         stdin=subprocess.PIPE,
@@ -39,6 +42,7 @@ class _Elsewhere:
     """Passes questions on to `_serve` in another process, and its answers back."""
 
     name = "it"
+    has_groups = True
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -50,6 +54,9 @@ class _Elsewhere:
 
     def groups(self, account: Account) -> frozenset[str]:
         return frozenset(self._ask("groups", account.user))
+
+    def names(self) -> Iterator[str]:
+        return iter(self._ask("names", ""))
 
     def close(self) -> None:
         """Whoever started the process ends it."""
@@ -67,13 +74,15 @@ class _Elsewhere:
 
 
 def _serve() -> None:
-    source = NssSource("it")
+    source = KINDS[sys.argv[1]]("it")
     for line in sys.stdin:
         question, user = json.loads(line)
         try:
             if question == "lookup":
                 found = source.lookup(user)
                 answer: dict[str, Any] = {"result": found and [found.user, found.source]}
+            elif question == "names":
+                answer = {"result": list(source.names() or ())}
             else:
                 answer = {"result": sorted(source.groups(Account(user, source.name)))}
         except Temporary as error:

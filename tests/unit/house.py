@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from autocreate import provisioner, service
@@ -27,6 +27,7 @@ class Accounts:
     """Users and their groups; `doubt` makes every question unanswerable."""
 
     name = "staff"
+    has_groups = True
 
     def __init__(self, users: Mapping[str, Iterable[str]]) -> None:
         self.users = {user: frozenset(groups) for user, groups in users.items()}
@@ -39,6 +40,9 @@ class Accounts:
 
     def groups(self, account: Account) -> frozenset[str]:
         return self.users[account.user]
+
+    def names(self) -> Iterator[str]:
+        return iter(self.users)
 
     def close(self) -> None:
         pass

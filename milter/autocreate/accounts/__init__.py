@@ -5,6 +5,7 @@ A look-up has three answers, never two: an `Account`, None for an authoritative 
 become a 550.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from autocreate.model import Account
@@ -14,10 +15,12 @@ class AccountSource(Protocol):
     """A database that knows users.
 
     Sources are called from several threads at once, and are handed user ids as Cyrus spells them:
-    `joe`, or `joe@other.test` where virtual domains are on.
+    `joe`, or `joe@other.test` where virtual domains are on. `has_groups` says whether it was told
+    where to find any.
     """
 
     name: str
+    has_groups: bool
 
     def lookup(self, user: str) -> Account | None:
         """The account of `user`, or None if this database has no such user.
@@ -27,10 +30,17 @@ class AccountSource(Protocol):
         """
 
     def groups(self, account: Account) -> frozenset[str]:
-        """The names of the groups that `account`, one of this source's, belongs to.
+        """The names of the groups that `account` belongs to; none if it is not of this source.
 
         Raises:
             Temporary: as for `lookup`.
+        """
+
+    def names(self) -> Iterator[str] | None:
+        """All users, or None if this database does not list them.
+
+        Raises:
+            Temporary: as for `lookup`; perhaps in the middle of the list.
         """
 
     def close(self) -> None:
@@ -46,6 +56,9 @@ class Source(NamedTuple):
 
 SOURCES = {
     "file": Source("autocreate.accounts.file", "FileSource"),
+    "ldap": Source("autocreate.accounts.ldap", "LdapSource"),
     "nss": Source("autocreate.accounts.nss", "NssSource"),
+    "sasldb": Source("autocreate.accounts.sasldb", "SasldbSource"),
+    "shadow": Source("autocreate.accounts.shadow", "ShadowSource"),
     "sql": Source("autocreate.accounts.sql", "SqlSource"),
 }

@@ -1,8 +1,10 @@
 """All account sources as one: a yes of any, else a no of all, else a doubt."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from autocreate.accounts import AccountSource
+from autocreate.accounts.remembered import Remembered
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -16,6 +18,7 @@ class Directory:
 
     def __init__(self, sources: Sequence[AccountSource]) -> None:
         self._sources = {source.name: source for source in sources}
+        self._remembered = [source for source in sources if isinstance(source, Remembered)]
 
     def find(self, user: str) -> Account | None:
         """The account of the first source that knows `user`, or None if every source said no.
@@ -37,15 +40,38 @@ class Directory:
     def groups(self, account: Account) -> frozenset[str]:
         """The groups of an account, as the source that knows it says.
 
+        Where that source knows no groups at all (sasldb, say, or a database without a query for
+        them), those that do are asked in their order, and all their answers count.
+
         Raises:
-            Temporary: the source did not answer.
+            Temporary: a source that was asked did not answer.
         """
-        try:
-            return self._sources[account.source].groups(account)
-        except Temporary as error:
-            raise Temporary(f"accounts.{account.source}: {error}") from error
+        own = self._sources.get(account.source)
+        if own is not None and own.has_groups:
+            return self._groups_by(own, account)
+        groups: frozenset[str] = frozenset()
+        for source in self._sources.values():
+            if source.has_groups:
+                groups |= self._groups_by(source, account)
+        return groups
+
+    def forget(self, user: str | None = None) -> None:
+        """Ask the sources again about a user, or about everyone."""
+        for source in self._remembered:
+            source.forget(user)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The figures of each source that is remembered: see `Remembered.snapshot`."""
+        return {source.name: source.snapshot() for source in self._remembered}
 
     def close(self) -> None:
         """Let go of every source's connections and files."""
         for source in self._sources.values():
             source.close()
+
+    @staticmethod
+    def _groups_by(source: AccountSource, account: Account) -> frozenset[str]:
+        try:
+            return source.groups(account)
+        except Temporary as error:
+            raise Temporary(f"accounts.{source.name}: {error}") from error

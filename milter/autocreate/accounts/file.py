@@ -1,11 +1,12 @@
-"""Accounts in a text file: one user a line, or passwd(5); groups in a file like group(5).
+"""Accounts in a text file: one user a line, passwd(5) or a Postfix table; and groups in another.
 
 The file is read again whenever it changes. A user who is not in a file that is empty, or was written
 just now, is in doubt: see `autocreate.accounts.watched`.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ class FileSource:
         path: one user a line, or passwd(5): what precedes the first colon is the user. Empty lines
             and lines that begin with `#` do not count.
         groups: a file like group(5), or None.
+        format: "lines" for the above, "postfix" for the text of a Postfix table (postmap(1)), whose
+            keys are the users, and its `user@domain` too where the domain is one of `domains`.
         clock: the time in seconds since the epoch.
     """
 
@@ -30,10 +33,14 @@ class FileSource:
         name: str,
         path: Path,
         groups: Path | None = None,
+        format: str = "lines",
+        domains: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
-        self._users = Watched(path, _users, clock)
+        self.has_groups = groups is not None
+        parse = partial(_table, domains) if format == "postfix" else _users
+        self._users = Watched(path, parse, clock)
         self._groups = Watched(groups, _groups, clock) if groups else None
 
     def lookup(self, user: str) -> Account | None:
@@ -59,6 +66,10 @@ class FileSource:
             if account.user in group.members or (primary and primary == group.number)
         )
 
+    def names(self) -> Iterator[str] | None:
+        """See `AccountSource.names`."""
+        return iter(self._users.read())
+
     def close(self) -> None:
         """Nothing is held open."""
 
@@ -75,6 +86,22 @@ def _users(text: str) -> Mapping[str, str]:
     for line in _lines(text):
         user, *fields = line.split(":")
         users[user.strip()] = fields[2] if len(fields) > 2 else ""
+    return users
+
+
+def _table(domains: Sequence[str], text: str) -> Mapping[str, str]:
+    """The keys of a Postfix table. Postfix looks for them in lower case, so that is what they are."""
+    # A line that begins with white space continues the one before it, unless it is a comment.
+    keys = [
+        line.split(maxsplit=1)[0].lower()
+        for line in text.splitlines()
+        if line.strip() and line[0] not in "# \t"
+    ]
+    users = dict.fromkeys((key for key in keys if not key.startswith("@")), "")
+    for key in list(users):
+        local, _, domain = key.rpartition("@")
+        if local and domain in domains:
+            users[local] = ""
     return users
 
 

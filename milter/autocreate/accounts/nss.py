@@ -7,7 +7,8 @@ C library is asked itself, by getpwnam_r(3), which tells "no such user" from "ca
 import ctypes
 import errno
 import os
-from collections.abc import Callable
+import pwd
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from autocreate.errors import Temporary
@@ -60,6 +61,8 @@ class NssSource:
         max_uid: users above it have none either (nobody is 65534).
     """
 
+    has_groups = True
+
     def __init__(self, name: str, min_uid: int = 1000, max_uid: int = 60000) -> None:
         self.name = name
         self._uids = range(min_uid, max_uid + 1)
@@ -69,7 +72,7 @@ class NssSource:
         found = self._passwd(user)
         if found is None or found.pw_uid not in self._uids:
             return None
-        answered = _text(found.pw_name)
+        answered = text_of(found.pw_name)
         if answered != user:
             raise Temporary(f"asked for {user!r}, the system answered {answered!r}")
         return Account(user, self.name)
@@ -81,9 +84,13 @@ class NssSource:
         """
         found = self._passwd(account.user)
         if found is None:
-            raise Temporary(f"{account.user!r} has ceased to exist meanwhile")
+            return frozenset()
         names = (self._group_name(number) for number in _group_numbers(account.user, found.pw_gid))
         return frozenset(name for name in names if name)
+
+    def names(self) -> Iterator[str] | None:
+        """See `AccountSource.names`. Databases such as SSSD's list nobody unless told to."""
+        return (user.pw_name for user in pwd.getpwall() if user.pw_uid in self._uids)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -92,15 +99,15 @@ class NssSource:
         encoded = user.encode("utf-8", "surrogateescape")
         if b"\0" in encoded:
             return None  # C would read no further than that, and find somebody else
-        found: _Passwd | None = _entry(_libc.getpwnam_r, encoded, _Passwd, f"user {user!r}")
+        found: _Passwd | None = entry_of(_libc.getpwnam_r, encoded, _Passwd, f"user {user!r}")
         return found
 
     def _group_name(self, number: int) -> str:
-        found = _entry(_libc.getgrgid_r, ctypes.c_uint32(number), _Group, f"group {number}")
-        return _text(found.gr_name) if found else ""
+        found = entry_of(_libc.getgrgid_r, ctypes.c_uint32(number), _Group, f"group {number}")
+        return text_of(found.gr_name) if found else ""
 
 
-def _entry(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any:
+def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any:
     """Call a function like getpwnam_r(3): the entry, None if there is none, Temporary in doubt."""
     size = 4096
     while size <= _LONGEST_ENTRY:
@@ -129,5 +136,6 @@ def _group_numbers(user: str, primary: int) -> list[int]:
     raise Temporary(f"user {user!r} is in more than {_MOST_GROUPS} groups")
 
 
-def _text(value: bytes | None) -> str:
+def text_of(value: bytes | None) -> str:
+    """A string of the C library's. What is no UTF-8 is kept as surrogates, and found again."""
     return (value or b"").decode("utf-8", "surrogateescape")

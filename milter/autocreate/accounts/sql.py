@@ -1,40 +1,53 @@
 """Accounts in a database, by a query of the administrator's. SQLite is the embedded default."""
 
-from urllib.parse import quote
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import Row
 
-from autocreate.errors import ConfigurationError, Temporary
+from autocreate.accounts.database import Database
+from autocreate.errors import Temporary
 from autocreate.model import Account
 
 
 class SqlSource:
     """Users that a query finds.
 
+    The queries take the user id as `:user`, and what precedes and follows its `@` as `:local` and
+    `:domain`. They are bound, never pasted in.
+
     Args:
         name: what the configuration calls this source.
         url: an SQLAlchemy database URL.
-        query: takes the user id as `:user` and selects it as its first column, in one row at most.
-        groups_query: takes `:user` and selects one group name a row; None for no groups.
-        timeout: seconds to wait for a locked SQLite database.
+        query: selects the user id as its first column, in one row at most. Further columns become
+            attributes of the account.
+        groups_query: selects one group name a row; None for no groups.
+        list_query: selects all user ids, one a row; None if this database does not list.
+        password_file, timeout, connections: see `Database`.
 
     Raises:
-        ConfigurationError: the URL names a database that SQLAlchemy, or this machine, has no driver
-            for.
+        ConfigurationError: see `Database`.
     """
 
     def __init__(
-        self, name: str, url: str, query: str, groups_query: str | None = None, timeout: float = 5.0
+        self,
+        name: str,
+        url: str,
+        query: str,
+        groups_query: str | None = None,
+        list_query: str | None = None,
+        password_file: Path | None = None,
+        timeout: float = 5.0,
+        connections: int = 4,
     ) -> None:
         self.name = name
+        self.has_groups = groups_query is not None
         self._query = sa.text(query)
         self._groups_query = sa.text(groups_query) if groups_query else None
-        try:
-            self._engine = _engine(make_url(url), timeout)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            raise ConfigurationError(f"accounts.{name}.url", [str(error)]) from error
+        self._list_query = sa.text(list_query) if list_query else None
+        self._database = Database(f"accounts.{name}", url, password_file, timeout, connections)
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
@@ -42,45 +55,47 @@ class SqlSource:
         if not rows:
             return None
         if len(rows) > 1:
-            raise Temporary(f"query found more than one row for {user!r}")
+            raise Temporary(f"query found {len(rows)} rows for {user!r}, and must find one")
         # Collations find `Joe` or `joe ` for `joe`, whose mailbox would be another one.
-        if rows[0] != user:
+        if rows[0][0] != user:
             raise Temporary(
-                f"query answered {rows[0]!r} when asked for {user!r}: its first column must be the "
-                "user id, spelled as Cyrus spells it"
+                f"query answered {rows[0][0]!r} when asked for {user!r}: its first column must be "
+                "the user id, spelled as Cyrus spells it"
             )
-        return Account(user, self.name)
+        further = list(rows[0]._mapping.items())[1:]
+        return Account(
+            user,
+            self.name,
+            tuple(
+                (str(column).lower(), _text(value))
+                for column, value in further
+                if value is not None
+            ),
+        )
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`."""
         if self._groups_query is None:
             return frozenset()
-        return frozenset(map(str, self._select(self._groups_query, account.user)))
+        rows = self._select(self._groups_query, account.user)
+        return frozenset(_text(row[0]) for row in rows if row[0] is not None)
+
+    def names(self) -> Iterator[str] | None:
+        """See `AccountSource.names`."""
+        if self._list_query is None:
+            return None
+        return (_text(row[0]) for row in self._database.select(self._list_query, {}))
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        self._database.close()
 
-    def _select(self, query: sa.TextClause, user: str) -> list[object]:
-        """The first column of all rows."""
-        try:
-            with self._engine.connect() as connection:
-                return list(connection.execute(query, {"user": user}).scalars())
-        except (SQLAlchemyError, UnicodeError) as error:
-            reason = getattr(error, "orig", None) or error
-            raise Temporary(f"{_shown(self._engine.url)}: {reason}") from error
+    def _select(self, query: sa.TextClause, user: str) -> Sequence[Row[Any]]:
+        if "\0" in user:
+            return []  # Cyrus can have no such user, and PostgreSQL would call it an error
+        local, _, domain = user.partition("@")
+        return self._database.select(query, {"user": user, "local": local, "domain": domain})
 
 
-def _engine(url: URL, timeout: float) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    # Read only, so that a missing file is an error and not a new, empty database; and opened for
-    # each look-up, so that a file that was replaced is noticed.
-    if url.database and not url.database.startswith("file:"):
-        location = f"file:{quote(url.database)}"
-        url = url.set(database=location, query={**url.query, "mode": "ro", "uri": "true"})
-    return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": timeout})
-
-
-def _shown(url: URL) -> str:
-    return url.render_as_string(hide_password=True)
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

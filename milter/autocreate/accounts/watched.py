@@ -48,22 +48,28 @@ class Watched(Generic[T]):
         try:
             with self._lock:
                 found = os.stat(self.path)
-                if self._content is None or _version(found) != self._version:
+                if self._content is None or version(found) != self._version:
                     text = self.path.read_text(encoding="utf-8")
-                    if _version(os.stat(self.path)) != _version(found):
+                    if version(os.stat(self.path)) != version(found):
                         raise Temporary(f"{self.path} changes while it is read")
                     self._content = self._parse(text)
-                    self._version, self._written = _version(found), found.st_mtime
+                    self._version, self._written = version(found), found.st_mtime
                 return self._content
         except (OSError, UnicodeDecodeError) as error:
             raise Temporary(f"{self.path} cannot be read: {error}") from error
 
     def doubt(self) -> str:
         """Why what was not found in what `read` returned may be there all the same; or nothing."""
-        if abs(self._clock() - self._written) < _SETTLED:
+        if not is_settled(self._written, self._clock()):
             return f"{self.path} was written just now; its no is not final yet"
         return ""
 
 
-def _version(found: os.stat_result) -> tuple[int, ...]:
+def is_settled(written: float, now: float) -> bool:
+    """Has a file been left alone for so long that what is missing in it is missing?"""
+    return abs(now - written) >= _SETTLED
+
+
+def version(found: os.stat_result) -> tuple[int, ...]:
+    """What changes whenever a file does."""
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

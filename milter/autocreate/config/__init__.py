@@ -84,9 +84,15 @@ def _key(location: Sequence[str | int], data: Any) -> str:
 
 def _suggestion(location: Sequence[str | int]) -> str:
     unknown = str(location[-1])
-    known = {name for section in Section.__subclasses__() for name in section.model_fields}
+    known = {name for section in _subclasses(Section) for name in section.model_fields}
     close = difflib.get_close_matches(unknown, sorted(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _subclasses(section: type[Section]) -> Iterator[type[Section]]:
+    for inner in section.__subclasses__():
+        yield inner
+        yield from _subclasses(inner)
 
 
 def _types(location: Sequence[str | int]) -> str:

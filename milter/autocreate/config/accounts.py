@@ -1,14 +1,49 @@
 """[accounts.NAME]: one section a type of account source."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator
+from pydantic import Discriminator, Field, model_validator
 
-from autocreate.config.types import DatabaseUrl, Name, ReadableFile, Seconds, Section
+from autocreate.config.types import (
+    Cached,
+    DatabaseUrl,
+    Domain,
+    LdapFilter,
+    LdapGroupsFilter,
+    LdapUrl,
+    Name,
+    ReadableFile,
+    Seconds,
+    SecretFile,
+    Section,
+)
 
 
-class FileAccounts(Section):
-    """One user a line, or passwd(5)."""
+class _Accounts(Section):
+    """What every type of source has."""
+
+    cache_seconds: Cached = 60.0
+    """How long a user who was found is remembered: an account that is removed counts as long."""
+    cache_negative_seconds: Cached = 10.0
+    """How long a no is remembered: an account that is added is unknown as long, at most."""
+    cache_error_seconds: Cached = 2.0
+    """How long a bad answer about a user is remembered, so that a burst of mail asks once."""
+    cache_size: Annotated[int, Field(ge=1)] = 10_000
+    """How many users are remembered of each kind, at most."""
+
+
+class _Server(_Accounts):
+    """What every source has that is a server."""
+
+    timeout: Seconds = 2.0
+    """Seconds for the connection and for each answer; less than `milter.deadline`."""
+    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    """How many connections may be open at once."""
+
+
+class FileAccounts(_Accounts):
+    """One user a line, passwd(5), or a Postfix table."""
 
     type: Literal["file"]
     path: ReadableFile
@@ -16,9 +51,19 @@ class FileAccounts(Section):
     Read again whenever it changes."""
     groups: ReadableFile | None = None
     """A file like group(5) with the users' groups."""
+    format: Literal["lines", "postfix"] = "lines"
+    """`postfix`: the text of a table as for postmap(1), whose keys are the users."""
+    domains: tuple[Domain, ...] = ()
+    """For `postfix`: a key `joe@example.org` is the user `joe` too, if its domain is one of these."""
+    cache_seconds: Cached = 0.0
+    """As for every source; the file is in memory anyway."""
+    cache_negative_seconds: Cached = 0.0
+    """As for every source."""
+    cache_error_seconds: Cached = 0.0
+    """As for every source."""
 
 
-class NssAccounts(Section):
+class NssAccounts(_Accounts):
     """The users of this machine, as getpwnam(3) knows them: passwd(5), SSSD and the like."""
 
     type: Literal["nss"]
@@ -28,19 +73,96 @@ class NssAccounts(Section):
     """Users above this number get none either."""
 
 
-class SqlAccounts(Section):
-    """A database, asked by a query of yours."""
+class ShadowAccounts(_Accounts):
+    """The users of this machine, but for locked and expired ones: shadow(5) besides passwd(5)."""
+
+    type: Literal["shadow"]
+    min_uid: int = 1000
+    """Users below this number are the system's and get no mailbox."""
+    max_uid: int = 60000
+    """Users above this number get none either."""
+
+
+class SasldbAccounts(_Accounts):
+    """The users of Cyrus SASL's own database. Only its keys are read, never a password."""
+
+    type: Literal["sasldb"]
+    path: ReadableFile = Field(Path("/etc/sasldb2"), validate_default=True)
+    """The database, a Berkeley DB."""
+    realm: Name | None = None
+    """The realm of users without `@`; this host's name if not given, as for saslpasswd2(8)."""
+
+
+class LdapAccounts(_Server):
+    """An LDAP directory, asked by a filter of yours.
+
+    In filters, `{user}` stands for the user id, `{local}` and `{domain}` for what precedes and follows
+    its `@`; they are escaped. Referrals are not followed.
+    """
+
+    type: Literal["ldap"]
+    urls: Annotated[tuple[LdapUrl, ...], Field(min_length=1)]
+    """Servers that are tried in turn: `ldap://HOST`, `ldaps://HOST`, `ldapi://%2Frun%2Fslapd%2Fldapi`."""
+    tls: Literal["starttls", "none"] = "starttls"
+    """How `ldap://` is secured. `none` sends the password in clear: on loopback only."""
+    ca_file: ReadableFile | None = None
+    """The certificates to trust, in PEM; the system's if it is not given."""
+    bind_dn: str = ""
+    """Who asks; nobody if not given."""
+    password_file: SecretFile | None = None
+    """The password of `bind_dn` is the first line of this file, which others must not be able to
+    read."""
+    external: bool = False
+    """Bind by SASL EXTERNAL instead: as the user this runs as, over `ldapi://`."""
+    base: Name
+    """Where people are."""
+    scope: Literal["sub", "one", "base"] = "sub"
+    """How far below `base`."""
+    filter: LdapFilter = "(uid={user})"
+    """Finds the entry of a user, and no other."""
+    user_attribute: Name = "uid"
+    """The attribute that holds the user id, spelled as Cyrus spells it."""
+    attributes: tuple[Name, ...] = ()
+    """Further attributes of the entry, for `quota_attribute` and `partition_attribute` of policies."""
+    member_of: Name | None = None
+    """The attribute of a user's entry that names the groups, such as `memberOf`."""
+    groups_base: Name | None = None
+    """Where groups are; `base` if not given."""
+    groups_filter: LdapGroupsFilter | None = None
+    """Finds a user's groups: `(&(objectClass=groupOfNames)(member={dn}))`, where `{dn}` stands for the
+    name of the user's entry, or `(&(objectClass=posixGroup)(memberUid={user}))`."""
+    group_attribute: Name = "cn"
+    """The attribute of a group's entry that holds its name."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "LdapAccounts":
+        if self.external and (self.bind_dn or self.password_file):
+            raise ValueError("external: needs no bind_dn and no password_file; remove them")
+        if bool(self.bind_dn) != bool(self.password_file):
+            raise ValueError("bind_dn: goes with password_file; write both or neither")
+        return self
+
+
+class SqlAccounts(_Server):
+    """A database, asked by queries of yours. They take the user id as `:user`, and what precedes and
+    follows its `@` as `:local` and `:domain`."""
 
     type: Literal["sql"]
     url: DatabaseUrl
-    """Which database, as SQLAlchemy writes it: `sqlite:////var/lib/autocreate/accounts.db`."""
+    """Which database: `sqlite:////var/lib/autocreate/accounts.db`, `postgresql://USER@HOST/DATABASE`,
+    `mysql://USER@HOST/DATABASE`."""
+    password_file: SecretFile | None = None
+    """The password is the first line of this file, which others must not be able to read."""
     query: Name
-    """Takes the user id as `:user` and selects it as its first column, in one row at most, spelled
-    as Cyrus spells it."""
-    groups_query: str | None = None
-    """Takes `:user` and selects one group name a row."""
-    timeout: Seconds = 5.0
-    """Seconds to wait for a locked SQLite database."""
+    """Selects the user id as its first column, in one row at most, spelled as Cyrus spells it. Further
+    columns are attributes, for `quota_attribute` and `partition_attribute` of policies."""
+    groups_query: Name | None = None
+    """Selects one group name of the user a row."""
+    list_query: Name | None = None
+    """Selects all user ids, one a row, for what is done to all users at once."""
 
 
-Accounts = Annotated[FileAccounts | NssAccounts | SqlAccounts, Discriminator("type")]
+Accounts = Annotated[
+    FileAccounts | LdapAccounts | NssAccounts | SasldbAccounts | ShadowAccounts | SqlAccounts,
+    Discriminator("type"),
+]

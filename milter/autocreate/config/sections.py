@@ -249,6 +249,14 @@ def _impossible(config: Config) -> Iterator[str]:
             f"cyrus.timeout: {config.cyrus.timeout:g} s leaves no time for an answer before "
             f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
         )
+    for name, source in config.accounts.items():
+        timeout = getattr(source, "timeout", 0.0)
+        if timeout >= config.milter.deadline:
+            yield (
+                f"accounts.{name}.timeout: {timeout:g} s leaves no time for an answer before "
+                f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
+            )
+    yield from _attributes_that_nobody_has(config)
     if config.cyrus.virtdomains != "off" and not config.cyrus.defaultdomain:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
     if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
@@ -262,3 +270,19 @@ def _impossible(config: Config) -> Iterator[str]:
         strange = set(policy.domains) - set(config.milter.domains) - {"*"}
         if strange and "*" not in config.milter.domains:
             yield f"policy {policy.name!r}: {sorted(strange)} are not among milter.domains"
+
+
+def _attributes_that_nobody_has(config: Config) -> Iterator[str]:
+    """A column of an SQL query shows only when it is asked; an LDAP attribute must be asked for."""
+    sources = config.accounts.values()
+    if any(source.type == "sql" for source in sources):
+        return
+    asked = {it.lower() for source in sources if source.type == "ldap" for it in source.attributes}
+    for policy in config.policy:
+        for key in ("quota_attribute", "partition_attribute"):
+            attribute = getattr(policy, key)
+            if attribute and attribute.lower() not in asked:
+                yield (
+                    f"policy {policy.name!r}: {key}: no source has {attribute!r}; add it to "
+                    "`attributes` of an LDAP source"
+                )

@@ -3,6 +3,7 @@
 import grp
 import pwd
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -115,6 +116,28 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _ldap_url(url: str) -> str:
+    if not re.fullmatch(r"ldaps?://[^/?\s]+/?|ldapi://[^/?\s]*/?", url):
+        raise ValueError(
+            'is none of "ldap://HOST", "ldaps://HOST", "ldapi://%2Fpath%2Fto%2Fsocket"'
+        )
+    return url
+
+
+def _filter(known: set[str], filter_: str) -> str:
+    strange = set(re.findall(r"\{(\w*)\}", filter_)) - known
+    if strange:
+        raise ValueError(
+            f"there is no {{{sorted(strange)[0]}}}, only "
+            + ", ".join(f"{{{it}}}" for it in sorted(known))
+        )
+    if not filter_.startswith("(") or filter_.count("(") != filter_.count(")"):
+        raise ValueError('is not a filter; write it like "(uid={user})"')
+    if not re.search(r"\{\w+\}", filter_):
+        raise ValueError("would find the same for everyone; it needs {user}")
+    return filter_
+
+
 Name = Annotated[str, Field(min_length=1)]
 Domain = Annotated[str, AfterValidator(_domain)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
@@ -130,6 +153,12 @@ ReadableFile = Annotated[Path, AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
 Limit = Annotated[int, Field(ge=0), AfterValidator(_limit)]
 Size = Annotated[Limit, BeforeValidator(_quota)]
+LdapUrl = Annotated[str, AfterValidator(_ldap_url)]
+LdapFilter = Annotated[str, AfterValidator(partial(_filter, {"user", "local", "domain"}))]
+LdapGroupsFilter = Annotated[
+    str, AfterValidator(partial(_filter, {"user", "local", "domain", "dn"}))
+]
+Cached = Annotated[float, Field(ge=0, le=86400)]
 Seconds = Annotated[float, Field(gt=0, le=600)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]

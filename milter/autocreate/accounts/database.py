@@ -1,0 +1,172 @@
+"""An SQL database that is asked by queries of the administrator's: connections, time limits, errors.
+
+SQLAlchemy keeps the pool. Each driver is told its time limits in its own words; SQLite is opened
+read only, and anew for each query.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Engine, Row, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from autocreate.errors import ConfigurationError, Silent, Temporary, Unreachable
+
+# The drivers that this program depends on, for URLs that name none.
+_DRIVERS = {
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+class Database:
+    """Runs queries. Safe to call from several threads at once.
+
+    Args:
+        key: where the configuration names the database, for errors: `accounts.staff`.
+        url: an SQLAlchemy database URL.
+        password_file: its first line is the password; None if the URL says it, or none is needed.
+        timeout: seconds for the connection, for each answer, and for a locked SQLite database.
+        connections: how many may be open at once.
+
+    Raises:
+        ConfigurationError: the URL names a database that SQLAlchemy, or this machine, has no driver
+            for, or the password cannot be read.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        url: str,
+        password_file: Path | None = None,
+        timeout: float = 5.0,
+        connections: int = 4,
+    ) -> None:
+        self._timeout = timeout
+        try:
+            parsed = make_url(url)
+            parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+            if password_file:
+                parsed = parsed.set(password=_first_line(password_file))
+            self._engine = _engine(parsed, timeout, connections)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise ConfigurationError(key, [f"url: {error}"]) from error
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                key, [f"url: {error}; install autocreate-milter[postgresql] or [mysql]"]
+            ) from error
+        except (OSError, UnicodeDecodeError, IndexError) as error:
+            raise ConfigurationError(key, [f"password_file: {error}"]) from error
+
+    def __str__(self) -> str:
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Sequence[Row[Any]]:
+        """All rows that a query finds.
+
+        A server that was restarted has dropped the idle connections, which shows only at the first
+        query: then, and only then, it is asked once more on a new one.
+
+        Raises:
+            Unreachable: no connection; `Silent` if it is for want of an answer.
+            Temporary: any other error, such as a missing table.
+        """
+        until = time.monotonic() + self._timeout
+        try:
+            return self._select(query, parameters)
+        except Silent:
+            raise
+        except Unreachable:
+            if time.monotonic() > until:
+                raise
+            return self._select(query, parameters)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def _select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Sequence[Row[Any]]:
+        begun = time.monotonic()
+        is_connected = False
+        try:
+            with self._engine.connect() as connection:
+                is_connected = True
+                return connection.execute(query, dict(parameters)).all()
+        except (SQLAlchemyError, UnicodeError) as error:
+            reason = getattr(error, "orig", None) or error
+            text = f"{self}: {' '.join(str(reason).split())}"
+            lost = isinstance(error, DBAPIError) and (
+                error.connection_invalidated or not is_connected
+            )
+            if not lost:
+                raise Temporary(text) from error
+            is_late = time.monotonic() - begun >= self._timeout * 0.9
+            raise (Silent if is_late else Unreachable)(text) from error
+
+
+def _engine(url: URL, timeout: float, connections: int) -> Engine:
+    kind = url.get_backend_name()
+    if kind == "sqlite":
+        # Read only, so that a missing file is an error and not a new, empty database; and opened
+        # for each look-up, so that a file that was replaced is noticed.
+        if url.database and not url.database.startswith("file:"):
+            location = f"file:{quote(url.database)}"
+            url = url.set(database=location, query={**url.query, "mode": "ro", "uri": "true"})
+        return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": timeout})
+    engine = sa.create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=timeout,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,  # with autocommit there is nothing to roll back
+        isolation_level="AUTOCOMMIT",
+        connect_args=_limits(kind, timeout),
+    )
+    if url.drivername == "postgresql+psycopg":
+        sa.event.listen(engine, "do_connect", partial(_connect_postgresql, timeout))
+    return engine
+
+
+def _limits(kind: str, timeout: float) -> dict[str, Any]:
+    if kind in ("mysql", "mariadb"):
+        return {"connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout}
+    if kind == "postgresql":
+        # Prepared statements would break behind a pgbouncer that pools transactions.
+        return {"connect_timeout": math.ceil(timeout), "prepare_threshold": None}
+    return {}
+
+
+def _connect_postgresql(
+    timeout: float, _dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]
+) -> Any:
+    """A connection that gives up waiting for an answer, which psycopg's own never does."""
+    return _patient_connection(timeout)(*arguments, **options)
+
+
+def _patient_connection(timeout: float) -> Callable[..., Any]:
+    import psycopg  # noqa: PLC0415 -- an extra, which only PostgreSQL needs
+    from psycopg.pq import TransactionStatus  # noqa: PLC0415
+
+    class Connection(psycopg.Connection[Any]):
+        def wait(self, gen: Any, interval: float = 0.1, limit: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, timeout if limit is None else limit)
+            except psycopg.OperationalError as error:
+                if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                    raise
+                self.close()  # its answer may still come, and would be taken for the next one's
+                raise psycopg.errors.ConnectionTimeout(f"no answer within {timeout:g} s") from error
+
+    return Connection.connect
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0]

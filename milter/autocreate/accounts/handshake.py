@@ -1,0 +1,62 @@
+"""Can this LDAP server be reached, and is its certificate good? Asked before libldap is.
+
+libldap built with GnuTLS (Debian's) waits for ever for a TLS handshake that does not come, and calls
+every certificate it refuses an "unknown error". So each new connection is preceded by one of
+Python's, which has a time limit and the words for what is wrong.
+"""
+
+import socket
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from autocreate.errors import Silent, Unreachable
+
+_PORTS = {"ldap": 389, "ldaps": 636}
+
+# An ExtendedRequest with StartTLS's name (RFC 4511, sections 4.12 and 4.14), and where its answer
+# has its result code: both are always of this length, or longer only behind it.
+_START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x16" + b"1.3.6.1.4.1.1466.20037"
+
+
+def shake_hands(url: str, start_tls: bool, ca_file: Path | None, timeout: float) -> None:
+    """Connect to a server, secure the connection if it is to be secured, and close it.
+
+    Args:
+        ca_file: the certificates to trust, or None for the system's.
+        timeout: seconds for the connection and for each answer.
+
+    Raises:
+        Unreachable: it cannot be connected to, or not securely; `Silent` if it does not answer.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS:
+        return
+    host = parts.hostname or "localhost"
+    place = (host, parts.port or _PORTS[parts.scheme])
+    try:
+        with socket.create_connection(place, timeout) as connection:
+            connection.settimeout(timeout)
+            if start_tls:
+                _start_tls(connection)
+            if start_tls or parts.scheme == "ldaps":
+                context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+                context.wrap_socket(connection, server_hostname=host).close()
+    except TimeoutError as error:
+        raise Silent(f"{url}: cannot connect: no answer within {timeout:g} s") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(
+            f"{url}: its certificate is not to be trusted: {error.verify_message}; ca_file must "
+            "hold the certificate of who signed it, and the URL the name it was made for"
+        ) from error
+    except OSError as error:
+        raise Unreachable(f"{url}: cannot connect: {error.strerror or error}") from error
+
+
+def _start_tls(connection: socket.socket) -> None:
+    connection.sendall(_START_TLS)
+    answer = connection.recv(512)
+    # LDAPMessage, its length, its id; ExtendedResponse, its length; the result code.
+    code = answer.partition(b"\x0a\x01")[2][:1]
+    if code != b"\0":
+        raise OSError("the server refuses StartTLS; give it a certificate, or use ldaps://")

@@ -1,0 +1,164 @@
+"""Accounts in an LDAP directory, by a filter of the administrator's.
+
+Values are escaped before they go into a filter, so no user id can be one.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import ldap.dn
+
+from autocreate.accounts.directoryserver import DirectoryServer, Entry, Servers, fill
+from autocreate.errors import ConfigurationError, Temporary
+from autocreate.model import Account
+
+_DN = "dn"  # the attribute under which an account remembers its entry's name
+
+
+class LdapSource:
+    """Users that a filter finds.
+
+    The filters take the user id as `{user}`, what precedes and follows its `@` as `{local}` and
+    `{domain}`; `groups_filter` also takes the name of the user's entry as `{dn}`.
+
+    Args:
+        name: what the configuration calls this source.
+        urls, tls, ca_file, bind_dn, external, timeout: see `Servers`.
+        password_file: its first line is the password of `bind_dn`.
+        base, scope: where people are.
+        filter: finds one entry at most.
+        user_attribute: holds the user id, spelled as Cyrus spells it.
+        attributes: further ones that become attributes of the account.
+        member_of: the attribute of a user's entry that names the groups; None if there is none.
+        groups_base: where groups are; None for `base`.
+        groups_filter: finds the entries of a user's groups; None for no such search.
+        group_attribute: the name of a group in its entry.
+        connections: how many may be open at once.
+
+    Raises:
+        ConfigurationError: the password cannot be read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        urls: Sequence[str],
+        base: str,
+        filter: str = "(uid={user})",
+        user_attribute: str = "uid",
+        scope: str = "sub",
+        attributes: Sequence[str] = (),
+        member_of: str | None = None,
+        groups_base: str | None = None,
+        groups_filter: str | None = None,
+        group_attribute: str = "cn",
+        tls: str = "starttls",
+        ca_file: Path | None = None,
+        bind_dn: str = "",
+        password_file: Path | None = None,
+        external: bool = False,
+        timeout: float = 2.0,
+        connections: int = 4,
+    ) -> None:
+        self.name = name
+        self.has_groups = bool(member_of or groups_filter)
+        self._base = base
+        self._scope = scope
+        self._filter = filter
+        self._user_attribute = user_attribute
+        self._member_of = member_of
+        self._groups_base = groups_base or base
+        self._groups_filter = groups_filter
+        self._group_attribute = group_attribute
+        wanted = {user_attribute, *attributes} | ({member_of} if member_of else set())
+        self._attributes = tuple(sorted(wanted))
+        self._server = DirectoryServer(
+            Servers(
+                urls=tuple(urls),
+                tls=tls,
+                ca_file=ca_file,
+                bind_dn=bind_dn,
+                password=_password(name, password_file),
+                external=external,
+                timeout=timeout,
+            ),
+            connections,
+        )
+
+    def lookup(self, user: str) -> Account | None:
+        """See `AccountSource.lookup`."""
+        entry = self._entry(user)
+        if entry is None:
+            return None
+        # LDAP finds `Joe` for `joe`, whose mailbox would be another one.
+        spelled = entry.values.get(self._user_attribute.lower(), ())
+        if user not in spelled:
+            answered = ", ".join(map(repr, spelled)) or "nothing"
+            raise Temporary(
+                f"{entry.dn}: its {self._user_attribute} is {answered} when asked for {user!r}; it "
+                "must be the user id, spelled as Cyrus spells it"
+            )
+        attributes = [(name, value) for name, values in entry.values.items() for value in values]
+        return Account(user, self.name, (*attributes, (_DN, entry.dn)))
+
+    def groups(self, account: Account) -> frozenset[str]:
+        """See `AccountSource.groups`."""
+        if not account.values(_DN) or account.source != self.name:
+            found = self.lookup(account.user)
+            if found is None:
+                return frozenset()
+            account = found
+        groups = {_name_of(value) for value in account.values(self._member_of or "")}
+        if self._groups_filter:
+            groups |= self._searched_groups(self._groups_filter, account)
+        return frozenset(groups)
+
+    def names(self) -> Iterator[str]:
+        """See `AccountSource.names`."""
+        anyone = self._filter.replace("{user}", "*").replace("{local}", "*")
+        for entry in self._server.pages(
+            self._base, self._scope, anyone.replace("{domain}", "*"), self._user_attribute
+        ):
+            yield from entry.values.get(self._user_attribute.lower(), ())[:1]
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._server.close()
+
+    def _entry(self, user: str) -> Entry | None:
+        found = self._server.search(
+            self._base, self._scope, fill(self._filter, **_parts(user)), self._attributes, limit=1
+        )
+        return found[0] if found else None
+
+    def _searched_groups(self, filter_: str, account: Account) -> set[str]:
+        asked = fill(filter_, **_parts(account.user), dn=account.values(_DN)[0])
+        found = self._server.search(self._groups_base, "sub", asked, [self._group_attribute])
+        return {
+            value
+            for entry in found
+            for value in entry.values.get(self._group_attribute.lower(), ())
+        }
+
+
+def _parts(user: str) -> dict[str, str]:
+    local, _, domain = user.partition("@")
+    return {"user": user, "local": local, "domain": domain}
+
+
+def _name_of(group: str) -> str:
+    """`staff` of `cn=staff,ou=groups,...`; what is no such name is a group's name itself."""
+    try:
+        parts = ldap.dn.str2dn(group)
+    except ldap.DECODING_ERROR:
+        return group
+    return str(parts[0][0][1]) if parts else group
+
+
+def _password(name: str, path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, UnicodeDecodeError, IndexError) as error:
+        raise ConfigurationError(f"accounts.{name}", [f"password_file: {error}"]) from error

@@ -1,0 +1,121 @@
+"""The users of Cyrus SASL's own database, sasldb2: a Berkeley DB hash.
+
+A key is `user NUL realm NUL userPassword`, and the value is the plain password. So only keys are
+asked for: no value is ever read.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from berkeleydb import db
+
+from autocreate.accounts.watched import is_settled, version
+from autocreate.errors import Temporary
+from autocreate.model import Account
+
+_PROPERTY = b"userPassword"
+
+
+class SasldbSource:
+    """Users who have a password in sasldb2.
+
+    The file is opened anew for each look-up, because one that is held open misses what is written.
+
+    Args:
+        name: what the configuration calls this source.
+        path: the database.
+        realm: of user ids without `@`; None for this host's name, which is SASL's own default. A
+            user id with `@` has its realm behind it.
+        clock: the time in seconds since the epoch.
+    """
+
+    has_groups = False
+
+    def __init__(
+        self,
+        name: str,
+        path: Path = Path("/etc/sasldb2"),
+        realm: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self._path = path
+        self._realm = realm or socket.gethostname()
+        self._clock = clock
+
+    def lookup(self, user: str) -> Account | None:
+        """See `AccountSource.lookup`."""
+        if "\0" in user:
+            return None  # it would be part of another key
+        name, _, realm = user.partition("@")
+        key = b"\0".join((_encoded(name), _encoded(realm or self._realm), _PROPERTY))
+        try:
+            before = self._path.stat()
+            opened = self._open()
+            try:
+                found = opened.exists(key)
+            finally:
+                opened.close()
+            after = self._path.stat()
+        except (OSError, db.DBError) as error:
+            raise self._unreadable(error) from error
+        if found:
+            return Account(user, self.name)
+        # saslpasswd2 locks nobody out while it writes.
+        if version(before) != version(after) or not is_settled(after.st_mtime, self._clock()):
+            raise Temporary(f"{self._path} was written just now; its no is not final yet")
+        return None
+
+    def groups(self, account: Account) -> frozenset[str]:
+        """See `AccountSource.groups`. SASL knows none."""
+        return frozenset()
+
+    def names(self) -> Iterator[str]:
+        """See `AccountSource.names`."""
+        try:
+            opened = self._open()
+            try:
+                keys = list(_keys(opened))
+            finally:
+                opened.close()
+        except (OSError, db.DBError) as error:
+            raise self._unreadable(error) from error
+        for name, realm, kind in (key.split(b"\0") for key in keys if key.count(b"\0") == 2):
+            if kind == _PROPERTY:
+                user = name.decode("utf-8", "surrogateescape")
+                domain = realm.decode("utf-8", "surrogateescape")
+                yield user if domain == self._realm else f"{user}@{domain}"
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _open(self) -> db.DB:
+        opened = db.DB()
+        try:
+            opened.open(str(self._path), dbtype=db.DB_UNKNOWN, flags=db.DB_RDONLY)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def _unreadable(self, error: Exception) -> Temporary:
+        reason = error.args[-1] if error.args else error
+        return Temporary(
+            f"{self._path} cannot be read: {reason}; it must be a Berkeley DB, and readable by "
+            "this process (on Debian by the group sasl)"
+        )
+
+
+def _keys(opened: db.DB) -> Iterator[bytes]:
+    cursor = opened.cursor()
+    try:
+        while record := cursor.get(None, None, db.DB_NEXT, dlen=0, doff=0):  # no byte of a value
+            yield record[0]
+    finally:
+        cursor.close()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,92 @@
+"""The users of this machine whose accounts are neither locked nor expired: shadow(5) besides passwd(5).
+
+Python 3.13 has no module for shadow(5) any more, and the one before it turned errors into "no such
+user"; so getspnam_r(3) is asked itself.
+"""
+
+import ctypes
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from autocreate.accounts.nss import NssSource, entry_of, text_of
+from autocreate.errors import Temporary
+from autocreate.model import Account
+
+_DAY = 86400  # seconds
+
+
+class _Spwd(ctypes.Structure):
+    """struct spwd of <shadow.h>."""
+
+    _fields_ = (
+        ("sp_namp", ctypes.c_char_p),
+        ("sp_pwdp", ctypes.c_char_p),
+        ("sp_lstchg", ctypes.c_long),
+        ("sp_min", ctypes.c_long),
+        ("sp_max", ctypes.c_long),
+        ("sp_warn", ctypes.c_long),
+        ("sp_inact", ctypes.c_long),
+        ("sp_expire", ctypes.c_long),
+        ("sp_flag", ctypes.c_ulong),
+    )
+
+
+_libc = ctypes.CDLL(None)
+
+
+class Ageing(NamedTuple):
+    """What shadow(5) says of an account's time, in days since 1970; -1 where it says nothing."""
+
+    changed: int = -1
+    longest: int = -1
+    inactive: int = -1
+    expires: int = -1
+
+    def is_over(self, today: int) -> bool:
+        """Is nobody let in any more, as pam_unix(8) decides it?"""
+        if self.expires != -1 and today >= self.expires:
+            return True
+        if -1 in (self.changed, self.longest, self.inactive):
+            return False
+        return today - self.changed > self.longest + self.inactive
+
+
+class ShadowSource(NssSource):
+    """Users of passwd(5) who could log in, or may by another way than a password.
+
+    A password that begins with `!` is locked (passwd -l, usermod -L). One that is `*` merely cannot
+    be used, as for users who have a key instead; such an account is in order.
+
+    Args:
+        name, min_uid, max_uid: see `NssSource`.
+        clock: the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        min_uid: int = 1000,
+        max_uid: int = 60000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(name, min_uid, max_uid)
+        self._clock = clock
+
+    def lookup(self, user: str) -> Account | None:
+        """See `AccountSource.lookup`."""
+        account = super().lookup(user)
+        if account is None:
+            return None
+        encoded = user.encode("utf-8", "surrogateescape")
+        found = entry_of(_libc.getspnam_r, encoded, _Spwd, f"the shadow(5) entry of {user!r}")
+        if found is None:
+            raise Temporary(
+                f"passwd(5) has {user!r} and shadow(5) has not, or this process may not read it: "
+                "let it run in the group shadow"
+            )
+        ageing = Ageing(found.sp_lstchg, found.sp_max, found.sp_inact, found.sp_expire)
+        is_locked = text_of(found.sp_pwdp).startswith("!")
+        if is_locked or ageing.is_over(int(self._clock() // _DAY)):
+            return None
+        return account
