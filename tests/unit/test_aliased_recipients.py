@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ class Accounts:
     """Users; those in `doubtful` it cannot tell of."""
 
     name = "staff"
+    has_groups = False
 
     def __init__(self) -> None:
         self.users = {"joe", "kim", "lee"}
@@ -43,6 +44,9 @@ class Accounts:
 
     def groups(self, account: Account) -> frozenset[str]:
         return frozenset()
+
+    def names(self) -> Iterator[str]:
+        return iter(self.users)
 
     def close(self) -> None:
         pass

@@ -34,6 +34,7 @@ def test_the_policy_decides_where_the_entry_says_nothing() -> None:
         (("mailquota", "lots"),),
         (("mailquota", "-5"),),
         (("mailquota", ""),),
+        (("mailquota", "2048G"),),  # would end Cyrus's imapd
         (("mailquota", "1G"), ("mailquota", "2G")),
         (("mailpartition", "no such/place"),),
         (("mailpartition", ""),),

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocreate.core.address import normal_domain
-from autocreate.core.sizes import parse_size
+from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
 
 
@@ -52,13 +52,6 @@ def _secret(path: Path) -> Path:
 def _quota(value: object) -> int:
     """`"2G"` or `"500M"` in KiB, as IMAP counts; a bare number is in KiB already."""
     return parse_size(str(value))
-
-
-def _limit(value: int) -> int:
-    """A number that Cyrus can take: a greater one ends its imapd."""
-    if value >= 1 << 31:
-        raise ValueError("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
-    return value
 
 
 def _socket(value: str) -> str:
@@ -151,7 +144,7 @@ Directory = Annotated[Path, AfterValidator(_directory)]
 Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
-Limit = Annotated[int, Field(ge=0), AfterValidator(_limit)]
+Limit = Annotated[int, Field(ge=0), AfterValidator(countable)]
 Size = Annotated[Limit, BeforeValidator(_quota)]
 LdapUrl = Annotated[str, AfterValidator(_ldap_url)]
 LdapFilter = Annotated[str, AfterValidator(partial(_filter, {"user", "local", "domain"}))]

@@ -13,10 +13,21 @@ def parse_size(text: str, unit: str = "K") -> int:
         unit: what a bare number counts: "B", "K", "M", "G" or "T".
 
     Raises:
-        ValueError: it is no size.
+        ValueError: it is no size, or greater than Cyrus can count.
     """
     match = re.fullmatch(r"([0-9]+)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if not match:
         raise ValueError('is not a size; write it like "500M" or "2G"')
     number, letter = int(match[1]), match[2].upper() or unit
-    return -(-number // 1024) if letter == "B" else number * _UNITS[letter]
+    return countable(-(-number // 1024) if letter == "B" else number * _UNITS[letter])
+
+
+def countable(value: int) -> int:
+    """A quota that Cyrus can take: a greater one ends its imapd.
+
+    Raises:
+        ValueError: it is too great.
+    """
+    if value >= 1 << 31:
+        raise ValueError("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
+    return value
