@@ -11,14 +11,20 @@ from .common import HOST
 
 
 class Relay:
-    """Passes everything on between `port` and the server's, until told otherwise."""
+    """Passes everything on between `port` and the server's, until told otherwise.
 
-    def __init__(self, server_port: int) -> None:
+    `written` is what clients have sent so far, `connections` how many have come; `open` are there now.
+    """
+
+    def __init__(self, server_port: int, host: str = HOST) -> None:
         self._server_port = server_port
+        self.written = b""
+        self.connections = 0
+        self.open = 0
         self._open = threading.Event()
         self._open.set()
         self._halt = b""
-        self._listener = socket.create_server((HOST, 0))
+        self._listener = socket.create_server((host, 0))
         self.port = int(self._listener.getsockname()[1])
         self._sockets = [self._listener]
 
@@ -58,18 +64,29 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.connections += 1
+                self.open += 1
                 server = socket.create_connection((HOST, self._server_port))
                 for it in (client, server):
                     it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [client, server]
-                threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
+                threading.Thread(
+                    target=self._pass, args=(client, server, True), daemon=True
+                ).start()
                 threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+    def _pass(
+        self, source: socket.socket, target: socket.socket, from_client: bool = False
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if from_client:
+                    self.written += data
                 if self._halt and self._halt in data:
                     self.pause()
                 self._open.wait()
                 target.sendall(data)
+        with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
+        if from_client:
+            self.open -= 1

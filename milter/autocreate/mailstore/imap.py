@@ -7,7 +7,6 @@ from outside through `_quoted` or `_mailbox`; nothing else may put a byte on the
 
 import contextlib
 import imaplib
-import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from imapclient.response_parser import parse_response
 from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
 from autocreate.errors import Refused, Silent, Unreachable
+from autocreate.mailstore.wire import Wire, tls_context
 from autocreate.model import Quota
 
 _SPECIAL_USE = "/private/specialuse"
@@ -71,12 +71,13 @@ class Session(IMAPClient):
                 administrator.
         """
         self._server = server
+        self._is_ready = False
         with self._translated("connecting"):
             super().__init__(
                 server.host,
                 server.port,
                 ssl=server.tls == "implicit",
-                ssl_context=None if server.tls == "none" else _tls_context(server),
+                ssl_context=None if server.tls == "none" else tls_context(server.ca_file),
                 timeout=SocketTimeout(connect=server.timeout, read=server.timeout),
             )
         try:
@@ -85,14 +86,13 @@ class Session(IMAPClient):
         except BaseException:
             self.discard()
             raise
+        self._is_ready = True
 
     def _open(self, user: str | None) -> None:
         # At level 5, IMAPClient's choice, imaplib formats every line, passwords among them.
         self._imap.debug = 0
-        # imaplib sends a literal in two pieces; without this each costs 40 ms of delayed ACK.
-        self.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._server.tls == "starttls":
-            self.starttls(_tls_context(self._server))
+            self.starttls(self.ssl_context)
         try:
             self.plain_login(self._server.admin, self._server.password, user)
         except LoginError as error:
@@ -105,6 +105,10 @@ class Session(IMAPClient):
                 f"{self._server} does not let {self._server.admin!r} act for {user!r} ({error})"
             ) from error
 
+    def _create_IMAP4(self) -> Wire:  # noqa: N802 -- IMAPClient's name
+        context = self.ssl_context if self._server.tls == "implicit" else None
+        return Wire(self.host, self.port, self._server.timeout, context)
+
     def discard(self) -> None:
         """Drop the connection without a word: it may be out of step."""
         with contextlib.suppress(Exception):
@@ -113,6 +117,7 @@ class Session(IMAPClient):
     def close(self) -> None:
         """Say good-bye and drop the connection."""
         with contextlib.suppress(Exception):
+            self._imap.allow(1.0)
             self._imap.logout()
         self.discard()
 
@@ -243,7 +248,10 @@ class Session(IMAPClient):
 
     @contextlib.contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
+        """Give an exchange its time, and its errors our names."""
         try:
+            if hasattr(self, "_imap"):
+                self._imap.allow(self._server.timeout)
             yield
         except (Unreachable, Refused):
             raise
@@ -263,18 +271,14 @@ class Session(IMAPClient):
                 f"{self._server} dropped the connection ({doing}): {error}"
             ) from error
         except imaplib.IMAP4.error as error:
+            if not self._is_ready:
+                raise Unreachable(f"{self._server} did not let us in ({doing}): {error}") from error
             raise Refused(f"{doing}: {error}") from error
         except OSError as error:
             raise Unreachable(f"{self._server} cannot be reached ({doing}): {error}") from error
         except Exception as error:
             # imaplib and the parser stumble over nonsense with whatever comes to hand.
             raise Unreachable(f"{self._server} answered nonsense ({doing}): {error!r}") from error
-
-
-def _tls_context(server: Server) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=server.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _mailbox(name: str) -> bytes:
