@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
@@ -84,8 +84,7 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
             mailers=frozenset(config.milter.mailers),
             users=users,
             deadline=config.milter.deadline,
-            patience=config.login.deadline if config.login else config.milter.deadline,
-            services=frozenset(config.login.services if config.login else ()),
+            **_login_rules(config.login),
             exempt=without_mailbox,
             dry_run=dry_run or config.milter.mode == "dry-run",
         ),
@@ -125,6 +124,12 @@ def diagnose(config: Config, mtas: Mtas) -> list[Finding]:
     return doctor.examine(ours, _server(config), config.cyrus.imapd_conf, _users(config), mtas)
 
 
+def _login_rules(settings: Login | None) -> dict[str, Any]:
+    if settings is None:
+        return {}
+    return {"patience": settings.deadline, "services": frozenset(settings.services)}
+
+
 @contextlib.contextmanager
 def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[list[FrontEnd]]:
     """The front ends of these names, listening where the configuration says but serving nobody yet.
@@ -157,8 +162,10 @@ def _login(settings: Login | None) -> Iterator[list[FrontEnd]]:
     from autocreate.frontends.events import Events  # noqa: PLC0415 -- only to serve logins
     from autocreate.frontends.login import LoginServer  # noqa: PLC0415
 
-    if settings is None:
-        raise ConfigurationError("[login]", ["is missing: it says how logins are to be served"])
+    if settings is None or not (settings.upstream or settings.notify_socket):
+        raise ConfigurationError(
+            "[login]", ["has neither upstream nor notify_socket; write one of them, or both"]
+        )
     mode, group = int(settings.socket_mode, 8), settings.socket_group
     peers = [pwd.getpwnam(name).pw_uid for name in settings.peers]
     frontends: list[FrontEnd] = []

@@ -36,6 +36,7 @@ class Site:
         login: laid over [login].
         settings: laid over the rest of the configuration.
         imapd_conf: laid over Cyrus's.
+        is_direct: Cyrus asks saslauthd itself.
         start: False leaves the program to the test.
     """
 
@@ -49,6 +50,7 @@ class Site:
         policies: Iterable[Mapping[str, Any]] = (POLICY,),
         imapd_conf: Mapping[str, str] | None = None,
         cyrus_users: Mapping[str, str] | None = None,
+        is_direct: bool = False,
         start: bool = True,
     ) -> None:
         self._users = tuple(users)
@@ -58,6 +60,7 @@ class Site:
         self._policies = list(policies)
         self._imapd_conf = dict(imapd_conf or {})
         self._cyrus_users = dict(cyrus_users or {})
+        self._is_direct = is_direct
         self._start = start
         self._cleanup = contextlib.ExitStack()
         self.folder = Path()
@@ -76,7 +79,9 @@ class Site:
                 Cyrus(
                     imapd_conf={
                         "sasl_pwcheck_method": "saslauthd",
-                        "sasl_saslauthd_path": str(self.socket),
+                        "sasl_saslauthd_path": str(
+                            self.saslauthd.socket if self._is_direct else self.socket
+                        ),
                         "proxyservers": PROXY,
                         "event_notifier": "external",
                         "event_groups": "access mailbox",
@@ -115,6 +120,14 @@ class Site:
     @property
     def notify_socket(self) -> Path:
         return self.folder / "notify"
+
+    def restart(self, *, cyrus: Mapping[str, Any] | None = None, **login: Any) -> None:
+        """Starts the program, or starts it anew, with these laid over its settings."""
+        self.product.stop()
+        settings = self.settings(**login)
+        settings["cyrus"] |= cyrus or {}
+        self.product.configure(settings)
+        self.product.start()
 
     def settings(self, **login: Any) -> dict[str, Any]:
         """The settings of the product, with these laid over [login]."""

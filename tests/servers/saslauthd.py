@@ -45,7 +45,7 @@ class Pam:
             services = self.folder / "pam.d"
             services.mkdir()
             for name in self._services:
-                self.configure(name, f"auth required pam_exec.so quiet expose_authtok {script}")
+                self.configure(name)
             self._cleanup = undo.pop_all()
         return self
 
@@ -57,9 +57,15 @@ class Pam:
     ) -> None:
         self._cleanup.close()
 
-    def configure(self, service: str, *auth: str, account: str = "") -> None:
-        """Writes a service's file; `account` goes before the line that lets everyone in."""
-        lines = [*auth, *filter(None, [account]), "account required pam_permit.so", ""]
+    def configure(self, service: str, auth: str = "", account: str = "") -> None:
+        """Writes a service's file: `auth` in the place of our passwords, `account` before letting everyone in."""
+        # What pam_exec itself says to a status other than 0 is "system error", which is no judgement.
+        passwords = (
+            f"auth [success=1 default=ignore] pam_exec.so quiet expose_authtok {self.folder}/check\n"
+            "auth requisite pam_deny.so\n"
+            "auth required pam_permit.so"
+        )
+        lines = [auth or passwords, *filter(None, [account]), "account required pam_permit.so", ""]
         (self.folder / "pam.d" / service).write_text("\n".join(lines))
 
     def add_users(self, passwords: dict[str, str]) -> None:

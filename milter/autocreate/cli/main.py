@@ -1,9 +1,10 @@
 """The `autocreate` command. What a command needs is imported when it runs, to keep the others fast."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -67,12 +68,21 @@ def milter(config_path: Path, dry_run: bool) -> None:
 @main.command()
 @_config_option
 @_dry_run_option
-def login(config_path: Path, dry_run: bool) -> None:
+@click.option("--pam", is_flag=True, help="Look after the one login that pam_exec(8) tells of.")
+def login(config_path: Path, dry_run: bool, pam: bool) -> None:
     """Make mailboxes on login: serve Cyrus in the place of saslauthd, and follow its notifications.
 
     Signals are as for `milter`. What is read at the start only, autocreate.toml(5) says.
+
+    With --pam it serves nobody, but makes the mailbox of PAM_USER and ends, with success whatever
+    comes of it, for no login may fail for want of a mailbox.
     """
-    _serve(config_path, dry_run, "login")
+    if not pam:
+        _serve(config_path, dry_run, "login")
+
+    from autocreate.frontends.pam import look_after
+
+    look_after(os.environ, lambda: _built(config_path, dry_run))
 
 
 @main.command()
@@ -215,21 +225,29 @@ def man(section: str) -> None:
     click.echo(page, nl=False)
 
 
-def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> None:
+def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn:
     """Run front ends until this process is told to stop."""
-    from autocreate import logs
     from autocreate.config import load
     from autocreate.frontends.process import run
-    from autocreate.wiring import build_service, open_frontends
+    from autocreate.wiring import open_frontends
 
     def service() -> "Service":
-        config = load(config_path)
-        built = build_service(config, dry_run)
-        logs.configure(config.log.format, config.log.level)
-        return built
+        return _built(config_path, dry_run)
 
     with open_frontends(load(config_path), names) as frontends:
         run(frontends, service(), reload=service)
+
+
+def _built(config_path: Path, dry_run: bool) -> "Service":
+    """The service as the file has it now, logging as the file says."""
+    from autocreate import logs
+    from autocreate.config import load
+    from autocreate.wiring import build_service
+
+    config = load(config_path)
+    built = build_service(config, dry_run)
+    logs.configure(config.log.format, config.log.level)
+    return built
 
 
 def _service(config_path: Path) -> Any:

@@ -261,8 +261,6 @@ def _impossible(config: Config) -> Iterator[str]:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
     if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
         yield 'cyrus.defaultdomain: means nothing with virtdomains = "off"; remove it'
-    if config.login and not (config.login.upstream or config.login.notify_socket):
-        yield "login: has neither upstream nor notify_socket; write one of them, or both"
     names = [policy.name for policy in config.policy]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"
