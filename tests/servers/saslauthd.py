@@ -121,7 +121,8 @@ class Saslauthd:
     def stop(self) -> None:
         if self._process is not None:
             process, self._process = self._process, None
-            end(process)
+            # One that is told to end while it starts its children may not end at all.
+            end(process, timeout=1.0, linger=1.0)
             self.socket.unlink(missing_ok=True)
 
     def pause(self) -> None:
