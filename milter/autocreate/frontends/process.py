@@ -46,13 +46,11 @@ def run(frontends: Sequence[FrontEnd], service: Service, reload: Callable[[], Se
     Args:
         reload: makes the service anew; what it raises leaves the old one answering.
     """
-    events: queue.SimpleQueue[signal.Signals | BaseException] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, lambda received, _frame: events.put(signal.Signals(received)))
+    events = _Events()
     traffic = Traffic(service)
     stopping = threading.Event()
     for frontend in frontends:
-        frontend.serve(traffic, events.put)
+        frontend.serve(traffic, events.fail)
     _in_background("completer", lambda: complete_unfinished(traffic, stopping))
     notify("READY=1")
     log.info("ready")
@@ -74,6 +72,33 @@ def run(frontends: Sequence[FrontEnd], service: Service, reload: Callable[[], Se
             case _:
                 log.critical("cannot go on: %s", event)
                 _exit(os.EX_SOFTWARE)
+
+
+class _Events:
+    """Signals, and failures of front ends, one after the other.
+
+    A main thread that waits for a lock can miss a signal: Python notes it, but nothing wakes the
+    thread if another one took the signal, or if it came a moment before the wait. What Python
+    writes to its wakeup descriptor stays there until it is read.
+    """
+
+    def __init__(self) -> None:
+        self._failures: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def fail(self, error: BaseException) -> None:
+        """Note that a front end cannot go on."""
+        self._failures.put(error)
+        self._writer.send(b"\0")
+
+    def get(self) -> signal.Signals | BaseException:
+        """Wait for the next."""
+        number = self._reader.recv(1)[0]
+        return signal.Signals(number) if number else self._failures.get()
 
 
 def complete_unfinished(traffic: Traffic, stopping: threading.Event) -> None:
