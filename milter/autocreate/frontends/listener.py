@@ -9,6 +9,7 @@ import fcntl
 import grp
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def _unix(
     key: str, path: Path, mode: int, group: str | None, kind: socket.SocketKind
 ) -> Iterator[socket.socket]:
     with _locked(key, path), socket.socket(socket.AF_UNIX, kind) as listener:
-        path.unlink(missing_ok=True)  # left behind by an instance that was killed: we have its lock
+        _remove_left_behind(path)
         listener.bind(str(path))
         # Nobody can connect before listen(), so nobody sees the socket with another mode. A datagram
         # could come earlier, but its sender's credentials are looked at.
@@ -100,6 +101,14 @@ def _unix(
         if kind == socket.SOCK_STREAM:
             listener.listen(_BACKLOG)
         yield listener
+
+
+def _remove_left_behind(path: Path) -> None:
+    """Remove the socket of an instance that was killed: we have its lock. Nothing else is removed."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError("there is a file that is no socket")
+        path.unlink()
 
 
 @contextlib.contextmanager
