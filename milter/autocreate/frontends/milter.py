@@ -123,7 +123,11 @@ class _Session(pymilter.Base):
         return _REJECT if reply.code.startswith("5") else _TEMPFAIL
 
     def _macro(self, name: str) -> str | None:
-        value = self.getsymval(name)
+        """A macro's value, None if the MTA did not send it, empty if its bytes are no UTF-8."""
+        try:
+            value = self.getsymval(name)
+        except UnicodeDecodeError:
+            return ""
         return None if value is None else str(value)
 
 
