@@ -96,6 +96,8 @@ class Session(IMAPClient):
         try:
             self.plain_login(self._server.admin, self._server.password, user)
         except LoginError as error:
+            if isinstance(error.__context__, imaplib.IMAP4.abort):
+                raise error.__context__ from None  # it was no answer, but the end of the connection
             if user is None:
                 raise Unreachable(
                     f"{self._server} does not let the administrator {self._server.admin!r} in "

@@ -1,0 +1,185 @@
+"""What reaches the wire: one command a call, with everything from outside in quotes, or nothing at all."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocreate.errors import Refused, Unreachable
+from autocreate.mailstore.imap import Server, Session
+from autocreate.model import Quota
+
+WORDS = st.one_of(
+    st.text(max_size=12), st.text('a"\\{5}()\r\n\0%* &é\udc80', max_size=8), st.just("Sent")
+)
+QUOTED = rb'"(?:[^"\\\r\n\x00-\x1f\x7f-\xff]|\\["\\])*"'
+
+
+class FakeImap:
+    """Logs everyone in, and answers every command as it is told."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.lines: list[bytes] = []
+        self.answer = b"OK done"
+        self.untagged = b""
+        self.hangs_up_at_login = False
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rwb", buffering=0) as stream:
+                stream.write(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n")
+                self._talk(stream)
+
+    def _talk(self, stream: socket.SocketIO) -> None:
+        while line := stream.readline():
+            tag, command, *_ = line.split(b" ")
+            self.lines.append(line.removeprefix(tag + b" "))
+            if command == b"AUTHENTICATE":
+                if self.hangs_up_at_login:
+                    return
+                stream.write(b"+ \r\n")
+                stream.readline()
+                stream.write(tag + b" OK logged in\r\n")
+            elif command.strip() == b"CAPABILITY":
+                stream.write(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n" + tag + b" OK done\r\n")
+            else:
+                stream.write(self.untagged + tag + b" " + self.answer + b"\r\n")
+
+
+@pytest.fixture(scope="module")
+def imap() -> Iterator[FakeImap]:
+    server = FakeImap()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def session(imap: FakeImap) -> Iterator[Session]:
+    session = Session(server(imap))
+    yield session
+    session.close()
+
+
+def server(imap: FakeImap) -> Server:
+    return Server("127.0.0.1", imap.port, "none", "cyrus", "secret")
+
+
+def sent(imap: FakeImap, work: Callable[[], object]) -> bytes:
+    """What a call puts on the wire; nothing if it is refused here."""
+    imap.lines.clear()
+    try:
+        work()
+    except Refused:
+        assert imap.lines == []
+        return b""
+    return b"".join(imap.lines)
+
+
+@given(WORDS, WORDS, WORDS)
+def test_an_acl_is_one_line_or_nothing(
+    imap: FakeImap, session: Session, mailbox: str, identifier: str, rights: str
+) -> None:
+    line = sent(imap, lambda: session.set_acl(mailbox, identifier, rights))
+    assert line == b"" or re.fullmatch(rb"SETACL %s %s %s\r\n" % (QUOTED, QUOTED, QUOTED), line)
+
+
+@given(WORDS, st.none() | WORDS, st.none() | WORDS)
+def test_a_creation_is_one_line_or_nothing(
+    imap: FakeImap, session: Session, mailbox: str, special_use: str | None, partition: str | None
+) -> None:
+    line = sent(imap, lambda: session.create(mailbox, special_use, partition))
+    atom = rb"\\?[A-Za-z0-9$_-]+"
+    parameters = rb"( \((USE \(%s\))? ?(PARTITION %s)?\))?" % (atom, atom)
+    assert line == b"" or re.fullmatch(rb"CREATE %s%s\r\n" % (QUOTED, parameters), line)
+
+
+@given(WORDS, WORDS)
+def test_a_special_use_is_one_line_or_nothing(
+    imap: FakeImap, session: Session, mailbox: str, attribute: str
+) -> None:
+    line = sent(imap, lambda: session.set_special_use(mailbox, attribute))
+    assert line == b"" or re.fullmatch(
+        rb"SETMETADATA %s \(/private/specialuse %s\)\r\n" % (QUOTED, QUOTED), line
+    )
+
+
+@given(st.sampled_from(["SUBSCRIBE", "GETACL", "GETQUOTA"]), WORDS)
+def test_a_mailbox_alone_is_one_line_or_nothing(
+    imap: FakeImap, session: Session, command: str, mailbox: str
+) -> None:
+    call = {"SUBSCRIBE": session.subscribe, "GETACL": session.acl, "GETQUOTA": session.quota}
+    line = sent(imap, lambda: call[command](mailbox))
+    assert line == b"" or re.fullmatch(rb"%s %s\r\n" % (command.encode(), QUOTED), line)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (
+            lambda it: it.create("user/joe/Entwürfe", "\\Drafts", "fast"),
+            b'CREATE "user/joe/Entw&APw-rfe" (USE (\\Drafts) PARTITION fast)\r\n',
+        ),
+        (lambda it: it.set_acl('a"b\\c', "group:x y", "lr"), b'SETACL "a\\"b\\\\c" "group:x y" "lr"\r\n'),
+        (lambda it: it.set_acl("a&b", "anyone", ""), b'SETACL "a&-b" "anyone" ""\r\n'),
+        (
+            lambda it: it.set_quota("user/joe", Quota(5, 7)),
+            b'SETQUOTA "user/joe" (STORAGE 5 MESSAGE 7)\r\n',
+        ),
+        (lambda it: it.subscribe("INBOX"), b'SUBSCRIBE "INBOX"\r\n'),
+    ],
+)  # fmt: skip
+def test_a_command_is_written_literally_so(
+    imap: FakeImap, session: Session, call: Callable[[Session], object], line: bytes
+) -> None:
+    assert sent(imap, lambda: call(session)) == line
+
+
+def test_a_mailbox_that_is_missing_is_an_answer(imap: FakeImap, session: Session) -> None:
+    imap.answer = b"NO Mailbox does not exist"
+    try:
+        assert not session.exists("user/ann")
+        assert session.acl("user/ann") is None
+    finally:
+        imap.answer = b"OK done"
+
+
+def test_an_existence_that_is_not_told_is_a_doubt(imap: FakeImap, session: Session) -> None:
+    with pytest.raises(Unreachable, match="answered MYRIGHTS with nonsense"):
+        session.exists("user/joe")
+
+
+def test_what_stands_already_is_no_error(imap: FakeImap, session: Session) -> None:
+    imap.answer = b"NO Mailbox already exists"
+    try:
+        assert not session.create("user/joe", None, None)
+    finally:
+        imap.answer = b"OK done"
+
+
+@pytest.mark.parametrize("user", [None, "joe"])
+def test_a_server_that_hangs_up_at_login_is_away_and_refuses_nobody(user: str | None) -> None:
+    imap = FakeImap()
+    imap.hangs_up_at_login = True
+    with pytest.raises(Unreachable, match="dropped the connection"):
+        Session(server(imap), user)
+    imap.close()
+
+
+def test_no_server_shows_its_password() -> None:
+    assert "secret" not in repr(Server("mail", 143, "none", "cyrus", "secret"))
