@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
@@ -41,30 +42,42 @@ def load(path: Path) -> Config:
 
 def _problems(error: ValidationError, data: Any) -> Iterator[str]:
     """pydantic's findings in the words of the file: the key as written, and what would be right."""
-    for finding in error.errors(include_url=False, include_input=False):
+    findings = error.errors(include_url=False, include_input=False)
+    parents = {finding["loc"][:-1] for finding in findings}
+    for finding in findings:
         location = finding["loc"]
-        text = str(finding["msg"]).removeprefix("Value error, ")
         if not location:  # found by `_impossible`, which names the keys itself
-            yield from text.split("\n")
-            continue
-        match finding["type"]:
-            case "extra_forbidden":
-                text = "unknown key" + _suggestion(location)
-            case "missing":
-                text = "is missing"
-            case "union_tag_not_found":
-                text = f"type: is missing; one of {_types(location)}"
-            case "union_tag_invalid":
-                text = f"type: unknown; one of {_types(location)}"
-            case "string_pattern_mismatch":
-                text = (
-                    f"has characters that it cannot have; it must match {finding['ctx']['pattern']}"
-                )
-            case _:
-                text = text.replace("Input should be", "must be", 1)
-                text = text[:1].lower() + text[1:]
-        for line in text.split("\n"):
-            yield f"{_key(location, data)}: {line}"
+            yield from _message(finding).split("\n")
+        elif finding["type"] != "too_short" or location not in parents:
+            # A list is also too short when all its items are wrong, which is said of each.
+            for line in _in_words(finding).split("\n"):
+                yield f"{_key(location, data)}: {line}"
+
+
+def _in_words(finding: ErrorDetails) -> str:
+    match finding["type"]:
+        case "extra_forbidden":
+            return "unknown key" + _suggestion(finding["loc"])
+        case "missing":
+            return "is missing"
+        case "too_short":
+            return f"needs at least {finding['ctx']['min_length']}"
+        case "tuple_type":
+            return 'must be a list; write it like ["one", "two"]'
+        case "model_type" | "dict_type" | "model_attributes_type":
+            return "must be a table"
+        case "union_tag_not_found":
+            return f"type: is missing; one of {_types(finding['loc'])}"
+        case "union_tag_invalid":
+            return f"type: unknown; one of {_types(finding['loc'])}"
+        case "string_pattern_mismatch":
+            return f"has characters that it cannot have; it must match {finding['ctx']['pattern']}"
+    text = _message(finding).replace("Input should be", "must be", 1)
+    return text[:1].lower() + text[1:]
+
+
+def _message(finding: ErrorDetails) -> str:
+    return str(finding["msg"]).removeprefix("Value error, ")
 
 
 def _key(location: Sequence[str | int], data: Any) -> str:
@@ -74,6 +87,8 @@ def _key(location: Sequence[str | int], data: Any) -> str:
         if isinstance(item, int):
             key += f"[{item + 1}]"
             data = data[item] if isinstance(data, list) and item < len(data) else None
+        elif item == "[key]":
+            continue  # pydantic's way to say that the name is wrong, not the value
         elif isinstance(data, dict) and item not in data and item == data.get("type"):
             continue  # pydantic names the branch that `type` chose; the file has no such level
         else:

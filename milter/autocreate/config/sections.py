@@ -13,6 +13,7 @@ from autocreate.config.types import (
     Domain,
     GroupOfSystem,
     Identifier,
+    JournalUrl,
     Limit,
     Mode,
     Name,
@@ -207,7 +208,7 @@ class Policy(Section):
 class Journal(Section):
     """[journal]: what is unfinished, and what dry run has seen."""
 
-    url: str = "sqlite:////var/lib/autocreate/journal.db"
+    url: JournalUrl = "sqlite:////var/lib/autocreate/journal.db"
     """Which database, as SQLAlchemy writes it. SQLite makes the file."""
 
 

@@ -100,10 +100,14 @@ def _user(value: str) -> str:
     return value
 
 
-def _database_url(url: str) -> str:
+def _existing_database(url: str) -> str:
     match = re.match(r"sqlite(?:\+\w+)?:///(?!file:)(/[^?]*)", url)
     if match:
         _readable(Path(match[1]))
+    return url
+
+
+def _database_url(url: str) -> str:
     if not re.match(r"[a-z0-9+]+://", url):
         raise ValueError('is not a database URL; write it like "sqlite:////path/to/file.db"')
     return url
@@ -133,7 +137,8 @@ def _filter(known: set[str], filter_: str) -> str:
 
 Name = Annotated[str, Field(min_length=1)]
 Domain = Annotated[str, AfterValidator(_domain)]
-DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+JournalUrl = Annotated[str, AfterValidator(_database_url)]
+DatabaseUrl = Annotated[JournalUrl, AfterValidator(_existing_database)]
 GroupOfSystem = Annotated[str, AfterValidator(_group)]
 UserOfSystem = Annotated[str, AfterValidator(_user)]
 UnixSocket = Annotated[str, AfterValidator(_unix_socket)]

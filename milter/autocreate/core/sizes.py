@@ -15,10 +15,10 @@ def parse_size(text: str, unit: str = "K") -> int:
     Raises:
         ValueError: it is no size, or greater than Cyrus can count.
     """
-    match = re.fullmatch(r"([0-9]+)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]+)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
     if not match:
         raise ValueError('is not a size; write it like "500M" or "2G"')
-    number, letter = int(match[1]), match[2].upper() or unit
+    number, letter = int(match[1]), (match[2] or unit).upper()
     return countable(-(-number // 1024) if letter == "B" else number * _UNITS[letter])
 
 
