@@ -351,7 +351,7 @@ def test_what_was_taken_is_said_in_words() -> None:
         "autocreate_users: ann group:staff\n"
     )
     assert imapd.as_text(conf) == [
-        "no mailbox for cyrus (admins, proxyservers)",
+        "administrators, who get no mailbox: cyrus",
         "user ids: virtdomains userid, defaultdomain ex.test; mail in lower case, logins in lower "
         "case",
         "mail to bb+FOLDER is for shared folders",

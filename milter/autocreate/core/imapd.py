@@ -188,7 +188,7 @@ def as_text(conf: ImapdConf) -> list[str]:
     if conf.virtdomains != "off":
         domains += f", defaultdomain {conf.defaultdomain}"
     lines = [
-        f"no mailbox for {', '.join(conf.admins) or 'nobody by name'} (admins, proxyservers)",
+        f"administrators, who get no mailbox: {', '.join(conf.admins) or 'it names none'}",
         f"user ids: {domains}; mail {_folded(conf.lmtp_downcase_rcpt)}, "
         f"logins {_folded(conf.username_tolower)}",
     ]
