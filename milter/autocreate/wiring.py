@@ -264,7 +264,7 @@ def _aliases(config: Config) -> Aliases | None:
         keys = settings.model_dump(exclude={"type"})
         style = Style(keys.pop("style", kind.style))
         domains, origin = keys.pop("domains", None), keys.pop("origin", "")
-        if domains is None and style is Style.VIRTUAL:
+        if domains is None and style is not Style.ALIASES:
             domains = ()
         table: AliasTable = getattr(import_module(kind.module), kind.factory)(**keys)
         release.callback(table.close)

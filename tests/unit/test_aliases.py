@@ -280,6 +280,15 @@ def test_a_table_in_doubt_is_told_whatever_the_others_say() -> None:
     )
 
 
+def test_canonical_addresses_are_mapped_once_and_then_looked_up() -> None:
+    tables = (
+        table(Style.CANONICAL, {"joe@example.org": "Joe.Doe@example.org"}, domains=[]),
+        virtual({"joe.doe@example.org": "joe@example.org"}),
+    )
+    assert ends("joe@example.org", *tables) == (["joe@example.org"], [])
+    assert ends("joe.doe@example.org", *tables) == (["joe@example.org"], [])
+
+
 # -- included files -------------------------------------------------------------------------
 
 
@@ -385,6 +394,7 @@ def test_every_address_has_an_end_or_is_temporary(
     is_mapped: bool,
 ) -> None:
     tables = (
+        table(Style.CANONICAL, by_virtusertable, domains=[]),
         virtual(by_virtual, ["example.org"], "example.org"),
         table(Style.VIRTUSERTABLE, by_virtusertable),
         aliases(by_aliases, {"/a": file_a, "/b": file_b}),

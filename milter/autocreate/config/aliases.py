@@ -13,6 +13,9 @@ class VirtualFile(Section):
     type: Literal["file"]
     path: ReadableFile
     """The file. Read again whenever it changes."""
+    style: Literal["virtual", "canonical"] = "virtual"
+    """What it is to Postfix: one of `virtual_alias_maps`, or of `canonical_maps` and
+    `recipient_canonical_maps`, which are applied once and before."""
     domains: tuple[Domain, ...] = ()
     """Where a bare local part is looked up after the whole address: Postfix's `mydestination`."""
     origin: Domain | Literal[""] = ""
@@ -46,10 +49,11 @@ class Postmap(Section):
     map: Map
     """Type and name as in main.cf: `hash:/etc/postfix/virtual`. The file must be readable for the user
     that this program runs as."""
-    style: Literal["virtual", "aliases"] = "virtual"
-    """What it is to Postfix: one of `virtual_alias_maps`, or one of `alias_maps`."""
+    style: Literal["virtual", "canonical", "aliases"] = "virtual"
+    """What it is to Postfix: one of `virtual_alias_maps`, of `canonical_maps` and
+    `recipient_canonical_maps`, or of `alias_maps`."""
     domains: tuple[Domain, ...] | None = None
-    """As for `file` if its style is virtual, as for `aliases` if it is that."""
+    """As for `aliases` if that is its style, else as for `file`."""
     origin: Domain | Literal[""] = ""
     """As for `file`."""
     config_directory: Directory | None = None

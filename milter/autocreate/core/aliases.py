@@ -203,23 +203,35 @@ class _Walk:
     def _place(self, item: str, hit: _Hit) -> _Place | None:
         """The address that an item is, and where its look-up begins. None if it is no address."""
         style = hit.table.style
+        is_postfix = style in (Style.CANONICAL, Style.VIRTUAL)
         is_escaped = item.startswith("\\") and style is Style.ALIASES
         try:
-            if item.startswith("@") and style is Style.VIRTUAL:  # the same user elsewhere
-                return self._or_end(_Place(parse(quoted(hit.address.local) + item)), hit)
-            address = parse(item[is_escaped:])
+            if item.startswith("@") and is_postfix:  # the same user elsewhere
+                address = parse(quoted(hit.address.local) + item)
+            else:
+                address = parse(item[is_escaped:])
+                if is_postfix:
+                    domain = address.domain or hit.table.origin
+                    address = Address(address.local + hit.key.rest, domain)
         except Malformed:
             return None
         if is_escaped:
             return _Place(address, _BEYOND)
-        if style is Style.VIRTUAL:
-            domain = address.domain or hit.table.origin
-            return self._or_end(_Place(Address(address.local + hit.key.rest, domain)), hit)
-        if style is Style.VIRTUSERTABLE:
-            return self._or_end(_Place(address), hit)
-        # What is local to local(8) stays with it. Sendmail maps every full address once more.
-        stays = self._is_local(address, hit.table) and not self._stages[1]
-        return self._or_end(_Place(address, hit.stage if stays or not address.domain else 0), hit)
+        return self._or_end(_Place(address, self._next_stage(address, hit)), hit)
+
+    def _next_stage(self, address: Address, hit: _Hit) -> int:
+        """Where the look-up of an address begins that an entry has led to."""
+        match hit.table.style:
+            case Style.CANONICAL:
+                return hit.stage + 1
+            case Style.ALIASES if not address.domain:
+                return hit.stage
+            case Style.ALIASES if self._is_local(address, hit.table):
+                # It stays with local(8). Sendmail maps every full address once more.
+                return 0 if self._stages[_STAGES.index(Style.VIRTUSERTABLE)] else hit.stage
+            case Style.ALIASES:
+                return 0
+        return hit.stage
 
     def _or_end(self, place: _Place, hit: _Hit) -> _Place:
         """The same place; noted as an end at this stage if it is where the alias itself stands."""

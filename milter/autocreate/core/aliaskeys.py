@@ -12,6 +12,7 @@ from autocreate.model import Address
 class Style(Enum):
     """How a table is asked. The order is that of the MTAs: addresses first, then local parts."""
 
+    CANONICAL = "canonical"  # canonical(5), applied once
     VIRTUAL = "virtual"  # virtual(5)
     VIRTUSERTABLE = "virtusertable"  # Sendmail's FEATURE(`virtusertable')
     ALIASES = "aliases"  # aliases(5)
@@ -41,7 +42,7 @@ def keys(style: Style, address: Address, is_local: bool, delimiters: str) -> lis
     base = without_detail(address.local, delimiters)
     detail = address.local[len(base) :] if base else ""
     match style:
-        case Style.VIRTUAL:
+        case Style.CANONICAL | Style.VIRTUAL:
             return list(_virtual(address, base, detail, is_local))
         case Style.VIRTUSERTABLE:
             return list(_virtusertable(address)) if address.domain else []
@@ -59,7 +60,7 @@ def filled_in(text: str, key: Key) -> str:
 
 
 def _virtual(address: Address, base: str, detail: str, is_local: bool) -> Iterator[Key]:
-    """virtual(5), "TABLE SEARCH ORDER" and "ADDRESS EXTENSION"."""
+    """virtual(5) and canonical(5), "TABLE SEARCH ORDER" and "ADDRESS EXTENSION"."""
     exact = quoted(address.local)
     if address.domain:
         yield Key(f"{exact}@{address.domain}")
