@@ -266,7 +266,7 @@ def _aliases(config: Config) -> Aliases | None:
         domains, origin = keys.pop("domains", None), keys.pop("origin", "")
         if domains is None and style is not Style.ALIASES:
             domains = ()
-        table: AliasTable = getattr(import_module(kind.module), kind.factory)(**keys)
+        table: AliasTable = getattr(import_module(kind.module), kind.factory)(name, **keys)
         release.callback(table.close)
         tables.append(
             Table(

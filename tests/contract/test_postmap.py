@@ -17,7 +17,7 @@ from autocreate.core.aliases import Found
 from autocreate.errors import Temporary
 from tests.servers.common import run
 
-PostmapTable = partial(postmap.PostmapTable, timeout=30.0)  # this machine may be busy
+PostmapTable = partial(postmap.PostmapTable, "it", timeout=30.0)  # this machine may be busy
 
 TEXT = "sales@example.org joe, kim\n@catch.test bob\n#odd@example.org lee\n"
 

@@ -13,7 +13,13 @@ from autocreate.core.aliaskeys import Style
 
 
 class AliasTable(Protocol):
-    """A table of aliases, wherever it is kept. Called from several threads at once."""
+    """A table of aliases, wherever it is kept. Called from several threads at once.
+
+    It is made with the name that the configuration gives it, and with the keys of its section that do
+    not say how it is to be asked.
+    """
+
+    name: str
 
     def find(self, keys: Sequence[str]) -> Found:
         """The first of `keys`, addresses and local parts as they are written, that has an entry.
@@ -45,5 +51,7 @@ TABLES = {
     "file": Type("autocreate.accounts.aliasfile", "VirtualFile"),
     "aliases": Type("autocreate.accounts.aliasfile", "AliasesFile", Style.ALIASES, True),
     "virtusertable": Type("autocreate.accounts.aliasfile", "VirtualFile", Style.VIRTUSERTABLE),
+    "ldap": Type("autocreate.accounts.aliasldap", "LdapTable"),
     "postmap": Type("autocreate.accounts.postmap", "PostmapTable", may_include=True),
+    "sql": Type("autocreate.accounts.aliassql", "SqlTable"),
 }

@@ -17,13 +17,15 @@ class VirtualFile:
     """`key value` lines: virtual(5), or Sendmail's virtusertable.
 
     Args:
+        name: what the configuration calls this table.
         path: the text, not a database made of it.
         clock: the time in seconds since the epoch.
     """
 
     _parse: Callable[[str], AliasText] = staticmethod(parse_table)
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, name: str, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self.name = name
         self._file = Watched(path, self._parse, clock)
 
     def find(self, keys: Sequence[str]) -> Found:

@@ -19,7 +19,7 @@ import ldap.sasl
 from ldap.controls import SimplePagedResultsControl
 
 from autocreate.accounts.handshake import shake_hands
-from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.errors import ConfigurationError, Silent, Temporary, Unreachable
 from autocreate.pool import Pool
 
 _SCOPES = {"base": ldap.SCOPE_BASE, "one": ldap.SCOPE_ONELEVEL, "sub": ldap.SCOPE_SUBTREE}
@@ -277,6 +277,23 @@ def _within(seconds: float, work: Callable[[], None], url: str) -> None:
         raise Silent(f"{url}: cannot connect: no answer within {seconds:g} s") from None
     if error:
         raise error
+
+
+def password(key: str, path: Path | None) -> str:
+    """The password in a file's first line; none without a file.
+
+    Args:
+        key: where the configuration names the directory, for the error: `accounts.staff`.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, UnicodeDecodeError, IndexError) as error:
+        raise ConfigurationError(key, [f"password_file: {error}"]) from error
 
 
 def fill(template: str, **values: str) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import ldap.dn
 
-from autocreate.accounts.directoryserver import DirectoryServer, Entry, Servers, fill
-from autocreate.errors import ConfigurationError, Temporary
+from autocreate.accounts.directoryserver import DirectoryServer, Entry, Servers, fill, password
+from autocreate.errors import Temporary
 from autocreate.model import Account
 
 _DN = "dn"  # the attribute under which an account remembers its entry's name
@@ -78,7 +78,7 @@ class LdapSource:
                 tls=tls,
                 ca_file=ca_file,
                 bind_dn=bind_dn,
-                password=_password(name, password_file),
+                password=password(f"accounts.{name}", password_file),
                 external=external,
                 timeout=timeout,
             ),
@@ -153,12 +153,3 @@ def _name_of(group: str) -> str:
     except ldap.DECODING_ERROR:
         return group
     return str(parts[0][0][1]) if parts else group
-
-
-def _password(name: str, path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, UnicodeDecodeError, IndexError) as error:
-        raise ConfigurationError(f"accounts.{name}", [f"password_file: {error}"]) from error

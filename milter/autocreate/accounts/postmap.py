@@ -25,14 +25,16 @@ class PostmapTable:
     """A table by its type and name, as main.cf has it.
 
     Args:
+        name: what the configuration calls this table.
         map: such as `hash:/etc/postfix/virtual`.
         config_directory: where main.cf is, if not in Postfix's own place.
         timeout: seconds for one question.
     """
 
     def __init__(
-        self, map: str, config_directory: Path | None = None, timeout: float = 5.0
+        self, name: str, map: str, config_directory: Path | None = None, timeout: float = 5.0
     ) -> None:
+        self.name = name
         self._map = map
         self._config = ("-c", str(config_directory)) if config_directory else ()
         self._timeout = timeout

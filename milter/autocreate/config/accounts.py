@@ -3,19 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import Discriminator, Field
 
+from autocreate.config.servers import LdapServer, SqlServer
 from autocreate.config.types import (
     Cached,
-    DatabaseUrl,
     Domain,
     LdapFilter,
     LdapGroupsFilter,
-    LdapUrl,
     Name,
     ReadableFile,
-    Seconds,
-    SecretFile,
     Section,
 )
 
@@ -31,15 +28,6 @@ class _Accounts(Section):
     """How long a bad answer about a user is remembered, so that a burst of mail asks once."""
     cache_size: Annotated[int, Field(ge=1)] = 10_000
     """How many users are remembered of each kind, at most."""
-
-
-class _Server(_Accounts):
-    """What every source has that is a server."""
-
-    timeout: Seconds = 2.0
-    """Seconds for the connection and for each answer; less than `milter.deadline`."""
-    connections: Annotated[int, Field(ge=1, le=100)] = 4
-    """How many connections may be open at once."""
 
 
 class FileAccounts(_Accounts):
@@ -93,7 +81,7 @@ class SasldbAccounts(_Accounts):
     """The realm of users without `@`; this host's name if not given, as for saslpasswd2(8)."""
 
 
-class LdapAccounts(_Server):
+class LdapAccounts(LdapServer, _Accounts):
     """An LDAP directory, asked by a filter of yours.
 
     In filters, `{user}` stands for the user id, `{local}` and `{domain}` for what precedes and follows
@@ -101,23 +89,6 @@ class LdapAccounts(_Server):
     """
 
     type: Literal["ldap"]
-    urls: Annotated[tuple[LdapUrl, ...], Field(min_length=1)]
-    """Servers that are tried in turn: `ldap://HOST`, `ldaps://HOST`, `ldapi://%2Frun%2Fslapd%2Fldapi`."""
-    tls: Literal["starttls", "none"] = "starttls"
-    """How `ldap://` is secured. `none` sends the password in clear: on loopback only."""
-    ca_file: ReadableFile | None = None
-    """The certificates to trust, in PEM; the system's if it is not given."""
-    bind_dn: str = ""
-    """Who asks; nobody if not given."""
-    password_file: SecretFile | None = None
-    """The password of `bind_dn` is the first line of this file, which others must not be able to
-    read."""
-    external: bool = False
-    """Bind by SASL EXTERNAL instead: as the user this runs as, over `ldapi://`."""
-    base: Name
-    """Where people are."""
-    scope: Literal["sub", "one", "base"] = "sub"
-    """How far below `base`."""
     filter: LdapFilter = "(uid={user})"
     """Finds the entry of a user, and no other."""
     user_attribute: Name = "uid"
@@ -134,25 +105,12 @@ class LdapAccounts(_Server):
     group_attribute: Name = "cn"
     """The attribute of a group's entry that holds its name."""
 
-    @model_validator(mode="after")
-    def _possible(self) -> "LdapAccounts":
-        if self.external and (self.bind_dn or self.password_file):
-            raise ValueError("external: needs no bind_dn and no password_file; remove them")
-        if bool(self.bind_dn) != bool(self.password_file):
-            raise ValueError("bind_dn: goes with password_file; write both or neither")
-        return self
 
-
-class SqlAccounts(_Server):
+class SqlAccounts(SqlServer, _Accounts):
     """A database, asked by queries of yours. They take the user id as `:user`, and what precedes and
     follows its `@` as `:local` and `:domain`."""
 
     type: Literal["sql"]
-    url: DatabaseUrl
-    """Which database: `sqlite:////var/lib/autocreate/accounts.db`, `postgresql://USER@HOST/DATABASE`,
-    `mysql://USER@HOST/DATABASE`."""
-    password_file: SecretFile | None = None
-    """The password is the first line of this file, which others must not be able to read."""
     query: Name
     """Selects the user id as its first column, in one row at most, spelled as Cyrus spells it. Further
     columns are attributes, for `quota_attribute` and `partition_attribute` of policies."""

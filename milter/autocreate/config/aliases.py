@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator
 
-from autocreate.config.types import Directory, Domain, Map, ReadableFile, Seconds, Section
+from autocreate.config.servers import LdapServer, SqlServer
+from autocreate.config.types import (
+    Directory,
+    Domain,
+    LdapAliasFilter,
+    Map,
+    Name,
+    ReadableFile,
+    Seconds,
+    Section,
+)
 
 
 class VirtualFile(Section):
@@ -62,4 +72,45 @@ class Postmap(Section):
     """Seconds to wait for the answer."""
 
 
-Aliases = Annotated[VirtualFile | AliasesFile | Virtusertable | Postmap, Discriminator("type")]
+class SqlAliases(SqlServer):
+    """A database, asked by a query of yours.
+
+    It takes the address or the local part that is looked up as `:key`, in lower case and without quotes,
+    and what precedes and follows its `@` as `:local` and `:domain`; a catch-all is `@example.org`.
+    """
+
+    type: Literal["sql"]
+    query: Name
+    """Selects a target a row as its first column. No row: there is no such alias."""
+    style: Literal["virtual", "aliases"] = "virtual"
+    """Whether whole addresses are looked up, as virtual(5) does, or local parts, as aliases(5) does."""
+    domains: tuple[Domain, ...] | None = None
+    """As for `aliases` if that is its style, else as for `file`."""
+    origin: Domain | Literal[""] = ""
+    """As for `file`."""
+
+
+class LdapAliases(LdapServer):
+    """An LDAP directory, asked by a filter of yours.
+
+    In it, `{key}`, `{local}` and `{domain}` stand for what they stand for in a query of `sql`; they are
+    escaped. Referrals are not followed.
+    """
+
+    type: Literal["ldap"]
+    filter: LdapAliasFilter
+    """Finds the entries of an alias, such as `(mailAlternateAddress={key})`."""
+    target_attribute: Name
+    """The attribute that holds the targets: `mailForwardingAddress`, `rfc822MailMember`, `uid`."""
+    style: Literal["virtual", "aliases"] = "virtual"
+    """As for `sql`."""
+    domains: tuple[Domain, ...] | None = None
+    """As for `sql`."""
+    origin: Domain | Literal[""] = ""
+    """As for `file`."""
+
+
+Aliases = Annotated[
+    VirtualFile | AliasesFile | LdapAliases | Postmap | SqlAliases | Virtusertable,
+    Discriminator("type"),
+]

@@ -250,11 +250,15 @@ def _impossible(config: Config) -> Iterator[str]:
             f"cyrus.timeout: {config.cyrus.timeout:g} s leaves no time for an answer before "
             f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
         )
-    for name, source in config.accounts.items():
-        timeout = getattr(source, "timeout", 0.0)
+    databases = {
+        **{f"accounts.{name}": source for name, source in config.accounts.items()},
+        **{f"aliases.{name}": table for name, table in config.aliases.items()},
+    }
+    for name, database in databases.items():
+        timeout = getattr(database, "timeout", 0.0)
         if timeout >= config.milter.deadline:
             yield (
-                f"accounts.{name}.timeout: {timeout:g} s leaves no time for an answer before "
+                f"{name}.timeout: {timeout:g} s leaves no time for an answer before "
                 f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
             )
     yield from _attributes_that_nobody_has(config)

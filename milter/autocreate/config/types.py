@@ -131,7 +131,8 @@ def _filter(known: set[str], filter_: str) -> str:
     if not filter_.startswith("(") or filter_.count("(") != filter_.count(")"):
         raise ValueError('is not a filter; write it like "(uid={user})"')
     if not re.search(r"\{\w+\}", filter_):
-        raise ValueError("would find the same for everyone; it needs {user}")
+        placeholders = ", ".join(f"{{{it}}}" for it in sorted(known))
+        raise ValueError(f"would find the same for everyone; it needs one of {placeholders}")
     return filter_
 
 
@@ -156,6 +157,7 @@ LdapFilter = Annotated[str, AfterValidator(partial(_filter, {"user", "local", "d
 LdapGroupsFilter = Annotated[
     str, AfterValidator(partial(_filter, {"user", "local", "domain", "dn"}))
 ]
+LdapAliasFilter = Annotated[str, AfterValidator(partial(_filter, {"key", "local", "domain"}))]
 Cached = Annotated[float, Field(ge=0, le=86400)]
 Seconds = Annotated[float, Field(gt=0, le=600)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]

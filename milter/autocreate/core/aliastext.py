@@ -49,6 +49,12 @@ def folded(key: str) -> str:
         return plain
 
 
+def key_parts(key: str) -> dict[str, str]:
+    """A folded key, what precedes its `@`, and what follows it, for a database's query."""
+    local, at, domain = key.rpartition("@")
+    return {"key": key, "local": local if at else key, "domain": domain if at else ""}
+
+
 def items(text: str) -> list[str]:
     """The items of a right-hand side, or of an :include: file, without comments and phrases.
 

@@ -1,0 +1,211 @@
+"""What every table of aliases promises: an entry, none, or cannot tell; and never a none in place of a doubt.
+
+`TABLES` names the kinds; each test runs once for every one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autocreate.accounts.aliases import AliasTable
+from autocreate.accounts.aliasfile import AliasesFile, VirtualFile
+from autocreate.accounts.aliasldap import LdapTable
+from autocreate.accounts.aliassql import SqlTable
+from autocreate.accounts.postmap import PostmapTable
+from autocreate.core.aliases import Found
+from autocreate.core.aliastext import items
+from autocreate.errors import Temporary
+from tests.servers.mariadb import MariaDb
+from tests.servers.postgres import Postgres
+from tests.servers.slapd import PEOPLE, Slapd
+
+from .databases import moved_away, shared
+
+ENTRIES = {
+    "sales@example.org": ["joe@example.org", "kim"],
+    "@catch.test": ["bob@example.org"],
+    "o'brien@example.org": ["joe"],
+    "jörg@example.org": ["joe"],
+}
+
+# What no table has, and what would find everything if it were pasted into a query.
+ODD_KEYS = [
+    "nobody@example.org",
+    "sales",
+    "*@example.org",
+    "*",
+    "%@example.org",
+    "s_les@example.org",
+    '"*)(uid=*"@example.org',
+    "\"' OR '1'='1\"@example.org",
+    "jo\\e@example.org",
+    "#sales@example.org",
+    "😀@example.org",
+    "x" * 200 + "@example.org",
+]
+
+
+class Kind:
+    """A table under test, and how to take away what it reads."""
+
+    def __init__(self, table: AliasTable, away: Callable[[], AbstractContextManager[None]]) -> None:
+        self.table = table
+        self.away = away
+
+
+def old(path: Path) -> Path:
+    an_hour_ago = time.time() - 3600
+    os.utime(path, (an_hour_ago, an_hour_ago))
+    return path
+
+
+@contextmanager
+def virtual_file(folder: Path) -> Iterator[Kind]:
+    path = folder / "virtual"
+    path.write_text("".join(f"{key} {', '.join(to)}\n" for key, to in ENTRIES.items()))
+    yield Kind(VirtualFile("it", old(path)), lambda: moved_away(path))
+
+
+@contextmanager
+def aliases_file(folder: Path) -> Iterator[Kind]:
+    path = folder / "aliases"
+    path.write_text("".join(f'"{key}": {", ".join(to)}\n' for key, to in ENTRIES.items()))
+    yield Kind(AliasesFile("it", old(path)), lambda: moved_away(path))
+
+
+@contextmanager
+def postmap(folder: Path) -> Iterator[Kind]:
+    (folder / "main.cf").write_text("smtputf8_enable = yes\n")
+    path = folder / "virtual"
+    path.write_text("".join(f"{key} {', '.join(to)}\n" for key, to in ENTRIES.items()))
+    table = PostmapTable("it", f"texthash:{old(path)}", folder, timeout=30.0)
+    yield Kind(table, lambda: moved_away(path))
+
+
+ROWS = [(key, target) for key, targets in ENTRIES.items() for target in targets]
+QUERY = "SELECT target FROM aliases WHERE name = :key ORDER BY target DESC"
+
+
+@contextmanager
+def sqlite(folder: Path) -> Iterator[Kind]:
+    path = folder / "aliases.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE aliases (name TEXT, target TEXT)")
+        connection.executemany("INSERT INTO aliases VALUES (?, ?)", ROWS)
+    # Sorted by length, so that the order of the rows is that of ENTRIES in every database.
+    query = QUERY.replace("target DESC", "length(target) DESC")
+    yield Kind(SqlTable("it", f"sqlite:///{path}", query), lambda: moved_away(path))
+
+
+@contextmanager
+def sql_server(kind: type[Postgres] | type[MariaDb], folder: Path) -> Iterator[Kind]:
+    server = shared(kind)
+    secret = folder / "secret"
+    secret.write_text(server.password + "\n")
+    server.execute("DROP TABLE IF EXISTS aliases")
+    server.execute("CREATE TABLE aliases (name VARCHAR(255), target VARCHAR(255))")
+    if kind is Postgres:
+        server.execute(f"GRANT SELECT ON aliases TO {server.user}")
+    for name, target in ROWS:
+        escaped = name.replace("'", "''")
+        server.execute(f"INSERT INTO aliases VALUES ('{escaped}', '{target}')")
+    query = QUERY.replace("target DESC", "length(target) DESC")
+    table = SqlTable("it", server.url, query, secret, timeout=5.0)
+    yield Kind(table, lambda: stopped(server))
+    table.close()
+
+
+@contextmanager
+def slapd(folder: Path) -> Iterator[Kind]:
+    server = shared(Slapd)
+    secret = folder / "secret"
+    secret.write_text(server.reader_password + "\n")
+    server.put({"bystander": []})
+    for number, (key, targets) in enumerate(ENTRIES.items()):
+        server.add(
+            f"uid=alias-{number},{PEOPLE}",
+            objectClass="inetOrgPerson",
+            sn="alias",
+            cn=key,
+            description=targets,
+        )
+    table = LdapTable(
+        "it",
+        [server.url],
+        server.suffix,
+        "(&(sn=alias)(cn={key}))",
+        "description",
+        ca_file=server.certificate.ca_file,
+        bind_dn=server.reader,
+        password_file=secret,
+        timeout=5.0,
+    )
+    yield Kind(table, lambda: stopped(server))
+    table.close()
+    server.put({"bystander": []})
+
+
+@contextmanager
+def stopped(server: Any) -> Iterator[None]:
+    server.stop()
+    yield
+    server.start()
+
+
+TABLES: Mapping[str, Callable[[Path], AbstractContextManager[Kind]]] = {
+    "file": virtual_file,
+    "aliases": aliases_file,
+    "postmap": postmap,
+    "sqlite": sqlite,
+    "postgresql": lambda folder: sql_server(Postgres, folder),
+    "mariadb": lambda folder: sql_server(MariaDb, folder),
+    "ldap": slapd,
+}
+
+
+@pytest.fixture(params=TABLES)
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
+    with TABLES[request.param](tmp_path) as made:
+        yield made
+
+
+@pytest.mark.parametrize("key", ENTRIES)
+def test_an_entry_is_found_with_all_its_targets(kind: Kind, key: str) -> None:
+    found = kind.table.find([key])
+    assert (found.position, set(items(found.text))) == (0, set(ENTRIES[key]))
+
+
+def test_the_first_key_that_it_has_counts(kind: Kind) -> None:
+    asked = ["nobody@catch.test", "@catch.test", "sales@example.org"]
+    assert kind.table.find(asked)[:2] == (1, "bob@example.org")
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_what_it_lacks_is_a_no(kind: Kind, key: str) -> None:
+    assert kind.table.find([key]) == Found()
+
+
+def test_a_key_is_the_same_in_upper_case(kind: Kind) -> None:
+    assert kind.table.find(["SALES@example.org"]).position == 0
+
+
+def test_what_is_away_cannot_tell_and_comes_back(kind: Kind) -> None:
+    assert kind.table.find(["nobody@example.org"]) == Found()
+    with kind.away(), pytest.raises(Temporary):
+        kind.table.find(["nobody@example.org"])
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            assert kind.table.find(["sales@example.org"]).position == 0
+            return
+        except Temporary:
+            assert time.monotonic() < deadline
