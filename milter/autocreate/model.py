@@ -132,16 +132,36 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """A Sieve script (RFC 5228) for users who have none.
+
+    Args:
+        name: what the user's list of scripts calls it.
+        text: the script, byte for byte as its author wrote it; empty where only the name is known.
+        source: the file it was read from.
+        compiled: a file with its bytecode, for servers whose scripts we write as files.
+        save: keep what we compile in the file `compiled`.
+    """
+
+    name: str
+    text: bytes = field(default=b"", repr=False)
+    source: str = ""
+    compiled: str = ""
+    save: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """What stands, or should stand, for one user: folders (INBOX first), quota, shared folders.
 
     `shared` names subscriptions to folders outside the user's own, `/` between levels; `ALL_SHARED`
-    among them stands for all that the user may see.
+    among them stands for all that the user may see. `script` is the one that filters the mail.
     """
 
     folders: tuple[Folder, ...] = ()
     quota: Quota = Quota()
     shared: tuple[str, ...] = ()
+    script: Script | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +199,15 @@ class SubscribeShared:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class InstallScript:
+    script: Script
+
+
 # There is no delete: this program cannot destroy mail.
-Action = CreateMailbox | SetQuota | SetAcl | SetSpecialUse | Subscribe | SubscribeShared
+Action = (
+    CreateMailbox | SetQuota | SetAcl | InstallScript | SetSpecialUse | Subscribe | SubscribeShared
+)
 
 # Done in the user's own name, by a proxied session; the administrator does everything else.
 UserAction = Subscribe | SubscribeShared | SetSpecialUse

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.core.plan import describe, difference
-from autocreate.core.policy import Policy, select
+from autocreate.core.policy import Policy, scripts_of, select
 from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
 from autocreate.mailstore import MailStore
-from autocreate.model import LMTP, Account, Address, Answer, Failure, Report, Tree, Verdict
+from autocreate.model import LMTP, Account, Address, Answer, Failure, Report, Script, Tree, Verdict
 from autocreate.ready import Ready
 
 log = logging.getLogger(__name__)
@@ -137,6 +137,14 @@ class Provisioner:
         self._journal.begin(
             Entry(user, str(address), service, begun=False, next_try=self._clock(), error=reason)
         )
+
+    def scripts(self) -> tuple[tuple[str, Script], ...]:
+        """The Sieve scripts that policies give, each with the policy's name."""
+        return scripts_of(self._rules.policies)
+
+    def check_script(self, script: Script) -> tuple[str, ...]:
+        """Does a script compile? See `ScriptStore.check`."""
+        return self._store.check(script)
 
     def due(self, everything: bool) -> list[Entry]:
         """The journal's entries that are due for another attempt, or all of them.

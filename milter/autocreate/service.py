@@ -18,7 +18,7 @@ from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Entry, Journal
-from autocreate.model import LMTP, Address, Answer, Login, Recipient, Verdict
+from autocreate.model import LMTP, Address, Answer, Login, Recipient, Script, Verdict
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 
@@ -152,6 +152,19 @@ class Service:
         until = time.monotonic() + self.rules.deadline
         verdict = self._decided_for(address, until, apply and not self.rules.dry_run)
         return replace(verdict, withheld="dry run") if self.rules.dry_run else verdict
+
+    def scripts(self) -> tuple[tuple[str, Script], ...]:
+        """The Sieve scripts that policies give, each with the policy's name."""
+        return self._provisioner.scripts()
+
+    def check_script(self, script: Script) -> tuple[str, ...]:
+        """Does a script compile? Returns what besides an administrator should know about it.
+
+        Raises:
+            Refused: it does not. Every error is told with its line.
+            Temporary: that cannot be told now.
+        """
+        return self._provisioner.check_script(script)
 
     def unfinished(self, everything: bool) -> list[Entry]:
         """The trees that are due for another attempt, or all that were begun and not finished.

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from autocreate import provisioner, service
@@ -25,17 +26,21 @@ from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.aliases import Table
 from autocreate.core.aliaskeys import Style
 from autocreate.core.findings import Finding, Ours
+from autocreate.core.imapd import Sieve
 from autocreate.core.naming import Users
-from autocreate.core.policy import FromEntry, Policy
+from autocreate.core.policy import FromEntry, Policy, scripts_of
+from autocreate.core.sieve import script_name
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.flights import Flights
 from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
 from autocreate.journal import Journal
-from autocreate.mailstore import MailStore
+from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
-from autocreate.model import Folder, Quota, Tree
+from autocreate.mailstore.managesieve import ManageSieve
+from autocreate.mailstore.sievefiles import SieveFiles
+from autocreate.model import Folder, Quota, Script, Tree
 from autocreate.passwords import CHECKERS, PasswordChecker
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
@@ -192,6 +197,11 @@ def _checker(settings: Upstream) -> PasswordChecker:
     return checker
 
 
+def scripts(config: Config) -> tuple[tuple[str, Script], ...]:
+    """The Sieve scripts of a configuration, each with its policy's name."""
+    return scripts_of(_policies(config))
+
+
 def _users(config: Config) -> Users:
     return Users(
         virtual_domains=config.cyrus.virtdomains != "off",
@@ -206,8 +216,40 @@ def _users(config: Config) -> Users:
 def _policies(config: Config) -> tuple[Policy, ...]:
     """The file's own, and imapd.conf's after them."""
     imapd = config.cyrus.imapd_conf
-    policies = (*map(_policy, config.policy), *(imapd.policies if imapd else ()))
-    return policies or (_policy(_INBOX_FOR_ALL),)
+    policies = [_with_script(_policy(settings), _script_of(settings)) for settings in config.policy]
+    if imapd:
+        script = _default_script(imapd.sieve)
+        policies += [_with_script(policy, script) for policy in imapd.policies]
+    if config.cyrus.sieve == "off":
+        policies = [_with_script(policy, None) for policy in policies]
+    return tuple(policies) or (_policy(_INBOX_FOR_ALL),)
+
+
+def _with_script(policy: Policy, script: Script | None) -> Policy:
+    return replace(policy, tree=replace(policy.tree, script=script))
+
+
+def _script_of(settings: PolicySettings) -> Script | None:
+    if not settings.sieve:
+        return None
+    return _script(
+        str(settings.sieve), str(settings.sieve_compiled or ""), settings.sieve_keep_compiled
+    )
+
+
+def _default_script(sieve: Sieve) -> Script | None:
+    return _script(sieve.script, sieve.compiled, sieve.compile) if sieve.script else None
+
+
+def _script(path: str, compiled: str, keep: bool) -> Script | None:
+    """The script in a file. A file that cannot be used costs its users the script, not their mail."""
+    try:
+        return Script(script_name(path), Path(path).read_bytes(), path, compiled, keep)
+    except OSError as error:
+        log.error("nobody gets the sieve script %s: %s", path, error.strerror)
+    except ValueError as error:
+        log.error("nobody gets the sieve script %s: %s", path, error)
+    return None
 
 
 def _policy(settings: PolicySettings) -> Policy:
@@ -290,7 +332,8 @@ def _aliases(config: Config) -> Aliases | None:
 
 
 def _store(config: Config) -> MailStore:
-    return Cyrus(_server(config), config.cyrus.connections)
+    server = _server(config)
+    return Cyrus(server, config.cyrus.connections, _scripts(config, server))
 
 
 def _server(config: Config) -> Server:
@@ -308,3 +351,17 @@ def _server(config: Config) -> Server:
         ca_file=str(cyrus.ca_file) if cyrus.ca_file else None,
         timeout=cyrus.timeout,
     )
+
+
+def _scripts(config: Config, server: Server) -> ScriptStore | None:
+    cyrus = config.cyrus
+    # Whatever becomes of the script, it must leave time for the verdict.
+    patience = min(cyrus.timeout, config.milter.deadline / 2)
+    match cyrus.sieve:
+        case "managesieve":
+            return ManageSieve(replace(server, port=cyrus.sieve_port, timeout=patience))
+        case "files":
+            assert cyrus.imapd_conf is not None  # the configuration was checked
+            return SieveFiles(cyrus.imapd_conf.path, cyrus.sievedir, patience)
+        case "off":
+            return None

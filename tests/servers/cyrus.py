@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from . import imapwords, syslog, tls
+from . import imapwords, sieve, syslog, tls
 from .common import (
     HOST,
     START_TIMEOUT,
@@ -348,6 +348,15 @@ class Cyrus:
                 return []
             _status, fetched = imap.fetch("1:*", "(BODY.PEEK[])")
             return [item[1] for item in fetched if isinstance(item, tuple)]
+
+    def scripts(self, user: str) -> dict[str, sieve.Script]:
+        """The user's Sieve scripts by name. The user's INBOX must stand."""
+        with self.sieve_session(user) as session:
+            return session.scripts()
+
+    def sieve_session(self, user: str) -> sieve.Session:
+        """The user's own ManageSieve session, opened by the administrator."""
+        return sieve.Session(self, user)
 
     def wait_for_messages(self, user: str, count: int = 1, timeout: float = 10.0) -> list[bytes]:
         """Waits until a user's INBOX stands and holds so many."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from autocreate.cli.options import config_option as _config_option
+from autocreate.cli.sieve import sieve
 from autocreate.errors import AutocreateError
 
 if TYPE_CHECKING:
@@ -15,15 +17,6 @@ if TYPE_CHECKING:
     from autocreate.service import Service
     from autocreate.wiring import FrontEndName
 
-_config_option = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("/etc/autocreate/autocreate.toml"),
-    show_default=True,
-    envvar="AUTOCREATE_CONFIG",
-    help="The configuration file.",
-)
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Record what would be done, and do nothing."
 )
@@ -144,8 +137,10 @@ def config() -> None:
 def config_check(config_path: Path) -> None:
     """Read the configuration and report every mistake in it. Connects to nothing.
 
-    Says what was taken from imapd.conf, and which of its options nobody heeds.
+    Says what was taken from imapd.conf, and which of its options nobody heeds; and which Sieve
+    scripts do not compile, if Cyrus's compiler is on this machine.
     """
+    from autocreate.cli.sieve import doubts
     from autocreate.config import load
     from autocreate.core.imapd import as_text
 
@@ -159,6 +154,11 @@ def config_check(config_path: Path) -> None:
             click.echo(f"{imapd.path}: {line}")
         for notice in imapd.notices:
             click.echo(f"notice: {notice}")
+    for line in doubts(settings):
+        click.echo(f"notice: {line}")
+
+
+main.add_command(sieve)
 
 
 @main.command()

@@ -1,6 +1,7 @@
 """The tables of the configuration file, and what must fit together between them."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -20,6 +21,7 @@ from autocreate.config.types import (
     Partition,
     ReadableFile,
     Rights,
+    ScriptFile,
     Seconds,
     SecretFile,
     Section,
@@ -87,6 +89,11 @@ class Cyrus(Section):
     """How many administrator sessions may be open at once."""
     timeout: Seconds = 5.0
     """Seconds for the connection and for each answer; less than `milter.deadline`."""
+    sieve: Literal["managesieve", "files", "off"] = "managesieve"
+    """How users get their Sieve script: by ManageSieve; as files in `sievedir`, if Cyrus runs on this
+    machine and this program as Cyrus's user; or not at all, whatever policies say."""
+    sieve_port: Annotated[int, Field(gt=0, lt=65536)] = 4190
+    """The server's ManageSieve port. Unless `tls` is `none`, STARTTLS secures the connection."""
     cyrus_conf: ReadableFile | None = None
     """Cyrus's cyrus.conf, if `imapd_conf` has options for single services: the names in its SERVICES
     are what such options begin with. The usual names if it is not given."""
@@ -106,6 +113,8 @@ class Cyrus(Section):
     """As in imapd.conf: mail to `Joe` is for `joe`."""
     postuser: str = ""
     """As in imapd.conf: mail to `POSTUSER+FOLDER` is for a shared folder, and for no user."""
+    sievedir: str = "/usr/sieve"
+    """As in imapd.conf: where Cyrus keeps scripts; of use with `sieve` = `files` only."""
 
     @model_validator(mode="after")
     def _as_imapd_conf_says(self) -> "Cyrus":
@@ -113,6 +122,7 @@ class Cyrus(Section):
             return self
         for key in ("admins", "virtdomains", "username_tolower", "lmtp_downcase_rcpt", "postuser"):
             self._take(key, getattr(self.imapd_conf, key))
+        self._take("sievedir", self.imapd_conf.sieve.directory)
         if self.virtdomains != "off":
             self._take("defaultdomain", self.imapd_conf.defaultdomain)
         return self
@@ -191,6 +201,12 @@ class Policy(Section):
     """Shared folders the user is subscribed to, `/` between levels. Those that are not there, or not
     for the user, are left out. `["*"]` for all that the user may see; Cyrus then looks at every
     mailbox it has."""
+    sieve: ScriptFile | None = None
+    """A Sieve script for those who have none, called as its file; active before their first message."""
+    sieve_compiled: Path | None = None
+    """With `cyrus.sieve` = `files`: what Cyrus's sievec made of the script, so that it need not run."""
+    sieve_keep_compiled: bool = False
+    """With `cyrus.sieve` = `files`: if `sieve_compiled` is not there, keep there what was compiled."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "Policy":
@@ -198,6 +214,10 @@ class Policy(Section):
         twice = next((path for path in names if names.count(path) > 1), None)
         if twice is not None:
             raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is there twice")
+        if (self.sieve_compiled or self.sieve_keep_compiled) and not self.sieve:
+            raise ValueError("sieve: is missing; name the script that is to be compiled")
+        if self.sieve_keep_compiled and not self.sieve_compiled:
+            raise ValueError("sieve_compiled: is missing; name the file to keep the script in")
         if (self.partition or self.partition_attribute) and any(
             folder.partition for folder in self.folders if folder.path == ()
         ):
@@ -266,6 +286,8 @@ def _impossible(config: Config) -> Iterator[str]:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
     if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
         yield 'cyrus.defaultdomain: means nothing with virtdomains = "off"; remove it'
+    if config.cyrus.sieve == "files":
+        yield from _impossible_files(config.cyrus)
     names = [policy.name for policy in config.policy]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"
@@ -289,3 +311,18 @@ def _attributes_that_nobody_has(config: Config) -> Iterator[str]:
                     f"policy {policy.name!r}: {key}: no source has {attribute!r}; add it to "
                     "`attributes` of an LDAP source"
                 )
+
+
+def _impossible_files(cyrus: Cyrus) -> Iterator[str]:
+    if cyrus.imapd_conf is None:
+        yield (
+            'cyrus.sieve: "files" needs cyrus.imapd_conf, which says where Cyrus keeps scripts; '
+            'write it, or "managesieve"'
+        )
+    elif cyrus.imapd_conf.sieve.use_home:
+        yield (
+            'cyrus.sieve: "files" cannot be with sieveusehomedir in '
+            f"{cyrus.imapd_conf.path}: scripts in home directories belong to their users, and "
+            "neither timsieved nor autocreate ever wrote there; set sieveusehomedir to no, or "
+            'cyrus.sieve to "off"'
+        )

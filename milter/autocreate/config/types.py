@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocreate.core.address import normal_domain
+from autocreate.core.sieve import script_name
 from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
 
@@ -136,6 +137,11 @@ def _filter(known: set[str], filter_: str) -> str:
     return filter_
 
 
+def _script(path: Path) -> Path:
+    script_name(str(path))
+    return _readable(path)
+
+
 Name = Annotated[str, Field(min_length=1)]
 Domain = Annotated[str, AfterValidator(_domain)]
 JournalUrl = Annotated[str, AfterValidator(_database_url)]
@@ -149,6 +155,7 @@ Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 Directory = Annotated[Path, AfterValidator(_directory)]
 Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
+ScriptFile = Annotated[Path, AfterValidator(_script)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
 Limit = Annotated[int, Field(ge=0), AfterValidator(countable)]
 Size = Annotated[Limit, BeforeValidator(_quota)]

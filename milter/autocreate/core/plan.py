@@ -8,6 +8,7 @@ from autocreate.model import (
     Action,
     CreateMailbox,
     Folder,
+    InstallScript,
     Plan,
     Quota,
     SetAcl,
@@ -28,7 +29,8 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
     """The actions that make `wanted` stand where `observed` stands. Nothing is ever taken away.
 
     INBOX comes first and the quota right after it, while the quota root holds one mailbox and
-    setting it is cheap; then the administrator's work, then what is done in the user's name.
+    setting it is cheap; then the administrator's work, then what is done in the user's name: the
+    script before all else, since the mail that is waiting wants to be filtered.
     Parents precede their children: Cyrus makes a missing parent itself, without its special-use.
     """
     standing = {folder.path: folder for folder in observed.folders}
@@ -39,6 +41,8 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
         if not folder.path and _lacks(wanted.quota, observed.quota):
             actions.append(SetQuota(wanted.quota))
         actions += _missing_rights(folder, standing.get(folder.path))
+    if wanted.script and not observed.script:
+        actions.append(InstallScript(wanted.script))
     for folder in wanted.folders:
         actions += _user_actions(folder, standing.get(folder.path))
     actions += [SubscribeShared(name) for name in wanted.shared if name not in observed.shared]
@@ -81,6 +85,8 @@ def describe(action: Action) -> str:
             return f"set quota {describe_quota(quota)}"
         case SetAcl(path, identifier, rights):
             return f"grant {identifier} {rights or 'nothing'} on {folder_name(path)}"
+        case InstallScript(script):
+            return f"install the sieve script {script.name}"
         case SetSpecialUse(path, special_use):
             return f"mark {folder_name(path)} as {special_use}"
         case Subscribe(path):
@@ -137,6 +143,8 @@ def _action_as_json(action: Action) -> dict[str, Any]:
                 "identifier": identifier,
                 "rights": rights,
             }
+        case InstallScript(script):
+            return {"action": "sieve", "script": script.name}
         case SetSpecialUse(path, special_use):
             return {
                 "action": "special_use",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from autocreate.core.sizes import parse_size
-from autocreate.model import LMTP, Account, Tree
+from autocreate.model import LMTP, Account, Script, Tree
 
 T = TypeVar("T")
 
@@ -100,6 +100,17 @@ def select(
     """
     return next(
         (policy for policy in policies if policy.matches(user, domain, service, groups)), None
+    )
+
+
+def scripts_of(policies: Iterable[Policy]) -> tuple[tuple[str, Script], ...]:
+    """The Sieve scripts that policies give, each with the policy's name."""
+    return tuple(
+        dict.fromkeys(
+            (policy.name, policy.tree.script)
+            for policy in policies
+            if policy.create and policy.tree.script
+        )
     )
 
 

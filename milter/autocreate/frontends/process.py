@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
-from autocreate.errors import AutocreateError, Temporary
+from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer
 from autocreate.service import Service
@@ -52,6 +52,7 @@ def run(frontends: Sequence[FrontEnd], service: Service, reload: Callable[[], Se
     for frontend in frontends:
         frontend.serve(traffic, events.fail)
     _in_background("completer", lambda: complete_unfinished(traffic, stopping))
+    _in_background("scripts", lambda: report_scripts(traffic))
     notify("READY=1")
     log.info("ready")
     while True:
@@ -115,6 +116,27 @@ def complete_unfinished(traffic: Traffic, stopping: threading.Event) -> None:
         stopping.wait(_BETWEEN_LOOKS)
 
 
+def report_scripts(traffic: Traffic) -> None:
+    """Tell the log which Sieve scripts are wrong. Mail does not wait for them."""
+    with traffic.enter() as service:
+        scripts = service.scripts() if service else ()
+        for policy, script in scripts:
+            try:
+                for doubt in service.check_script(script) if service else ():
+                    log.warning("policy %r: sieve script %s: %s", policy, script.source, doubt)
+            except Refused as refusal:
+                log.error(
+                    "policy %r: its users go without the sieve script %s: %s",
+                    *(policy, script.source, refusal),
+                )
+            except Temporary as error:
+                log.warning(
+                    "policy %r: sieve script %s not checked: %s", policy, script.source, error
+                )
+            except Exception:
+                log.exception("a defect of this program, while checking %s", script.source)
+
+
 def notify(state: str) -> None:
     """Tell systemd, if it asked to be told (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET")
@@ -154,6 +176,7 @@ def _reload(traffic: Traffic, reload: Callable[[], Service]) -> None:
     else:
         old = traffic.replace(service)
         _in_background("retirement", lambda: _retire(traffic, old))
+        _in_background("scripts", lambda: report_scripts(traffic))
         log.info("reloaded")
     notify("READY=1")
 

@@ -7,8 +7,10 @@ from autocreate.core.plan import describe
 from autocreate.model import (
     Action,
     Failure,
+    InstallScript,
     Plan,
     Report,
+    Script,
     SetSpecialUse,
     SubscribeShared,
     Tree,
@@ -46,6 +48,9 @@ class MailStore(Protocol):
         essential action has failed, the rest is not tried and counts as failed.
         """
 
+    def check(self, script: Script) -> tuple[str, ...]:
+        """See `ScriptStore.check`. A store that keeps no scripts has nothing to say."""
+
     def close(self) -> None:
         """End every connection. The store is not used afterwards."""
 
@@ -54,12 +59,43 @@ def is_hopeless(action: Action, refusal: str) -> bool:
     """Is a refused action nothing to come back for?
 
     A shared folder that is not there, or not for this user, is no fault of the tree's; and a
-    special use that the user has given to another folder is the user's to give.
+    special use that the user has given to another folder is the user's to give. A script that is
+    wrong stays wrong until somebody mends it, and one of the user's own is not ours to replace.
     """
     is_taken = isinstance(action, SetSpecialUse) and "SPECIAL-USE flag conflict" in refusal
-    return is_taken or isinstance(action, SubscribeShared)
+    return is_taken or isinstance(action, SubscribeShared | InstallScript)
 
 
 def not_tried(actions: Iterable[Action], failed: Action) -> list[Failure]:
     """What is left of a plan when `failed`, without which the rest is of no use, has failed."""
     return [Failure(action, f"not tried: {describe(failed)} failed") for action in actions]
+
+
+class ScriptStore(Protocol):
+    """Where the Sieve scripts of a mail store's users are kept: a part of it.
+
+    Raises, from every method:
+        Temporary: the store cannot be asked now.
+        Refused: it said no, and would say so again.
+    """
+
+    def active(self, user: str) -> Script | None:
+        """The script that filters the user's mail, of which only the name is known."""
+
+    def install(self, user: str, script: Script) -> None:
+        """Put a script and make it the active one. A user who has an active one keeps it.
+
+        Raises:
+            Refused: it does not compile; or the user has another script of that name, which is
+                never replaced.
+        """
+
+    def check(self, script: Script) -> tuple[str, ...]:
+        """Does the script compile? Returns what besides an administrator should know about it.
+
+        Raises:
+            Refused: it does not. Every error is told with its line.
+        """
+
+    def close(self) -> None:
+        """Let go of everything. The store is not used afterwards."""

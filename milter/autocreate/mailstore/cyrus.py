@@ -2,10 +2,11 @@
 
 What belongs to the user (subscriptions, special-use of a standing folder) is done in a session of
 the user's own, opened by the administrator's proxy authentication and closed afterwards: Cyrus
-cannot hand such a session back.
+cannot hand such a session back. Scripts are another service's, or the file system's: a `ScriptStore`.
 """
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
@@ -13,7 +14,7 @@ from typing import TypeVar
 from autocreate.breaker import Breaker
 from autocreate.core.naming import Mailboxes, require_possible
 from autocreate.errors import AutocreateError, Refused, Temporary
-from autocreate.mailstore import is_hopeless, not_tried
+from autocreate.mailstore import ScriptStore, is_hopeless, not_tried
 from autocreate.mailstore.imap import Server, Session
 from autocreate.model import (
     ALL_SHARED,
@@ -21,9 +22,11 @@ from autocreate.model import (
     CreateMailbox,
     Failure,
     Folder,
+    InstallScript,
     Plan,
     Quota,
     Report,
+    Script,
     SetAcl,
     SetQuota,
     SetSpecialUse,
@@ -36,6 +39,8 @@ from autocreate.pool import Pool
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 
 class Cyrus:
     """A Cyrus IMAP server, unmodified.
@@ -43,10 +48,14 @@ class Cyrus:
     Args:
         server: where it is.
         connections: how many administrator sessions may be open at once.
+        scripts: where users' scripts are kept, or None for a server whose scripts are not ours.
     """
 
-    def __init__(self, server: Server, connections: int) -> None:
+    def __init__(
+        self, server: Server, connections: int, scripts: ScriptStore | None = None
+    ) -> None:
         self._server = server
+        self._scripts = scripts
         self._breaker = Breaker(str(server))
         self._pool: Pool[Session] = Pool(partial(Session, server), connections, server.timeout)
         self._admin_names: Mailboxes | None = None
@@ -76,11 +85,15 @@ class Cyrus:
                         map(names.shared_as_user, _shared(session, names, name))
                     )
                 ),
+                self._active_script(user) if wanted.script else None,
             )
 
     def apply(self, plan: Plan) -> Report:
         """Carry out a plan. See `MailStore.apply`."""
-        ours = [action for action in plan.actions if not isinstance(action, UserAction)]
+        ours = [
+            action for action in plan.actions if not isinstance(action, UserAction | InstallScript)
+        ]
+        scripts = [action for action in plan.actions if isinstance(action, InstallScript)]
         users = [action for action in plan.actions if isinstance(action, UserAction)]
         failed: list[Failure] = []
         skipped: list[Failure] = []
@@ -91,14 +104,31 @@ class Cyrus:
             )
         broken = [action for action, _ in failed if action in plan.essential]
         if broken:
-            failed += not_tried(users, broken[0])
-        elif users:
+            failed += not_tried([*scripts, *users], broken[0])
+            return Report(plan, tuple(failed))
+        for script in scripts:
+            failed += self._attempt([script], partial(self._install, plan.user, script, skipped))
+        if users:
             failed += self._attempt(users, lambda: self._apply_as_user(plan.user, users, skipped))
         return Report(plan, tuple(failed), tuple(skipped))
+
+    def check(self, script: Script) -> tuple[str, ...]:
+        """Does a script compile? See `ScriptStore.check`."""
+        return self._scripts.check(script) if self._scripts else ()
 
     def close(self) -> None:
         """End every connection."""
         self._pool.close()
+        if self._scripts:
+            self._scripts.close()
+
+    def _active_script(self, user: str) -> Script | None:
+        """The user's script, if it can be told. Whoever installs one looks again."""
+        try:
+            return self._scripts.active(user) if self._scripts else None
+        except AutocreateError as error:
+            log.warning("%s: whether there is a sieve script cannot be told: %s", user, error)
+            return None
 
     def _observe_mailboxes(
         self, session: Session, user: str, wanted: Tree
@@ -177,6 +207,15 @@ class Cyrus:
             return work()
         except AutocreateError as error:
             return [Failure(action, str(error)) for action in actions]
+
+    def _install(self, user: str, action: InstallScript, skipped: list[Failure]) -> list[Failure]:
+        """Install a script. Whatever is refused about it is hopeless: see `is_hopeless`."""
+        try:
+            if self._scripts:
+                self._scripts.install(user, action.script)
+        except Refused as refusal:
+            skipped.append(Failure(action, str(refusal)))
+        return []
 
     def _administer(self, work: Callable[[Session], T]) -> T:
         return self._breaker.call(lambda: self._pool.run(work))

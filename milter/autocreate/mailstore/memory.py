@@ -13,8 +13,10 @@ from autocreate.model import (
     CreateMailbox,
     Failure,
     Folder,
+    InstallScript,
     Plan,
     Report,
+    Script,
     SetAcl,
     SetQuota,
     SetSpecialUse,
@@ -32,7 +34,8 @@ _INALIENABLE = "lkxcan"
 class Memory:
     """Trees by user.
 
-    Set `failure` to have every call fail with it, as a server does that is down.
+    Set `failure` to have every call fail with it, as a server does that is down; `script_failure`
+    to have only scripts fail. `wrong_scripts` are texts that do not compile, each with its error.
 
     Args:
         shared: the folders outside users' own that users may subscribe to.
@@ -47,6 +50,8 @@ class Memory:
         self.trees: dict[str, Tree] = {}
         self.shared = shared
         self.failure: AutocreateError | None = None
+        self.script_failure: AutocreateError | None = None
+        self.wrong_scripts: dict[bytes, str] = {}
         self._partitions = partitions
         self._names = Mailboxes("/", "INBOX/")
         self._lock = threading.Lock()
@@ -70,6 +75,7 @@ class Memory:
             tuple(standing[folder.path] for folder in wanted.folders if folder.path in standing),
             tree.quota,
             tuple(name for name in wanted.shared if self._named(name) <= set(tree.shared)),
+            tree.script if wanted.script and not self.script_failure else None,
         )
 
     def apply(self, plan: Plan) -> Report:
@@ -79,21 +85,32 @@ class Memory:
             return Report(plan, tuple(Failure(action, error) for action in plan.actions))
         failed: list[Failure] = []
         skipped: list[Failure] = []
-        # As over IMAP, what is done in the user's name comes last.
-        actions = sorted(plan.actions, key=lambda action: isinstance(action, UserAction))
+        # As on Cyrus, the script comes after the folders, and what is done in the user's name last.
+        actions = sorted(
+            plan.actions,
+            key=lambda action: (isinstance(action, UserAction), isinstance(action, InstallScript)),
+        )
         with self._lock:
             for position, action in enumerate(actions, start=1):
                 try:
                     self._names.of_user(plan.user)
                     tree = self.trees.get(plan.user, Tree())
                     self.trees[plan.user] = self._changed(tree, plan.user, action)
-                except Refused as refusal:
-                    hopeless = is_hopeless(action, str(refusal))
-                    (skipped if hopeless else failed).append(Failure(action, str(refusal)))
+                except AutocreateError as error:
+                    hopeless = isinstance(error, Refused) and is_hopeless(action, str(error))
+                    (skipped if hopeless else failed).append(Failure(action, str(error)))
                     if action in plan.essential:
                         failed += not_tried(actions[position:], action)
                         break
         return Report(plan, tuple(failed), tuple(skipped))
+
+    def check(self, script: Script) -> tuple[str, ...]:
+        """Does a script compile? See `ScriptStore.check`."""
+        if error := self.failure or self.script_failure:
+            raise error
+        if wrong := self.wrong_scripts.get(script.text):
+            raise Refused(f"it does not compile: {wrong}")
+        return ()
 
     def close(self) -> None:
         """Nothing to let go of, but a closed store is not used again."""
@@ -115,6 +132,11 @@ class Memory:
                 if any(folder.special_use == special_use for folder in tree.folders):
                     raise Refused("SPECIAL-USE flag conflict")
                 return _with(tree, path, lambda folder: replace(folder, special_use=special_use))
+            case InstallScript(script):
+                if tree.script:
+                    return tree
+                self.check(script)
+                return replace(tree, script=script)
             case Subscribe(path):
                 return _with(tree, path, lambda folder: replace(folder, subscribe=True))
             case SubscribeShared(name):
