@@ -259,6 +259,7 @@ class Product:
             "cyrus": {
                 "host": self.cyrus.host,
                 "port": self.cyrus.imap_port,
+                "sieve_port": self.cyrus.sieve_port,
                 "tls": "none",
                 "admin": self.cyrus.admin,
                 "password_file": f"{self.folder}/cyrus.secret",
