@@ -70,7 +70,10 @@ class NssSource:
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
         found = self._passwd(user)
-        if found is None or found.pw_uid not in self._uids:
+        if found is None:
+            self._require_root()
+            return None
+        if found.pw_uid not in self._uids:
             return None
         answered = text_of(found.pw_name)
         if answered != user:
@@ -101,6 +104,11 @@ class NssSource:
             return None  # C would read no further than that, and find somebody else
         found: _Passwd | None = entry_of(_libc.getpwnam_r, encoded, _Passwd, f"user {user!r}")
         return found
+
+    def _require_root(self) -> None:
+        """A passwd(5) that is empty or garbled knows nobody, and the C library calls that a no."""
+        if entry_of(_libc.getpwuid_r, ctypes.c_uint32(0), _Passwd, "user 0") is None:
+            raise Temporary("the system does not know user 0 (root): its user database is broken")
 
     def _group_name(self, number: int) -> str:
         found = entry_of(_libc.getgrgid_r, ctypes.c_uint32(number), _Group, f"group {number}")

@@ -1,0 +1,111 @@
+"""How single account databases break, and that a break is never taken for a no."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autocreate.accounts.sql import SqlSource
+from autocreate.errors import Temporary
+from autocreate.model import Account
+
+from .databases import Nss, Sqlite, moved_away
+from .elsewhere import private_etc
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Sqlite]:
+    made = Sqlite(tmp_path)
+    made.put({"joe": [], "kim": []})
+    yield made
+    made.source.close()
+
+
+def _is_in_doubt(database: Sqlite | Nss) -> None:
+    for user in ("joe", "nobody-of-this-name"):
+        with pytest.raises(Temporary):
+            database.source.lookup(user)
+
+
+def test_an_sqlite_file_that_is_missing_is_a_doubt_and_is_not_made(sqlite: Sqlite) -> None:
+    with moved_away(sqlite.file):
+        _is_in_doubt(sqlite)
+        assert not sqlite.file.exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database " * 1000, b"SQLite format 3\0" + b"\xff" * 5000]
+)
+def test_an_sqlite_file_that_is_no_database_is_a_doubt(sqlite: Sqlite, content: bytes) -> None:
+    with moved_away(sqlite.file):
+        sqlite.file.write_bytes(content)
+        _is_in_doubt(sqlite)
+        sqlite.file.unlink()
+    assert sqlite.source.lookup("joe") == Account("joe", "it")
+
+
+def test_an_sqlite_file_that_is_locked_is_a_doubt_until_it_is_free(sqlite: Sqlite) -> None:
+    with contextlib.closing(sqlite3.connect(sqlite.file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        _is_in_doubt(sqlite)
+    assert sqlite.source.lookup("joe") == Account("joe", "it")
+
+
+def test_an_sqlite_file_that_is_replaced_is_read_anew(sqlite: Sqlite, tmp_path: Path) -> None:
+    assert sqlite.source.lookup("zoe") is None
+    (tmp_path / "new").mkdir()
+    replacement = Sqlite(tmp_path / "new")
+    replacement.put({"zoe": []})
+    replacement.file.rename(sqlite.file)
+    assert sqlite.source.lookup("zoe") == Account("zoe", "it")
+    assert sqlite.source.lookup("joe") is None
+
+
+@pytest.mark.parametrize(
+    ("query", "complaint"),
+    [
+        ("SELECT userid FROM accounts WHERE :user = :user", "2 rows"),
+        ("SELECT NULL WHERE :user = :user", "spelled as Cyrus spells it"),
+        ("SELECT upper(userid) FROM accounts WHERE userid = :user", "spelled as Cyrus spells it"),
+        ("SELECT userid || ' ' FROM accounts WHERE userid = :user", "spelled as Cyrus spells it"),
+        ("SELECT 1 FROM accounts WHERE userid = :user", "spelled as Cyrus spells it"),
+        ("SELECT nosuch FROM accounts WHERE userid = :user", "no such column"),
+        ("SELEKT :user", "syntax error"),
+    ],
+)
+def test_a_query_that_answers_something_else_is_a_doubt(
+    sqlite: Sqlite, query: str, complaint: str
+) -> None:
+    source = SqlSource("it", f"sqlite:///{sqlite.file}", query)
+    with pytest.raises(Temporary, match=complaint):
+        source.lookup("joe")
+    source.close()
+
+
+@pytest.fixture
+def nss(tmp_path: Path) -> Iterator[tuple[Nss, Path]]:
+    with private_etc(tmp_path) as source:
+        made = Nss(tmp_path, source)
+        made.put({"joe": []})
+        yield made, tmp_path / "passwd"
+
+
+@pytest.mark.parametrize("content", ["", "joe\n", "joe:x:no number:100:::\n", "\0\0\0", "\xff\n"])
+def test_a_passwd_file_that_is_broken_is_a_doubt(nss: tuple[Nss, Path], content: str) -> None:
+    database, passwd = nss
+    passwd.write_text(content, encoding="latin-1")
+    _is_in_doubt(database)
+    database.put({"joe": []})
+    assert database.source.lookup("joe") == Account("joe", "it")
+    assert database.source.lookup("nobody-of-this-name") is None
+
+
+def test_an_error_of_the_system_is_a_doubt(nss: tuple[Nss, Path]) -> None:
+    database, passwd = nss
+    passwd.unlink()
+    passwd.mkdir()
+    _is_in_doubt(database)
