@@ -49,7 +49,8 @@ class Watched(Generic[T]):
             with self._lock:
                 found = os.stat(self.path)
                 if self._content is None or version(found) != self._version:
-                    text = self.path.read_text(encoding="utf-8")
+                    # A byte order mark, as some editors write it, is no part of the first user.
+                    text = self.path.read_text(encoding="utf-8-sig")
                     if version(os.stat(self.path)) != version(found):
                         raise Temporary(f"{self.path} changes while it is read")
                     self._content = self._parse(text)

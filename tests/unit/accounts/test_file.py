@@ -1,0 +1,117 @@
+"""Accounts in a text file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autocreate.accounts.file import FileSource
+from autocreate.errors import Temporary
+from autocreate.model import Account
+from tests.unit.clock import Clock
+
+NOW = 1_000_000.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(NOW)
+
+
+def write(path: Path, content: str | bytes, when: float = NOW - 60.0) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.utime(path, (when, when))
+    return path
+
+
+def source(path: Path, clock: Clock, groups: Path | None = None) -> FileSource:
+    return FileSource("staff", path, groups, clock=clock)
+
+
+def test_one_user_a_line(tmp_path: Path, clock: Clock) -> None:
+    users = source(write(tmp_path / "users", "# staff\n\n joe \nann.lee\r\nzoë\n"), clock)
+    assert users.lookup("joe") == Account("joe", "staff")
+    assert users.lookup("ann.lee") == Account("ann.lee", "staff")
+    assert users.lookup("zoë") == Account("zoë", "staff")
+    assert users.lookup("# staff") is None
+    assert users.lookup("Joe") is None
+    assert users.lookup("") is None
+
+
+def test_passwd_and_group(tmp_path: Path, clock: Clock) -> None:
+    passwd = write(
+        tmp_path / "passwd", "joe:x:1000:100:Joe:/home/joe:/bin/sh\nann:x:1001:101::/:\n"
+    )
+    group = write(tmp_path / "group", "users:x:100:\nwheel:x:10:ann, joe\nempty:x:11:\n")
+    users = source(passwd, clock, group)
+    assert users.groups(Account("joe", "staff")) == {"users", "wheel"}
+    assert users.groups(Account("ann", "staff")) == {"wheel"}
+
+
+def test_without_a_groups_file_nobody_is_in_one(tmp_path: Path, clock: Clock) -> None:
+    users = source(write(tmp_path / "users", "joe\n"), clock)
+    assert users.groups(Account("joe", "staff")) == frozenset()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_user(tmp_path: Path, clock: Clock) -> None:
+    assert source(write(tmp_path / "users", b"\xef\xbb\xbfjoe\n"), clock).lookup("joe")
+
+
+@pytest.mark.parametrize("content", ["", "\n", "# nobody yet\n"])
+def test_the_no_of_an_empty_file_is_a_doubt(tmp_path: Path, clock: Clock, content: str) -> None:
+    with pytest.raises(Temporary, match="users is empty; is somebody writing it"):
+        source(write(tmp_path / "users", content), clock).lookup("joe")
+
+
+def test_the_no_of_a_fresh_file_is_a_doubt_and_its_yes_is_none(
+    tmp_path: Path, clock: Clock
+) -> None:
+    users = source(write(tmp_path / "users", "joe\n", when=NOW), clock)
+    assert users.lookup("joe")
+    clock.now += 1.9
+    with pytest.raises(Temporary, match="was written just now; its no is not final yet"):
+        users.lookup("ann")
+    clock.now += 0.1
+    assert users.lookup("ann") is None
+
+
+def test_a_file_that_changes_is_read_again(tmp_path: Path, clock: Clock) -> None:
+    users = source(write(tmp_path / "users", "joe\n"), clock)
+    assert users.lookup("ann") is None
+    write(tmp_path / "users.new", "ann\n").replace(tmp_path / "users")
+    assert users.lookup("ann")
+    assert users.lookup("joe") is None
+
+
+def test_a_file_that_changes_while_it_is_read_is_a_doubt(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "users", "joe\n")
+    users = source(path, clock)
+    read = Path.read_text
+
+    def interrupted(self: Path, encoding: str) -> str:
+        text = read(self, encoding=encoding)
+        write(path, "joe\nann\n")
+        return text
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", interrupted)
+        with pytest.raises(Temporary, match="changes while it is read"):
+            users.lookup("ann")
+    assert users.lookup("ann")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"jos\xe9\n", "'utf-8' codec"), (None, "No such file")]
+)
+def test_a_file_that_cannot_be_read_is_a_doubt(
+    tmp_path: Path, clock: Clock, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / "users"
+    if content is not None:
+        write(path, content)
+    with pytest.raises(Temporary, match=f"users cannot be read: .*{reason}"):
+        source(path, clock).lookup("joe")
