@@ -97,10 +97,12 @@ class _TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
         # Clients and servers choose some of these characters; none may begin a line of its own.
-        line = super().formatMessage(record).replace("\r", "\\r").replace("\n", "\\n")
+        line = "".join(
+            it if it.isprintable() else repr(it)[1:-1] for it in super().formatMessage(record)
+        )
         for name, value in getattr(record, "fields", {}).items():
             line += f" {name}={_word(value)}"
-        return line.encode("utf-8", "backslashreplace").decode("utf-8")
+        return line
 
 
 def _word(value: Any) -> str:
