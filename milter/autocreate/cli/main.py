@@ -10,7 +10,7 @@ import click
 
 from autocreate.cli.options import config_option as _config_option
 from autocreate.cli.sieve import sieve
-from autocreate.errors import AutocreateError
+from autocreate.errors import AutocreateError, Malformed
 
 if TYPE_CHECKING:
     from autocreate.model import Verdict
@@ -270,10 +270,14 @@ def _show(
 ) -> None:
     """Print the verdict of each address, and end with the gravest exit status among them."""
     from autocreate.cli.render import json_line, text_lines
+    from autocreate.model import Answer, Verdict
 
     status = 0
     for address in addresses:
-        verdict = decide(address)
+        try:
+            verdict = decide(address)
+        except Malformed as error:
+            verdict = Verdict(Answer.MALFORMED, str(error))
         status = max(status, verdict.answer.exit_status)
         lines = [json_line(address, verdict)] if as_json else text_lines(address, verdict, verb)
         click.echo("\n".join(lines))

@@ -1,0 +1,144 @@
+"""The command line: what it prints, and the status it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from autocreate.cli.main import main
+from tests.servers.common import free_port
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Nobody listens where Cyrus should be."""
+    (tmp_path / "secret").write_text("hidden\n")
+    (tmp_path / "secret").chmod(0o600)
+    (tmp_path / "users").write_text("joe\n")
+    os.utime(tmp_path / "users", (1, 1))
+    path = tmp_path / "autocreate.toml"
+    path.write_text(
+        f"""
+        [milter]
+        domains = ["example.org"]
+        [cyrus]
+        port = {free_port()}
+        tls = "none"
+        password_file = "{tmp_path}/secret"
+        [accounts.staff]
+        type = "file"
+        path = "{tmp_path}/users"
+        [journal]
+        url = "sqlite:///{tmp_path}/journal.db"
+        """
+    )
+    return path
+
+
+def run(config: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments], env={"AUTOCREATE_CONFIG": str(config)})
+
+
+@pytest.mark.parametrize(
+    ("address", "answer", "status"),
+    [
+        ("ann@other.test", "pass", 0),
+        ("nobody@example.org", "unknown", 65),
+        ("jo e@example.org", "malformed", 65),
+        ("joe@example.org", "temporary", 75),
+    ],
+)
+def test_check_says_the_answer_and_ends_with_its_status(
+    config: Path, address: str, answer: str, status: int
+) -> None:
+    result = run(config, "check", address)
+    assert result.output.splitlines()[0] == f"{address}: {answer}"
+    assert result.exit_code == status
+
+
+def test_check_says_why_and_what_the_sender_would_be_told(config: Path) -> None:
+    assert run(config, "check", "nobody@example.org").output == (
+        "nobody@example.org: unknown\n"
+        "  reason:   no account source knows this user\n"
+        "  user:     nobody\n"
+        "  reply:    550 5.1.1 User unknown\n"
+    )
+
+
+def test_the_gravest_status_counts(config: Path) -> None:
+    result = run(config, "check", "joe@example.org", "nobody@example.org", "a@other.test")
+    assert result.exit_code == 75
+    assert len([it for it in result.output.splitlines() if not it.startswith(" ")]) == 3
+
+
+def test_json_is_an_object_a_line(config: Path) -> None:
+    result = run(config, "check", "--json", "nobody@example.org", "joe@example.org")
+    first, second = map(json.loads, result.output.splitlines())
+    assert (first["answer"], first["reply"]) == ("unknown", "550 5.1.1 User unknown")
+    assert (second["answer"], second["user"]) == ("temporary", "joe")
+    assert "cannot be reached" in second["reason"]
+
+
+def test_check_takes_the_mailer_that_the_mta_would_name(config: Path) -> None:
+    assert run(config, "check", "--mailer", "smtp", "nobody@example.org").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "provision"])
+def test_a_malformed_address_does_not_stop_the_others(config: Path, command: str) -> None:
+    result = run(config, command, "--json", "a@b@c", "nobody@example.org")
+    answers = [json.loads(line)["answer"] for line in result.output.splitlines()]
+    assert answers == ["malformed", "unknown"]
+    assert result.exit_code == 65
+
+
+def test_a_missing_configuration_ends_with_78(tmp_path: Path) -> None:
+    result = run(tmp_path / "nowhere.toml", "check", "joe@example.org")
+    assert result.output == (
+        f"autocreate: {tmp_path}/nowhere.toml: cannot be read: No such file or directory\n"
+    )
+    assert result.exit_code == 78
+
+
+def test_a_good_configuration_is_said_to_be_good(config: Path) -> None:
+    result = run(config, "config", "check")
+    assert result.output == (f"{config}: good: 1 account source(s), 0 policies, mode enforce\n")
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["chekc"], ["completion", "csh"]])
+def test_a_wrong_command_line_ends_with_2(config: Path, arguments: list[str]) -> None:
+    assert run(config, *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_for_every_shell(config: Path, shell: str) -> None:
+    assert "_AUTOCREATE_COMPLETE" in run(config, "completion", shell).output
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "nobody@example.org"]])
+def test_a_shell_command_loads_neither_libmilter_nor_what_no_configuration_names(
+    config: Path, arguments: list[str]
+) -> None:
+    script = (
+        "import sys\n"
+        "from autocreate.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        "names = 'milter Milter ldap berkeleydb psycopg pymysql autocreate.accounts.nss'.split()\n"
+        "print('loaded:', [it for it in names if it in sys.modules])\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "AUTOCREATE_CONFIG": str(config)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert output.splitlines()[-1] == "loaded: []"
+    assert len(output.splitlines()) > 2
