@@ -105,10 +105,8 @@ def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: 
 @_json_option
 def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
     """Show what `provision` would do. Changes nothing."""
-    from autocreate.core.address import parse
-
     with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: service.provision(parse(it), apply=False))
+        _show(addresses, as_json, lambda it: _provisioned(service, it, apply=False))
 
 
 @main.command()
@@ -121,10 +119,8 @@ def provision(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> N
     A tree that was begun and not finished is completed; a finished one is not touched. With
     milter.mode = "dry-run" it only shows what it would do, as `plan` does.
     """
-    from autocreate.core.address import parse
-
     with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: service.provision(parse(it)), "did")
+        _show(addresses, as_json, lambda it: _provisioned(service, it, apply=True), "did")
 
 
 @main.group()
@@ -260,6 +256,18 @@ def _service(config_path: Path) -> Any:
     settings = load(config_path)
     logs.configure(settings.log.format, "warning")
     return closing(build_service(settings))
+
+
+def _provisioned(service: "Service", argument: str, apply: bool) -> "Verdict":
+    """The verdict about an argument. One that is no address must not keep the others from theirs."""
+    from autocreate.core.address import parse
+    from autocreate.errors import Malformed
+    from autocreate.model import Answer, Verdict
+
+    try:
+        return service.provision(parse(argument), apply)
+    except Malformed as error:
+        return Verdict(Answer.MALFORMED, str(error))
 
 
 def _show(
