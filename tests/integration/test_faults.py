@@ -18,7 +18,7 @@ from tests.servers.product import Product
 Begin = Callable[[Product], Way]
 Named = Callable[[str], str]
 
-IMPATIENT = {"milter": {"deadline": 2.0}, "cyrus": {"timeout": 1.0}}
+IMPATIENT = {"milter": {"deadline": 3.0}, "cyrus": {"timeout": 1.0}}
 
 # Sendmail gives a milter ten seconds (T=R:10s): a reply of ours after that would not be one.
 MTA_PATIENCE = 10.0
