@@ -154,6 +154,8 @@ class Folder(Section):
     def _possible(self) -> "Folder":
         if not all(level and level.isprintable() for level in self.path):
             raise ValueError('name: write it like "Sent" or "Archive/2026"')
+        if self.path and self.path[0].upper() == "INBOX":
+            raise ValueError('name: what is INBOX to a user in any case is written "INBOX"')
         if self.special_use and len(self.path) != 1:
             raise ValueError(
                 "special_use: Cyrus gives it only to folders right below INBOX, "
@@ -292,6 +294,8 @@ def _impossible(config: Config) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"
     for policy in config.policy:
+        if "*" in policy.domains:
+            yield f"policy {policy.name!r}: domains: leave it out for recipients of every domain"
         strange = set(policy.domains) - set(config.milter.domains) - {"*"}
         if strange and "*" not in config.milter.domains:
             yield f"policy {policy.name!r}: {sorted(strange)} are not among milter.domains"

@@ -45,8 +45,8 @@ def _secret(path: Path) -> Path:
     _readable(path)
     if path.stat().st_mode & 0o007:
         raise ValueError(f"{path} is open to everyone: chmod o= {path}")
-    if not path.read_text(encoding="utf-8").strip():
-        raise ValueError(f"{path} is empty; write the password into its first line")
+    if not path.read_text(encoding="utf-8").partition("\n")[0].strip():
+        raise ValueError(f"{path}: its first line is empty; write the password into it")
     return path
 
 
