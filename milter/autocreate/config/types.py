@@ -82,9 +82,12 @@ def _map(value: str) -> str:
 
 
 def _unix_socket(value: str) -> str:
-    if _socket(value).startswith("inet:"):
-        raise ValueError('cannot be "inet:": only a Unix socket tells who is at its other end')
-    return value
+    kind, _, place = value.partition(":")
+    if (kind == "unix" and place.startswith("/")) or (kind == "fd" and place.isdecimal()):
+        return value
+    raise ValueError(
+        'is neither "unix:/path" nor "fd:NUMBER"; only a Unix socket tells who is at its other end'
+    )
 
 
 def _socket_path(path: Path) -> Path:
