@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import signal
+import socket
 import sqlite3
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from tests.servers import smtp
-from tests.servers.common import wait_until
+from tests.servers.common import fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
+from tests.servers.saslauthd import Pam, Saslauthd
 
 SENDER = "ann@client.test"
 MESSAGE = "From: ann@client.test\nTo: joe@example.org\nSubject: Welcome\n\nYour first message.\n"
@@ -39,23 +42,44 @@ def main(arguments: Sequence[str]) -> int:
     # So that whoever ends the demo, its servers end with it.
     signal.signal(signal.SIGTERM, _interrupted)
     with contextlib.ExitStack() as running:
-        cyrus = running.enter_context(Cyrus(tls=True, users={"joe": "joe", "kim": "kim"}))
-        cyrus.create("Announcements")
+        folder = running.enter_context(fresh_folder("demo"))
+        passwords = {name: name for name in ("joe", "kim", "pat")}
+        pam = running.enter_context(Pam({**passwords, Cyrus.admin: Cyrus.admin_password}))
+        saslauthd = running.enter_context(Saslauthd(pam))
+        asks_us = {
+            "sasl_pwcheck_method": "saslauthd",
+            "sasl_saslauthd_path": f"{folder}/login.sock",
+            "event_notifier": "external",
+            "event_groups": "access mailbox",
+            "notifysocket": f"{folder}/notify.sock",
+        }
+        cyrus = running.enter_context(Cyrus(tls=True, imapd_conf=asks_us))
         product = running.enter_context(
             Product(
                 cyrus,
-                accounts=["joe", "kim"],
-                settings={"cyrus": {"tls": "starttls", "ca_file": str(cyrus.ca_file)}},
+                accounts=["joe", "kim", "pat"],
+                settings={
+                    "cyrus": {"tls": "starttls", "ca_file": str(cyrus.ca_file)},
+                    "login": {
+                        "socket": f"unix:{folder}/login.sock",
+                        "notify_socket": f"unix:{folder}/notify.sock",
+                        "socket_mode": "0666",
+                        "upstream": {"type": "saslauthd", "path": str(saslauthd.socket)},
+                    },
+                },
                 policies=[POLICY],
+                command="run",
             )
         )
         product.start()
+        cyrus.create("Announcements")
         postfix = running.enter_context(
             Postfix(milter=product.socket, lmtp=(cyrus.host, cyrus.lmtp_port))
         )
         _show_configuration(product)
         _show_delivery(product, cyrus, postfix)
         _show_refusal(product, postfix)
+        _show_login(product, cyrus)
         _show_dry_run(product, cyrus, postfix)
         if keep:
             product.stop()
@@ -66,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _show_configuration(product: Product) -> None:
-    _title("The configuration: two accounts in SQLite, joe and kim; neither has a mailbox")
+    _title("The configuration: three accounts in SQLite, joe, kim and pat; none has a mailbox")
     _say(product.config_file.read_text().rstrip())
     _title("What would happen to mail for joe?   $ autocreate check joe@example.org")
     _say(product.run("check", "joe@example.org").stdout.rstrip())
@@ -93,6 +117,21 @@ def _show_refusal(product: Product, postfix: Postfix) -> None:
     _title("An unknown recipient is refused at the door")
     _say(_dialogue(postfix, ["nobody@example.org"]))
     _show_log(product)
+
+
+def _show_login(product: Product, cyrus: Cyrus) -> None:
+    _title("pat logs in before any mail came: her mailbox is there at her first command")
+    with socket.create_connection((cyrus.host, cyrus.imap_port), timeout=30.0) as client:
+        lines = client.makefile("rb")
+        lines.readline()
+        for command in ("1 LOGIN pat pat", '2 LIST "" INBOX*', "3 LOGOUT"):
+            client.sendall(f"{command}\r\n".encode())
+            _say(f"C: {command}")
+            for line in lines:
+                _say("S: " + re.sub(r"\[CAPABILITY .*?\] ", "", line.decode().rstrip()))
+                if line.startswith(command[:2].encode()):
+                    break
+    _show_log(product, what="login")
 
 
 def _show_dry_run(product: Product, cyrus: Cyrus, postfix: Postfix) -> None:
@@ -131,10 +170,10 @@ def _dialogue(postfix: Postfix, recipients: Sequence[str], message: str = "") ->
         return "\n".join(line for line in client.transcript if not line.startswith("S: 250-"))
 
 
-def _show_log(product: Product, lines: int = 1) -> None:
+def _show_log(product: Product, lines: int = 1, what: str = "recipient") -> None:
     _title("Our log" if lines == 1 else f"Our log, {lines} lines")
     said = wait_until(
-        lambda: [line for line in product.log().splitlines() if " recipient=" in line],
+        lambda: [line for line in product.log().splitlines() if f" {what}=" in line],
         10.0,
         "a line of the log",
         product.log,

@@ -33,13 +33,21 @@ def configure(kind: str, level: str, stream: TextIO = sys.stderr) -> None:
     root.propagate = False
 
 
-def login(login: Login, verdict: Verdict, milliseconds: float, **fields: str) -> None:
+def login(
+    login: Login,
+    verdict: Verdict,
+    milliseconds: float,
+    is_news: bool = True,
+    **fields: str,
+) -> None:
     """Log what was decided about someone who logged in.
 
     Args:
+        is_news: False for a login that has a line already, unless there is something to say of it.
         fields: what the front end knows besides: client.
     """
-    passed = verdict.answer is Answer.PASS
+    is_usual = verdict.answer is Answer.ACCEPT and not verdict.created
+    passed = verdict.answer is Answer.PASS or (is_usual and not is_news)
     level = logging.DEBUG if passed else logging.INFO
     shown = {"login": login.name, "realm": login.realm, "service": login.service, **fields}
     _decision(_logins, level, "login", shown, verdict, milliseconds)

@@ -21,8 +21,6 @@ from .saslauthd import Pam, Saslauthd
 PROXY = "proxy"
 PASSWORD = "open sesame"
 
-SCRIPT = 'require "fileinto";\nfileinto "INBOX.Sent";\n'
-
 
 class LoginRefused(AssertionError):
     """The server said no; the text is its own."""

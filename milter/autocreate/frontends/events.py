@@ -106,7 +106,8 @@ class Events:
                 verdict = service.log_in(login)
                 if verdict.answer is Answer.TEMPORARY:
                     service.come_back(login)
-            logs.login(login, verdict, (time.monotonic() - begun) * 1000, by="event")
+            milliseconds = (time.monotonic() - begun) * 1000
+            logs.login(login, verdict, milliseconds, is_news=False, by="event")
         except BaseException:
             log.exception("a defect of this program, at a login that was notified")
         finally:
