@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
@@ -145,6 +146,14 @@ class Provisioner:
     def check_script(self, script: Script) -> tuple[str, ...]:
         """Does a script compile? See `ScriptStore.check`."""
         return self._store.check(script)
+
+    def forget(self, user: str | None) -> None:
+        """Ask the account sources again about a user, or about everyone."""
+        self._directory.forget(user)
+
+    def figures(self) -> dict[str, Any]:
+        """Each account source's figures: see `Directory.snapshot`."""
+        return self._directory.snapshot()
 
     def due(self, everything: bool) -> list[Entry]:
         """The journal's entries that are due for another attempt, or all of them.

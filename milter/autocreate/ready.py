@@ -26,6 +26,21 @@ class Ready:
         with self._lock:
             return self._users.get(user, False)
 
+    def clear(self) -> None:
+        """Believe nothing any longer."""
+        with self._lock:
+            self._users.clear()
+
+    def snapshot(self) -> dict[str, float]:
+        """How many users are believed now, how many may be, and for how long each is."""
+        with self._lock:
+            self._users.expire()
+            return {
+                "users": len(self._users),
+                "size": int(self._users.maxsize),
+                "seconds": self._users.ttl,
+            }
+
     def discard(self, user: str) -> None:
         """Believe it no longer."""
         with self._lock:

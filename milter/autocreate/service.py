@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from autocreate.accounts.figures import noting
 from autocreate.aliases import Aliases
@@ -138,6 +139,18 @@ class Service:
     def forget(self, user: str) -> None:
         """Believe no longer that a user's mailbox stands."""
         self._ready.discard(user)
+
+    def forget_accounts(self, user: str | None = None) -> None:
+        """Ask account sources and Cyrus again about a user, or about everyone."""
+        self._provisioner.forget(user)
+        if user is None:
+            self._ready.clear()
+        else:
+            self._ready.discard(user)
+
+    def figures(self) -> dict[str, Any]:
+        """What is remembered, and what the account sources cost, as JSON has it."""
+        return {"ready": self._ready.snapshot(), "sources": self._provisioner.figures()}
 
     def preview(self, recipient: Recipient) -> Verdict:
         """What `verify` would decide, with the plan it would carry out. Changes nothing."""

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,11 @@ from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.admin import doctor
+from autocreate.admin.accounts import SourceReport
+from autocreate.admin.accounts import examine as examine_source
 from autocreate.admin.doctor import Mtas
 from autocreate.aliases import Aliases
+from autocreate.config.accounts import Accounts
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
@@ -32,6 +36,7 @@ from autocreate.core.policy import FromEntry, Policy, scripts_of
 from autocreate.core.sieve import script_name
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.flights import Flights
+from autocreate.frontends.control import Control
 from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
 from autocreate.journal import Journal
@@ -149,7 +154,34 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
             frontends.append(held.enter_context(_milter(config)))
         if "login" in names:
             frontends += held.enter_context(_login(config.login))
+        if place := _control_socket(config, names):
+            listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
+            frontends.append(Control(listener))
         yield frontends
+
+
+def control_sockets(config: Config) -> list[Path]:
+    """Where the processes that run by this configuration may be asked."""
+    alone: list[list[FrontEndName]] = [["milter"], ["login"]]
+    places = (_control_socket(config, names) for names in alone)
+    return list(filter(None, places))
+
+
+def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | None:
+    """Where a process with these front ends may be asked: beside the first one's own socket."""
+    if "milter" in names and config.milter.control:
+        return config.milter.control
+    login = config.login.socket if config.login else ""
+    beside = config.milter.socket if "milter" in names else login
+    return Path(f"{beside.removeprefix('unix:')}.control") if beside.startswith("unix:") else None
+
+
+def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
+    """Ask every account source, `user` too if given: see `autocreate.admin.accounts`."""
+    return [
+        examine_source(name, partial(_source, name, settings), user)
+        for name, settings in config.accounts.items()
+    ]
 
 
 @contextlib.contextmanager
@@ -285,14 +317,24 @@ def _policy(settings: PolicySettings) -> Policy:
 
 
 def _sources(config: Config) -> list[AccountSource]:
-    sources: list[AccountSource] = []
-    for name, settings in config.accounts.items():
-        module, factory = SOURCES[settings.type]
-        make = getattr(import_module(module), factory)
-        options = settings.model_dump(exclude={"type"})
-        limits = Limits(*(options.pop(key) for key in _CACHE_KEYS))
-        sources.append(Remembered(make(name, **options), limits))
-    return sources
+    return [
+        Remembered(
+            _source(name, settings), Limits(*(getattr(settings, key) for key in _CACHE_KEYS))
+        )
+        for name, settings in config.accounts.items()
+    ]
+
+
+def _source(name: str, settings: Accounts) -> AccountSource:
+    module, factory = SOURCES[settings.type]
+    options = settings.model_dump(exclude={"type", *_CACHE_KEYS})
+    try:
+        source: AccountSource = getattr(import_module(module), factory)(name, **options)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"accounts.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
+        ) from error
+    return source
 
 
 def _aliases(config: Config) -> Aliases | None:

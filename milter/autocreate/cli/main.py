@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from autocreate.cli.options import config_option as _config_option
+from autocreate.cli.accounts import accounts, cache
+from autocreate.cli.options import config_option, json_option
 from autocreate.cli.sieve import sieve
 from autocreate.errors import AutocreateError, Malformed
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Record what would be done, and do nothing."
 )
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 
 
@@ -46,8 +46,12 @@ def main() -> None:
     """
 
 
+main.add_command(accounts)
+main.add_command(cache)
+
+
 @main.command()
-@_config_option
+@config_option
 @_dry_run_option
 def milter(config_path: Path, dry_run: bool) -> None:
     """Serve Postfix or Sendmail, in the foreground, with the log on stderr.
@@ -59,7 +63,7 @@ def milter(config_path: Path, dry_run: bool) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @_dry_run_option
 @click.option("--pam", is_flag=True, help="Look after the one login that pam_exec(8) tells of.")
 def login(config_path: Path, dry_run: bool, pam: bool) -> None:
@@ -79,7 +83,7 @@ def login(config_path: Path, dry_run: bool, pam: bool) -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @_dry_run_option
 def run(config_path: Path, dry_run: bool) -> None:
     """Be both `milter` and `login`, in one process that learns of deleted mailboxes at once."""
@@ -88,8 +92,8 @@ def run(config_path: Path, dry_run: bool) -> None:
 
 @main.command()
 @_addresses
-@_config_option
-@_json_option
+@config_option
+@json_option
 @click.option("--mailer", help="As if the MTA had named this transport, as in {rcpt_mailer}.")
 def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: str | None) -> None:
     """Say what the milter would answer to a recipient, and why. Changes nothing."""
@@ -101,8 +105,8 @@ def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: 
 
 @main.command()
 @_addresses
-@_config_option
-@_json_option
+@config_option
+@json_option
 def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
     """Show what `provision` would do. Changes nothing."""
     with _service(config_path) as service:
@@ -111,8 +115,8 @@ def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
 
 @main.command()
 @_addresses
-@_config_option
-@_json_option
+@config_option
+@json_option
 def provision(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
     """Create the mailboxes of users who have none, as their first mail would.
 
@@ -129,7 +133,7 @@ def config() -> None:
 
 
 @config.command("check")
-@_config_option
+@config_option
 def config_check(config_path: Path) -> None:
     """Read the configuration and report every mistake in it. Connects to nothing.
 
@@ -158,8 +162,8 @@ main.add_command(sieve)
 
 
 @main.command()
-@_config_option
-@_json_option
+@config_option
+@json_option
 @click.option(
     "--postfix",
     type=click.Path(path_type=Path, file_okay=False),

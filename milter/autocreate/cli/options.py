@@ -13,3 +13,4 @@ config_option = click.option(
     envvar="AUTOCREATE_CONFIG",
     help="The configuration file.",
 )
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

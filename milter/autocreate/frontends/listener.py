@@ -10,6 +10,7 @@ import grp
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,13 @@ class Listener:
                 os.unlink(self._socket.getsockname())
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The number of the user at the other end of a Unix socket, as it was when it connected."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    _pid, uid, _gid = struct.unpack("3i", credentials)
+    return int(uid)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import logging
 import os
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -20,7 +19,7 @@ from autocreate import logs
 from autocreate.core import saslauthd
 from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Malformed, Temporary
-from autocreate.frontends.listener import Listener
+from autocreate.frontends.listener import Listener, peer_uid
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer, Login, Verdict
 from autocreate.passwords import OK, PasswordChecker
@@ -146,13 +145,6 @@ class LoginServer:
             return service.log_in(login)
         finally:
             self._may_wait.release()
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """The number of the user at the other end of a Unix socket, as it was when it connected."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    _pid, uid, _gid = struct.unpack("3i", credentials)
-    return int(uid)
 
 
 def _read(connection: socket.socket, room: memoryview) -> int:

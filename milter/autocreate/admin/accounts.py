@@ -1,0 +1,114 @@
+"""`autocreate accounts check`: asks every account source, and says in words what is wrong with it."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from autocreate.accounts import AccountSource
+from autocreate.errors import AutocreateError, ConfigurationError
+from autocreate.model import Account
+
+# Nobody is called that, so no source may find it.
+NOBODY = "autocreate-check-finds-nobody"
+
+_UNKNOWN = 65  # as for a recipient who is unknown
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What was seen of one source.
+
+    Args:
+        status: 0 all is well, 65 it does not know the user who was asked for, 75 it cannot be asked,
+            78 it must be configured otherwise.
+    """
+
+    source: str
+    status: int
+    lines: tuple[str, ...]
+
+
+def examine(name: str, make: Callable[[], AccountSource], user: str | None = None) -> SourceReport:
+    """Ask one source: for somebody who is not there, for whom it lists, and for `user`.
+
+    Args:
+        make: makes the source; it is closed afterwards.
+    """
+    lines: list[str] = []
+    status = 0
+    try:
+        source = make()
+    except ConfigurationError as error:
+        return SourceReport(name, error.exit_status, error.problems)
+    try:
+        for line, gravity in _questions(source, user):
+            lines.append(line)
+            status = max(status, gravity)
+    except AutocreateError as error:
+        lines.append(str(error))
+        status = max(status, error.exit_status)
+    finally:
+        source.close()
+    return SourceReport(name, status, tuple(lines))
+
+
+def overall(reports: list[SourceReport]) -> int:
+    """The exit status of all reports: the gravest, where one yes is enough for a user."""
+    grave = max((it.status for it in reports if it.status != _UNKNOWN), default=0)
+    is_unknown = bool(reports) and all(it.status == _UNKNOWN for it in reports)
+    return grave or (_UNKNOWN if is_unknown else 0)
+
+
+def _questions(source: AccountSource, user: str | None) -> Iterator[tuple[str, int]]:
+    begun = time.monotonic()
+    if source.lookup(NOBODY) is not None:
+        yield (
+            f"finds even {NOBODY!r}: it would accept mail for anyone; what it is asked must depend "
+            "on the user",
+            ConfigurationError.exit_status,
+        )
+    yield f"answers in {(time.monotonic() - begun) * 1000:.1f} ms, with the connection", 0
+    yield from _listed(source)
+    if user is not None:
+        yield from _asked_for(source, user)
+
+
+def _listed(source: AccountSource) -> Iterator[tuple[str, int]]:
+    names = source.names()
+    if names is None:
+        yield "does not list its users, so whether it finds anybody shows only with --user", 0
+        return
+    first = next(names, None)
+    if first is None:
+        yield (
+            "lists nobody: what it is asked matches nothing that is there, or that it may see",
+            ConfigurationError.exit_status,
+        )
+        return
+    account = source.lookup(first)
+    if account is None:
+        yield f"lists {first!r}, but does not find it", ConfigurationError.exit_status
+        return
+    yield f"lists users, such as {first!r}", 0
+    if source.has_groups:
+        source.groups(account)
+        yield "tells groups", 0
+
+
+def _asked_for(source: AccountSource, user: str) -> Iterator[tuple[str, int]]:
+    begun = time.monotonic()
+    account = source.lookup(user)
+    took = f"{(time.monotonic() - begun) * 1000:.1f} ms"
+    if account is None:
+        yield f"does not know {user!r} ({took})", _UNKNOWN
+        return
+    yield f"knows {user!r} ({took})", 0
+    for name, value in account.attributes:
+        yield f"  {name} = {value}", 0
+    yield f"  groups: {_groups(source, account)}", 0
+
+
+def _groups(source: AccountSource, account: Account) -> str:
+    if not source.has_groups:
+        return "this source knows none"
+    return ", ".join(sorted(source.groups(account))) or "none"

@@ -1,0 +1,107 @@
+"""`autocreate accounts` and `autocreate cache`: what the account sources say, and what is remembered."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autocreate.cli.options import config_option, json_option
+
+
+@click.group()
+def accounts() -> None:
+    """Look at the account sources."""
+
+
+@accounts.command("check")
+@config_option
+@json_option
+@click.option("--user", help="Ask for this user id, as Cyrus spells it, too.")
+def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
+    """Ask every account source, and say in words what is wrong with it. Changes nothing.
+
+    Exit status: 0 all are well; 65 none knows the user; 75 one cannot be asked; 78 one must be
+    configured otherwise.
+    """
+    from autocreate.admin.accounts import overall
+    from autocreate.config import load
+    from autocreate.wiring import check_accounts
+
+    reports = check_accounts(load(config_path), user)
+    for report in reports:
+        if as_json:
+            click.echo(json.dumps(asdict(report)))
+            continue
+        state = {0: "well", 65: "well"}.get(report.status, "WRONG")
+        click.echo(f"accounts.{report.source}: {state}")
+        click.echo("".join(f"  {line}\n" for line in report.lines), nl=False)
+    sys.exit(overall(reports))
+
+
+@click.group()
+def cache() -> None:
+    """Look into the caches of the process that serves, or empty them."""
+
+
+@cache.command("show")
+@config_option
+@json_option
+def cache_show(config_path: Path, as_json: bool) -> None:
+    """Say what the process that serves remembers, for how long, and what its sources cost.
+
+    The figures count from its start, or from its last reload.
+    """
+    for path, figures in _each(config_path, "figures"):
+        if as_json:
+            click.echo(json.dumps({"process": str(path), **figures}))
+        else:
+            click.echo("\n".join(_explained(path, figures)))
+
+
+@cache.command("clear")
+@config_option
+@click.option("--user", help="Forget this user only.")
+def cache_clear(config_path: Path, user: str | None) -> None:
+    """Make the process that serves ask again: its account sources, and Cyrus."""
+    for path, _ in _each(config_path, "forget", user=user):
+        click.echo(f"{path}: forgotten: {user or 'all users'}")
+
+
+def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Path, Any]]:
+    """The answers of all processes that run by this configuration: one, or milter and login."""
+    from autocreate.config import load
+    from autocreate.errors import Temporary
+    from autocreate.frontends.control import ask
+    from autocreate.wiring import control_sockets
+
+    places = control_sockets(load(config_path))
+    if not places:
+        raise Temporary("there is no control socket; milter.control says where it is to be")
+    running = [path for path in places if path.exists()] or places[:1]
+    for path in running:
+        yield path, ask(path, question, **details)
+
+
+def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
+    ready = figures["ready"]
+    yield f"{path}:"
+    yield (
+        f"  {ready['users']} users (of {ready['size']} at most) are accepted without any look-up, each "
+        f"for {ready['seconds']:g} s"
+    )
+    for name, source in figures["sources"].items():
+        lookups = source["lookups"]
+        mean = f", {source['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
+        yield (
+            f"  accounts.{name}: asked {lookups} times{mean}, {source['errors']} errors; "
+            f"{source['hits']} times a cache knew"
+        )
+        for kind, words in (("found", "found"), ("unknown", "not found"), ("error", "in doubt")):
+            held = source["remembered"][kind]
+            yield f"    {held['users']} users {words}, each remembered for {held['seconds']:g} s"
+        if source["last_error"]:
+            yield f"    last error: {source['last_error']}"
