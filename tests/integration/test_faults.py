@@ -100,7 +100,10 @@ def test_a_broken_account_database_is_a_doubt_until_it_is_whole_again(
         assert here.rcpt(cold, "nobody") == [TEMPORARY, TEMPORARY]
         assert here.codes(warm) == [250]
         assert here.tree(cold) == []
-    assert here.codes(cold, "nobody") == [250, 550]
+    # What could not be told is remembered for two seconds, so that a burst of mail asks once.
+    wait_until(
+        lambda: here.codes(cold, "nobody") == [250, 550], 20.0, "the truth", here.product.log
+    )
 
 
 # -- the journal -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import ldap
+import ldap.filter
 from ldap.controls import SimplePagedResultsControl
 
 from .common import HOST, free_port, run
