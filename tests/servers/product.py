@@ -270,6 +270,8 @@ class Product:
                     "type": "sql",
                     "url": f"sqlite:///{self.database}",
                     "query": "SELECT userid FROM accounts WHERE userid = :user AND enabled",
+                    # `add_account` is to be seen at once.
+                    "cache_negative_seconds": 0,
                     "groups_query": "SELECT name FROM memberships WHERE userid = :user",
                 }
             },
