@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 
 ANY_DOMAIN = "*"
 
-# What Postfix calls the mailer of virtual_alias_domains, where nothing but aliases exists.
-ALIAS_DOMAIN = "error"
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -210,18 +207,21 @@ class Service:
         """Is this recipient ours, and is it an address? If so, decide about its user."""
         rules = self.rules
         mailer = recipient.mailer
-        is_alias_at_most = mailer == ALIAS_DOMAIN and self._aliases is not None
-        if mailer is not None and mailer not in rules.mailers and not is_alias_at_most:
+        is_ours = mailer is None or mailer in rules.mailers
+        if not is_ours and self._aliases is None:
             return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
         written = _as_the_mta_sees_it(recipient)
         domain = domain_of(written)
         if domain and not rules.domains & {domain, ANY_DOMAIN}:
             return Verdict(Answer.PASS, f"domain {domain!r} is not ours")
+        if not is_ours and domain not in rules.domains:
+            return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
         try:
             address = parse(written)
         except Malformed as error:
-            return Verdict(Answer.MALFORMED, str(error))
-        verdict = self._decided_for(address, until, apply, _is_mapped(recipient), is_alias_at_most)
+            return Verdict(Answer.MALFORMED if is_ours else Answer.PASS, str(error))
+        # Postfix names the mailer of the address as it stands, which its aliases never meet.
+        verdict = self._decided_for(address, until, apply, _is_mapped(recipient), not is_ours)
         if verdict.answer is Answer.UNKNOWN and is_postmaster(address):
             return replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
         return verdict
@@ -250,7 +250,7 @@ class Service:
             log.exception("%s: a defect of this program, in its aliases", address)
             return Verdict(Answer.TEMPORARY, f"internal error: {error!r}")
         if is_alias_at_most and not resolution.steps:
-            return Verdict(Answer.PASS, f"no alias, and mailer {ALIAS_DOMAIN!r} is not ours")
+            return Verdict(Answer.PASS, "no alias, and its mailer is not ours")
         users = self.rules.users
         # A bare name in a table is a user here; policies go by the domain that the mail was for.
         targets = [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.integration.conftest import Mta
 from tests.servers import smtp
@@ -321,3 +323,97 @@ def test_what_sendmails_virtusertable_has_mapped_is_not_mapped_again(cyrus: Cyru
         assert answer["aliases"] == [
             "info@virt.test -> vt-joe (aliases.addresses)",
         ]
+
+
+# -- autocreate aliases detect --------------------------------------------------------------
+
+
+def detected(product: Product, *options: str) -> dict[str, Any]:
+    """What it proposes, as an administrator pastes it."""
+    told = product.run("aliases", "detect", *options)
+    assert told.returncode == 0, told.stderr
+    tables: dict[str, Any] = tomllib.loads(told.stdout)["aliases"]
+    return tables
+
+
+def test_what_is_detected_of_postfix_works_as_it_is_pasted(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["dp-ann", "dp-bob"]) as product:
+        table = write(product.folder / "aliases", "dp-staff: dp-ann, dp-bob\n")
+        compiled(table, product, "postalias")
+        with Postfix(
+            milter=product.socket,
+            domains=["virt.test"],
+            aliases={"info@virt.test": "dp-staff"},
+            parameters={
+                "mydestination": "example.org",
+                "myorigin": "example.org",
+                "alias_maps": f"hash:{table}",
+                "mailbox_transport": f"lmtp:inet:{cyrus.host}:{cyrus.lmtp_port}",
+                "local_recipient_maps": "",
+            },
+        ) as postfix:
+            tables = detected(product, "--postfix", f"{postfix.config}", "--sendmail", "/none")
+            assert [it["type"] for it in tables.values()] == ["file", "postmap"]
+            domains = {"milter": {"domains": ["example.org", "virt.test"]}}
+            product.configure({**domains, "aliases": tables})
+            product.start()
+            assert send(postfix, "info@virt.test") == ["250 2.1.5", "250 2.0.0"]
+            cyrus.wait_for_messages("dp-ann")
+            cyrus.wait_for_messages("dp-bob")
+            product.wait_for_log(
+                r"aliases='info@virt.test -> dp-staff \(aliases.virtual\); "
+                r"dp-staff@example.org -> dp-ann, dp-bob \(aliases.aliases\)'"
+            )
+
+
+def test_what_is_detected_of_sendmail_works_as_it_is_pasted(cyrus: Cyrus) -> None:
+    with (
+        Product(cyrus, accounts=["ds-ann", "ds-bob"]) as product,
+        Sendmail(
+            milter=product.socket,
+            lmtp=(cyrus.host, cyrus.lmtp_port),
+            aliases={"ds-staff": "ds-ann, ds-bob"},
+            virtual_users={"info@example.org": "ds-staff"},
+        ) as sendmail,
+    ):
+        age(sendmail.folder / "aliases")
+        age(sendmail.folder / "virtusertable")
+        cf = f"{sendmail.folder}/sendmail.cf"
+        tables = detected(product, "--postfix", "/none", "--sendmail", cf)
+        assert list(tables) == ["virtusertable", "aliases"]
+        product.configure({"aliases": tables})
+        product.start()
+        assert send(sendmail, "info@example.org") == ["250 2.1.5", "250 2.0.0"]
+        cyrus.wait_for_messages("ds-ann")
+        cyrus.wait_for_messages("ds-bob")
+
+
+def test_without_an_mta_there_is_nothing_to_detect(cyrus: Cyrus) -> None:
+    with Product(cyrus) as product:
+        told = product.run("aliases", "detect", "--postfix", "/none", "--sendmail", "/none.cf")
+        assert told.returncode == 78
+        assert told.stderr == (
+            "autocreate: /none: no main.cf there, and no /none.cf: say where with --postfix or "
+            "--sendmail\n"
+        )
+
+
+def test_check_shows_the_aliases_and_each_user(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["c-ann", "c-bob"]) as product:
+        table = write(product.folder / "virtual", f"team@example.org {at('c-ann', 'c-bob')}\n")
+        product.configure({"aliases": {"v": {"type": "file", "path": f"{table}"}}})
+        told = product.run("check", "team@example.org")
+        assert (told.returncode, told.stderr) == (0, "")
+        assert told.stdout.splitlines()[:6] == [
+            "team@example.org: accept",
+            "  alias:    team@example.org -> c-ann@example.org, c-bob@example.org (aliases.v)",
+            "  reason:   c-ann: has an account and no mailbox; c-bob: has an account and no mailbox",
+            "  user:     c-ann, c-bob",
+            "  account:  staff",
+            "  policy:   everyone",
+        ]
+        assert "  c-bob: accept" in told.stdout.splitlines()
+        assert "    would:    create Sent as \\Sent" in told.stdout.splitlines()
+        assert cyrus.mailboxes("user/c-*") == set()
+        assert product.run("provision", "team@example.org").returncode == 0
+        assert {"user/c-ann", "user/c-bob"} <= cyrus.mailboxes("user/c-*")

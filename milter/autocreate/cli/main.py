@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from autocreate.cli.accounts import accounts, cache
-from autocreate.cli.options import config_option, json_option
+from autocreate.cli.aliases import aliases
+from autocreate.cli.options import config_option, json_option, mta_options
 from autocreate.cli.sieve import sieve
 from autocreate.errors import AutocreateError, Malformed
 
@@ -47,6 +48,7 @@ def main() -> None:
 
 
 main.add_command(accounts)
+main.add_command(aliases)
 main.add_command(cache)
 
 
@@ -164,20 +166,7 @@ main.add_command(sieve)
 @main.command()
 @config_option
 @json_option
-@click.option(
-    "--postfix",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("/etc/postfix"),
-    show_default=True,
-    help="Where Postfix's main.cf is.",
-)
-@click.option(
-    "--sendmail",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("/etc/mail/sendmail.cf"),
-    show_default=True,
-    help="Sendmail's sendmail.cf.",
-)
+@mta_options
 def doctor(config_path: Path, as_json: bool, postfix: Path, sendmail: Path) -> None:
     """Say what would bite, in the configuration of the MTA, of Cyrus, and in ours.
 

@@ -1,6 +1,8 @@
 """Options that commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,3 +16,22 @@ config_option = click.option(
     help="The configuration file.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def mta_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Where the MTAs of this machine have their configurations."""
+    postfix = click.option(
+        "--postfix",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("/etc/postfix"),
+        show_default=True,
+        help="Where Postfix's main.cf is.",
+    )
+    sendmail = click.option(
+        "--sendmail",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=Path("/etc/mail/sendmail.cf"),
+        show_default=True,
+        help="Sendmail's sendmail.cf.",
+    )
+    return postfix(sendmail(command))

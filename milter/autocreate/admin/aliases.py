@@ -1,0 +1,51 @@
+"""`autocreate aliases detect`: what to write into [aliases] for the MTA of this machine."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from autocreate.admin.doctor import Mtas, read_postfix
+from autocreate.core import aliasproposal
+from autocreate.errors import ConfigurationError
+
+
+def detect(mtas: Mtas) -> Iterator[str]:
+    """Lines of TOML to paste, with comments.
+
+    Raises:
+        ConfigurationError: there is no MTA, or its configuration cannot be read.
+    """
+    found = False
+    if (mtas.postfix / "main.cf").exists():
+        found = True
+        try:
+            parameters = read_postfix(mtas.postfix).parameters
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ConfigurationError(str(mtas.postfix), [f"postconf: {error}"]) from error
+        tables = aliasproposal.from_postfix(parameters, str(mtas.postfix), _read)
+        yield from _shown(f"Postfix in {mtas.postfix}", tables)
+        if domains := aliasproposal.alias_domains(parameters):
+            yield f"# milter.domains must have these of virtual_alias_domains: {', '.join(domains)}"
+    if mtas.sendmail.exists():
+        found = True
+        text = _read(str(mtas.sendmail))
+        if text is None:
+            raise ConfigurationError(str(mtas.sendmail), ["cannot be read"])
+        yield from _shown(str(mtas.sendmail), aliasproposal.from_sendmail(text, _read))
+    if not found:
+        raise ConfigurationError(
+            str(mtas.postfix),
+            [f"no main.cf there, and no {mtas.sendmail}: say where with --postfix or --sendmail"],
+        )
+
+
+def _shown(where: str, tables: list[aliasproposal.Proposal]) -> Iterator[str]:
+    yield f"# {where}: {len(tables) or 'no'} table{'s' if len(tables) != 1 else ''} of aliases"
+    yield from aliasproposal.as_toml(tables)
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None

@@ -1,0 +1,199 @@
+"""What an administrator would write into [aliases], from what Postfix or Sendmail is told.
+
+Follows postconf(5) and the Sendmail Operations Guide. What cannot be said in our words is a comment.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from autocreate.core.address import normal_domain
+from autocreate.errors import Malformed
+
+_CANONICAL = ("recipient_canonical_maps", "canonical_maps")
+
+# Reads a file, for Sendmail's F lines and Postfix's /etc/mailname; None if it cannot.
+Read = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A table of [aliases].
+
+    Args:
+        keys: its keys and values.
+        remarks: what the administrator should know about it.
+    """
+
+    name: str
+    keys: Mapping[str, str | Sequence[str]]
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Names:
+    """Gives each table a name of its own."""
+
+    given: dict[str, int] = field(default_factory=dict)
+
+    def next(self, name: str) -> str:
+        self.given[name] = number = self.given.get(name, 0) + 1
+        return name if number == 1 else f"{name}{number}"
+
+
+def from_postfix(parameters: Mapping[str, str], folder: str, read: Read) -> list[Proposal]:
+    """Tables for a Postfix's maps.
+
+    Args:
+        parameters: main.cf and the defaults, expanded (`postconf -x`).
+        folder: where main.cf is.
+    """
+    names = _Names()
+    local, elsewhere = _domains(_words(parameters.get("mydestination", "")), read)
+    origin = _origin(parameters.get("myorigin", ""), read)
+    found = []
+    for style, parameter in (
+        *(("canonical", parameter) for parameter in _CANONICAL),
+        ("virtual", "virtual_alias_maps"),
+        ("aliases", "alias_maps"),
+    ):
+        if style == "aliases" and not local:
+            continue  # nothing is delivered by local(8)
+        for table in _words(parameters.get(parameter, "")):
+            keys, remarks = _of_map(table, style, folder, parameters)
+            if local:
+                keys["domains"] = local
+                remarks += [
+                    f"mydestination also has {it}, which this cannot say" for it in elsewhere
+                ]
+            if style != "aliases" and origin in local:
+                keys["origin"] = origin
+            found.append(Proposal(names.next(style), keys, (f"{parameter} = {table}", *remarks)))
+    return found
+
+
+def alias_domains(parameters: Mapping[str, str]) -> list[str]:
+    """Domains of a Postfix that have nothing but aliases, as far as they are written out."""
+    domains, _ = _domains(_words(parameters.get("virtual_alias_domains", "")), lambda _: None)
+    return domains
+
+
+def from_sendmail(text: str, read: Read) -> list[Proposal]:
+    """Tables for the alias files and the virtusertable of a sendmail.cf."""
+    names = _Names()
+    found = []
+    for path in _virtusertables(text):
+        found.append(
+            Proposal(
+                names.next("virtusertable"),
+                {"type": "virtusertable", "path": path},
+                (
+                    f"Kvirtuser ... {path}",
+                    "Sendmail maps by it before it asks us; it is for `autocreate check` and aliases",
+                ),
+            )
+        )
+    local, _ = _domains(_class_w(text, read), read)
+    for files in re.findall(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text):
+        for entry in filter(None, map(str.strip, files.split(","))):
+            path = entry.split()[-1].rpartition(":")[2]
+            keys: dict[str, str | Sequence[str]] = {"type": "aliases", "path": path}
+            if local:
+                keys["domains"] = local
+            remarks = [f"O AliasFile={entry}"]
+            if not path.startswith("/"):
+                remarks.append("this is no file; export it to one, or use another type")
+            found.append(Proposal(names.next("aliases"), keys, tuple(remarks)))
+    return found
+
+
+def as_toml(proposals: Iterable[Proposal]) -> Iterator[str]:
+    """Proposals as lines to paste."""
+    for number, proposal in enumerate(proposals):
+        if number:
+            yield ""
+        yield from (f"# {remark}" for remark in proposal.remarks)
+        yield f"[aliases.{proposal.name}]"
+        width = max(map(len, proposal.keys))
+        for key, value in proposal.keys.items():
+            # A JSON string, or list of strings, is a TOML one.
+            yield f"{key:{width}} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _of_map(
+    table: str, style: str, folder: str, parameters: Mapping[str, str]
+) -> tuple[dict[str, str | Sequence[str]], list[str]]:
+    """A map of Postfix's: its keys, and remarks."""
+    remarks = []
+    if table.startswith("proxy:"):
+        table = table.removeprefix("proxy:")
+        remarks.append("asked without proxymap(8), so its files must be readable for us")
+    kind, colon, place = table.partition(":")
+    if not colon or "/" in kind:  # a bare path
+        kind, place = parameters.get("default_database_type", "hash"), table
+    keys: dict[str, str | Sequence[str]]
+    if kind == "texthash" and style != "aliases":
+        keys = {"type": "file", "path": place}
+    else:
+        keys = {"type": "postmap", "map": f"{kind}:{place}"}
+        if folder != "/etc/postfix":
+            keys["config_directory"] = folder
+    if style != "virtual":
+        keys["style"] = style
+    if kind in ("ldap", "mysql", "pgsql", "sqlite"):
+        remarks.append(f"{place} must be readable for us; a table of type sql or ldap is faster")
+    return keys, remarks
+
+
+def _virtusertables(text: str) -> Iterator[str]:
+    for line in re.findall(r"(?m)^Kvirtuser\s+(.*)$", text):
+        path = line.split()[-1]
+        if path.startswith("/"):
+            yield path
+
+
+def _class_w(text: str, read: Read) -> list[str]:
+    """The names of class w that a sendmail.cf has, and those in the files that it names."""
+    words = " ".join(re.findall(r"(?m)^C\s*w\s*(.*)$", text)).split()
+    for file in re.findall(r"(?m)^F\s*w\s*(?:-o\s*)?(\S+)", text):
+        lines = (read(file) or "").splitlines()
+        words += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return words
+
+
+def _domains(words: Sequence[str], read: Read) -> tuple[list[str], list[str]]:
+    """Those words that are domains, and those that stand for something else."""
+    domains, others = [], []
+    for word in words:
+        if word.startswith("/"):
+            inner, strange = _domains(_words(read(word) or ""), lambda _: None)
+            domains += inner
+            others += strange
+            continue
+        try:
+            is_domain = not re.search(r"[:/!{}$\[\]@]", word) and bool(normal_domain(word))
+        except Malformed:
+            is_domain = False
+        (domains if is_domain else others).append(word)
+    return list(dict.fromkeys(map(normal_domain, domains))), others
+
+
+def _origin(value: str, read: Read) -> str:
+    """myorigin, which Debian keeps in /etc/mailname."""
+    text = (read(value) or "") if value.startswith("/") else value
+    words = text.split()
+    domains, _ = _domains(words[:1], lambda _: None)
+    return domains[0] if domains else ""
+
+
+def _words(value: str) -> list[str]:
+    """A list of Postfix's: commas and white space part its words, except in braces."""
+    words, depth = [""], 0
+    for character in value:
+        depth += (character == "{") - (character == "}")
+        if depth <= 0 and (character == "," or character.isspace()):
+            words.append("")
+        else:
+            words[-1] += character
+    return [word for word in words if word]
