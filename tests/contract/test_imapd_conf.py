@@ -8,6 +8,8 @@ from pathlib import Path
 from signal import SIGABRT
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from autocreate.core import imapd, imapdconf
 from autocreate.errors import ConfigurationError
@@ -114,18 +116,62 @@ def test_we_read_what_cyrus_reads(text: str, lay_out: Callable[[str], Path]) -> 
     assert _as_we(file) == theirs
 
 
+_KEYS = ["admins", "AUTOCREATE_quota", "lmtp_autocreate_quota", "autocreatequota", "createonpost"]
+_KEYS += [
+    "lmtp_createonpost",
+    "autocreate_post",
+    "postuser",
+    "virtdomains",
+    "foo",
+    "@include",
+    "#x",
+]
+_VALUES = ["yes", "no", "on", "0", "010", "0x1f", "-1", "userid", "a  b", "é", "FOLDER/more", ""]
+_ENDS = ["\n", "\n", "\n", "\n", "\\\n", " \\\n  ", "\\", " # x\n", "\r\n", " \f\n\n", ""]
+
+# What the rules of the file turn upon, in every order.
+_LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["", "", "", " ", "\t", "#"]),
+        st.sampled_from(_KEYS),
+        st.sampled_from([":", ": ", ":\t ", ":", " :", ""]),
+        st.sampled_from(_VALUES),
+        st.sampled_from(_ENDS),
+    ).map("".join),
+    max_size=5,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(_LINES)
+def test_we_read_what_cyrus_reads_whatever_it_is(
+    lay_out: Callable[[str], Path], lines: list[str]
+) -> None:
+    file = lay_out("".join(lines))
+    theirs = _as_cyrus(file)
+    if theirs is None:
+        with pytest.raises(ConfigurationError):
+            _as_we(file)
+    else:
+        assert _as_we(file) == theirs
+
+
 def _as_cyrus(file: Path) -> dict[str, str] | None:
-    """The options in question as lmtpd has them, or None if it would not start."""
-    done = subprocess.run(
-        [CYR_INFO, "-n", "lmtp", "-C", file, "conf-all"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    if done.returncode:
-        assert done.returncode in (78, -SIGABRT), done.stderr
-        return None
+    """The options in question as lmtpd has them, or None if it, or imapd, would not start."""
+    for service in ("imap", "lmtp"):
+        done = subprocess.run(
+            [CYR_INFO, "-n", service, "-C", file, "conf-all"],
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+            timeout=60,
+        )
+        if done.returncode:
+            assert done.returncode in (78, -SIGABRT), done.stderr
+            return None
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
     return {name: said.get(name, "") for name in (*STRINGS, *SWITCHES, *NUMBERS, "virtdomains")}
 

@@ -178,6 +178,16 @@ def test_a_caret_is_a_dot_natively_and_a_stranger_s_to_us() -> None:
         assert pair.ours.mailboxes() == set()
 
 
+def test_a_folder_called_inbox_is_made_natively_and_left_out_by_us() -> None:
+    """Its owner sees it as INBOX/INBOX, and beside INBOX not at all under its name."""
+    options = {**ON, "autocreate_inbox_folders": "INBOX.Sent|Drafts"}
+    with Pair(options, accounts=["joe"]) as pair:
+        pair.deliver(["joe"])
+        assert pair.native.mailboxes("user/joe/INBOX/*") == {"user/joe/INBOX/Sent"}
+        assert pair.ours.mailboxes("user/joe/*") == {"user/joe/Drafts"}
+        assert "folder 'INBOX/Sent' cannot exist" in pair.product.run("config", "check").stdout
+
+
 def test_cyrus_is_the_version_that_all_this_was_found_in(cyrus: Cyrus) -> None:
     with cyrus.admin_session() as imap:
         assert b"Cyrus IMAP 3.6." in imap.welcome

@@ -326,6 +326,25 @@ def test_what_cannot_be_done_is_noticed() -> None:
     ]
 
 
+def test_folders_that_cannot_be_are_noticed_and_left_out() -> None:
+    text = "autocreate_quota: 0\nautocreate_inbox_folders: A|INBOX.B|50%|C.|\udcfc\n"
+    assert policy(text, "imap").tree.folders[1:] == (Folder(("A",)),)
+    assert [notice.partition(" cannot ")[0] for notice in take(text).notices] == [
+        "autocreate_inbox_folders: folder 'INBOX/B'",
+        "autocreate_inbox_folders: folder '50%'",
+        "autocreate_inbox_folders: folder 'C/'",
+        "autocreate_inbox_folders: folder '\\udcfc'",
+    ]
+
+
+def test_the_prefix_of_shared_folders_may_precede_their_names() -> None:
+    text = (
+        "autocreate_quota: 0\nsharedprefix: News\n"
+        "autocreate_subscribe_sharedfolders: News/board | News.a.b | Newsletter | News\n"
+    )
+    assert policy(text, "imap").tree.shared == ("board", "a/b", "Newsletter", "News")
+
+
 def test_administrators_of_every_service_and_proxy_servers_are_administrators() -> None:
     conf = take("admins: cyrus\nimap_admins: ann group:ops\nlmtp_proxyservers: front\n")
     assert conf.admins == ("cyrus", "ann", "group:ops", "front")

@@ -121,6 +121,7 @@ def take(
         ConfigurationError: values that cannot be; every problem names its file and line.
     """
     reading = Reading(options)
+    reading.check([name for names in services.values() for name in names])
     conf = ImapdConf(
         path=path,
         admins=_admins(options),

@@ -6,7 +6,7 @@ options that its manual lets repeat (`autocreate_acl` and `xlist-FLAG`), they re
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -42,6 +42,9 @@ OLD_NAMES = {
     "autocreate_subscribe_sharedfolders": ("autosubscribesharedfolders",),
     "autocreate_subscribe_sharedfolders_all": ("autosubscribe_all_sharedfolders",),
 }
+
+
+_NEW_NAMES = {old: new for new, names in OLD_NAMES.items() for old in names}
 
 
 class Option(NamedTuple):
@@ -225,6 +228,26 @@ def as_kibibytes(option: Option) -> int:
     return int(match[1]) * _BYTES.get((match[2] or "").lower(), 1) // 1024
 
 
+# The kinds of the options that are not just text.
+_KINDS: Mapping[str, Callable[[Option], object]] = {
+    **dict.fromkeys(
+        (
+            "altnamespace",
+            "autocreate_post",
+            "autocreate_sieve_script_compile",
+            "autocreate_subscribe_sharedfolders_all",
+            "lmtp_downcase_rcpt",
+            "sieveusehomedir",
+            "unixhierarchysep",
+            "username_tolower",
+        ),
+        as_switch,
+    ),
+    "autocreate_quota": as_kibibytes,
+    "autocreate_quota_messages": as_integer,
+}
+
+
 class Reading:
     """Options by value, with what is wrong with them put aside until all have been read."""
 
@@ -232,6 +255,15 @@ class Reading:
         self.options = options
         self.problems: list[str] = []
         self.notices: list[str] = []
+
+    def check(self, services: Sequence[str]) -> None:
+        """Note every value that cannot be, also where another option overrides it."""
+        for option in self.options.every:
+            for service in ("", *(f"{service}_" for service in services)):
+                name = option.key.removeprefix(service)
+                kind = _KINDS.get(_NEW_NAMES.get(name, name))
+                if kind and option.key.startswith(service):
+                    self._value(kind, option, None)
 
     def text(self, name: str, default: str, services: Sequence[str] = ()) -> str:
         option = self.options.find(name, services)
@@ -243,16 +275,16 @@ class Reading:
         return option.value
 
     def switch(self, name: str, default: bool, services: Sequence[str] = ()) -> bool:
-        return self._value(as_switch, name, default, services)
+        return self._value(as_switch, self.options.find(name, services), default)
 
     def kibibytes(self, name: str, default: int, services: Sequence[str]) -> int:
         option = self.options.find(name, services)
         if option and option.value[-1:].isalpha() and "x" not in option.value.lower():
             self.notice(option.wrong("has a unit, which Cyrus up to 3.8 does not start on"))
-        return self._value(as_kibibytes, name, default, services)
+        return self._value(as_kibibytes, self.options.find(name, services), default)
 
     def integer(self, name: str, default: int, services: Sequence[str]) -> int:
-        return self._value(as_integer, name, default, services)
+        return self._value(as_integer, self.options.find(name, services), default)
 
     def names(self, name: str, services: Sequence[str]) -> list[str]:
         """A list parted by `|`, without what is empty or there already."""
@@ -263,10 +295,7 @@ class Reading:
         if text not in self.notices:
             self.notices.append(text)
 
-    def _value(
-        self, parse: Callable[[Option], T], name: str, default: T, services: Sequence[str]
-    ) -> T:
-        option = self.options.find(name, services)
+    def _value(self, parse: Callable[[Option], T], option: Option | None, default: T) -> T:
         try:
             return parse(option) if option else default
         except ValueError as error:

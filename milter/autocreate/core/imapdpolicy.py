@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from autocreate.core.imapdconf import OLD_NAMES, Options, Reading, may_repeat
+from autocreate.core.naming import Mailboxes
 from autocreate.core.policy import Policy
+from autocreate.errors import Refused
 from autocreate.model import Folder, Quota, Tree
 
 POLICY_NAME = "imapd.conf"
@@ -147,7 +149,7 @@ def _why_not(reading: Reading, service: str, names: Sequence[str]) -> str:
 
 
 def _tree(reading: Reading, names: Sequence[str]) -> Tree:
-    created = reading.names("autocreate_inbox_folders", names)
+    created = _created(reading, names)
     subscribed = reading.names("autocreate_subscribe_folders", names)
     for name in subscribed:
         if name not in created:
@@ -173,13 +175,28 @@ def _tree(reading: Reading, names: Sequence[str]) -> Tree:
     return Tree((Folder(subscribe=True), *folders.values()), quota, _shared(reading, names))
 
 
+def _created(reading: Reading, names: Sequence[str]) -> list[str]:
+    """The folders to create, less those that no Cyrus can have: they would never be finished."""
+    separator = "/" if reading.switch("unixhierarchysep", True) else "."
+    created = []
+    for name in reading.names("autocreate_inbox_folders", names):
+        try:
+            Mailboxes(separator).as_user(folder_path(name))
+        except Refused as refusal:
+            reading.notice(f"autocreate_inbox_folders: {refusal}")
+        else:
+            created.append(name)
+    return created
+
+
 def _shared(reading: Reading, names: Sequence[str]) -> tuple[str, ...]:
     if reading.switch("autocreate_subscribe_sharedfolders_all", False, names):
         return ("*",)
-    prefix = reading.text("sharedprefix", "Shared Folders")
-    shared = reading.names("autocreate_subscribe_sharedfolders", names)
+    prefix = folder_path(reading.text("sharedprefix", "Shared Folders"))
+    shared = map(folder_path, reading.names("autocreate_subscribe_sharedfolders", names))
     return tuple(
-        "/".join(folder_path(name.removeprefix(prefix).lstrip("./") or name)) for name in shared
+        "/".join(path[len(prefix) :] if path[:-1][: len(prefix)] == prefix else path)
+        for path in shared
     )
 
 
@@ -212,7 +229,7 @@ def _acls(reading: Reading, created: Sequence[str]) -> dict[str, dict[str, str]]
         if option.key != "autocreate_acl":
             continue
         words = option.value.split()
-        if len(words) != 3 or not _RIGHTS.fullmatch(words[2]):
+        if len(words) != 3 or not _RIGHTS.fullmatch(words[2]) or not words[1].isascii():
             reading.notice(option.wrong("is not 'FOLDER IDENTIFIER RIGHTS', so it grants nothing"))
         elif words[0] not in created:
             reading.notice(option.wrong(f"{words[0]!r} is not among autocreate_inbox_folders"))
