@@ -379,9 +379,10 @@ def test_a_secret_that_is_missing_empty_or_open_to_everyone_is_not_used(cyrus: C
         )
         secret.chmod(0o600)
         secret.write_text("\n")
-        status, words = refused_start(product)
-        assert status == 78
-        assert words.startswith(f"{key}{secret} is empty")
+        assert refused_start(product) == (
+            78,
+            f"{key}{secret}: its first line is empty; write the password into it\n",
+        )
         secret.unlink()
         assert refused_start(product) == (
             78,
