@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from urllib.parse import quote
 import ldap
 import ldap.filter
 from ldap.controls import SimplePagedResultsControl
+from ldap.controls.simple import ManageDSAITControl
 
 from .common import HOST, free_port, run
 from .database import DatabaseServer
@@ -96,8 +97,8 @@ class Slapd(DatabaseServer):
             for entry in _entries(accounts):
                 admin.add_s(*entry)
 
-    def load(self, users: Iterable[str]) -> None:
-        """Adds many users at once, without groups, at the speed of a file."""
+    def load(self, users: Sequence[str]) -> None:
+        self.put({})
         ldif = self.folder / "load.ldif"
         with ldif.open("w") as file:
             for user in users:
@@ -125,6 +126,11 @@ class Slapd(DatabaseServer):
             admin.add_s(
                 dn, [(name, [v.encode() for v in _list(it)]) for name, it in attributes.items()]
             )
+
+    def remove(self, dn: str) -> None:
+        """Also what refers to another server."""
+        with self._admin() as admin:
+            admin.delete_ext_s(dn, serverctrls=[ManageDSAITControl()])
 
     @contextlib.contextmanager
     def _admin(self) -> Iterator[Any]:

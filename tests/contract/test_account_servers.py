@@ -1,0 +1,379 @@
+"""Account sources that are servers: silent ones, bad answers, 20,000 accounts, and what the server was really asked."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autocreate.accounts import AccountSource
+from autocreate.accounts.ldap import LdapSource
+from autocreate.accounts.remembered import Limits, Remembered
+from autocreate.accounts.sql import SqlSource
+from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.model import Account
+from tests.servers.database import DatabaseServer
+from tests.servers.mariadb import MariaDb
+from tests.servers.postgres import Postgres
+from tests.servers.slapd import GROUPS, PEOPLE, POSIX, Slapd
+from tests.servers.tls import make_certificate
+
+TIMEOUT = 1.0
+MANY = 20_000
+
+# What would be a command, a pattern or an end of string if it were pasted in.
+HOSTILE = ["' OR '1'='1", 'jo"e', "*", "*)(uid=*", "jo(e", "jo\\e", "jo%", "jörg", "j" * 256]
+
+Make = Callable[..., AccountSource]
+
+
+def sql(server: Postgres | MariaDb, folder: Path, **settings: Any) -> SqlSource:
+    secret = folder / "secret"
+    secret.write_text(server.password + "\n")
+    options = {"query": "SELECT userid FROM accounts WHERE userid = :user", "timeout": TIMEOUT}
+    return SqlSource(
+        "it",
+        **{
+            "url": server.url,
+            "list_query": "SELECT userid FROM accounts",
+            "password_file": secret,
+            **options,
+            **settings,
+        },
+    )
+
+
+def ldap(server: Slapd, folder: Path, **settings: Any) -> LdapSource:
+    secret = folder / "secret"
+    secret.write_text(server.reader_password + "\n")
+    return LdapSource(
+        "it",
+        **{
+            "urls": [server.url],
+            "ca_file": server.certificate.ca_file,
+            "bind_dn": server.reader,
+            "password_file": secret,
+            "base": PEOPLE,
+            "timeout": TIMEOUT,
+            **settings,
+        },
+    )
+
+
+MAKERS: dict[type[DatabaseServer], Callable[..., AccountSource]] = {
+    Slapd: ldap,
+    Postgres: sql,
+    MariaDb: sql,
+}
+
+
+@pytest.fixture(scope="module", params=MAKERS, ids=lambda kind: kind.name)
+def server(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    with request.param() as started:
+        yield started
+
+
+@pytest.fixture
+def source(server: DatabaseServer, tmp_path: Path) -> Iterator[AccountSource]:
+    server.put({"joe": ["staff"], "kim": []})
+    made = MAKERS[type(server)](server, tmp_path)
+    yield made
+    made.close()
+
+
+# -- any of them -------------------------------------------------------------------------------
+
+
+def test_a_silent_server_is_a_doubt_in_time_and_a_yes_when_it_goes_on(
+    server: DatabaseServer, source: AccountSource
+) -> None:
+    assert source.lookup("joe") == Account("joe", "it")
+    server.pause()
+    try:
+        for _ in ("on the connection that stands", "on a new one"):
+            begun = time.monotonic()
+            with pytest.raises(Silent):
+                source.lookup("joe")
+            assert time.monotonic() - begun < 20 * TIMEOUT
+    finally:
+        server.resume()
+    assert source.lookup("joe") == Account("joe", "it")
+
+
+def test_a_silent_server_costs_the_recipients_after_the_first_nothing(
+    server: DatabaseServer, source: AccountSource
+) -> None:
+    remembered = Remembered(source, Limits())
+    server.pause()
+    try:
+        with pytest.raises(Silent):
+            remembered.lookup("joe")
+        for user in ("kim", "lee", "zoe"):
+            with pytest.raises(Temporary, match="not asked again yet"):
+                remembered.lookup(user)
+        assert remembered.snapshot()["lookups"] == 1
+    finally:
+        server.resume()
+
+
+def test_a_server_that_was_restarted_between_two_look_ups_is_not_noticed(
+    server: DatabaseServer, source: AccountSource
+) -> None:
+    assert source.lookup("joe") == Account("joe", "it")
+    server.stop()
+    server.start()
+    assert source.lookup("joe") == Account("joe", "it")
+    assert source.lookup("zoe") is None
+
+
+@pytest.mark.parametrize("user", HOSTILE)
+def test_a_name_reaches_the_server_as_a_value(
+    server: DatabaseServer, source: AccountSource, user: str
+) -> None:
+    before = len(server.log())
+    assert source.lookup(user) is None
+    asked = server.log()[before:]
+    assert expected(server, user).lower() in asked.lower()  # uid knows no case
+
+
+def expected(server: DatabaseServer, user: str) -> str:
+    """How the server's own log shows that it took the whole name for one value."""
+    if isinstance(server, Slapd):
+        special = "*()\\"
+        escaped = "".join(
+            f"\\{byte:02X}" if chr(byte) in special or byte > 126 else chr(byte)
+            for byte in user.encode()
+        )
+        return f'filter="(uid={escaped})"'
+    if isinstance(server, Postgres):
+        doubled = user.replace("'", "''")
+        return f"parameters: $1 = '{doubled}'"
+    escaped = user.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"')
+    return f"WHERE userid = '{escaped}'"
+
+
+def test_twenty_thousand_accounts(server: DatabaseServer, tmp_path: Path) -> None:
+    users = [f"user{number:05}" for number in range(MANY)]
+    server.put({})
+    server.load(users)
+    source = MAKERS[type(server)](server, tmp_path, timeout=10.0)
+    assert [source.lookup(user) for user in ("user00000", "user19999")] == [
+        Account("user00000", "it"),
+        Account("user19999", "it"),
+    ]
+    assert source.lookup("user20000") is None
+    names = source.names()
+    assert names is not None
+    assert set(names) == set(users)
+    source.close()
+    server.put({})
+
+
+# -- databases -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[Postgres, MariaDb], ids=lambda kind: kind.name)
+def database(request: pytest.FixtureRequest) -> Iterator[Postgres | MariaDb]:
+    with request.param() as started:
+        started.put({"joe": ["staff"], "kim": []})
+        yield started
+
+
+def test_further_columns_are_attributes(database: Postgres | MariaDb, tmp_path: Path) -> None:
+    query = "SELECT userid, '2G' AS mailQuota, NULL AS part FROM accounts WHERE userid = :user"
+    found = sql(database, tmp_path, query=query).lookup("joe")
+    assert found is not None
+    assert found.attributes == (("mailquota", "2G"),)
+    assert found.values("mailQuota") == ("2G",)
+
+
+def test_local_part_and_domain_are_bound_too(database: Postgres | MariaDb, tmp_path: Path) -> None:
+    domain = "CASE WHEN 'other.test' = :domain THEN :user ELSE 'x' END"
+    query = f"SELECT {domain} FROM accounts WHERE userid = :local"
+    assert sql(database, tmp_path, query=query).lookup("joe@other.test") == Account(
+        "joe@other.test", "it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("SELECT userid FROM accounts WHERE :user <> ''", "found 2 rows for 'joe'"),
+        ("SELECT NULL FROM accounts WHERE userid = :user", "answered None"),
+        ("SELECT 'JOE' FROM accounts WHERE userid = :user", "answered 'JOE'"),
+        ("SELECT userid FROM people WHERE userid = :user", "people"),
+        ("SELEKT :user", "syntax"),
+    ],
+)
+def test_a_bad_answer_is_a_doubt(
+    database: Postgres | MariaDb, tmp_path: Path, query: str, words: str
+) -> None:
+    with pytest.raises(Temporary, match=words) as doubt:
+        sql(database, tmp_path, query=query).lookup("joe")
+    assert not isinstance(doubt.value, Unreachable), "it is asked for others all the same"
+
+
+def test_no_more_connections_than_allowed(database: Postgres | MariaDb, tmp_path: Path) -> None:
+    source = sql(database, tmp_path, connections=1, timeout=0.3)
+    slow = "pg_sleep(1)" if isinstance(database, Postgres) else "SLEEP(1)"
+    busy = sql(database, tmp_path, connections=1, query=f"SELECT {slow}, :user", timeout=0.3)
+    with pytest.raises(Temporary):
+        busy.lookup("joe")
+    assert source.lookup("joe") == Account("joe", "it")
+
+
+@pytest.mark.parametrize("kind", ["good", "other"])
+def test_a_certificate_is_verified_when_the_url_says_so(
+    database: Postgres | MariaDb, tmp_path: Path, kind: str
+) -> None:
+    ca_file = database.certificate.ca_file if kind == "good" else make_certificate(tmp_path).ca_file
+    options = (
+        f"sslmode=verify-full&sslrootcert={ca_file}"
+        if isinstance(database, Postgres)
+        else f"ssl_ca={ca_file}&ssl_check_hostname=true"
+    )
+    source = sql(database, tmp_path, url=f"{database.url}?{options}")
+    if kind == "good":
+        assert source.lookup("joe") == Account("joe", "it")
+    else:
+        with pytest.raises(Unreachable, match=r"certificate verify failed|CERTIFICATE_VERIFY"):
+            source.lookup("joe")
+
+
+# -- directories ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def slapd() -> Iterator[Slapd]:
+    with Slapd() as started:
+        started.put({"joe": ["staff", "wheel"], "kim": ["staff"], "lee": []})
+        started.set("joe", mailQuota="2G", mailPartition="big")
+        # A group whose members are groups.
+        started.add(f"cn=all,{GROUPS}", objectClass="groupOfNames", member=f"cn=staff,{GROUPS}")
+        yield started
+
+
+@pytest.mark.parametrize("way", ["StartTLS", "LDAPS", "EXTERNAL"])
+def test_ways_to_connect_and_bind(slapd: Slapd, tmp_path: Path, way: str) -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "StartTLS": {},
+        "LDAPS": {"urls": [slapd.ldaps_url]},
+        "EXTERNAL": {
+            "urls": [slapd.ldapi_url],
+            "external": True,
+            "bind_dn": "",
+            "password_file": None,
+        },
+    }
+    assert ldap(slapd, tmp_path, **ways[way]).lookup("joe") == Account("joe", "it")
+
+
+def test_the_password_never_goes_over_a_connection_that_is_not_secured(
+    slapd: Slapd, tmp_path: Path
+) -> None:
+    before = len(slapd.log())
+    ldap(slapd, tmp_path).lookup("joe")
+    words = slapd.log()[before:]
+    assert words.index("TLS established") < words.index("BIND dn=")
+
+
+def test_servers_are_tried_in_turn(slapd: Slapd, tmp_path: Path) -> None:
+    source = ldap(slapd, tmp_path, urls=["ldap://127.0.0.1:1", slapd.url, slapd.ldaps_url])
+    assert source.lookup("joe") == Account("joe", "it")
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1: .*; ldap://127\.0\.0\.1:2: "):
+        ldap(slapd, tmp_path, urls=["ldap://127.0.0.1:1", "ldap://127.0.0.1:2"]).lookup("joe")
+
+
+def test_attributes_that_were_asked_for_come_with_the_account(slapd: Slapd, tmp_path: Path) -> None:
+    found = ldap(slapd, tmp_path, attributes=["mailQuota", "mailPartition"]).lookup("joe")
+    assert found is not None
+    assert (found.values("mailQuota"), found.values("mailPartition")) == (("2G",), ("big",))
+    found = ldap(slapd, tmp_path).lookup("joe")
+    assert found is not None
+    assert found.values("mailQuota") == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "groups"),
+    [
+        ({"member_of": "memberOf"}, {"staff", "wheel", "all"}),
+        (
+            {"groups_base": GROUPS, "groups_filter": "(&(objectClass=groupOfNames)(member={dn}))"},
+            {"staff", "wheel"},
+        ),
+        (
+            {
+                "groups_base": POSIX,
+                "groups_filter": "(&(objectClass=posixGroup)(memberUid={user}))",
+            },
+            {"staff", "wheel"},
+        ),
+        ({}, set()),
+    ],
+    ids=["memberOf, nested ones by the server", "groupOfNames", "posixGroup", "none"],
+)
+def test_groups(slapd: Slapd, tmp_path: Path, settings: dict[str, Any], groups: set[str]) -> None:
+    source = ldap(slapd, tmp_path, **settings)
+    found = source.lookup("joe")
+    assert found is not None
+    assert source.groups(found) == groups
+    assert source.groups(Account("joe", "another source")) == groups
+    assert source.groups(Account("zoe", "another source")) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("settings", "user", "words"),
+    [
+        ({"filter": "(|(uid={user})(uid=kim))"}, "joe", "finds more than 1 entries"),
+        ({"filter": "(|(uid={user})(objectClass=*))"}, "joe", "more entries than"),
+        ({}, "JOE", "its uid is 'joe' when asked for 'JOE'"),
+        ({"user_attribute": "mail"}, "joe", "its mail is nothing"),
+        ({"base": "ou=nowhere,dc=example,dc=org"}, "joe", "there is no such base"),
+        ({"base": "dc=example,dc=net"}, "joe", "No such object"),
+        ({"filter": "(uid={user}"}, "joe", "the filter is no filter"),
+    ],
+)
+def test_a_bad_answer_of_a_directory_is_a_doubt(
+    slapd: Slapd, tmp_path: Path, settings: dict[str, Any], user: str, words: str
+) -> None:
+    with pytest.raises(Temporary) as doubt:
+        ldap(slapd, tmp_path, **settings).lookup(user)
+    assert words in str(doubt.value)
+    assert not isinstance(doubt.value, Unreachable), "it is asked for others all the same"
+
+
+def test_the_size_limit_of_the_server_is_a_doubt(tmp_path: Path) -> None:
+    with Slapd(sizelimit="1") as strict:
+        strict.put({"joe": ["staff", "wheel"]})
+        source = ldap(
+            strict,
+            tmp_path,
+            groups_base=GROUPS,
+            groups_filter="(&(objectClass=groupOfNames)(member={dn}))",
+        )
+        found = source.lookup("joe")
+        assert found is not None
+        with pytest.raises(Temporary, match="Size limit exceeded"):
+            source.groups(found)
+
+
+def test_a_part_of_the_tree_that_is_elsewhere_is_a_doubt_and_is_not_followed(
+    slapd: Slapd, tmp_path: Path
+) -> None:
+    with contextlib.ExitStack() as undo:
+        slapd.add(
+            f"ou=branch,{PEOPLE}",
+            objectClass=["referral", "extensibleObject"],
+            ref="ldap://127.0.0.1:1/ou=branch",
+        )
+        undo.callback(slapd.remove, f"ou=branch,{PEOPLE}")
+        source = ldap(slapd, tmp_path)
+        assert source.lookup("joe") == Account("joe", "it")
+        with pytest.raises(
+            Temporary, match=r"has only a part of .* refers to ldap://127\.0\.0\.1:1/"
+        ):
+            source.lookup("nobody-of-this-name")

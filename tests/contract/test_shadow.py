@@ -1,0 +1,75 @@
+"""Locked and expired accounts are no accounts; what shadow(5) does not tell is a doubt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autocreate.accounts import AccountSource
+from autocreate.accounts.shadow import Ageing
+from autocreate.errors import Temporary
+from autocreate.model import Account
+
+from .elsewhere import private_etc
+
+TODAY = int(time.time() // 86400)
+HASH = "$y$j9T$not$real"
+
+LINES = {
+    "joe": f"joe:{HASH}:19000:0:99999:7:::",
+    "key-only": "key-only:*:19000:0:99999:7:::",
+    "locked": f"locked:!{HASH}:19000:0:99999:7:::",
+    "never-set": "never-set:!:19000:0:99999:7:::",
+    "expired": f"expired:{HASH}:19000:0:99999:7::{TODAY - 1}:",
+    "expires-later": f"expires-later:{HASH}:19000:0:99999:7::{TODAY + 30}:",
+    "long-unchanged": f"long-unchanged:{HASH}:{TODAY - 100}:0:30:7:7::",
+    "soon-to-change": f"soon-to-change:{HASH}:{TODAY - 33}:0:30:7:7::",
+}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[AccountSource]:
+    users = [f"{user}:x:{2000 + number}:100:::\n" for number, user in enumerate(LINES)]
+    users += ["daemon:x:1:1:::\n", "unshadowed:x:3000:100:::\n"]
+    (tmp_path / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n" + "".join(users))
+    (tmp_path / "group").write_text("users:x:100:\n")
+    shadow = [f"{line}\n" for line in LINES.values()]
+    (tmp_path / "shadow").write_text("root:*:19000::::::\n" + "".join(shadow))
+    with private_etc(tmp_path, "shadow") as made:
+        yield made
+
+
+@pytest.mark.parametrize("user", ["joe", "key-only", "expires-later", "soon-to-change"])
+def test_an_account_in_order(source: AccountSource, user: str) -> None:
+    assert source.lookup(user) == Account(user, "it")
+
+
+@pytest.mark.parametrize("user", ["locked", "never-set", "expired", "long-unchanged", "daemon"])
+def test_an_account_that_nobody_may_use(source: AccountSource, user: str) -> None:
+    assert source.lookup(user) is None
+
+
+def test_a_user_of_whom_shadow_says_nothing_is_in_doubt(source: AccountSource) -> None:
+    with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' and shadow\(5\) has not"):
+        source.lookup("unshadowed")
+
+
+@pytest.mark.parametrize(
+    ("ageing", "is_over"),
+    [
+        (Ageing(), False),
+        (Ageing(expires=100), True),
+        (Ageing(expires=101), False),
+        (Ageing(changed=80, longest=10, inactive=9), True),
+        (Ageing(changed=80, longest=10, inactive=10), False),
+        (Ageing(changed=80, longest=10), False),
+        (Ageing(changed=80, inactive=1), False),
+        # What stood there on Debian before an administrator said anything.
+        (Ageing(changed=19000, longest=99999), False),
+    ],
+)
+def test_the_day_on_which_an_account_is_over(ageing: Ageing, is_over: bool) -> None:
+    assert ageing.is_over(100) is is_over
