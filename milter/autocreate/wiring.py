@@ -21,9 +21,11 @@ from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.admin import doctor
 from autocreate.admin.accounts import SourceReport
 from autocreate.admin.accounts import examine as examine_source
+from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.admin.doctor import Mtas
 from autocreate.aliases import Aliases
 from autocreate.config.accounts import Accounts
+from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
@@ -54,6 +56,9 @@ from autocreate.service import Service
 log = logging.getLogger(__name__)
 
 FrontEndName = Literal["milter", "login"]
+
+# The keys of a table of aliases that say how it is asked, whatever its type.
+_HOW_ASKED = {"style", "domains", "origin"}
 
 # As `Limits` has them.
 _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds", "cache_size")
@@ -181,6 +186,14 @@ def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
     return [
         examine_source(name, partial(_source, name, settings), user)
         for name, settings in config.accounts.items()
+    ]
+
+
+def check_aliases(config: Config) -> list[SourceReport]:
+    """Ask every table of aliases: see `autocreate.admin.aliases`."""
+    return [
+        examine_aliases(name, partial(_alias_table, name, settings))
+        for name, settings in config.aliases.items()
     ]
 
 
@@ -345,12 +358,12 @@ def _aliases(config: Config) -> Aliases | None:
     tables = []
     for name, settings in config.aliases.items():
         kind = TABLES[settings.type]
-        keys = settings.model_dump(exclude={"type"})
-        style = Style(keys.pop("style", kind.style))
-        domains, origin = keys.pop("domains", None), keys.pop("origin", "")
+        asked = settings.model_dump(include=_HOW_ASKED)
+        style = Style(asked.get("style", kind.style))
+        domains = asked.get("domains")
         if domains is None and style is not Style.ALIASES:
             domains = ()
-        table: AliasTable = getattr(import_module(kind.module), kind.factory)(name, **keys)
+        table = _alias_table(name, settings)
         release.callback(table.close)
         tables.append(
             Table(
@@ -359,7 +372,7 @@ def _aliases(config: Config) -> Aliases | None:
                 table.find,
                 includes.read if kind.may_include and style is Style.ALIASES else None,
                 None if domains is None else frozenset(domains),
-                origin,
+                asked.get("origin", ""),
             )
         )
     return Aliases(
@@ -371,6 +384,18 @@ def _aliases(config: Config) -> Aliases | None:
         config.milter.alias_seconds,
         release.close,
     )
+
+
+def _alias_table(name: str, settings: AliasSettings) -> AliasTable:
+    kind = TABLES[settings.type]
+    keys = settings.model_dump(exclude={"type", *_HOW_ASKED})
+    try:
+        table: AliasTable = getattr(import_module(kind.module), kind.factory)(name, **keys)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"aliases.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
+        ) from error
+    return table
 
 
 def _store(config: Config) -> MailStore:

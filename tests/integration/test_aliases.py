@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -417,3 +418,35 @@ def test_check_shows_the_aliases_and_each_user(cyrus: Cyrus) -> None:
         assert cyrus.mailboxes("user/c-*") == set()
         assert product.run("provision", "team@example.org").returncode == 0
         assert {"user/c-ann", "user/c-bob"} <= cyrus.mailboxes("user/c-*")
+
+
+def test_aliases_check_says_in_words_what_is_wrong_with_a_table(cyrus: Cyrus) -> None:
+    with Product(cyrus) as product:
+        good = write(product.folder / "good", "sales@example.org joe\n")
+        broken = write(product.folder / "broken", "sales\n")
+        (product.folder / "main.cf").touch()
+        absent = {
+            "type": "postmap",
+            "map": f"hash:{product.folder}/absent",
+            "config_directory": f"{product.folder}",
+        }
+        tables = {
+            "good": {"type": "file", "path": f"{good}"},
+            "broken": {"type": "file", "path": f"{broken}"},
+            "absent": absent,
+        }
+        product.configure({"aliases": tables})
+        told = product.run("aliases", "check")
+        lines = re.sub(r"in \d+\.\d ms", "in time", told.stdout).splitlines()
+        assert told.returncode == 75
+        assert lines == [
+            "aliases.good: well",
+            "  answers in time",
+            "aliases.broken: WRONG",
+            "  answers in time",
+            "  unknown recipients get a temporary error, since: "
+            f"{broken}: line 1 has no value behind its key",
+            "aliases.absent: WRONG",
+            f"  postmap hash:{product.folder}/absent: fatal: open database "
+            f"{product.folder}/absent.db: No such file or directory",
+        ]

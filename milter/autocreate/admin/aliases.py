@@ -1,12 +1,15 @@
-"""`autocreate aliases detect`: what to write into [aliases] for the MTA of this machine."""
+"""`autocreate aliases`: what to write into [aliases] for an MTA, and whether the tables there answer."""
 
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from autocreate.accounts.aliases import AliasTable
+from autocreate.admin.accounts import NOBODY, SourceReport
 from autocreate.admin.doctor import Mtas, read_postfix
 from autocreate.core import aliasproposal
-from autocreate.errors import ConfigurationError
+from autocreate.errors import AutocreateError, ConfigurationError, Temporary
 
 
 def detect(mtas: Mtas) -> Iterator[str]:
@@ -37,6 +40,33 @@ def detect(mtas: Mtas) -> Iterator[str]:
             str(mtas.postfix),
             [f"no main.cf there, and no {mtas.sendmail}: say where with --postfix or --sendmail"],
         )
+
+
+def examine(name: str, make: Callable[[], AliasTable]) -> SourceReport:
+    """Ask one table for somebody who is not there.
+
+    Args:
+        make: makes the table; it is closed afterwards.
+    """
+    try:
+        table = make()
+    except ConfigurationError as error:
+        return SourceReport(name, error.exit_status, error.problems)
+    begun = time.monotonic()
+    try:
+        found = table.find([f"{NOBODY}@{NOBODY}.invalid", NOBODY])
+    except AutocreateError as error:
+        return SourceReport(name, error.exit_status, (str(error),))
+    finally:
+        table.close()
+    lines = [f"answers in {(time.monotonic() - begun) * 1000:.1f} ms"]
+    status = 0
+    if found.position >= 0:
+        lines.append(f"has an alias for everybody: {NOBODY!r} is {found.text!r}")
+    if found.doubt:
+        lines.append(f"unknown recipients get a temporary error, since: {found.doubt}")
+        status = Temporary.exit_status
+    return SourceReport(name, status, tuple(lines))
 
 
 def _shown(where: str, tables: list[aliasproposal.Proposal]) -> Iterator[str]:

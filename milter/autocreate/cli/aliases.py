@@ -1,15 +1,40 @@
-"""The commands for aliases: `autocreate aliases detect`."""
+"""The commands for aliases: `autocreate aliases check` and `autocreate aliases detect`."""
 
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from autocreate.cli.options import mta_options
+from autocreate.cli.options import config_option, json_option, mta_options
 
 
 @click.group()
 def aliases() -> None:
     """Look at the aliases of the MTA."""
+
+
+@aliases.command("check")
+@config_option
+@json_option
+def aliases_check(config_path: Path, as_json: bool) -> None:
+    """Ask every table of aliases, and say in words what is wrong with it. Changes nothing.
+
+    Where an address leads is shown by `autocreate check`. Exit status: 0 all are well; 75 one cannot
+    be asked, or leaves doubts; 78 one must be configured otherwise.
+    """
+    from autocreate.config import load
+    from autocreate.wiring import check_aliases
+
+    reports = check_aliases(load(config_path))
+    for report in reports:
+        if as_json:
+            click.echo(json.dumps(asdict(report)))
+            continue
+        click.echo(f"aliases.{report.source}: {'WRONG' if report.status else 'well'}")
+        click.echo("".join(f"  {line}\n" for line in report.lines), nl=False)
+    sys.exit(max((report.status for report in reports), default=0))
 
 
 @aliases.command("detect")
