@@ -39,6 +39,13 @@ class Case:
     services: Mapping[str, Any] = field(default_factory=dict)
 
 
+# By the name of their file; they file the message that every case sends.
+SCRIPTS = {
+    f"{name}.sieve": f'require "fileinto";\nif header :is "subject" "first" {{ fileinto "{to}"; }}\n'
+    for name, to in (("default", "INBOX/Spam"), ("beside", "Spam"))
+}
+SCRIPTS["wrong.sieve"] = "nonsense\n"
+
 NEWS = {"news": "lrs", "news/sub": "lrs", "secret": "p"}
 NEWS_BY_DOTS = {"news": "lrs", "news.sub": "lrs", "secret": "p"}
 
@@ -187,6 +194,35 @@ CASES: Mapping[str, Case] = {
     ),
     "all shared folders beside INBOX": Case(
         {**ON, "altnamespace": "yes", "autosubscribe_all_sharedfolders": "1"}, shared=NEWS
+    ),
+    # -- the default script
+    "the default script files the first message": Case(
+        {**ON, **FOLDERS, "autocreate_sieve_script": "FOLDER/default.sieve"},
+        ("joe", "ann+Sent"),
+        ("joe", "ann"),
+    ),
+    "the same beside INBOX, with virtual domains and dots": Case(
+        {
+            **ON,
+            **FOLDERS,
+            **VIRTUAL,
+            "altnamespace": "yes",
+            "unixhierarchysep": "no",
+            "autocreate_sieve_script": "FOLDER/beside.sieve",
+        },
+        ("ann.lee@other.test", "joe@ex.test"),
+        ("ann.lee@other.test", "joe"),
+    ),
+    "the default script makes the folder that it files into": Case(
+        {
+            **ON,
+            "autocreate_sieve_script": "FOLDER/default.sieve",
+            "autocreate_sieve_folders": "Spam | Other",
+        }
+    ),
+    "a default script that is wrong": Case({**ON, "autocreate_sieve_script": "FOLDER/wrong.sieve"}),
+    "a default script that is not there": Case(
+        {**ON, "autocreate_sieve_script": "FOLDER/gone.sieve"}
     ),
     # -- names
     "domains do not count": Case(

@@ -16,12 +16,15 @@ from typing import Any
 from tests.servers import imapwords, smtp
 from tests.servers.cyrus import NO_SPECIAL_USE, PARTITION, Cyrus, CyrusRefused, _ask
 from tests.servers.product import Product
+from tests.servers.sieve import Script
 
 MESSAGE = "Subject: first\n\nhello\n"
 
-# What makes a server create by itself; all else is the same on both.
+# What makes a server create by itself; all else is the same on both. `autocreate_sieve_folders` stays:
+# it is at work whenever a script is.
 NATIVE = re.compile(
-    r"(\w+_)?(auto(create|sub|sieve)\w*|createonpost|generate_compiled_sieve_script)|xlist-.*"
+    r"(\w+_)?(auto(create|sub)(?!_sieve_folders)\w*|createonpost|generate_compiled_sieve_script)"
+    r"|xlist-.*"
 )
 
 
@@ -42,6 +45,7 @@ class Standing:
     special_use: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     subscriptions: Mapping[str, set[str]] = field(default_factory=dict)
     messages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    scripts: Mapping[str, Mapping[str, Script]] = field(default_factory=dict)
 
 
 class Pair:
@@ -171,7 +175,13 @@ def standing(server: Cyrus, inboxes: Mapping[str, str]) -> Standing:
         names = {imapwords.decode(str(words[2])) for words in _ask(imap, "LIST", '""', '"*"')}
         # With virtual domains LIST leaves some out, such as user/joe beside user/joe@other.test.
         found = {name: _mailbox(imap, name) for name in (*names, *inboxes)}
-        mailboxes = {name: mailbox for name, mailbox in found.items() if mailbox is not None}
+        # A script that comes by ManageSieve is kept in a mailbox, native writes files: `scripts` tells
+        # of both.
+        mailboxes = {
+            name: mailbox
+            for name, mailbox in found.items()
+            if mailbox is not None and "#sieve" not in name
+        }
     special_use, subscriptions, messages = {}, {}, {}
     for user in (inboxes[name] for name in mailboxes if name in inboxes):
         with server.session(user) as imap:
@@ -180,7 +190,8 @@ def standing(server: Cyrus, inboxes: Mapping[str, str]) -> Standing:
                 imapwords.decode(str(words[2])) for words in _ask(imap, "LSUB", '""', '"*"')
             }
             messages[user] = dict(_messages(imap))
-    return Standing(mailboxes, special_use, subscriptions, messages)
+    scripts = {user: server.scripts(user) for user in messages}
+    return Standing(mailboxes, special_use, subscriptions, messages, scripts)
 
 
 def _mailbox(imap: Any, name: str) -> Mailbox | None:

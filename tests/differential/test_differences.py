@@ -11,9 +11,11 @@ from pathlib import Path
 
 from autocreate.config import load
 from autocreate.core.policy import select
-from tests.differential.cases import FOLDERS, NEWS, ON, USES, VIRTUAL
+from tests.differential.cases import FOLDERS, NEWS, ON, SCRIPTS, USES, VIRTUAL
 from tests.differential.pair import Outcome, Pair
+from tests.servers.common import fresh_folder, run
 from tests.servers.cyrus import CYR_INFO, Cyrus
+from tests.servers.sieve import Script
 
 
 def test_mail_to_nobody_makes_a_mailbox_natively_and_is_refused_by_us() -> None:
@@ -176,6 +178,29 @@ def test_a_caret_is_a_dot_natively_and_a_stranger_s_to_us() -> None:
         assert pair.deliver(["a^b@ex.test"])["a^b@ex.test"].verdict == "unknown"
         assert pair.native.mailboxes() == {"user/a.b"}
         assert pair.ours.mailboxes() == set()
+
+
+def test_lmtpd_dies_of_a_compiled_script_natively_and_we_install_it() -> None:
+    """autocreate_sieve() rewinds a file that it has not opened."""
+    with fresh_folder("scripts") as folder:
+        script, compiled = folder / "default.sieve", folder / "default.bc"
+        script.write_text(SCRIPTS["default.sieve"])
+        run(["/usr/lib/cyrus/bin/sievec", script, compiled])
+        options = {
+            **ON,
+            **FOLDERS,
+            "autocreate_sieve_script": str(script),
+            "autocreate_sieve_script_compiled": str(compiled),
+        }
+        with Pair(options, accounts=["joe"]) as pair:
+            outcome = pair.deliver(["joe"])["joe"]
+            native, ours = pair.standing()
+    assert outcome == Outcome((), "accept", (250, 250))
+    assert native.scripts["joe"] == {}
+    assert ours.scripts["joe"] == {
+        "default.sieve": Script(SCRIPTS["default.sieve"].encode(), is_active=True)
+    }
+    assert ours.messages["joe"]["INBOX/Spam"] == 1
 
 
 def test_a_folder_called_inbox_is_made_natively_and_left_out_by_us() -> None:

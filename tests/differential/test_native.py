@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.differential.cases import CASES, Case
+from tests.differential.cases import CASES, SCRIPTS, Case
 from tests.differential.pair import Pair
 from tests.servers.common import free_port, fresh_folder
 
@@ -15,15 +15,18 @@ WRAPPER = "libnss_wrapper.so"
 
 
 @pytest.fixture
-def wrapped() -> Iterator[Path]:
+def readable() -> Iterator[Path]:
     """A folder that Cyrus can read as well as we can."""
     with fresh_folder("nss") as folder:
         yield folder
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_native_and_we_leave_the_same(name: str, wrapped: Path) -> None:
+def test_native_and_we_leave_the_same(name: str, readable: Path) -> None:
     case = CASES[name]
+    for file, text in SCRIPTS.items():
+        (readable / file).write_text(text)
+    options = {key: value.replace("FOLDER", str(readable)) for key, value in case.options.items()}
     port = free_port() if case.services else 0
     services = {
         service: (command, listen.replace("LISTEN", f"127.0.0.1:{port}"))
@@ -31,12 +34,12 @@ def test_native_and_we_leave_the_same(name: str, wrapped: Path) -> None:
     }
     accounts = (*case.users, *case.nobody)
     with Pair(
-        case.options,
+        options,
         accounts=accounts,
         shared=case.shared,
         services=services,
         settings=_accounts(case),
-        environment=_environment(case, accounts, wrapped),
+        environment=_environment(case, accounts, readable),
     ) as pair:
         outcomes = pair.deliver(case.mail, port)
         native, ours = pair.standing()
@@ -47,6 +50,7 @@ def test_native_and_we_leave_the_same(name: str, wrapped: Path) -> None:
     assert ours.mailboxes == native.mailboxes
     assert ours.subscriptions == native.subscriptions
     assert ours.messages == native.messages
+    assert ours.scripts == native.scripts
     # Native writes them in lower case: see test_differences.py.
     assert _in_lower_case(ours.special_use) == dict(native.special_use)
 
