@@ -47,6 +47,17 @@ def test_a_user_whose_name_begins_like_another_one_does_not_exist(place: Place) 
     assert place.store.exists(place.user(name + "x")) is False
 
 
+def test_a_survey_tells_every_user_with_an_inbox_once_and_nobody_else(place: Place) -> None:
+    dotted, plain, none = place.new_user("a.b"), place.new_user("survey"), place.new_user("none")
+    for user in (dotted, plain):
+        place.make(user, WHOLE)
+    told = list(place.store.users())
+    assert {dotted, plain} <= set(told)
+    assert none not in told
+    assert len(told) == len(set(told))
+    assert not [user for user in told if not place.store.exists(user)]
+
+
 def test_nothing_is_observed_where_nothing_stands(place: Place) -> None:
     assert place.store.observe(place.new_user(), WHOLE) == Tree()
 

@@ -177,6 +177,12 @@ def owner(mailbox: str) -> str:
     return local + at + domain
 
 
+def owner_of_inbox(mailbox: str) -> str:
+    """Whose INBOX a mailbox is; empty if it is another one. The name is as for `owner`."""
+    path, _, _ = mailbox.partition("@")
+    return owner(mailbox) if path.count(path[4:5]) == 1 else ""
+
+
 def require_possible(user: str) -> None:
     """Let pass only a user id that Cyrus can have, and whose owner can log in to it.
 

@@ -1,6 +1,6 @@
 """Mail stores: where mailboxes stand. Cyrus over IMAP, and one in memory for tests and the like."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from autocreate.core.plan import describe
@@ -50,6 +50,15 @@ class MailStore(Protocol):
 
     def check(self, script: Script) -> tuple[str, ...]:
         """See `ScriptStore.check`. A store that keeps no scripts has nothing to say."""
+
+    def users(self) -> Iterator[str]:
+        """Every user who has an INBOX, in no particular order, and as they come in.
+
+        For surveys only: it costs as much as the server has mailboxes.
+
+        Raises:
+            Temporary: the store did not say, or not to the end.
+        """
 
     def close(self) -> None:
         """End every connection. The store is not used afterwards."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 
 from autocreate.breaker import Breaker
-from autocreate.core.naming import Mailboxes, require_possible
+from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore import ScriptStore, is_hopeless, not_tried
 from autocreate.mailstore.imap import Server, Session
@@ -115,6 +115,18 @@ class Cyrus:
     def check(self, script: Script) -> tuple[str, ...]:
         """Does a script compile? See `ScriptStore.check`."""
         return self._scripts.check(script) if self._scripts else ()
+
+    def users(self) -> Iterator[str]:
+        """Every user who has an INBOX. See `MailStore.users`."""
+        # A session of its own: who stops listening half-way leaves it of no use.
+        session = self._breaker.call(lambda: Session(self._server))
+        try:
+            separator = self._names(session).separator
+            # A dot in a domain would look like a level, which `%` does not go beyond.
+            pattern = f"user{separator}{'*' if separator == '.' else '%'}"
+            yield from filter(None, map(owner_of_inbox, session.selectable(pattern)))
+        finally:
+            session.discard()
 
     def close(self) -> None:
         """End every connection."""

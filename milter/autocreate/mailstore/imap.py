@@ -14,6 +14,7 @@ from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, LoginError
+from imapclient.imap_utf7 import decode as from_modified_utf7
 from imapclient.imap_utf7 import encode as to_modified_utf7
 from imapclient.response_parser import parse_response
 
@@ -24,6 +25,9 @@ from autocreate.mailstore.wire import Wire, tls_context
 from autocreate.model import Quota
 
 _SPECIAL_USE = "/private/specialuse"
+
+# LIST also tells levels that are no mailbox themselves.
+_HOLLOW = frozenset((b"\\noselect", b"\\nonexistent"))
 
 # A number beyond it in a command ends Cyrus's imapd ("Fatal error: num too big", getword.c).
 _GREATEST_NUMBER = 2**31 - 1
@@ -230,10 +234,29 @@ class Session(IMAPClient):
         """What this session's user sees whose name begins so. Cyrus walks through all it has."""
         with self._translated("LIST"):
             listed = self.list_folders("", f"{prefix}*")
-        hollow = {b"\\noselect", b"\\nonexistent"}
         return [
-            name for flags, _, name in listed if hollow.isdisjoint(flag.lower() for flag in flags)
+            name for flags, _, name in listed if _HOLLOW.isdisjoint(flag.lower() for flag in flags)
         ]
+
+    def selectable(self, pattern: str) -> Iterator[str]:
+        """The mailboxes that LIST finds for a pattern with wildcards, each as it comes in.
+
+        The answer is never held as a whole. The session must be discarded if it is not read to its end.
+        """
+        with self._translated("LIST"):
+            self._imap.untagged_responses.pop("LIST", None)
+            tag = self._imap._command("LIST", b'""', _mailbox(pattern))
+            while (tagged := self._imap.tagged_commands[tag]) is None:
+                self._imap.allow(self._server.timeout)
+                self._imap._get_response()
+                lines = self._imap.untagged_responses.pop("LIST", None)
+                if lines is not None:
+                    flags, _, name = parse_response(lines)
+                    if _HOLLOW.isdisjoint(flag.lower() for flag in flags):
+                        yield from_modified_utf7(name)
+            del self._imap.tagged_commands[tag]
+            if tagged[0] != "OK":
+                raise Refused(f"LIST: {_text(tagged[1][0])}")
 
     def _command(
         self, name: str, *arguments: bytes, response: str | None = None

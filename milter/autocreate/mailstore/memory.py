@@ -1,7 +1,7 @@
 """A mail store that lives in memory. The contract tests keep it like the real one."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from autocreate.core.naming import Mailboxes
@@ -111,6 +111,12 @@ class Memory:
         if wrong := self.wrong_scripts.get(script.text):
             raise Refused(f"it does not compile: {wrong}")
         return ()
+
+    def users(self) -> Iterator[str]:
+        """Every user who has an INBOX. See `MailStore.users`."""
+        if self.failure:
+            raise self.failure
+        yield from tuple(self.trees)
 
     def close(self) -> None:
         """Nothing to let go of, but a closed store is not used again."""
