@@ -9,7 +9,7 @@ twice does no harm.
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,14 @@ _unfinished = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_try", sa.Float, nullable=False, index=True),
     sa.Column("error", sa.Text, nullable=False),
+)
+
+# What a user was given once. Its absence later is the user's own will.
+_given = sa.Table(
+    "given",
+    _metadata,
+    sa.Column("user", sa.String(512), primary_key=True),
+    sa.Column("thing", sa.String(1024), primary_key=True),
 )
 
 _seen = sa.Table(
@@ -125,17 +133,40 @@ class Journal:
                         .values(begun=True)
                     )
 
-    def fail(self, entry: Entry) -> None:
-        """Note how an attempt ended that left something missing."""
+    def fail(self, entry: Entry, given: Collection[str] = ()) -> None:
+        """Note how an attempt ended that left something missing.
+
+        Args:
+            given: what it did give the user: see `autocreate.core.plan.gift`.
+        """
         with self._transaction() as connection:
             connection.execute(
                 _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
             )
+            _give(connection, entry.user, given)
 
-    def finish(self, user: str) -> None:
-        """Strike a tree out: it stands, or need not stand any more."""
+    def finish(self, user: str, given: Collection[str] = ()) -> None:
+        """Strike a tree out: it stands, or need not stand any more.
+
+        Args:
+            given: as for `fail`.
+        """
         with self._transaction() as connection:
             connection.execute(_unfinished.delete().where(_unfinished.c.user == user))
+            _give(connection, user, given)
+
+    def given(self, user: str) -> frozenset[str]:
+        """What a user was given, at any time."""
+        with self._transaction() as connection:
+            query = sa.select(_given.c.thing).where(_given.c.user == user)
+            return frozenset(connection.execute(query).scalars())
+
+    def all_unfinished(self) -> Iterator[Entry]:
+        """Every entry, by user."""
+        with self._transaction() as connection:
+            query = sa.select(_unfinished).order_by(_unfinished.c.user)
+            for row in connection.execute(query):
+                yield Entry(**row._mapping)
 
     def entry(self, user: str) -> Entry | None:
         """The entry of a user, or None if nothing is unfinished."""
@@ -223,6 +254,14 @@ class Journal:
 
 class _Duplicate(Temporary):
     """The row is there already."""
+
+
+def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
+    if not given:
+        return
+    known = _given.c.user == user
+    connection.execute(_given.delete().where(known & _given.c.thing.in_(given)))
+    connection.execute(_given.insert(), [{"user": user, "thing": thing} for thing in given])
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -8,13 +8,13 @@ caller waits, is decided by `autocreate.service`; nothing here knows of recipien
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
-from autocreate.core.plan import describe, difference
+from autocreate.core.plan import describe, difference, gift, unwanted
 from autocreate.core.policy import Policy, scripts_of, select
 from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
@@ -129,6 +129,44 @@ class Provisioner:
         noted = Entry(user, str(address), service, next_try=self._clock() + _GRACE)
         return self._carry_out(noted, verdict, stands)
 
+    def update(self, address: Address, user: str, restore: bool) -> Verdict:
+        """What would bring a standing tree to today's policy. Changes nothing: see `carry_out`.
+
+        What the user was given once and has done away with since is left away.
+
+        Args:
+            address: whose domain may choose the policy.
+            restore: bring that back, too.
+
+        Raises:
+            Temporary, Refused: as for `decide`.
+        """
+        account = self._directory.find(user)
+        if account is None:
+            return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
+        if self._is_administrator(account) or not self._store.exists(user):
+            return Verdict(Answer.PASS, "has no mailbox to bring to a policy", user, account.source)
+        policy = self._policy(address, account, LMTP)
+        if policy is None or not policy.create:
+            return Verdict(Answer.PASS, _why_none(policy), user, account.source)
+        wanted, problems = policy.tree_for(account)
+        plan = difference(user, policy.name, wanted, self._store.observe(user, wanted))
+        if not restore:
+            plan = unwanted(plan, self._journal.given(user))
+        reason = "differs from its policy" if plan.actions else "is as its policy says"
+        return Verdict(
+            Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
+        )
+
+    def carry_out(self, address: Address, verdict: Verdict) -> Verdict:
+        """Do what `update` planned.
+
+        Raises:
+            Temporary: the journal cannot be written.
+        """
+        noted = Entry(verdict.user, str(address), usable=True, next_try=self._clock() + _GRACE)
+        return self._carry_out(noted, verdict, stood=True)
+
     def come_back(self, address: Address, user: str, service: str, reason: str) -> None:
         """Note in the journal that a user could not be looked at, to do it as soon as possible.
 
@@ -212,7 +250,7 @@ class Provisioner:
         if report.failed:
             return self._left_unfinished(entry, report, replace(verdict, created=created))
         try:
-            self._journal.finish(user)
+            self._journal.finish(user, _gifts(report))
         except Temporary as error:
             # The tree stands. The entry that stays behind costs one more look at it, no more.
             log.error("%s: its tree stands, but %s", user, error)
@@ -226,7 +264,7 @@ class Provisioner:
         first = report.failed[0]
         error = f"could not {describe(first.action)}: {first.error}"
         begun = self._entry(entry.user) or entry
-        self._postpone(replace(begun, usable=report.usable), error)
+        self._postpone(replace(begun, usable=report.usable), error, _gifts(report))
         notes = (*verdict.notes, *_notes(report.failed))
         if not report.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
@@ -234,14 +272,14 @@ class Provisioner:
             verdict, reason=f"INBOX stands, the rest is tried again: {error}", notes=notes
         )
 
-    def _postpone(self, entry: Entry, error: str) -> None:
+    def _postpone(self, entry: Entry, error: str, given: Collection[str] = ()) -> None:
         """Note another attempt that left something missing, and when to make the next."""
         pause = min(_GRACE * 2**entry.attempts, _LONGEST_PAUSE)
         later = replace(
             entry, attempts=entry.attempts + 1, next_try=self._clock() + pause, error=error
         )
         try:
-            self._journal.fail(later)
+            self._journal.fail(later, given)
         except Temporary as failure:
             log.error("%s: %s; its entry is tried again as it is", entry.user, failure)
 
@@ -278,6 +316,10 @@ def _why_none(policy: Policy | None) -> str:
     if policy is None:
         return "no policy matches"
     return f"policy {policy.name!r} creates none{policy.why and f': {policy.why}'}"
+
+
+def _gifts(report: Report) -> frozenset[str]:
+    return frozenset(filter(None, map(gift, report.done)))
 
 
 def _notes(failures: Sequence[Failure]) -> tuple[str, ...]:

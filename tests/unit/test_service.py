@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -186,7 +186,7 @@ def test_a_journal_that_fails_when_all_is_done_costs_nothing_but_a_line(
 ) -> None:
     house = build()
 
-    def fail(user: str) -> None:
+    def fail(user: str, given: Collection[str] = ()) -> None:
         raise Temporary("journal is away")
 
     house.journal.finish = fail  # type: ignore[method-assign]

@@ -1,6 +1,8 @@
 """What is missing: the tree that should stand less the tree that stands, and how to say it."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from autocreate.model import (
@@ -72,6 +74,47 @@ def _user_actions(folder: Folder, standing: Folder | None) -> Iterator[Action]:
         yield SetSpecialUse(folder.path, folder.special_use)
     if folder.subscribe and not (standing and standing.subscribe):
         yield Subscribe(folder.path)
+
+
+def gift(action: Action) -> str:
+    """What an action gives a user that the user may do away with again; empty if it is no such thing.
+
+    INBOX is none: mail needs it. Neither are limits and rights, which are the administrator's.
+    """
+    match action:
+        case CreateMailbox(path) if path:
+            return f"folder {folder_name(path)}"
+        case Subscribe(path):
+            return f"subscription {folder_name(path)}"
+        case SubscribeShared(name):
+            return f"subscription to shared {name}"
+        case _:
+            return ""
+
+
+def unwanted(plan: Plan, given: frozenset[str]) -> Plan:
+    """A plan without what its user was given once and has done away with since.
+
+    Args:
+        given: the user's gifts, as `gift` names them.
+    """
+    kept = [action for action in plan.actions if gift(action) not in given]
+    missing = {
+        action.path
+        for action in plan.actions
+        if isinstance(action, CreateMailbox) and action not in kept
+    }
+    # On a folder that is not to come back there is nothing to set either.
+    rest = tuple(action for action in kept if getattr(action, "path", None) not in missing)
+    return replace(plan, actions=rest)
+
+
+def checksum(lines: Iterable[str]) -> str:
+    """Of plans, a JSON text each: what was reviewed is what is applied. 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode("utf-8", "surrogateescape") + b"\n")
+    return digest.hexdigest()[:12]
 
 
 def describe(action: Action) -> str:
