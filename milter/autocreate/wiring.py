@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
@@ -22,6 +22,7 @@ from autocreate.admin import doctor
 from autocreate.admin.accounts import SourceReport
 from autocreate.admin.accounts import examine as examine_source
 from autocreate.admin.aliases import examine as examine_aliases
+from autocreate.admin.bulk import Roster
 from autocreate.admin.doctor import Mtas
 from autocreate.aliases import Aliases
 from autocreate.config.accounts import Accounts
@@ -67,6 +68,17 @@ _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds",
 _INBOX_FOR_ALL = PolicySettings(name="default")
 
 
+class Office(NamedTuple):
+    """What is needed for many users at once: the service, and what it stands on."""
+
+    service: Service
+    provisioner: Provisioner
+    accounts: Roster
+    store: MailStore
+    journal: Journal
+    parallel: int
+
+
 def build_service(config: Config, dry_run: bool = False) -> Service:
     """Everything that a front end or a command needs, connected to nothing yet but the journal.
 
@@ -77,6 +89,11 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
+    return build_office(config, dry_run).service
+
+
+def build_office(config: Config, dry_run: bool = False) -> Office:
+    """As `build_service`. Closing the service closes all of it."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
     directory = Directory(_sources(config))
@@ -93,7 +110,14 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
         store.close()
         journal.close()
 
-    return Service(
+    provisioner_ = Provisioner(
+        provisioner.Rules(users, _policies(config), without_mailbox),
+        directory,
+        store,
+        journal,
+        ready,
+    )
+    service_ = Service(
         service.Rules(
             domains=frozenset(config.milter.domains),
             mailers=frozenset(config.milter.mailers),
@@ -103,22 +127,20 @@ def build_service(config: Config, dry_run: bool = False) -> Service:
             exempt=without_mailbox,
             dry_run=dry_run or config.milter.mode == "dry-run",
         ),
-        Provisioner(
-            provisioner.Rules(
-                users=users,
-                policies=_policies(config),
-                administrators=without_mailbox,
-            ),
-            directory,
-            store,
-            journal,
-            ready,
-        ),
+        provisioner_,
         journal,
         Flights(config.milter.workers),
         ready,
         release,
         aliases,
+    )
+    return Office(
+        service_,
+        provisioner_,
+        Roster(directory, users.virtual_domains),
+        store,
+        journal,
+        config.cyrus.connections,
     )
 
 

@@ -1,11 +1,11 @@
 """All account sources as one: a yes of any, else a no of all, else a doubt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.remembered import Remembered
-from autocreate.errors import Temporary
+from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
 
 
@@ -54,6 +54,35 @@ class Directory:
             if source.has_groups:
                 groups |= self._groups_by(source, account)
         return groups
+
+    def names(self, sources: Sequence[str] = ()) -> Iterator[str]:
+        """All users of these sources, one after the other; of every source if none is named.
+
+        Raises:
+            Temporary: a source did not answer, or not to the end, or does not list its users. Without
+                them a survey would be wrong, so none is left out in silence.
+            ConfigurationError: no source has that name.
+        """
+        unknown = set(sources) - self._sources.keys()
+        if unknown:
+            raise ConfigurationError(
+                "--source",
+                [
+                    f"there is no accounts.{name}; one of {', '.join(self._sources)}"
+                    for name in unknown
+                ],
+            )
+        for name in sources or self._sources:
+            try:
+                users = self._sources[name].names()
+                if users is None:
+                    raise Temporary(
+                        "does not list its users: give it what it needs for that (sql: list_query), "
+                        "or name the others with --source"
+                    )
+                yield from users
+            except Temporary as error:
+                raise Temporary(f"accounts.{name}: {error}") from error
 
     def forget(self, user: str | None = None) -> None:
         """Ask the sources again about a user, or about everyone."""

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,12 +9,13 @@ import click
 
 from autocreate.cli.accounts import accounts, cache
 from autocreate.cli.aliases import aliases
+from autocreate.cli.bulk import apply, audit, provision
 from autocreate.cli.options import config_option, json_option, mta_options
 from autocreate.cli.sieve import sieve
-from autocreate.errors import AutocreateError, Malformed
+from autocreate.cli.verdicts import open_service, show
+from autocreate.errors import AutocreateError
 
 if TYPE_CHECKING:
-    from autocreate.model import Verdict
     from autocreate.service import Service
     from autocreate.wiring import FrontEndName
 
@@ -101,8 +101,8 @@ def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: 
     """Say what the milter would answer to a recipient, and why. Changes nothing."""
     from autocreate.model import Recipient
 
-    with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: service.preview(Recipient(it, mailer=mailer)))
+    with open_service(config_path) as service:
+        show(addresses, as_json, lambda it: service.preview(Recipient(it, mailer=mailer)))
 
 
 @main.command()
@@ -111,22 +111,10 @@ def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: 
 @json_option
 def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
     """Show what `provision` would do. Changes nothing."""
-    with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: _provisioned(service, it, apply=False))
+    from autocreate.core.address import parse
 
-
-@main.command()
-@_addresses
-@config_option
-@json_option
-def provision(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
-    """Create the mailboxes of users who have none, as their first mail would.
-
-    A tree that was begun and not finished is completed; a finished one is not touched. With
-    milter.mode = "dry-run" it only shows what it would do, as `plan` does.
-    """
-    with _service(config_path) as service:
-        _show(addresses, as_json, lambda it: _provisioned(service, it, apply=True), "did")
+    with open_service(config_path) as service:
+        show(addresses, as_json, lambda it: service.provision(parse(it), apply=False))
 
 
 @main.group()
@@ -160,6 +148,9 @@ def config_check(config_path: Path) -> None:
         click.echo(f"notice: {line}")
 
 
+main.add_command(provision)
+main.add_command(apply)
+main.add_command(audit)
 main.add_command(sieve)
 
 
@@ -237,49 +228,3 @@ def _built(config_path: Path, dry_run: bool) -> "Service":
     built = build_service(config, dry_run)
     logs.configure(config.log.format, config.log.level)
     return built
-
-
-def _service(config_path: Path) -> Any:
-    from contextlib import closing
-
-    from autocreate import logs
-    from autocreate.config import load
-    from autocreate.wiring import build_service
-
-    settings = load(config_path)
-    logs.configure(settings.log.format, "warning")
-    return closing(build_service(settings))
-
-
-def _provisioned(service: "Service", argument: str, apply: bool) -> "Verdict":
-    """The verdict about an argument. One that is no address must not keep the others from theirs."""
-    from autocreate.core.address import parse
-    from autocreate.errors import Malformed
-    from autocreate.model import Answer, Verdict
-
-    try:
-        return service.provision(parse(argument), apply)
-    except Malformed as error:
-        return Verdict(Answer.MALFORMED, str(error))
-
-
-def _show(
-    addresses: tuple[str, ...],
-    as_json: bool,
-    decide: Callable[[str], "Verdict"],
-    verb: str = "would",
-) -> None:
-    """Print the verdict of each address, and end with the gravest exit status among them."""
-    from autocreate.cli.render import json_line, text_lines
-    from autocreate.model import Answer, Verdict
-
-    status = 0
-    for address in addresses:
-        try:
-            verdict = decide(address)
-        except Malformed as error:
-            verdict = Verdict(Answer.MALFORMED, str(error))
-        status = max(status, verdict.answer.exit_status)
-        lines = [json_line(address, verdict)] if as_json else text_lines(address, verdict, verb)
-        click.echo("\n".join(lines))
-    sys.exit(status)

@@ -88,6 +88,8 @@ def gift(action: Action) -> str:
             return f"subscription {folder_name(path)}"
         case SubscribeShared(name):
             return f"subscription to shared {name}"
+        case InstallScript():
+            return "sieve script"
         case _:
             return ""
 

@@ -1,0 +1,95 @@
+"""How far a long command is: a bar on a terminal, a line now and then elsewhere. On stderr."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+_BETWEEN_LINES = 10.0  # seconds
+
+
+class Progress(Protocol):
+    def step(self) -> None:
+        """One more is done."""
+
+    def say(self, line: str) -> None:
+        """A line for standard output, beside the bar."""
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Progress]:
+    """Show progress for as long as the context lasts.
+
+    Args:
+        what: is being done, in a word or two.
+        total: how many steps there will be.
+    """
+    if sys.stderr.isatty():
+        with _bar(what, total) as bar:
+            yield bar
+    else:
+        yield _Lines(what, total)
+
+
+class _Lines:
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._begun = self._told = time.monotonic()
+
+    def step(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= _BETWEEN_LINES:
+            self._told = now
+            rate = self._done / (now - self._begun)
+            left = (self._total - self._done) / rate
+            print(
+                f"{self._what}: {self._done} of {self._total}, {rate:.0f}/s, {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import (
+        Progress as Bar,
+    )
+
+    console = Console(stderr=True)
+    with Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as bar:
+        task = bar.add_task(what, total=total, rate="")
+
+        class Shown:
+            def step(self) -> None:
+                speed = bar.tasks[task].speed
+                bar.update(task, advance=1, rate=f"{speed:.0f}/s" if speed else "")
+
+            def say(self, line: str) -> None:
+                # Where both are the terminal, the line goes above the bar.
+                if sys.stdout.isatty():
+                    bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                else:
+                    print(line)
+
+        yield Shown()

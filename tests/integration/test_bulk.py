@@ -1,0 +1,187 @@
+"""Many users at once, on a real Cyrus: provision --all, apply, audit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator, Mapping
+
+import pytest
+from tests.servers.common import start, wait_until
+from tests.servers.cyrus import Cyrus
+from tests.servers.product import COMMAND, POLICY, Product
+
+LISTING = {
+    "type": "sql",
+    "query": "SELECT userid FROM accounts WHERE userid = :user AND enabled",
+    "groups_query": "SELECT name FROM memberships WHERE userid = :user",
+    "list_query": "SELECT userid FROM accounts WHERE enabled",
+}
+PLAIN = {"name": "everyone"}
+
+
+@pytest.fixture
+def server() -> Iterator[Cyrus]:
+    """One of its own: a survey sees every mailbox."""
+    with Cyrus() as cyrus:
+        yield cyrus
+
+
+def office(cyrus: Cyrus, *users: str, policy: Mapping[str, object] = POLICY) -> Product:
+    class Office(Product):
+        def _defaults(self) -> dict[str, object]:
+            defaults = super()._defaults()
+            defaults["accounts"]["staff"] |= LISTING
+            return defaults
+
+    return Office(cyrus, accounts=users, policies=[policy])
+
+
+def test_everybody_gets_a_mailbox_but_not_before_yes_is_said(server: Cyrus) -> None:
+    with office(server, "ann", "bob", "kim") as product:
+        shown = product.run("provision", "--all")
+        assert shown.returncode == 0
+        assert sorted(line.split(":")[0] for line in shown.stdout.splitlines()) == [
+            "ann",
+            "bob",
+            "kim",
+        ]
+        assert "3 accounts: 3 to be done; nothing was changed" in shown.stderr
+        assert server.mailboxes("user/*") == set()
+
+        done = product.run("provision", "--all", "--yes")
+        assert (done.returncode, done.stderr) == (0, "3 accounts: 3 created\n")
+        assert {"user/ann/Sent", "user/bob/Sent", "user/kim/Sent"} <= server.mailboxes("user/*")
+
+        again = product.run("provision", "--all", "--yes")
+        assert (again.stdout, again.stderr) == ("", "3 accounts: nothing to do\n")
+
+
+def test_groups_domains_and_lists_choose(server: Cyrus) -> None:
+    with office(server, "ann", policy=PLAIN) as product:
+        product.add_account("tom", "tutors")
+        assert product.run("provision", "--group", "tutors", "--yes").returncode == 0
+        assert server.mailboxes("user/*") == {"user/tom"}
+
+        listed = product.run("provision", "-", "--yes", "--json", stdin="ann\n\nnobody\n")
+        assert listed.returncode == 65
+        answers = {
+            it["address"]: it["answer"] for it in map(json.loads, listed.stdout.splitlines())
+        }
+        assert answers == {"ann": "accept", "nobody": "unknown"}
+        assert server.mailboxes("user/*") == {"user/ann", "user/tom"}
+
+
+def test_an_absurd_plan_is_refused_unless_it_is_meant(server: Cyrus) -> None:
+    users = [f"user{number}" for number in range(12)]
+    with office(server, *users, policy=PLAIN) as product:
+        refused = product.run("provision", "--all", "--yes")
+        assert refused.returncode == 77
+        assert refused.stderr == (
+            "autocreate: 12 of 12 accounts have no mailbox, which is more than 30 per cent: if that "
+            "is meant, say --max-new 100; else look at the account sources and at Cyrus\n"
+        )
+        assert server.mailboxes("user/*") == set()
+        assert product.run("provision", "--all", "--yes", "--max-new", "100").returncode == 0
+        assert len(server.mailboxes("user/*")) == 12
+
+
+def test_a_run_that_was_killed_is_begun_again_and_leaves_nothing_half_made(server: Cyrus) -> None:
+    users = [f"user{number:03}" for number in range(60)]
+    with office(server, *users) as product:
+        command = ["provision", "--all", "--yes", "--max-new", "100"]
+        with (product.folder / "bulk.log").open("wb") as output:
+            run = start([COMMAND, *command, "--config", product.config_file], output)
+            wait_until(lambda: len(server.mailboxes("user/%")) > 5, 30.0, "some mailboxes")
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+        begun = len(server.mailboxes("user/%"))
+        assert begun < len(users)
+
+        done = product.run(*command)
+        assert done.returncode == 0, done.stderr
+        assert len(server.mailboxes("user/%")) == len(users)
+        audited = product.run("audit", "--trees")
+        assert (audited.returncode, audited.stdout) == (
+            0,
+            "60 accounts, 60 mailboxes: 0 findings\n",
+        )
+
+
+def test_an_audit_tells_what_does_not_fit_together(server: Cyrus) -> None:
+    with office(server, "ann", "bob") as product:
+        product.run("provision", "bob@example.org")
+        server.create("user/zoe")
+        server.delete("user/bob/Sent")
+        with server.admin_session() as imap:
+            assert imap.setquota("user/bob", "(STORAGE 5)")[0] == "OK"
+        with sqlite3.connect(product.journal) as journal:
+            journal.execute(
+                "INSERT INTO unfinished VALUES ('kim', 'kim', 'lmtp', 1, 0, 1, 0.0, 'Cyrus was away')"
+            )
+
+        found = product.run("audit", "--trees", "--format", "csv")
+        rows = list(csv.reader(found.stdout.splitlines()))
+        assert found.returncode == 1
+        assert [row[:2] for row in rows] == [
+            ["no-mailbox", "ann"],
+            ["no-account", "zoe"],
+            ["unfinished", "kim"],
+            ["quota", "bob"],
+            ["tree", "bob"],
+            ["tree", "bob"],
+        ]
+        assert rows[2][2] == "Cyrus was away"
+        assert rows[3][2] == "policy everyone: set quota 2097152 KiB"
+
+        as_json = product.run("audit", "--format", "json").stdout.splitlines()
+        assert [json.loads(line)["kind"] for line in as_json] == [
+            "no-mailbox",
+            "no-account",
+            "unfinished",
+        ]
+
+
+def test_a_changed_policy_is_applied_as_it_was_reviewed_and_brings_nothing_back(
+    server: Cyrus,
+) -> None:
+    with office(server, "ann", "bob") as product:
+        product.run("provision", "--all", "--yes")
+        server.delete("user/ann/Sent")  # she wants none
+        folders = [*POLICY["folders"], {"name": "Junk", "special_use": "\\Junk"}]
+        product.configure({"policy": [{**POLICY, "quota": "3G", "folders": folders}]})
+
+        shown = product.run("apply", "--policy", "everyone", "--all")
+        assert shown.returncode == 0
+        *plans, last = shown.stdout.splitlines()
+        assert sorted(plans) == [
+            "ann: to be done: set quota 3145728 KiB; create Junk as \\Junk",
+            "bob: to be done: set quota 3145728 KiB; create Junk as \\Junk",
+        ]
+        checksum = re.fullmatch(r"checksum ([0-9a-f]{12})", last)
+        assert checksum
+
+        refused = product.run("apply", "--policy", "everyone", "--all", "--yes", "0" * 12)
+        assert refused.returncode == 65
+        assert "something has changed meanwhile, so nothing was done" in refused.stderr
+        assert server.quota("user/bob") == {"STORAGE": 2 << 20}
+
+        done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum[1])
+        assert (done.returncode, done.stderr) == (0, "2 accounts: 2 completed\n")
+        assert server.quota("user/bob") == {"STORAGE": 3 << 20}
+        assert "user/ann/Junk" in server.mailboxes("user/ann/*")
+        assert "user/ann/Sent" not in server.mailboxes("user/ann/*")
+
+        restored = product.run("apply", "--policy", "everyone", "--restore", "ann")
+        assert "ann: to be done: create Sent as \\Sent; subscribe to Sent" in restored.stdout
+
+
+def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["ann"]) as product:
+        done: subprocess.CompletedProcess[str] = product.run("audit")
+        assert done.returncode == 75
+        assert "accounts.staff: does not list its users" in done.stderr
