@@ -240,8 +240,9 @@ class Service:
             is_mapped: the MTA has made a local name of it already.
             is_alias_at_most: what is no alias is not ours.
         """
+        delivered = self._delivered(address, is_mapped)
         if self._aliases is None:
-            return self._begun_for(address, until, apply)()
+            return self._begun_for(delivered, until, apply)()
         try:
             resolution = self._aliases.resolve(address, is_mapped, until - time.monotonic())
         except AutocreateError as error:
@@ -254,7 +255,9 @@ class Service:
         users = self.rules.users
         # A bare name in a table is a user here; policies go by the domain that the mail was for.
         targets = [
-            replace(it, domain=it.domain or ("" if users.virtual_domains else address.domain))
+            delivered
+            if it == address
+            else replace(it, domain=it.domain or ("" if users.virtual_domains else address.domain))
             for it in resolution.users
         ]
         # One target a user. All are begun before the first is waited for.
@@ -266,6 +269,12 @@ class Service:
         if verdict.answer is Answer.ACCEPT:
             self._aliases.remember(address, is_mapped, resolution)
         return verdict
+
+    def _delivered(self, address: Address, is_mapped: bool) -> Address:
+        """The address that Cyrus will hear. Sendmail's local mailers tell it the local part alone."""
+        if is_mapped and self.rules.users.virtual_domains:
+            return replace(address, domain="")
+        return address
 
     def _begun_for(self, target: Address, until: float, apply: bool) -> Callable[[], Verdict]:
         """The decision about the user that mail for `target` would be delivered to, begun."""
