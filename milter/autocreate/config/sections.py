@@ -157,6 +157,10 @@ class Folder(Section):
     def _possible(self) -> "Folder":
         if not all(level and level.isprintable() for level in self.path):
             raise ValueError('name: write it like "Sent" or "Archive/2026"')
+        if impossible := sorted(NOT_IN_FOLDER & set(self.name)):
+            raise ValueError(
+                f"name: {self.name!r} has {' '.join(impossible)}, which Cyrus cannot have"
+            )
         if self.path and self.path[0].upper() == "INBOX":
             raise ValueError('name: what is INBOX to a user in any case is written "INBOX"')
         if self.special_use and len(self.path) != 1:

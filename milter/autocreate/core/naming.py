@@ -28,7 +28,7 @@ _IN_USER = frozenset(string.ascii_letters + string.digits + " #$'()+,-.=[]_~")
 # What GOODCHARS lacks; with virtual domains `@` and `!`, which stand between a mailbox and its domain
 # (`user/joe/@kim.test` would be the INBOX of joe@kim.test); and `*`, which GETMETADATA takes for a
 # pattern.
-_NOT_IN_FOLDER = frozenset('!"%*;<>@\\`{|}')
+NOT_IN_FOLDER = frozenset('!"%*;<>@\\`{|}')
 
 # Beyond it auth_unix.c knows no identity, so that the owner can never log in (measured: 80 characters
 # can, 81 cannot, the domain included). At 248 Cyrus's imapd dies of an assertion.
@@ -157,7 +157,7 @@ class Mailboxes:
     @property
     def _forbidden(self) -> frozenset[str]:
         """What a folder's level cannot have. Inside Cyrus `^` is the dot, where a dot parts none."""
-        return _NOT_IN_FOLDER | {self.separator, "/", *("^" if self.separator == "/" else "")}
+        return NOT_IN_FOLDER | {self.separator, "/", *("^" if self.separator == "/" else "")}
 
 
 def owner(mailbox: str) -> str:
