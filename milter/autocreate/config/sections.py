@@ -29,6 +29,7 @@ from autocreate.config.types import (
     Socket,
     SpecialUse,
 )
+from autocreate.core.naming import NOT_IN_FOLDER
 
 Service = Literal["lmtp", "imap", "pop3", "sieve"]
 
