@@ -2,13 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from cachetools import TTLCache
 
+from autocreate.accounts.figures import Figures, noting
 from autocreate.core.aliases import Table, resolve
 from autocreate.flights import Flights
-from autocreate.model import Address, Resolution
+from autocreate.model import Address, Asked, Resolution
 
 _Question = tuple[Address, bool]
 
@@ -22,6 +25,7 @@ class Aliases:
         domains: ours, as `autocreate.core.aliases.resolve` takes them.
         delimiters: what begins a detail.
         size, seconds: how many addresses are remembered, and for how long.
+        figures: what the tables cost, by name.
         release: lets go of the tables.
         clock: a monotonic clock, in seconds.
     """
@@ -34,6 +38,7 @@ class Aliases:
         delimiters: str,
         size: int = 10_000,
         seconds: float = 10.0,
+        figures: Mapping[str, Figures] | None = None,
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -41,6 +46,7 @@ class Aliases:
         self._tables = tuple(tables)
         self._domains = domains
         self._delimiters = delimiters
+        self._figures = figures or {}
         self._release = release
         self._known: TTLCache[_Question, Resolution] = TTLCache(size, seconds, clock)
         self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
@@ -59,16 +65,42 @@ class Aliases:
             known = self._known.get(question := (address, is_mapped))
         return known or self._flights.join(
             question,
-            lambda: resolve(address, self._tables, self._domains, self._delimiters, is_mapped),
+            lambda: self._resolved(address, is_mapped),
             timeout,
         )
 
     def remember(self, address: Address, is_mapped: bool, resolution: Resolution) -> None:
         """Believe this for a while. Not for those who are unknown: the next alias may be theirs."""
         with self._lock:
-            self._known.setdefault((address, is_mapped), resolution)
+            self._known.setdefault((address, is_mapped), replace(resolution, asked=()))
+
+    def forget(self) -> None:
+        """Ask the tables again about every address."""
+        with self._lock:
+            self._known.clear()
+
+    def snapshot(self) -> dict[str, Any]:
+        """How much is remembered, and what each table has cost since the start."""
+        with self._lock:
+            self._known.expire()
+            remembered = {
+                "addresses": len(self._known),
+                "size": int(self._known.maxsize),
+                "seconds": self._known.ttl,
+            }
+        tables = {name: figures.snapshot() for name, figures in self._figures.items()}
+        return {"remembered": remembered, "tables": tables}
 
     def close(self) -> None:
         """Take no new look-ups and let go of every table's connections and files."""
         self._flights.close()
         self._release()
+
+    def _resolved(self, address: Address, is_mapped: bool) -> Resolution:
+        with noting() as asked:
+            found = resolve(address, self._tables, self._domains, self._delimiters, is_mapped)
+        # A list may ask a table a thousand times: one line a table is enough.
+        spent: dict[str, float] = {}
+        for table, milliseconds in asked:
+            spent[table] = spent.get(table, 0.0) + (milliseconds or 0.0)
+        return replace(found, asked=tuple(Asked(*each) for each in spent.items()))

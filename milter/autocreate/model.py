@@ -77,6 +77,13 @@ class Account:
 ALL_SHARED = "*"
 
 
+class Asked(NamedTuple):
+    """An account source or a table of aliases was asked, and took so long; None where a cache knew."""
+
+    source: str
+    milliseconds: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Where an address leads once its aliases are followed.
@@ -86,19 +93,14 @@ class Resolution:
         others: what needs no mailbox of ours: addresses elsewhere, commands, files.
         steps: the aliases on the way, a line each; none if the address is no alias.
         doubts: why an alias that was not found might exist all the same.
+        asked: the tables that were asked for it.
     """
 
     users: tuple[Address, ...] = ()
     others: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-
-
-class Asked(NamedTuple):
-    """An account source was asked, and took so long; None where a cache knew."""
-
-    source: str
-    milliseconds: float | None
+    asked: tuple[Asked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +308,7 @@ class Verdict:
         service: what it was decided for: mail, or a login to "imap", "pop3", "sieve".
         aliases: the aliases that were followed, a line each.
         parts: where they led to several users, the verdict about each.
-        asked: the account sources that were asked for it.
+        asked: the account sources and tables of aliases that were asked for it.
     """
 
     answer: Answer

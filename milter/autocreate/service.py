@@ -138,7 +138,9 @@ class Service:
         self._ready.discard(user)
 
     def forget_accounts(self, user: str | None = None) -> None:
-        """Ask account sources and Cyrus again about a user, or about everyone."""
+        """Ask tables of aliases again, and account sources and Cyrus about a user or everyone."""
+        if self._aliases:
+            self._aliases.forget()
         self._provisioner.forget(user)
         if user is None:
             self._ready.clear()
@@ -146,8 +148,12 @@ class Service:
             self._ready.discard(user)
 
     def figures(self) -> dict[str, Any]:
-        """What is remembered, and what the account sources cost, as JSON has it."""
-        return {"ready": self._ready.snapshot(), "sources": self._provisioner.figures()}
+        """What is remembered, and what account sources and aliases cost, as JSON has it."""
+        return {
+            "ready": self._ready.snapshot(),
+            "sources": self._provisioner.figures(),
+            "aliases": self._aliases.snapshot() if self._aliases else None,
+        }
 
     def preview(self, recipient: Recipient) -> Verdict:
         """What `verify` would decide, with the plan it would carry out. Changes nothing."""

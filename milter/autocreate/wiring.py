@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from autocreate import provisioner, service
 from autocreate.accounts import SOURCES, AccountSource
-from autocreate.accounts.aliases import TABLES, AliasTable
+from autocreate.accounts.aliases import TABLES, AliasTable, Measured
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.remembered import Limits, Remembered
@@ -377,7 +377,7 @@ def _aliases(config: Config) -> Aliases | None:
         return None
     release = contextlib.ExitStack()
     includes = Includes()
-    tables = []
+    tables, figures = [], {}
     for name, settings in config.aliases.items():
         kind = TABLES[settings.type]
         asked = settings.model_dump(include=_HOW_ASKED)
@@ -385,7 +385,8 @@ def _aliases(config: Config) -> Aliases | None:
         domains = asked.get("domains")
         if domains is None and style is not Style.ALIASES:
             domains = ()
-        table = _alias_table(name, settings)
+        table = Measured(_alias_table(name, settings))
+        figures[name] = table.figures
         release.callback(table.close)
         tables.append(
             Table(
@@ -404,6 +405,7 @@ def _aliases(config: Config) -> Aliases | None:
         config.milter.recipient_delimiter,
         config.milter.cache_size,
         config.milter.alias_seconds,
+        figures,
         release.close,
     )
 

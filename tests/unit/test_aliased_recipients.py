@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from autocreate import provisioner, service
+from autocreate.accounts.aliases import Measured
 from autocreate.accounts.directory import Directory
 from autocreate.aliases import Aliases
 from autocreate.core.aliases import Found, Table
@@ -53,7 +54,9 @@ class Accounts:
 
 
 class House:
-    """A service with aliases, over memory."""
+    """A service with aliases, over memory. It is itself the table."""
+
+    name = "it"
 
     def __init__(self, folder: Path, entries: Mapping[str, str], *, dry_run: bool = False) -> None:
         self.entries = dict(entries)
@@ -81,9 +84,10 @@ class House:
             lambda: None,
             Aliases(
                 Flights(4),
-                [Table("it", Style.ALIASES, self.find)],
+                [Table("it", Style.ALIASES, (table := Measured(self)).find)],
                 frozenset(["example.org"]),
                 "+",
+                figures={"it": table.figures},
                 clock=lambda: self.now,
             ),
         )
@@ -94,6 +98,9 @@ class House:
             if key in self.entries:
                 return Found(position, self.entries[key])
         return Found(doubt=self.doubt)
+
+    def close(self) -> None:
+        pass
 
     def verify(self, address: str, mailer: str = "lmtp") -> Verdict:
         return self.service.verify(Recipient(address, mailer=mailer))
@@ -207,6 +214,20 @@ def test_with_another_mailer_only_aliases_are_ours(build: Build, mailer: str) ->
     assert house.verify("a b@example.org", mailer).answer is Answer.PASS
     assert house.verify("info@elsewhere.test", mailer).answer is Answer.PASS
     assert set(house.store.trees) == {"joe"}
+
+
+def test_what_tables_are_asked_is_told_and_what_is_remembered_can_be_forgotten(
+    build: Build,
+) -> None:
+    house = build({"info": "joe"})
+    assert [it.source for it in house.verify("info@example.org").asked] == ["aliases.it"]
+    assert house.verify("info@example.org").asked == ()
+    figures = house.service.figures()["aliases"]
+    assert figures["remembered"] == {"addresses": 1, "size": 10_000, "seconds": 10.0}
+    assert figures["tables"]["it"]["lookups"] == 2
+    house.entries["info"] = "kim"
+    house.service.forget_accounts()
+    assert house.verify("info@example.org").user == "kim"
 
 
 def test_dry_run_records_the_plans_of_all_users(build: Build) -> None:

@@ -5,11 +5,15 @@ A fourth lies between: none, but with a doubt (a line that cannot be read, a fil
 writing). Known users need not wait for it to be mended, but nobody is refused meanwhile.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from autocreate.accounts.figures import Figures, note
 from autocreate.core.aliases import Found
 from autocreate.core.aliaskeys import Style
+from autocreate.errors import Temporary
+from autocreate.model import Asked
 
 
 class AliasTable(Protocol):
@@ -55,3 +59,39 @@ TABLES = {
     "postmap": Type("autocreate.accounts.postmap", "PostmapTable", may_include=True),
     "sql": Type("autocreate.accounts.aliassql", "SqlTable"),
 }
+
+
+class Measured:
+    """A table of aliases that notes what it is asked, and how long that takes.
+
+    Args:
+        table: the one to ask.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, table: AliasTable, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = table.name
+        self.figures = Figures()
+        self._table = table
+        self._clock = clock
+
+    def find(self, keys: Sequence[str]) -> Found:
+        """See `AliasTable.find`."""
+        begun = self._clock()
+        error = ""
+        try:
+            found = self._table.find(keys)
+        except Temporary as failure:
+            error = str(failure)
+            raise
+        else:
+            error = found.doubt
+            return found
+        finally:
+            seconds = self._clock() - begun
+            self.figures.answered(seconds, error)
+            note(Asked(f"aliases.{self.name}", seconds * 1000))
+
+    def close(self) -> None:
+        """Close the table."""
+        self._table.close()

@@ -105,3 +105,19 @@ def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {held['users']} users {words}, each remembered for {held['seconds']:g} s"
         if source["last_error"]:
             yield f"    last error: {source['last_error']}"
+    if aliases := figures["aliases"]:
+        yield from _aliases_explained(aliases)
+
+
+def _aliases_explained(aliases: Mapping[str, Any]) -> Iterator[str]:
+    held = aliases["remembered"]
+    yield (
+        f"  {held['addresses']} addresses (of {held['size']} at most) are not looked up in [aliases], "
+        f"each for {held['seconds']:g} s"
+    )
+    for name, table in aliases["tables"].items():
+        lookups = table["lookups"]
+        mean = f", {table['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
+        yield f"  aliases.{name}: asked {lookups} times{mean}, {table['errors']} errors or doubts"
+        if table["last_error"]:
+            yield f"    last: {table['last_error']}"

@@ -57,7 +57,7 @@ class Milter(Section):
         "local",
     )
     """The transports that deliver to Cyrus, as the MTA tells them in `{rcpt_mailer}`. Recipients with
-    another one pass untouched."""
+    another one pass untouched, unless `domains` names their domain and they have an alias."""
     recipient_delimiter: Annotated[str, Field(pattern=r"^[!-/:-?\[-`{-~]*$")] = "+"
     """Each of these characters begins the detail in `user+detail`, and `+` does in any case, since
     Cyrus knows it."""

@@ -28,7 +28,8 @@ def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
         verdict = replace(parts[0], reason="; ".join([parts[0].reason, *_not_ours(resolution)]))
     else:
         verdict = _several(answer, resolution, sorted(parts, key=_rank))
-    return replace(verdict, aliases=resolution.steps)
+    asked = (*resolution.asked, *verdict.asked)
+    return replace(verdict, aliases=resolution.steps, asked=asked)
 
 
 def _answer(resolution: Resolution, parts: Sequence[Verdict]) -> Answer:
