@@ -189,3 +189,20 @@ def test_a_password_stays_in_no_memory_of_the_request(
         monkeypatch.setattr(rig.checker, "check", keep)
         rig.ask(request())
         assert bytes(kept[0]) == bytes(len(kept[0]))
+
+
+def test_an_inherited_socket_is_left_to_the_next_instance(tmp_path: Path) -> None:
+    path = tmp_path / "mux"
+    rig = Rig(path, House(tmp_path), Checker())
+    with socket.socket(socket.AF_UNIX) as inherited:
+        inherited.bind(str(path))
+        inherited.listen()
+        place = f"fd:{os.dup(inherited.fileno())}"
+        with listening("login.socket", place, 0o600, None) as listener:
+            server = LoginServer(listener, rig.checker, [os.getuid()], 4)
+            server.serve(Traffic(rig.house.service), lambda error: None)
+            assert rig.ask(request()).endswith(b"OK (from above)")
+            server.stop()
+            with pytest.raises(TimeoutError):
+                rig.ask(request(), timeout=0.2)
+        assert rig.checker.asked == ["joe"]

@@ -56,7 +56,7 @@ Upstream = Annotated[SaslauthdUpstream | PamUpstream | ImapUpstream, Discriminat
 
 
 class Login(Section):
-    """[login]: create on login. The sockets, `upstream` and `peers` are read at the start only."""
+    """[login]: create on login. `services` and `deadline` can be reloaded; the rest is read at the start."""
 
     socket: UnixSocket = "unix:/run/autocreate/login.sock"
     """Where Cyrus asks for passwords (`sasl_saslauthd_path` of imapd.conf): `unix:/path`, or `fd:N`
