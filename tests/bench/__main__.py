@@ -15,6 +15,7 @@ from tests.bench.contest import Result, table
 
 # Each module has `run(rounds) -> list[Result]`; the text is what it compares.
 BENCHES = {
+    "accounts": "one look-up in each kind of account source: against SQLite, the embedded default",
     "first": "the first delivery to a new user: against Cyrus's native autocreate",
     "login": "logins through us: against a Cyrus that asks saslauthd itself",
     "warm": "recipients that are known, through Postfix: against a do-nothing pymilter, and none",

@@ -11,7 +11,7 @@ import pytest
 from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
-from tests.servers.product import Product
+from tests.servers.product import Product, to_toml
 from tests.servers.slapd import PEOPLE, Slapd
 from tests.servers.tls import make_certificate
 
@@ -47,11 +47,7 @@ def product(cyrus: Cyrus) -> Iterator[Product]:
 
 
 def check(product: Product, *arguments: str, **source: Any) -> tuple[int, str]:
-    product.configure({"accounts": {"it": source}})
-    # Replaces [accounts] as a whole: only `it` is to be there.
-    text = product.config_file.read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("staff = ")]
-    product.config_file.write_text("\n".join(lines) + "\n")
+    product.replace_accounts(to_toml({"accounts": {"it": source}}))
     result = product.run("accounts", "check", *arguments)
     return result.returncode, result.stdout + result.stderr
 

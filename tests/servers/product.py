@@ -190,6 +190,12 @@ class Product:
                 configuration[section] = values
         self.config_file.write_text(to_toml(configuration))
 
+    def replace_accounts(self, toml: str) -> None:
+        """Has these account sources, as an administrator writes them, and the defaults of everything else."""
+        configuration = self._defaults()
+        del configuration["accounts"]
+        self.config_file.write_text(to_toml(configuration) + "\n" + toml)
+
     def add_account(self, user: str, *groups: str) -> None:
         with contextlib.closing(sqlite3.connect(self.database)) as database, database:
             database.execute("INSERT INTO accounts VALUES (?, 1)", (user,))

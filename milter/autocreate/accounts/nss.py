@@ -93,7 +93,8 @@ class NssSource:
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`. Databases such as SSSD's list nobody unless told to."""
-        return (user.pw_name for user in pwd.getpwall() if user.pw_uid in self._uids)
+        users = [user.pw_name for user in pwd.getpwall() if user.pw_uid in self._uids]
+        return iter(users) if users else None
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -6,7 +6,7 @@ user"; so getspnam_r(3) is asked itself.
 
 import ctypes
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from autocreate.accounts.nss import NssSource, entry_of, text_of
@@ -90,3 +90,8 @@ class ShadowSource(NssSource):
         if is_locked or ageing.is_over(int(self._clock() // _DAY)):
             return None
         return account
+
+    def names(self) -> Iterator[str] | None:
+        """See `AccountSource.names`."""
+        users = [user for user in super().names() or () if self.lookup(user)]
+        return iter(users) if users else None
