@@ -272,16 +272,17 @@ def test_the_names_of_cyrus_conf_are_the_prefixes() -> None:
         'START {\n  lmtpd cmd="lmtpd"\n}\nSERVICES {\n'
         '  imap cmd="imapd -U 30" listen="imap" prefork=0\n'
         '  # old cmd="lmtpd"\n'
+        '  pop cmd=pop3d listen="pop3" # cmd="imapd"\n'
         '  Mailin cmd="/usr/sbin/cyrus lmtpd -a" listen="127.0.0.1:24"\n}\n'
     )
-    assert services == {"lmtp": ("mailin",), "imap": ("imap",), "pop3": (), "sieve": ()}
+    assert services == {"lmtp": ("mailin",), "imap": ("imap",), "pop3": ("pop",), "sieve": ()}
     text = "autocreate_quota: 0\nautocreate_post: yes\nmailin_autocreate_users: ann\n"
     conf = imapd.take(PATH, options(text + "lmtp_autocreate_users: joe\n"), services)
     assert select(conf.policies, "ann", "", frozenset)
     assert not select(conf.policies, "joe", "", frozenset)
     assert conf.notices == (
         "/etc/imapd.conf, line 4: lmtp_autocreate_users: is heeded by nobody: no service is named "
-        "'lmtp'; those that create mailboxes are mailin, imap",
+        "'lmtp'; those that create mailboxes are mailin, imap, pop",
     )
 
 

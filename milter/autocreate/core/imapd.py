@@ -29,6 +29,8 @@ _PROGRAMS: Mapping[str, str] = {
     "timsieved": "sieve",
 }
 
+_COMMAND = re.compile(r'\bcmd=(?:"([^"]*)"|(\S+))')
+
 _VIRTDOMAINS: Mapping[str, Literal["off", "userid", "on"]] = {
     **dict.fromkeys(("1", "yes", "t", "true", "on"), "on"),
     **dict.fromkeys(("0", "no", "f", "false", "off"), "off"),
@@ -94,15 +96,15 @@ def services_of(cyrus_conf: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {service: [] for service in USUAL_SERVICES}
     section = ""
     for line in cyrus_conf.splitlines():
-        words = line.split("#", 1)[0].split()
+        words = line.partition("#")[0].split()
         if not words:
             continue
         if words[-1] == "{":
             section = words[0].upper()
         elif words[0] == "}":
             section = ""
-        elif section == "SERVICES" and (command := re.search(r'\bcmd="([^"]*)"', line)):
-            for word in command[1].split():
+        elif section == "SERVICES" and (command := _COMMAND.search(line.partition("#")[0])):
+            for word in (command[1] or command[2]).split():
                 if service := _PROGRAMS.get(word.rpartition("/")[2]):
                     found[service].append(words[0].lower())
     return {service: tuple(names) for service, names in found.items()}
@@ -118,7 +120,7 @@ def take(
         services: the names of the services that create mailboxes: see `services_of`.
 
     Raises:
-        ConfigurationError: values that cannot be; every problem names its file and line.
+        ConfigurationError: Cyrus would not start on it; every problem names its file and line.
     """
     reading = Reading(options)
     reading.check([name for names in services.values() for name in names])

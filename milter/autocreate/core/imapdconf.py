@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from autocreate.errors import ConfigurationError
-
 T = TypeVar("T")
 
 # isspace(3) in the C locale. Python's own notion of white space is wider.
@@ -61,9 +59,13 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Every option of a file and of those it includes, in their order."""
+    """Every option of a file and of those it includes, in their order.
+
+    `problems` is what Cyrus would not start on, each with file and line.
+    """
 
     every: tuple[Option, ...]
+    problems: tuple[str, ...] = ()
     _first: dict[str, Option] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -99,9 +101,6 @@ def read(path: str, text: str, include: Callable[[str], str]) -> Options:
         path: the file's name, for messages and for telling that it is included again.
         text: what it holds.
         include: returns the text of a file that `@include` names; raises OSError if it cannot.
-
-    Raises:
-        ConfigurationError: Cyrus would not start on it. Every problem names its file and line.
     """
     problems: list[str] = []
     options = list(_options(path, text, include, {path}, problems))
@@ -110,9 +109,7 @@ def read(path: str, text: str, include: Callable[[str], str]) -> Options:
         earlier = seen.setdefault(option.key, option)
         if earlier is not option and not may_repeat(option.key):
             problems.append(option.wrong(f"is there twice, first in {earlier.place}"))
-    if problems:
-        raise ConfigurationError(path, problems)
-    return Options(tuple(options))
+    return Options(tuple(options), tuple(problems))
 
 
 def _spellings(name: str) -> tuple[str, ...]:
@@ -253,7 +250,7 @@ class Reading:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.problems: list[str] = []
+        self.problems = list(options.problems)
         self.notices: list[str] = []
 
     def check(self, services: Sequence[str]) -> None:

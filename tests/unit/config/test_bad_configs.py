@@ -24,7 +24,9 @@ def test_a_wrong_configuration_is_told_as_a_whole(
     ):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(mode)
-    (tmp_path / "autocreate.toml").write_bytes((case / "autocreate.toml").read_bytes())
+    for file in case.iterdir():
+        if file.name != "expected":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["config", "check", "--config", "autocreate.toml"])
     assert result.output == (case / "expected").read_text(encoding="utf-8")
