@@ -159,14 +159,17 @@ class Service:
         """What `verify` would decide, with the plan it would carry out. Changes nothing."""
         return self._judge(recipient, time.monotonic() + self.rules.deadline, apply=False)
 
-    def provision(self, address: Address, apply: bool = True) -> Verdict:
+    def provision(self, address: Address, apply: bool = True, is_user: bool = False) -> Verdict:
         """Make sure that the mailboxes behind an address stand, whatever its domain. Else as `verify`.
 
         Args:
             apply: False only plans.
+            is_user: the address is that of a user, whose aliases do not count.
         """
         until = time.monotonic() + self.rules.deadline
-        verdict = self._decided_for(address, until, apply and not self.rules.dry_run)
+        apply = apply and not self.rules.dry_run
+        decide = self._decided_for_user if is_user else self._decided_for
+        verdict = decide(address, until, apply)
         return replace(verdict, withheld="dry run") if self.rules.dry_run else verdict
 
     def scripts(self) -> tuple[tuple[str, Script], ...]:
@@ -281,6 +284,9 @@ class Service:
         if is_mapped and self.rules.users.virtual_domains:
             return replace(address, domain="")
         return address
+
+    def _decided_for_user(self, address: Address, until: float, apply: bool) -> Verdict:
+        return self._begun_for(address, until, apply)()
 
     def _begun_for(self, target: Address, until: float, apply: bool) -> Callable[[], Verdict]:
         """The decision about the user that mail for `target` would be delivered to, begun."""

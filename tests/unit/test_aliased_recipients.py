@@ -12,6 +12,7 @@ from autocreate import provisioner, service
 from autocreate.accounts.aliases import Measured
 from autocreate.accounts.directory import Directory
 from autocreate.aliases import Aliases
+from autocreate.core.address import parse
 from autocreate.core.aliases import Found, Table
 from autocreate.core.aliaskeys import Style
 from autocreate.core.naming import Users
@@ -228,6 +229,13 @@ def test_what_tables_are_asked_is_told_and_what_is_remembered_can_be_forgotten(
     house.entries["info"] = "kim"
     house.service.forget_accounts()
     assert house.verify("info@example.org").user == "kim"
+
+
+def test_a_user_who_is_provisioned_is_no_alias(build: Build) -> None:
+    house = build({"joe": "kim"})
+    joe = parse("joe@example.org")
+    assert house.service.provision(joe, is_user=True).user == "joe"
+    assert house.service.provision(joe).user == "kim"
 
 
 def test_dry_run_records_the_plans_of_all_users(build: Build) -> None:

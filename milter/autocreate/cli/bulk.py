@@ -95,7 +95,8 @@ def provision(
         def make(user: str) -> "Verdict":
             if is_applied and user in begun:
                 return office.service.complete(begun[user])
-            return office.service.provision(office.accounts.address(user, chosen), is_applied)
+            address = office.accounts.address(user, chosen)
+            return office.service.provision(address, is_applied, is_user=True)
 
         with _telling("provision", new + len(begun), as_json, is_applied) as outcomes:
             users = chain(census.without_mailbox(), begun)
