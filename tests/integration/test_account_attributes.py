@@ -1,0 +1,88 @@
+"""Mail to a user of a directory makes the mailbox that the user's own entry calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.servers.cyrus import Cyrus
+from tests.servers.milterclient import MilterClient
+from tests.servers.product import Product
+from tests.servers.slapd import PEOPLE, Slapd
+
+POLICIES: list[dict[str, Any]] = [
+    {"name": "staff", "groups": ["staff"], "folders": [{"name": "Staff"}]},
+    {
+        "name": "everyone",
+        "quota": "2G",
+        "quota_attribute": "mailQuota",
+        "quota_unit": "M",
+        "partition_attribute": "mailPartition",
+        "folders": [{"name": "Sent"}],
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def product(cyrus: Cyrus) -> Iterator[Product]:
+    with Slapd() as slapd, Product(cyrus, policies=POLICIES) as made:
+        slapd.put({"ldap-own": [], "ldap-none": [], "ldap-odd": [], "ldap-staff": ["staff"]})
+        slapd.set("ldap-own", mailQuota="300", mailPartition="archive")
+        slapd.set("ldap-odd", mailQuota="plenty")
+        secret = made.folder / "ldap.secret"
+        secret.touch(0o600)
+        secret.write_text(slapd.reader_password + "\n")
+        people = {
+            "type": "ldap",
+            "urls": [slapd.url],
+            "ca_file": str(slapd.certificate.ca_file),
+            "bind_dn": slapd.reader,
+            "password_file": str(secret),
+            "base": PEOPLE,
+            "attributes": ["mailQuota", "mailPartition"],
+            "member_of": "memberOf",
+        }
+        made.configure({"accounts": {"people": people}})
+        made.start()
+        yield made
+
+
+def code(product: Product, user: str) -> int:
+    """What the milter answers to a recipient: the code of its reply, 0 to go on."""
+    with MilterClient(product.socket) as client:
+        client.connect()
+        client.envfrom("<ann@client.test>")
+        return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).code
+
+
+def test_the_entry_says_quota_and_partition_of_the_whole_tree(
+    product: Product, cyrus: Cyrus
+) -> None:
+    assert code(product, "ldap-own") == 0
+    assert cyrus.quota("user/ldap-own") == {"STORAGE": 300 << 10}
+    assert cyrus.partition("user/ldap-own") == "archive"
+    assert cyrus.partition("user/ldap-own/Sent") == "archive"
+
+
+def test_the_policy_says_what_the_entry_does_not(product: Product, cyrus: Cyrus) -> None:
+    assert code(product, "ldap-none") == 0
+    assert cyrus.quota("user/ldap-none") == {"STORAGE": 2 << 20}
+    assert cyrus.partition("user/ldap-none") == "default"
+
+
+def test_an_entry_that_makes_no_sense_is_in_the_log_and_holds_up_nobodys_mail(
+    product: Product, cyrus: Cyrus
+) -> None:
+    assert code(product, "ldap-odd") == 0
+    assert cyrus.quota("user/ldap-odd") == {"STORAGE": 2 << 20}
+    product.wait_for_log(r"^ERROR ldap-odd: attribute mailQuota is not a size")
+
+
+def test_a_group_of_the_directory_chooses_the_policy(product: Product, cyrus: Cyrus) -> None:
+    assert code(product, "ldap-staff") == 0
+    assert cyrus.mailboxes("user/ldap-staff*") == {"user/ldap-staff", "user/ldap-staff/Staff"}
+
+
+def test_who_is_not_in_the_directory_is_unknown(product: Product) -> None:
+    assert code(product, "ldap-nobody") == 550
