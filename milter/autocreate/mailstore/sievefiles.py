@@ -115,6 +115,7 @@ class SieveFiles:
                 # A link never replaces anything: whoever was quicker has the active script.
                 with contextlib.suppress(FileExistsError):
                     os.symlink(f"{script.name}.bc", _ACTIVE, dir_fd=folder)
+                    os.chown(_ACTIVE, *owner, dir_fd=folder, follow_symlinks=False)
                 os.fsync(folder)
 
     def check(self, script: Script) -> tuple[str, ...]:
