@@ -363,7 +363,7 @@ def test_what_is_detected_of_postfix_works_as_it_is_pasted(cyrus: Cyrus) -> None
             cyrus.wait_for_messages("dp-bob")
             product.wait_for_log(
                 r"aliases='info@virt.test -> dp-staff \(aliases.virtual\); "
-                r"dp-staff@example.org -> dp-ann, dp-bob \(aliases.aliases\)'"
+                r"dp-staff@example.org -> dp-ann, dp-bob \(aliases.local\)'"
             )
 
 
@@ -381,7 +381,7 @@ def test_what_is_detected_of_sendmail_works_as_it_is_pasted(cyrus: Cyrus) -> Non
         age(sendmail.folder / "virtusertable")
         cf = f"{sendmail.folder}/sendmail.cf"
         tables = detected(product, "--postfix", "/none", "--sendmail", cf)
-        assert list(tables) == ["virtusertable", "aliases"]
+        assert list(tables) == ["virtusertable", "local"]
         product.configure({"aliases": tables})
         product.start()
         assert send(sendmail, "info@example.org") == ["250 2.1.5", "250 2.0.0"]

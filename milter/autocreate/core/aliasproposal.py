@@ -69,7 +69,8 @@ def from_postfix(parameters: Mapping[str, str], folder: str, read: Read) -> list
                 ]
             if style != "aliases" and origin in local:
                 keys["origin"] = origin
-            found.append(Proposal(names.next(style), keys, (f"{parameter} = {table}", *remarks)))
+            name = "local" if style == "aliases" else style
+            found.append(Proposal(names.next(name), keys, (f"{parameter} = {table}", *remarks)))
     return found
 
 
@@ -104,7 +105,7 @@ def from_sendmail(text: str, read: Read) -> list[Proposal]:
             remarks = [f"O AliasFile={entry}"]
             if not path.startswith("/"):
                 remarks.append("this is no file; export it to one, or use another type")
-            found.append(Proposal(names.next("aliases"), keys, tuple(remarks)))
+            found.append(Proposal(names.next("local"), keys, tuple(remarks)))
     return found
 
 

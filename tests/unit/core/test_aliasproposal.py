@@ -78,13 +78,13 @@ def test_each_map_of_postfix_is_a_table_asked_in_its_order() -> None:
             "domains": domains,
             "origin": "example.org",
         },
-        "aliases": {
+        "local": {
             "type": "postmap",
             "map": "hash:/etc/aliases",
             "style": "aliases",
             "domains": domains,
         },
-        "aliases2": {
+        "local2": {
             "type": "postmap",
             "map": "nis:mail.aliases",
             "style": "aliases",
@@ -140,9 +140,9 @@ def test_the_alias_files_and_the_virtusertable_of_sendmail_are_tables() -> None:
     domains = ["localhost", "mx.example.org", "example.org"]
     assert toml(from_sendmail(SENDMAIL, read)) == {
         "virtusertable": {"type": "virtusertable", "path": "/etc/mail/virtusertable"},
-        "aliases": {"type": "aliases", "path": "/etc/mail/aliases", "domains": domains},
-        "aliases2": {"type": "aliases", "path": "/etc/mail/lists", "domains": domains},
-        "aliases3": {"type": "aliases", "path": "mail.aliases@map", "domains": domains},
+        "local": {"type": "aliases", "path": "/etc/mail/aliases", "domains": domains},
+        "local2": {"type": "aliases", "path": "/etc/mail/lists", "domains": domains},
+        "local3": {"type": "aliases", "path": "mail.aliases@map", "domains": domains},
     }
 
 
