@@ -24,6 +24,9 @@ from autocreate.model import LMTP, Recipient, Verdict
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
 
+# How many hours of processes are kept: one MTA's of two years.
+HOURS_LIMIT = 20_000
+
 _metadata = sa.MetaData()
 
 _unfinished = sa.Table(
@@ -60,6 +63,16 @@ _seen = sa.Table(
     sa.Column("times", sa.Integer, nullable=False),
     sa.Column("first_seen", sa.Float, nullable=False),
     sa.Column("last_seen", sa.Float, nullable=False, index=True),
+)
+
+
+# What each process counted in an hour, in its own row, so that several add up without waiting for each other.
+_hours = sa.Table(
+    "hours",
+    _metadata,
+    sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("writer", sa.String(128), primary_key=True),
+    sa.Column("tally", sa.Text(1 << 20), nullable=False),
 )
 
 
@@ -219,6 +232,34 @@ class Journal:
             for row in connection.execute(query):
                 yield dict(row._mapping)
 
+    def count_unfinished(self) -> int:
+        """How many trees were begun and not finished."""
+        with self._transaction() as connection:
+            count = sa.select(sa.func.count()).select_from(_unfinished)
+            return int(connection.execute(count).scalar_one())
+
+    def tally(self, hour: int, writer: str, tally: str) -> None:
+        """Keep what a process counted in an hour, in the place of what it wrote before.
+
+        Args:
+            hour: its beginning, in seconds since the epoch.
+            writer: the process.
+        """
+        values = {"hour": hour, "writer": writer, "tally": tally}
+        is_mine = (_hours.c.hour == hour) & (_hours.c.writer == writer)
+        with self._transaction() as connection:
+            if connection.execute(_hours.update().where(is_mine).values(values)).rowcount:
+                return
+            connection.execute(_hours.insert().values(values))
+            _forget_first_hours(connection)
+
+    def tallies(self, since: float) -> Iterator[tuple[int, str]]:
+        """The hours that processes counted, from the one that `since` is in: its beginning, and the tally."""
+        with self._transaction() as connection:
+            query = sa.select(_hours.c.hour, _hours.c.tally).where(_hours.c.hour > since - 3600)
+            rows = connection.execute(query.order_by(_hours.c.hour))
+            yield from ((row.hour, row.tally) for row in rows)
+
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
@@ -262,6 +303,16 @@ def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
     known = _given.c.user == user
     connection.execute(_given.delete().where(known & _given.c.thing.in_(given)))
     connection.execute(_given.insert(), [{"user": user, "thing": thing} for thing in given])
+
+
+def _forget_first_hours(connection: sa.Connection) -> None:
+    count = connection.execute(sa.select(sa.func.count()).select_from(_hours)).scalar_one()
+    if count > HOURS_LIMIT:
+        first = (
+            sa.select(_hours.c.hour).order_by(_hours.c.hour).limit(1).offset(count - HOURS_LIMIT)
+        )
+        oldest_kept = connection.execute(first).scalar_one()
+        connection.execute(_hours.delete().where(_hours.c.hour < oldest_kept))
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -54,6 +54,11 @@ class Login:
     service: str
     realm: str = ""
 
+    @property
+    def address(self) -> str:
+        """The name with its domain, if it has one."""
+        return f"{self.name}@{self.realm}" if self.realm else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -34,6 +34,8 @@ class Pool(Generic[C]):
         self._idle: deque[C] = deque()
         self._is_closed = False
         self._size = size
+        self._lock = threading.Lock()
+        self._busy = 0
 
     def run(self, work: Callable[[C], T]) -> T:
         """Run `work` on a connection.
@@ -49,6 +51,7 @@ class Pool(Generic[C]):
         deadline = time.monotonic() + self._wait
         if not self._free.acquire(timeout=self._wait):
             raise Temporary(f"all {self._size} connections are busy for {self._wait:g} s")
+        self._count(1)
         try:
             while connection := self._take():
                 try:
@@ -61,13 +64,22 @@ class Pool(Generic[C]):
                         raise
             return self._use(self._connect(), work)
         finally:
+            self._count(-1)
             self._free.release()
+
+    def snapshot(self) -> dict[str, int]:
+        """How many connections are `busy`, how many `idle`, and how many may be open (`size`)."""
+        return {"busy": self._busy, "idle": len(self._idle), "size": self._size}
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
         self._is_closed = True
         while connection := self._take():
             connection.close()
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._busy += change
 
     def _use(self, connection: C, work: Callable[[C], T]) -> T:
         try:

@@ -52,6 +52,7 @@ class Provisioner:
     Args:
         ready: is told whose mailbox stands.
         clock: the time in seconds since the epoch.
+        created: is told of each mailbox that was created: its policy, and the domain it was for.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Provisioner:
         journal: Journal,
         ready: Ready,
         clock: Callable[[], float] = time.time,
+        created: Callable[[str, str], None] = lambda _policy, _domain: None,
     ) -> None:
         self._rules = rules
         self._directory = directory
@@ -69,6 +71,7 @@ class Provisioner:
         self._journal = journal
         self._ready = ready
         self._clock = clock
+        self._created = created
 
     def decide(
         self,
@@ -190,8 +193,19 @@ class Provisioner:
         self._directory.forget(user)
 
     def figures(self) -> dict[str, Any]:
-        """Each account source's figures: see `Directory.snapshot`."""
-        return self._directory.snapshot()
+        """What account sources, Cyrus and the journal tell of themselves, as JSON has it.
+
+        `unfinished` is None while the journal cannot tell.
+        """
+        try:
+            unfinished: int | None = self._journal.count_unfinished()
+        except Temporary:
+            unfinished = None
+        return {
+            "sources": self._directory.snapshot(),
+            "cyrus": self._store.snapshot(),
+            "unfinished": unfinished,
+        }
 
     def due(self, everything: bool) -> list[Entry]:
         """The journal's entries that are due for another attempt, or all of them.
@@ -247,6 +261,8 @@ class Provisioner:
             # Here and nowhere else, so that the log has one such line for each mailbox: whoever
             # asked may have left at the deadline, or several may have asked.
             log.info("%s: mailbox created, by policy %r", user, verdict.policy)
+            _, at, domain = entry.address.rpartition("@")
+            self._created(verdict.policy, domain if at else self._rules.users.default_domain)
         if report.failed:
             return self._left_unfinished(entry, report, replace(verdict, created=created))
         try:

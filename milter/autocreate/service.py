@@ -22,6 +22,7 @@ from autocreate.journal import Entry, Journal
 from autocreate.model import LMTP, Address, Answer, Login, Recipient, Script, Verdict
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
+from autocreate.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -148,12 +149,20 @@ class Service:
             self._ready.discard(user)
 
     def figures(self) -> dict[str, Any]:
-        """What is remembered, and what account sources and aliases cost, as JSON has it."""
+        """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""
         return {
             "ready": self._ready.snapshot(),
-            "sources": self._provisioner.figures(),
             "aliases": self._aliases.snapshot() if self._aliases else None,
+            **self._provisioner.figures(),
         }
+
+    def save(self, statistics: Statistics) -> None:
+        """Write what was counted to the journal.
+
+        Raises:
+            Temporary: the journal cannot be written; what was counted is kept.
+        """
+        statistics.save(self._journal.tally)
 
     def preview(self, recipient: Recipient) -> Verdict:
         """What `verify` would decide, with the plan it would carry out. Changes nothing."""

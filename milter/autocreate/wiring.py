@@ -53,6 +53,7 @@ from autocreate.passwords import CHECKERS, PasswordChecker
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
+from autocreate.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -79,25 +80,31 @@ class Office(NamedTuple):
     parallel: int
 
 
-def build_service(config: Config, dry_run: bool = False) -> Service:
+def build_service(
+    config: Config, dry_run: bool = False, statistics: Statistics | None = None
+) -> Service:
     """Everything that a front end or a command needs, connected to nothing yet but the journal.
 
     Args:
         dry_run: decide everything and do nothing, whatever the file says.
+        statistics: where to count what is counted here, if anybody wants to know.
 
     Raises:
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
-    return build_office(config, dry_run).service
+    return build_office(config, dry_run, statistics).service
 
 
-def build_office(config: Config, dry_run: bool = False) -> Office:
+def build_office(
+    config: Config, dry_run: bool = False, statistics: Statistics | None = None
+) -> Office:
     """As `build_service`. Closing the service closes all of it."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
-    directory = Directory(_sources(config))
-    aliases = _aliases(config)
+    statistics = statistics or Statistics()
+    directory = Directory(_sources(config, statistics))
+    aliases = _aliases(config, statistics)
     store = _store(config)
     journal = Journal(config.journal.url, time.time)
     ready = Ready(config.milter.cache_size, config.milter.cache_seconds)
@@ -116,6 +123,7 @@ def build_office(config: Config, dry_run: bool = False) -> Office:
         store,
         journal,
         ready,
+        created=statistics.created,
     )
     service_ = Service(
         service.Rules(
@@ -184,7 +192,17 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
         if place := _control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
             frontends.append(Control(listener))
+        if config.metrics.listen:
+            frontends.append(held.enter_context(_metrics(config.metrics.listen)))
         yield frontends
+
+
+@contextlib.contextmanager
+def _metrics(place: str) -> Iterator[FrontEnd]:
+    from autocreate.frontends.metrics import Metrics  # noqa: PLC0415 -- it loads prometheus_client
+
+    with listening("metrics.listen", f"inet:{place}", 0, None) as listener:
+        yield Metrics(listener)
 
 
 def control_sockets(config: Config) -> list[Path]:
@@ -351,10 +369,12 @@ def _policy(settings: PolicySettings) -> Policy:
     )
 
 
-def _sources(config: Config) -> list[AccountSource]:
+def _sources(config: Config, statistics: Statistics) -> list[AccountSource]:
     return [
         Remembered(
-            _source(name, settings), Limits(*(getattr(settings, key) for key in _CACHE_KEYS))
+            _source(name, settings),
+            Limits(*(getattr(settings, key) for key in _CACHE_KEYS)),
+            figures=statistics.figures(f"accounts.{name}"),
         )
         for name, settings in config.accounts.items()
     ]
@@ -372,7 +392,7 @@ def _source(name: str, settings: Accounts) -> AccountSource:
     return source
 
 
-def _aliases(config: Config) -> Aliases | None:
+def _aliases(config: Config, statistics: Statistics) -> Aliases | None:
     if not config.aliases:
         return None
     release = contextlib.ExitStack()
@@ -385,7 +405,9 @@ def _aliases(config: Config) -> Aliases | None:
         domains = asked.get("domains")
         if domains is None and style is not Style.ALIASES:
             domains = ()
-        table = Measured(_alias_table(name, settings))
+        table = Measured(
+            _alias_table(name, settings), figures=statistics.figures(f"aliases.{name}")
+        )
         figures[name] = table.figures
         release.callback(table.close)
         tables.append(

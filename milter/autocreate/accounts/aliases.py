@@ -67,11 +67,17 @@ class Measured:
     Args:
         table: the one to ask.
         clock: a monotonic clock, in seconds.
+        figures: where to count, if they are to outlive this.
     """
 
-    def __init__(self, table: AliasTable, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        table: AliasTable,
+        clock: Callable[[], float] = time.monotonic,
+        figures: Figures | None = None,
+    ) -> None:
         self.name = table.name
-        self.figures = Figures()
+        self.figures = figures or Figures()
         self._table = table
         self._clock = clock
 

@@ -38,6 +38,7 @@ class Remembered:
     Args:
         source: the one to ask.
         clock: a monotonic clock, in seconds.
+        figures: where to count, if they are to outlive this.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Remembered:
         source: AccountSource,
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
+        figures: Figures | None = None,
     ) -> None:
         self.name = source.name
         self.has_groups = source.has_groups
@@ -52,7 +54,7 @@ class Remembered:
         self._limits = limits
         self._clock = clock
         self._breaker = Breaker(source.name, clock=clock)
-        self._figures = Figures()
+        self._figures = figures or Figures()
         self._accounts = _Memory(limits, clock)
         self._groups = _Memory(limits, clock)
 

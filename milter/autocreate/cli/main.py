@@ -17,6 +17,7 @@ from autocreate.errors import AutocreateError
 
 if TYPE_CHECKING:
     from autocreate.service import Service
+    from autocreate.statistics import Statistics
     from autocreate.wiring import FrontEndName
 
 _dry_run_option = click.option(
@@ -209,22 +210,25 @@ def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn
     """Run front ends until this process is told to stop."""
     from autocreate.config import load
     from autocreate.frontends.process import run
+    from autocreate.statistics import Statistics
     from autocreate.wiring import open_frontends
 
+    statistics = Statistics()
+
     def service() -> "Service":
-        return _built(config_path, dry_run)
+        return _built(config_path, dry_run, statistics)
 
     with open_frontends(load(config_path), names) as frontends:
-        run(frontends, service(), reload=service)
+        run(frontends, service(), service, statistics)
 
 
-def _built(config_path: Path, dry_run: bool) -> "Service":
+def _built(config_path: Path, dry_run: bool, statistics: "Statistics | None" = None) -> "Service":
     """The service as the file has it now, logging as the file says."""
     from autocreate import logs
     from autocreate.config import load
     from autocreate.wiring import build_service
 
     config = load(config_path)
-    built = build_service(config, dry_run)
+    built = build_service(config, dry_run, statistics)
     logs.configure(config.log.format, config.log.level)
     return built

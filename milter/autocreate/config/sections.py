@@ -28,6 +28,7 @@ from autocreate.config.types import (
     Size,
     Socket,
     SpecialUse,
+    Tcp,
 )
 from autocreate.core.naming import NOT_IN_FOLDER
 
@@ -251,6 +252,14 @@ class Log(Section):
     """What is logged: each level includes those after it."""
 
 
+class Metrics(Section):
+    """[metrics]: figures for Prometheus, from every process that serves. Read at the start only."""
+
+    listen: Tcp | None = None
+    """Where they are told, `HOST:PORT` or `:PORT` on loopback, such as `127.0.0.1:9894`; nowhere if it
+    is not given. Whoever can reach it can read them."""
+
+
 class Config(Section):
     """The whole file."""
 
@@ -265,6 +274,7 @@ class Config(Section):
     login: Login | None = None
     journal: Journal = Journal()
     log: Log = Log()
+    metrics: Metrics = Metrics()
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":

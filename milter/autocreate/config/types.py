@@ -67,6 +67,13 @@ def _socket(value: str) -> str:
     raise ValueError('is none of "unix:/path", "inet:HOST:PORT", "fd:NUMBER"')
 
 
+def _tcp(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError('is no place to listen; write it like "127.0.0.1:9894"')
+    return f"{host or '127.0.0.1'}:{port}"
+
+
 def _group(value: str) -> str:
     try:
         grp.getgrnam(value)
@@ -154,6 +161,7 @@ UserOfSystem = Annotated[str, AfterValidator(_user)]
 UnixSocket = Annotated[str, AfterValidator(_unix_socket)]
 SocketPath = Annotated[Path, AfterValidator(_socket_path)]
 Socket = Annotated[str, AfterValidator(_socket)]
+Tcp = Annotated[str, AfterValidator(_tcp)]
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 Directory = Annotated[Path, AfterValidator(_directory)]
 Map = Annotated[str, AfterValidator(_map)]

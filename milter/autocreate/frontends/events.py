@@ -107,6 +107,7 @@ class Events:
                 if verdict.answer is Answer.TEMPORARY:
                     service.come_back(login)
             milliseconds = (time.monotonic() - begun) * 1000
+            traffic.statistics.count("event", verdict, milliseconds, login.address)
             logs.login(login, verdict, milliseconds, is_news=False, by="event")
         except BaseException:
             log.exception("a defect of this program, at a login that was notified")

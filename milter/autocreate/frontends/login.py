@@ -24,6 +24,7 @@ from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer, Login, Verdict
 from autocreate.passwords import OK, PasswordChecker
 from autocreate.service import Service
+from autocreate.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class LoginServer:
             attempt = Attempt(memoryview(request)[: _read(connection, memoryview(request))])
             with traffic.enter() as service:
                 if service is not None:
-                    self._attend(connection, service, attempt)
+                    self._attend(connection, service, attempt, traffic.statistics)
         except Malformed as error:
             log.warning("a request at the login socket was dropped: %s", error)
         except Temporary as error:
@@ -121,7 +122,13 @@ class LoginServer:
         finally:
             request[:] = bytes(len(request))
 
-    def _attend(self, connection: socket.socket, service: Service, attempt: Attempt) -> None:
+    def _attend(
+        self,
+        connection: socket.socket,
+        service: Service,
+        attempt: Attempt,
+        statistics: Statistics,
+    ) -> None:
         begun = time.monotonic()
         answer = self._checker.check(attempt)
         attempt.wipe()
@@ -136,7 +143,9 @@ class LoginServer:
             connection.sendall(saslauthd.answer(answer))
         if verdict.answer is Answer.TEMPORARY:
             service.come_back(login)
-        logs.login(login, verdict, (time.monotonic() - begun) * 1000, client=attempt.client)
+        milliseconds = (time.monotonic() - begun) * 1000
+        statistics.count("login", verdict, milliseconds, login.address, attempt.client)
+        logs.login(login, verdict, milliseconds, client=attempt.client)
 
     def _look_after(self, service: Service, login: Login) -> Verdict:
         if not self._may_wait.acquire(blocking=False):

@@ -106,10 +106,12 @@ class _Session(pymilter.Base):
             if service is None:
                 return self._reply(Answer.TEMPORARY.reply)
             verdict = service.verify(recipient)
+        milliseconds = (time.monotonic() - begun) * 1000
+        self._traffic.statistics.count("milter", verdict, milliseconds, argument, self._client)
         logs.verdict(
             recipient,
             verdict,
-            (time.monotonic() - begun) * 1000,
+            milliseconds,
             client=self._client,
             sender=self._sender,
             queue_id=self._macro("i") or "",

@@ -18,12 +18,14 @@ from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer
 from autocreate.service import Service
+from autocreate.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
 # Seconds. Longer than a verdict takes, shorter than systemd's patience (TimeoutStopSec, 90 s).
 _DRAIN = 10.0
 _BETWEEN_LOOKS = 5.0
+_BETWEEN_SAVES = 60.0
 
 
 class FrontEnd(Protocol):
@@ -40,19 +42,26 @@ class FrontEnd(Protocol):
         """Take no new connections. Those that stand are answered as long as traffic lets them."""
 
 
-def run(frontends: Sequence[FrontEnd], service: Service, reload: Callable[[], Service]) -> NoReturn:
+def run(
+    frontends: Sequence[FrontEnd],
+    service: Service,
+    reload: Callable[[], Service],
+    statistics: Statistics,
+) -> NoReturn:
     """Serve until SIGTERM or SIGINT. SIGHUP and SIGUSR1 reload. Never returns: see `_exit`.
 
     Args:
         reload: makes the service anew; what it raises leaves the old one answering.
+        statistics: of this process, for as long as it lives.
     """
     events = _Events()
-    traffic = Traffic(service)
+    traffic = Traffic(service, statistics)
     stopping = threading.Event()
     for frontend in frontends:
         frontend.serve(traffic, events.fail)
     _in_background("completer", lambda: complete_unfinished(traffic, stopping))
     _in_background("scripts", lambda: report_scripts(traffic))
+    _in_background("statistics", lambda: save_statistics(traffic, stopping))
     notify("READY=1")
     log.info("ready")
     while True:
@@ -68,6 +77,7 @@ def run(frontends: Sequence[FrontEnd], service: Service, reload: Callable[[], Se
                 stopping.set()
                 if not traffic.drain(_DRAIN):
                     log.warning("some requests had no answer after %g s", _DRAIN)
+                _save(traffic)
                 log.info("stopped")
                 _exit(0)
             case _:
@@ -135,6 +145,21 @@ def report_scripts(traffic: Traffic) -> None:
                 )
             except Exception:
                 log.exception("a defect of this program, while checking %s", script.source)
+
+
+def save_statistics(traffic: Traffic, stopping: threading.Event) -> None:
+    """Write what was counted to the journal every so often."""
+    while not stopping.wait(_BETWEEN_SAVES):
+        _save(traffic)
+
+
+def _save(traffic: Traffic) -> None:
+    try:
+        traffic.service.save(traffic.statistics)
+    except Temporary as error:
+        log.warning("what was counted is not in the journal yet: %s", error)
+    except Exception:
+        log.exception("a defect of this program, while writing what was counted")
 
 
 def notify(state: str) -> None:

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from autocreate.service import Service
+from autocreate.statistics import Statistics
 
 
 class Traffic:
-    """The door between a front end's threads and the service that answers at the moment."""
+    """The door between a front end's threads and the service that answers at the moment.
 
-    def __init__(self, service: Service) -> None:
+    Args:
+        statistics: where front ends count their verdicts; services come and go, these stay.
+    """
+
+    def __init__(self, service: Service, statistics: Statistics | None = None) -> None:
+        self.statistics = statistics or Statistics()
         self._service = service
         self._inside: Counter[Service] = Counter()
         self._is_draining = False
@@ -35,6 +41,11 @@ class Traffic:
                     if not self._inside[service]:
                         del self._inside[service]
                     self._changed.notify_all()
+
+    @property
+    def service(self) -> Service:
+        """The service of the moment, for who must ask it when nobody else may any more."""
+        return self._service
 
     def replace(self, service: Service) -> Service:
         """Let a new service answer from now on. The old one is returned, with callers inside."""

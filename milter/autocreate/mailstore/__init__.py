@@ -60,6 +60,9 @@ class MailStore(Protocol):
             Temporary: the store did not say, or not to the end.
         """
 
+    def snapshot(self) -> dict[str, int]:
+        """How many connections are `busy`, `idle`, and may be open (`size`)."""
+
     def close(self) -> None:
         """End every connection. The store is not used afterwards."""
 

@@ -128,6 +128,10 @@ class Cyrus:
         finally:
             session.discard()
 
+    def snapshot(self) -> dict[str, int]:
+        """The administrators' connections: see `MailStore.snapshot`."""
+        return self._pool.snapshot()
+
     def close(self) -> None:
         """End every connection."""
         self._pool.close()

@@ -118,6 +118,10 @@ class Memory:
             raise self.failure
         yield from tuple(self.trees)
 
+    def snapshot(self) -> dict[str, int]:
+        """There are no connections: see `MailStore.snapshot`."""
+        return {"busy": 0, "idle": 0, "size": 0}
+
     def close(self) -> None:
         """Nothing to let go of, but a closed store is not used again."""
         self.failure = Temporary("the store is closed")

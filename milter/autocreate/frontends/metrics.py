@@ -1,0 +1,191 @@
+"""The figures for Prometheus, over HTTP. They are counted elsewhere, and read when somebody asks.
+
+The registry is this front end's own, and its one collector reads what lives as long as the process; so
+a reload neither loses nor doubles anything.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from http.server import ThreadingHTTPServer
+from importlib.metadata import version
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import MetricsHandler
+from prometheus_client.registry import Collector
+
+from autocreate.core.tally import BOUNDS, Tally, Times
+from autocreate.frontends.listener import Listener
+from autocreate.frontends.traffic import Traffic
+
+_PATIENCE = 10.0  # seconds for a scraper to ask
+
+
+class Metrics:
+    """Tells the figures on a listening socket."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._server = ThreadingHTTPServer(("", 0), MetricsHandler, bind_and_activate=False)
+
+    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+        """See `FrontEnd.serve`. Without metrics mail goes on, so nothing here has failed."""
+        registry = CollectorRegistry()
+        registry.register(_Figures(traffic))
+        ProcessCollector(registry=registry)
+        handler = MetricsHandler.factory(registry)
+        self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _PATIENCE})
+        self._server.socket.close()
+        self._server.socket = self._listener.socket
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+
+    def stop(self) -> None:
+        """See `FrontEnd.stop`."""
+        self._listener.stop()
+        self._server.shutdown()
+
+
+class _Figures(Collector):
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
+    def describe(self) -> list[Metric]:
+        """Nothing is described before it is collected, so that registering asks nobody."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily(
+            "autocreate", "What runs here.", {"version": version("autocreate-milter")}
+        )
+        yield from _decided(self._traffic.statistics.totals())
+        with self._traffic.enter() as service:
+            if service is not None:
+                figures = service.figures()
+                yield from _costs("account", "source", figures["sources"], "an account source")
+                yield from _hits(figures["sources"])
+                if figures["aliases"]:
+                    tables = figures["aliases"]["tables"]
+                    yield from _costs("alias", "table", tables, "a table of aliases")
+                yield from _cyrus(figures["cyrus"])
+                yield from _caches(figures)
+                yield from _journal(figures["unfinished"])
+
+
+def _decided(totals: Tally) -> Iterator[Metric]:
+    recipients = CounterMetricFamily(
+        "autocreate_recipients",
+        "Recipients and logins that were decided about, by answer.",
+        labels=["frontend", "answer"],
+    )
+    answers: Counter[tuple[str, str]] = Counter()
+    for kind, count in totals.kinds.items():
+        answers[kind.frontend, kind.answer] += count
+    for labels, count in sorted(answers.items()):
+        recipients.add_metric(labels, count)
+    yield recipients
+
+    seconds = HistogramMetricFamily(
+        "autocreate_verdict_seconds",
+        'Time until the verdict; "created" is an accepted recipient whose mailbox was made.',
+        labels=["frontend", "outcome"],
+    )
+    for labels, times in sorted(totals.times.items(), key=lambda it: it[0]):
+        seconds.add_metric(labels, _buckets(times), times.sum / 1000)
+    yield seconds
+
+    created = CounterMetricFamily(
+        "autocreate_mailboxes_created", "Mailboxes that were created.", labels=["policy"]
+    )
+    policies: Counter[str] = Counter()
+    for (policy, _), count in totals.created.items():
+        policies[policy] += count
+    for policy, count in sorted(policies.items()):
+        created.add_metric([policy], count)
+    yield created
+
+
+def _buckets(times: Times) -> list[tuple[str, float]]:
+    passed = 0
+    buckets = []
+    for bound, count in zip((*BOUNDS, float("inf")), times.counts, strict=True):
+        passed += count
+        buckets.append(("+Inf" if bound == float("inf") else f"{bound / 1000:g}", float(passed)))
+    return buckets
+
+
+def _costs(
+    what: str, label: str, parts: Mapping[str, Mapping[str, Any]], text: str
+) -> Iterator[Metric]:
+    for key, name, said in (
+        ("lookups", "lookups", f"Questions that {text} was asked."),
+        ("errors", "errors", f"Questions that {text} could not answer."),
+        ("seconds", "lookup_seconds", f"Time that {text} took for all of its questions."),
+    ):
+        family = CounterMetricFamily(f"autocreate_{what}_{name}", said, labels=[label])
+        for part, figures in parts.items():
+            family.add_metric([part], figures[key])
+        yield family
+
+
+def _hits(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "autocreate_account_cache_hits",
+        "Questions to an account source that the cache before it answered.",
+        labels=["source"],
+    )
+    for source, figures in sources.items():
+        family.add_metric([source], figures["hits"])
+    yield family
+
+
+def _cyrus(figures: Mapping[str, int]) -> Iterator[Metric]:
+    connections = GaugeMetricFamily(
+        "autocreate_cyrus_connections", "Administrator sessions that are open.", labels=["state"]
+    )
+    for state in ("busy", "idle"):
+        connections.add_metric([state], figures[state])
+    yield connections
+    yield GaugeMetricFamily(
+        "autocreate_cyrus_connections_limit",
+        "Administrator sessions that may be open.",
+        figures["size"],
+    )
+
+
+def _caches(figures: Mapping[str, Any]) -> Iterator[Metric]:
+    entries = GaugeMetricFamily(
+        "autocreate_cache_entries", "What is remembered now.", labels=["cache", "kind"]
+    )
+    limits = GaugeMetricFamily(
+        "autocreate_cache_limit", "How much of a kind is remembered at most.", labels=["cache"]
+    )
+    entries.add_metric(["ready", "users"], figures["ready"]["users"])
+    limits.add_metric(["ready"], figures["ready"]["size"])
+    if figures["aliases"]:
+        aliases = figures["aliases"]["remembered"]
+        entries.add_metric(["aliases", "addresses"], aliases["addresses"])
+        limits.add_metric(["aliases"], aliases["size"])
+    for source, it in figures["sources"].items():
+        for kind in ("found", "unknown", "error"):
+            entries.add_metric([f"accounts.{source}", kind], it["remembered"][kind]["users"])
+        limits.add_metric([f"accounts.{source}"], it["remembered"]["size"])
+    yield entries
+    yield limits
+
+
+def _journal(unfinished: int | None) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "autocreate_journal_up", "1 if the journal can be read.", int(unfinished is not None)
+    )
+    if unfinished is not None:
+        yield GaugeMetricFamily(
+            "autocreate_unfinished_trees", "Trees that were begun and not finished.", unfinished
+        )
