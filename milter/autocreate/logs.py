@@ -1,11 +1,17 @@
-"""The log: one line a recipient or login, every other event a sentence; as text or JSON, on stderr.
+"""The log: one line a recipient or login, every other event a sentence; as text or JSON.
+
+It goes to stderr, where a line has the priority that systemd's journal takes from its beginning
+(sd-daemon(3)) if the journal is at the other end; or to syslog, as facility `mail`.
 
 Fields travel in a record's `fields`, so that both formats show the same ones.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
+from logging.handlers import SysLogHandler
+from pathlib import Path
 from typing import Any, TextIO
 
 from autocreate.core.aliastext import few
@@ -18,16 +24,31 @@ _logins = logging.getLogger("autocreate.login")
 _TEXT = "%(levelname)s %(message)s"
 
 
-def configure(kind: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Send this program's log to a stream, replacing what was configured before.
+# What begins a line of the log for systemd's journal (sd-daemon(3)): the priorities of syslog(3).
+_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+def configure(
+    kind: str, level: str, stream: TextIO = sys.stderr, syslog: Path | None = None
+) -> None:
+    """Send this program's log to a stream or to syslog, replacing what was configured before.
 
     Args:
         kind: "text" or "json".
         level: "debug", "info", "warning" or "error".
+        syslog: the socket of the syslog daemon, if the log is to go there.
     """
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_json_formatter() if kind == "json" else _TextFormatter(_TEXT))
+    formatter = _json_formatter() if kind == "json" else _TextFormatter(_TEXT)
+    handler: logging.Handler
+    if syslog:
+        handler = _Syslog(str(syslog), SysLogHandler.LOG_MAIL)
+    else:
+        handler = logging.StreamHandler(stream)
+        formatter = _Prioritized(formatter) if _is_journal(stream) else formatter
+    handler.setFormatter(formatter)
     root = logging.getLogger("autocreate")
+    for old in root.handlers:
+        old.close()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     root.propagate = False
@@ -98,6 +119,40 @@ def _asked(verdict: Verdict) -> str:
         f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}"
         for source, milliseconds in verdict.asked
     )
+
+
+def _is_journal(stream: TextIO) -> bool:
+    """Is systemd's journal at the other end? JOURNAL_STREAM says which stream is (systemd.exec(5))."""
+    try:
+        made = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # not every stream has a descriptor
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{made.st_dev}:{made.st_ino}"
+
+
+class _Prioritized(logging.Formatter):
+    """Another's lines, each with its priority before it."""
+
+    def __init__(self, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self._formatter = formatter
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = f"<{_PRIORITIES.get(record.levelname, 6)}>"
+        return "\n".join(priority + it for it in self._formatter.format(record).split("\n"))
+
+
+class _Syslog(SysLogHandler):
+    """The syslog daemon at a Unix socket. What it does not take goes to stderr: nothing is lost."""
+
+    append_nul = False
+
+    def __init__(self, address: str, facility: int) -> None:
+        super().__init__(address, facility)
+        self.ident = f"autocreate[{os.getpid()}]: "
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 class _TextFormatter(logging.Formatter):

@@ -196,6 +196,10 @@ class Product:
         del configuration["accounts"]
         self.config_file.write_text(to_toml(configuration) + "\n" + toml)
 
+    def set_environment(self, **variables: str) -> None:
+        """Further variables for what is started from now on."""
+        self._environment.update(variables)
+
     def add_account(self, user: str, *groups: str) -> None:
         with contextlib.closing(sqlite3.connect(self.database)) as database, database:
             database.execute("INSERT INTO accounts VALUES (?, 1)", (user,))

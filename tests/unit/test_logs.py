@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate import logs
-from autocreate.model import Answer, Recipient, Verdict
+from autocreate.model import Answer, Login, Recipient, Verdict
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\r\n\x1b\u2028\x85\udc80 '\"=")))
 CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "everyone", created=True)
@@ -78,3 +81,61 @@ def test_the_level_counts(level: str, lines: int) -> None:
     logs.configure("text", level, stream)
     logs.verdict(Recipient("joe"), CREATED, 1.0)
     assert len(stream.getvalue().splitlines()) == lines
+
+
+def test_a_login_has_the_fields_of_a_recipient() -> None:
+    stream = io.StringIO()
+    logs.configure("text", "info", stream)
+    logs.login(Login("joe", "imap", "example.org"), CREATED, 31.0, client="192.0.2.1")
+    assert stream.getvalue() == (
+        "INFO login login=joe realm=example.org service=imap client=192.0.2.1 answer=accept "
+        "user=joe source=staff policy=everyone created=True ms=31.0 reason=created\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_lines_for_the_journal_begin_with_their_priority(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "stderr").open("w") as stream:
+        made = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{made.st_dev}:{made.st_ino}")
+        logs.configure(kind, "info", stream)
+        logger = logging.getLogger("autocreate.service")
+        logger.info("all is well")
+        try:
+            raise ValueError("a defect")
+        except ValueError:
+            logger.exception("a defect of this program")
+    lines = (tmp_path / "stderr").read_text().splitlines()
+    assert lines[0].startswith("<6>")
+    assert {line[:3] for line in lines[1:]} == {"<3>"}
+
+
+def test_lines_for_anybody_else_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
+    with (tmp_path / "stderr").open("w") as stream:
+        logs.configure("text", "info", stream)
+        logging.getLogger("autocreate.service").info("all is well")
+    assert (tmp_path / "stderr").read_text() == "INFO all is well\n"
+
+
+def test_syslog_has_facility_priority_and_the_program_before_each_line(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.settimeout(10)
+        daemon.bind(str(tmp_path / "log"))
+        logs.configure("text", "info", syslog=tmp_path / "log")
+        logs.verdict(Recipient("<joe@example.org>"), CREATED, 12.34)
+        logging.getLogger("autocreate.service").error("the journal is away")
+        ours = f"autocreate[{os.getpid()}]: "
+        # Facility 2 is mail: 2 * 8 + 6 is information, 2 * 8 + 3 an error.
+        assert daemon.recv(4096).decode().startswith(f"<22>{ours}INFO recipient recipient=<joe@")
+        assert daemon.recv(4096).decode() == f"<19>{ours}ERROR the journal is away"
+
+
+def test_what_syslog_does_not_take_goes_to_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("text", "info", syslog=tmp_path / "nobody-listens")
+    logging.getLogger("autocreate.service").error("the journal is away")
+    assert capsys.readouterr().err == "ERROR the journal is away\n"

@@ -230,5 +230,6 @@ def _built(config_path: Path, dry_run: bool, statistics: "Statistics | None" = N
 
     config = load(config_path)
     built = build_service(config, dry_run, statistics)
-    logs.configure(config.log.format, config.log.level)
+    syslog = config.log.socket if config.log.to == "syslog" else None
+    logs.configure(config.log.format, config.log.level, syslog=syslog)
     return built

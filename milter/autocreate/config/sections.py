@@ -27,6 +27,7 @@ from autocreate.config.types import (
     Section,
     Size,
     Socket,
+    SocketPath,
     SpecialUse,
     Tcp,
 )
@@ -244,8 +245,12 @@ class Journal(Section):
 
 
 class Log(Section):
-    """[log]: how the log is written to stderr."""
+    """[log]: how the log is written, and where."""
 
+    to: Literal["stderr", "syslog"] = "stderr"
+    """`stderr`, where systemd's journal finds it, with its priorities; or `syslog`, as facility `mail`."""
+    socket: SocketPath = Path("/dev/log")
+    """Where the syslog daemon listens. What it does not take goes to stderr."""
     format: Literal["text", "json"] = "text"
     """One line an event, or one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
