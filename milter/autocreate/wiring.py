@@ -165,6 +165,7 @@ def diagnose(config: Config, mtas: Mtas) -> list[Finding]:
         frozenset(milter.domains),
         frozenset(milter.mailers),
         milter.recipient_delimiter,
+        bool(config.aliases),
     )
     return doctor.examine(ours, _server(config), config.cyrus.imapd_conf, _users(config), mtas)
 

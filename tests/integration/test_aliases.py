@@ -367,6 +367,24 @@ def test_what_is_detected_of_postfix_works_as_it_is_pasted(cyrus: Cyrus) -> None
             )
 
 
+def test_included_files_and_commands_of_sendmail(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["si-ann", "si-bob"]) as product:
+        members = write(product.folder / "members", "# the staff\nsi-ann\nsi-bob\n")
+        with Sendmail(
+            milter=product.socket,
+            lmtp=(cyrus.host, cyrus.lmtp_port),
+            aliases={"si-staff": f":include:{members}", "si-tickets": '"|/bin/true --new"'},
+        ) as sendmail:
+            age(sendmail.folder / "aliases")
+            product.configure({"aliases": {"local": table_of(sendmail)}})
+            product.start()
+            assert send(sendmail, "si-staff@example.org") == ["250 2.1.5", "250 2.0.0"]
+            cyrus.wait_for_messages("si-ann")
+            cyrus.wait_for_messages("si-bob")
+            assert send(sendmail, "si-tickets@example.org")[0] == "250 2.1.5"
+            product.wait_for_log("si-tickets.*answer=pass .*not ours: .*/bin/true --new")
+
+
 def test_what_is_detected_of_sendmail_works_as_it_is_pasted(cyrus: Cyrus) -> None:
     with (
         Product(cyrus, accounts=["ds-ann", "ds-bob"]) as product,

@@ -34,7 +34,7 @@ def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
         parameters = {
             name: value.replace("unix:/autocreate/milter.sock", product.socket)
             for name, value in parameters_of_main_cf().items()
-        }
+        } | {"virtual_alias_maps": ""}
         with Postfix(parameters=parameters) as postfix:
             done = product.run(
                 "doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/sendmail.cf"
@@ -58,7 +58,8 @@ def test_a_sendmail_that_waits_too_short_a_time_is_critical(cyrus: Cyrus, nowher
             status, found = findings(product, "--sendmail", cf, "--postfix", str(nowhere))
     assert status == 2
     assert [it["what"] for it in found] == [
-        f"{cf}: filter autocreate has 5 s for a reply, our deadline is 8 s"
+        f"{cf}: filter autocreate has 5 s for a reply, our deadline is 8 s",
+        f"{cf}: AliasFile={sendmail.folder}/aliases, and our configuration has no [aliases]",
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autocreate.core import cyruscheck, imapd, imapdconf, postfixcheck, sendmailcheck
@@ -38,10 +40,27 @@ def test_a_good_postfix_has_nothing_that_would_bite() -> None:
     assert gravest([]) == 0
 
 
+def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
+    maps = {"virtual_alias_maps": "hash:/etc/postfix/virtual", "virtual_alias_domains": "b.test"}
+    ours = replace(OURS, has_aliases=True, domains=OURS.domains | {"b.test"})
+    assert postfixcheck.examine(Postfix({**GOOD, **maps}, SERVICES), ours) == []
+    assert postfix(alias_maps="hash:/etc/aliases", mydestination="localhost") == []
+
+
 @pytest.mark.parametrize(
     ("changes", "gravity", "words"),
     [
         ({"smtpd_milters": ""}, Gravity.CRITICAL, "no smtpd of this Postfix asks our milter"),
+        (
+            {"virtual_alias_maps": "hash:/etc/postfix/virtual"},
+            Gravity.CRITICAL,
+            "virtual_alias_maps = hash:/etc/postfix/virtual, and our configuration has no [aliases]",
+        ),
+        (
+            {"mydestination": "example.org", "alias_maps": "hash:/etc/aliases"},
+            Gravity.CRITICAL,
+            "alias_maps = hash:/etc/aliases, and our configuration has no [aliases]",
+        ),
         ({"smtpd_milters": "inet:127.0.0.1:8891"}, Gravity.CRITICAL, "no smtpd of this Postfix"),
         ({"smtpd_milters": SOCKET}, Gravity.CRITICAL, "is chrooted to /var/spool/postfix"),
         ({"non_smtpd_milters": ""}, Gravity.WARNING, "non_smtpd_milters do not name our socket"),

@@ -37,6 +37,7 @@ class Ours:
         deadline: seconds until a verdict.
         domains, mailers: whose recipients are ours; `*` among the domains means any.
         delimiters: what begins a detail.
+        has_aliases: our configuration has tables of aliases.
     """
 
     socket: str
@@ -44,6 +45,7 @@ class Ours:
     domains: frozenset[str]
     mailers: frozenset[str]
     delimiters: str
+    has_aliases: bool = False
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:

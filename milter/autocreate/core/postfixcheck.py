@@ -89,6 +89,7 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
         *_local(postfix, ours),
         *_macros(postfix),
         *_recipients(postfix, ours),
+        *_aliases(postfix, ours),
         *_delimiter(postfix, ours),
     ]
 
@@ -214,11 +215,28 @@ def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
         )
     if not any(":" in word for words in lists.values() for word in words):
         known = {word for words in lists.values() for word in words}
+        known.update(_words(postfix.get("virtual_alias_domains")))
         for domain in sorted(ours.domains - known - {"*"}):
             yield warning(
-                f"{domain} is in none of virtual_mailbox_domains, mydestination, relay_domains",
+                f"{domain} is in none of virtual_mailbox_domains, mydestination, relay_domains, "
+                "virtual_alias_domains",
                 "this Postfix does not deliver for it, so our milter passes its recipients untouched",
                 f"main.cf: virtual_mailbox_domains = {domain}, or remove it from milter.domains",
+            )
+
+
+def _aliases(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    if ours.has_aliases:
+        return
+    parameters = ["virtual_alias_maps"]
+    if any(ours.domains & {it, "*"} for it in _words(postfix.get("mydestination"))):
+        parameters.append("alias_maps")
+    for parameter in parameters:
+        if value := postfix.get(parameter):
+            yield critical(
+                f"main.cf: {parameter} = {value}, and our configuration has no [aliases]",
+                "an alias in one of our domains is a user whom no account source knows, and is refused",
+                "autocreate.toml: what `autocreate aliases detect` prints",
             )
 
 

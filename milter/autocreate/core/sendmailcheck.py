@@ -17,7 +17,7 @@ def examine(text: str, path: str, ours: Ours) -> list[Finding]:
     for name in asked:
         equates = dict(re.findall(r"\b([SFT])=([^,]*)", filters.get(name, "")))
         if _same(equates.get("S", ""), ours.socket) or ours.socket.startswith("fd:"):
-            return list(_filter(name, equates, path, ours))
+            return [*_filter(name, equates, path, ours), *_aliases(text, path, ours)]
     return [
         critical(
             f"{path}: no input mail filter is at our socket {ours.socket}",
@@ -48,6 +48,16 @@ def _filter(name: str, equates: dict[str, str], path: str, ours: Ours) -> Iterat
             f"{ours.deadline:g} s",
             "Sendmail gives up before the verdict of a slow moment",
             f"sendmail.mc: T=R:{ours.deadline + 2:g}s or more, or a shorter milter.deadline",
+        )
+
+
+def _aliases(text: str, path: str, ours: Ours) -> Iterator[Finding]:
+    match = re.search(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text)
+    if match and not ours.has_aliases:
+        yield critical(
+            f"{path}: AliasFile={match[1]}, and our configuration has no [aliases]",
+            "an alias in one of our domains is a user whom no account source knows, and is refused",
+            "autocreate.toml: what `autocreate aliases detect` prints",
         )
 
 
