@@ -44,6 +44,33 @@ class Rules:
     administrators: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked about a user.
+
+    Args:
+        address: the recipient or login it is for; its domain may choose the policy.
+        apply: False only looks and plans.
+        service: what it is for. By any other than mail the user has logged in, and so exists; the
+            account sources are then asked for what a new tree depends on, no more.
+        entry: the journal's, for another attempt that is due whatever the mailbox looks like.
+    """
+
+    address: Address
+    user: str
+    apply: bool
+    service: str = LMTP
+    entry: Entry | None = None
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """Questions with one key may share an answer.
+
+        What is only looked at must not be answered by, or for, what is being done.
+        """
+        return self.user, self.apply
+
+
 class Provisioner:
     """Decides about users, and makes what their policies call for.
 
@@ -73,27 +100,15 @@ class Provisioner:
         self._clock = clock
         self._created = created
 
-    def decide(
-        self,
-        address: Address,
-        user: str,
-        apply: bool,
-        entry: Entry | None = None,
-        service: str = LMTP,
-    ) -> Verdict:
-        """What to answer for `user`, once its tree is made as far as it can be made now.
-
-        Args:
-            address: the recipient or login it is for; its domain may choose the policy.
-            apply: False only looks and plans.
-            entry: the journal's, for another attempt that is due whatever the mailbox looks like.
-            service: what it is for. By any other than mail the user has logged in, and so exists;
-                the account sources are then asked for what a new tree depends on, no more.
+    def decide(self, question: Question) -> Verdict:
+        """What to answer about a user, once its tree is made as far as it can be made now.
 
         Raises:
             Temporary: an account source, the mail store or the journal cannot tell.
             Refused: the mail store can have no such user.
         """
+        address, user, entry = question.address, question.user, question.entry
+        service = question.service
         account = self._directory.find(user) if service == LMTP else Account(user, "")
         if account is None:
             return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
@@ -127,7 +142,7 @@ class Provisioner:
             difference(user, policy.name, wanted, observed),
             notes=problems,
         )
-        if not apply:
+        if not question.apply:
             return verdict
         noted = Entry(user, str(address), service, next_try=self._clock() + _GRACE)
         return self._carry_out(noted, verdict, stands)

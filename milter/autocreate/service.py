@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autocreate.accounts.figures import noting
 from autocreate.aliases import Aliases
 from autocreate.core.address import domain_of, is_postmaster, needs_quotes, parse
 from autocreate.core.combination import combined
 from autocreate.core.naming import ANONYMOUS, Users
+from autocreate.decisions import Decisions
 from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Entry, Journal
-from autocreate.model import LMTP, Address, Answer, Login, Recipient, Script, Verdict
-from autocreate.provisioner import Provisioner
+from autocreate.model import Address, Answer, Login, Recipient, Script, Verdict
+from autocreate.provisioner import Provisioner, Question
 from autocreate.ready import Ready
 from autocreate.statistics import Statistics
 
@@ -77,6 +77,7 @@ class Service:
         self.rules = rules
         self._provisioner = provisioner
         self._journal = journal
+        self._decisions = Decisions(provisioner, flights, ready)
         self._flights = flights
         self._ready = ready
         self._release = release
@@ -116,7 +117,8 @@ class Service:
         if not user:
             return Verdict(Answer.PASS, "nobody of that name can have a mailbox")
         until = time.monotonic() + (rules.patience if patience is None else patience)
-        verdict = self._decided(address, user, until, not rules.dry_run, login.service)
+        question = Question(address, user, not rules.dry_run, login.service)
+        verdict = self._decisions.decide(question, until)
         if rules.dry_run:
             self._record(Recipient(str(address), mailer=login.service), verdict, until)
             return replace(verdict, withheld="dry run")
@@ -209,7 +211,8 @@ class Service:
         local, _, domain = entry.address.rpartition("@")
         address = Address(local, domain) if local else Address(domain)
         until = time.monotonic() + self.rules.deadline
-        verdict = self._decided(address, entry.user, until, True, entry.service, entry)
+        question = Question(address, entry.user, True, entry.service, entry)
+        verdict = self._decisions.decide(question, until)
         if verdict.answer is Answer.TEMPORARY:
             self._provisioner.put_off(entry, verdict)
         return verdict
@@ -307,67 +310,7 @@ class Service:
             # lmtpd looks for a user whose name has the quotes, and says that there is none.
             quotes = "Cyrus takes no mail for a local part that needs quotes"
             return lambda: Verdict(Answer.UNKNOWN, quotes)
-        return self._begun(target, user, until, apply)
-
-    def _decided(
-        self,
-        address: Address,
-        user: str,
-        until: float,
-        apply: bool,
-        service: str = LMTP,
-        entry: Entry | None = None,
-    ) -> Verdict:
-        """The decision about a user, by whoever is working on it already."""
-        return self._begun(address, user, until, apply, service, entry)()
-
-    def _begun(
-        self,
-        address: Address,
-        user: str,
-        until: float,
-        apply: bool,
-        service: str = LMTP,
-        entry: Entry | None = None,
-    ) -> Callable[[], Verdict]:
-        """The decision about a user, begun; what is returned waits for it, and is called once."""
-        if entry is None and user in self._ready:
-            return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
-        # What is only looked at must not be answered by, or for, what is being done.
-        key = (user, apply)
-        is_ours = False
-
-        def decide() -> Verdict:
-            nonlocal is_ours
-            is_ours = True
-            with noting() as asked:
-                verdict = self._provisioner.decide(address, user, apply, entry, service)
-            if entry is not None:
-                # Here, and not by who waits: that may be for a recipient's verdict, which says
-                # nothing about the entry.
-                self._provisioner.conclude(entry, verdict)
-            return replace(verdict, service=service, asked=tuple(asked))
-
-        def landed() -> Verdict:
-            try:
-                verdict = wait(until - time.monotonic())
-                # A no hangs on what was asked: that of a login would be a false 550, and that of
-                # mail would leave someone who has logged in without a mailbox.
-                while verdict.service != service and verdict.answer is Answer.UNKNOWN:
-                    verdict = self._flights.join(key, decide, until - time.monotonic())
-                return verdict if is_ours else _of_another(verdict)
-            except AutocreateError as error:
-                return Verdict(Answer.TEMPORARY, str(error), user)
-            except Exception as error:
-                log.exception("%s: a defect of this program", user)
-                return Verdict(Answer.TEMPORARY, f"internal error: {error!r}", user)
-
-        try:
-            wait = self._flights.board(key, decide)
-        except Temporary as error:
-            refusal = Verdict(Answer.TEMPORARY, str(error), user)
-            return lambda: refusal
-        return landed
+        return self._decisions.begin(Question(target, user, apply), until)
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
         if verdict.answer is Answer.PASS and not verdict.user:
@@ -386,13 +329,6 @@ class Service:
     def _recorded(self, recipient: Recipient, verdict: Verdict) -> Verdict:
         self._journal.record(recipient, verdict)
         return verdict
-
-
-def _of_another(verdict: Verdict) -> Verdict:
-    """The verdict for those who waited for somebody else's work: one mailbox is created once."""
-    if not verdict.created:
-        return verdict
-    return replace(verdict, created=False, reason=f"{verdict.reason} for another at the same time")
 
 
 def _is_mapped(recipient: Recipient) -> bool:

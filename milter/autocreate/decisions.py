@@ -1,0 +1,96 @@
+"""Decisions about users, each made once for all who wait for it, and waited for no longer than each may.
+
+Whoever asks about a user while the answer is being worked on gets that answer; who leaves at a deadline
+leaves the work to go on. Nothing is raised here: every doubt, and every defect, is a temporary verdict.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from autocreate.accounts.figures import noting
+from autocreate.errors import AutocreateError, Temporary
+from autocreate.flights import Flights
+from autocreate.model import Answer, Verdict
+from autocreate.provisioner import Provisioner, Question
+from autocreate.ready import Ready
+
+log = logging.getLogger(__name__)
+
+
+class Decisions:
+    """Asks the provisioner, one question at a time per user.
+
+    Args:
+        provisioner: decides.
+        flights: runs the work.
+        ready: remembers whose mailbox stands; for them nothing is asked at all.
+    """
+
+    def __init__(self, provisioner: Provisioner, flights: Flights[Verdict], ready: Ready) -> None:
+        self._provisioner = provisioner
+        self._flights = flights
+        self._ready = ready
+
+    def decide(self, question: Question, until: float) -> Verdict:
+        """The verdict, by `until` on the monotonic clock."""
+        return self.begin(question, until)()
+
+    def begin(self, question: Question, until: float) -> Callable[[], Verdict]:
+        """`decide` in two steps, to ask about several users at once.
+
+        What is returned waits for the verdict, and must be called once.
+        """
+        user = question.user
+        if question.entry is None and user in self._ready:
+            return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
+        work = _Work(self._provisioner, question)
+        try:
+            wait = self._flights.board(question.key, work)
+        except Temporary as error:
+            refusal = Verdict(Answer.TEMPORARY, str(error), user)
+            return lambda: refusal
+        return lambda: self._landed(work, wait, until)
+
+    def _landed(self, work: "_Work", wait: Callable[[float], Verdict], until: float) -> Verdict:
+        question = work.question
+        try:
+            verdict = wait(until - time.monotonic())
+            # A no hangs on what was asked: that of a login would be a false 550, and that of mail
+            # would leave someone who has logged in without a mailbox.
+            while verdict.service != question.service and verdict.answer is Answer.UNKNOWN:
+                verdict = self._flights.join(question.key, work, until - time.monotonic())
+            return verdict if work.was_done else _of_another(verdict)
+        except AutocreateError as error:
+            return Verdict(Answer.TEMPORARY, str(error), question.user)
+        except Exception as error:
+            log.exception("%s: a defect of this program", question.user)
+            return Verdict(Answer.TEMPORARY, f"internal error: {error!r}", question.user)
+
+
+class _Work:
+    """The work on a question, which another's work may make needless."""
+
+    def __init__(self, provisioner: Provisioner, question: Question) -> None:
+        self._provisioner = provisioner
+        self.question = question
+        self.was_done = False
+
+    def __call__(self) -> Verdict:
+        self.was_done = True
+        question = self.question
+        with noting() as asked:
+            verdict = self._provisioner.decide(question)
+        if question.entry is not None:
+            # Here, and not by who waits: that may be for a recipient's verdict, which says nothing
+            # about the entry.
+            self._provisioner.conclude(question.entry, verdict)
+        return replace(verdict, service=question.service, asked=tuple(asked))
+
+
+def _of_another(verdict: Verdict) -> Verdict:
+    """The verdict for those who waited for somebody else's work: one mailbox is created once."""
+    if not verdict.created:
+        return verdict
+    return replace(verdict, created=False, reason=f"{verdict.reason} for another at the same time")
