@@ -107,6 +107,16 @@ def test_mail_right_after_a_mailbox_was_deleted_makes_it_again() -> None:
         wait_for_tree(site, "ann")
 
 
+def test_a_login_right_after_a_mailbox_was_renamed_or_deleted_makes_it_again() -> None:
+    with Site(["ann"], imapd_conf={"allowusermoves": "yes"}) as site:
+        site.imap("ann").logout()
+        with site.cyrus.admin_session() as administrator:
+            assert administrator.rename("user/ann", "user/old")[0] == "OK"
+        assert "INBOX/Sent" in site.imap_folders("ann")
+        site.cyrus.delete("user/ann")
+        assert "INBOX/Sent" in site.imap_folders("ann")
+
+
 def test_milter_and_logins_can_be_two_processes() -> None:
     with Site(["ann"]) as site:
         log = site.folder / "milter.log"
@@ -136,6 +146,15 @@ def test_a_site_whose_passwords_cyrus_checks_follows_its_notifications() -> None
         assert session.select()[0] == "OK"
         session.logout()
         assert not site.socket.exists()
+
+
+def test_pop3_by_notifications_finds_its_tree_at_the_second_login_at_the_latest() -> None:
+    own = {"sasl_pwcheck_method": "auxprop", "pop3_autocreate_users": "nobody"}
+    with Site(imapd_conf=own, cyrus_users={"ann": PASSWORD}, login={"upstream": None}) as site:
+        with contextlib.suppress(LoginRefused):
+            site.pop3("ann")
+        wait_for_tree(site, "ann")
+        site.pop3("ann")
 
 
 def test_a_notifyd_hears_all_that_we_hear() -> None:
