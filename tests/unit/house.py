@@ -71,6 +71,7 @@ class House:
                 domains=frozenset(["example.org"]),
                 mailers=frozenset(["lmtp"]),
                 users=users,
+                patience=60.0,
                 exempt=frozenset(["cyrus", "proxy"]),
                 deadline=deadline,
                 dry_run=dry_run,
