@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+from autocreate.config import load
+from autocreate.model import Recipient
+from autocreate.wiring import build_service
 from tests.servers import imapwords, smtp
 from tests.servers.cyrus import NO_SPECIAL_USE, PARTITION, Cyrus, CyrusRefused, _ask
 from tests.servers.product import Product
@@ -112,18 +115,25 @@ class Pair:
 
     def deliver(self, recipients: Iterable[str], native_port: int = 0) -> dict[str, Outcome]:
         """Mail to both: native creates as it comes, we before. Recipients as in RCPT."""
-        recipients = list(recipients)
-        verdicts = {
-            said["address"]: said["answer"] for said in self.product.json("provision", *recipients)
-        }
-        return {
-            recipient: Outcome(
-                lmtp(self.native, recipient, native_port),
-                verdicts[recipient],
-                lmtp(self.ours, recipient),
-            )
-            for recipient in recipients
-        }
+        outcomes = {}
+        for recipient, (verdict, refusal) in self._verdicts(list(recipients)).items():
+            native = lmtp(self.native, recipient, native_port)
+            # What we refuse the MTA does not pass on.
+            ours = (int(refusal[:3]),) if refusal else lmtp(self.ours, recipient)
+            outcomes[recipient] = Outcome(native, verdict, ours)
+        return outcomes
+
+    def _verdicts(self, recipients: list[str]) -> dict[str, tuple[str, str | None]]:
+        """What the milter answers to each, and what it has the sender told if it refuses."""
+        if self._environment:  # which only a process of its own can have
+            said = self.product.json("provision", *recipients)
+            return {it["address"]: (it["answer"], it["reply"]) for it in said}
+        with contextlib.closing(build_service(load(self.product.config_file))) as service:
+            verdicts = {it: service.verify(Recipient(it, mailer="lmtp")) for it in recipients}
+            return {
+                it: (verdict.answer.value, " ".join(verdict.reply or ()) or None)
+                for it, verdict in verdicts.items()
+            }
 
     def standing(self) -> tuple[Standing, Standing]:
         """What stands on the native server, and on ours."""
