@@ -216,6 +216,7 @@ def test_a_compiled_script_that_is_none_is_not_used(
     if content is not None:
         compiled.write_bytes(content)
     store(cyrus).install(user, Script("s", b"keep;\n", compiled=str(compiled)))
+    assert (folder_of(cyrus, user) / "s.bc").read_bytes() == Compiler().compile(b"keep;\n")
     assert cyrus.scripts(user) == {"s": (b"keep;\n", True)}
     assert (compiled.read_bytes() if compiled.exists() else None) == content
 

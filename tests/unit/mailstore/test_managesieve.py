@@ -23,10 +23,19 @@ GREETING = b'"SASL" "PLAIN"\r\n"SIEVE" "fileinto"\r\n"STARTTLS"\r\nOK\r\n'
 
 
 class FakeServer:
-    """Says yes to everything, unless told otherwise; `heard` is what it was told, argument by argument."""
+    """Says yes to everything, unless told otherwise; `heard` is what it was told, argument by argument.
 
-    def __init__(self, greeting: bytes = GREETING, answers: Mapping[bytes, bytes] = {}) -> None:
+    With a pause (in seconds) after each of its bytes, the greeting comes drop by drop.
+    """
+
+    def __init__(
+        self,
+        greeting: bytes = GREETING,
+        answers: Mapping[bytes, bytes] = {},
+        pause: float = 0.0,
+    ) -> None:
         self._greeting = greeting
+        self._pause = pause
         self.answers = dict(answers)
         self.heard: list[list[bytes]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -52,10 +61,18 @@ class FakeServer:
             while True:
                 client, _ = self._listener.accept()
                 with contextlib.suppress(OSError), client, client.makefile("rwb", 0) as stream:
-                    stream.write(self._greeting)
+                    self._greet(stream)
                     while words := _read(stream):
                         self.heard.append(words)
                         stream.write(self.answers.get(words[0], b"OK\r\n"))
+
+    def _greet(self, stream: socket.SocketIO) -> None:
+        if not self._pause:
+            stream.write(self._greeting)
+            return
+        for byte in self._greeting:
+            stream.write(bytes([byte]))
+            threading.Event().wait(self._pause)
 
 
 def _read(stream: socket.SocketIO) -> list[bytes]:
@@ -221,6 +238,15 @@ def test_nonsense_for_an_answer_is_the_servers_failure(words: bytes) -> None:
         server.store(timeout=0.5).active("joe")
 
 
+@pytest.mark.parametrize("kind", ["a line without end", "a huge literal", "many lines"])
+def test_an_answer_beyond_measure_is_not_waited_for(kind: str) -> None:
+    with (
+        FakeServer(answers={b"LISTSCRIPTS": NONSENSE[kind]}) as server,
+        pytest.raises(Unreachable, match="answered nonsense"),
+    ):
+        server.store(timeout=30.0).active("joe")
+
+
 @pytest.mark.parametrize("words", NONSENSE.values(), ids=NONSENSE)
 def test_nonsense_for_a_greeting_never_gets_the_password(words: bytes) -> None:
     with FakeServer(greeting=words) as server:
@@ -238,7 +264,10 @@ def test_no_answer_ends_in_anything_but_an_error_of_ours(words: bytes) -> None:
 
 
 def test_a_server_that_drips_is_given_up_in_time() -> None:
-    with FakeServer(greeting=b'"SASL" "PLAIN"\r\n') as server, pytest.raises(Silent):
+    with (
+        FakeServer(greeting=b'"SASL" "PLAIN"\r\n' * 900, pause=0.02) as server,
+        pytest.raises(Silent, match=r"was not done within 0\.3 s"),
+    ):
         server.store(timeout=0.3).active("joe")
 
 
