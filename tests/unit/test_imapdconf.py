@@ -314,7 +314,7 @@ def test_what_cannot_be_done_is_noticed() -> None:
         "autocreate_folders: x\n"
     ).notices
     assert [notice.partition("line ")[2] or notice for notice in notices] == [
-        "1: autocreate_quota: has a unit, which Cyrus up to 3.8 does not start on",
+        "1: autocreate_quota: has a unit, on which Cyrus 3.6 does not start",
         "autocreate_subscribe_folders: 'Sent' is not among autocreate_inbox_folders, so nobody is "
         "subscribed to it",
         "5: xlist-sent: 'Sent' is not among autocreate_inbox_folders",

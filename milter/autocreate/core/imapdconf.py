@@ -209,8 +209,8 @@ def as_integer(option: Option) -> int:
 
 
 def as_kibibytes(option: Option) -> int:
-    """A size in KiB, which is what a bare number counts. Cyrus 3.6 takes a bare number only; later
-    versions take `500M` and `2 GiB` too (config_parsebytesize).
+    """A size in KiB, which is what a bare number counts. Cyrus 3.6 takes a bare number only; the
+    byte sizes of later versions are `500M` and `2 GiB` too (config_parsebytesize).
 
     Raises:
         ValueError: it is no size.
@@ -277,7 +277,7 @@ class Reading:
     def kibibytes(self, name: str, default: int, services: Sequence[str]) -> int:
         option = self.options.find(name, services)
         if option and option.value[-1:].isalpha() and "x" not in option.value.lower():
-            self.notice(option.wrong("has a unit, which Cyrus up to 3.8 does not start on"))
+            self.notice(option.wrong("has a unit, on which Cyrus 3.6 does not start"))
         return self._value(as_kibibytes, self.options.find(name, services), default)
 
     def integer(self, name: str, default: int, services: Sequence[str]) -> int:
