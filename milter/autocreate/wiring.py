@@ -18,12 +18,13 @@ from autocreate.accounts.aliases import TABLES, AliasTable, Measured
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.remembered import Limits, Remembered
-from autocreate.admin import doctor
+from autocreate.admin import doctor, report
 from autocreate.admin.accounts import SourceReport
 from autocreate.admin.accounts import examine as examine_source
 from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.admin.bulk import Roster
 from autocreate.admin.doctor import Mtas
+from autocreate.admin.report import Report
 from autocreate.aliases import Aliases
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases as AliasSettings
@@ -150,6 +151,16 @@ def build_office(
         journal,
         config.cyrus.connections,
     )
+
+
+def make_report(config: Config, since: float, until: float) -> Report:
+    """What was seen in a time: see `autocreate.admin.report`.
+
+    Raises:
+        Temporary: the journal cannot be read.
+    """
+    with contextlib.closing(Journal(config.journal.url, time.time)) as journal:
+        return report.gather(journal, since, until)
 
 
 def diagnose(config: Config, mtas: Mtas) -> list[Finding]:

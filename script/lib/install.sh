@@ -100,6 +100,11 @@ install_databases() {
     return "$status"
 }
 
+# A browser, and letters for it to show.
+install_browser() {
+    install_packages chromium fonts-dejavu-core
+}
+
 # unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a
 # world-writable folder (Sendmail refuses aliases and sockets there).
 unpack_sendmail() {

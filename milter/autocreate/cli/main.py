@@ -11,6 +11,7 @@ from autocreate.cli.accounts import accounts, cache
 from autocreate.cli.aliases import aliases
 from autocreate.cli.bulk import apply, audit, provision
 from autocreate.cli.options import config_option, json_option, mta_options
+from autocreate.cli.report import report
 from autocreate.cli.sieve import sieve
 from autocreate.cli.verdicts import open_service, show
 from autocreate.errors import AutocreateError
@@ -152,6 +153,7 @@ def config_check(config_path: Path) -> None:
 main.add_command(provision)
 main.add_command(apply)
 main.add_command(audit)
+main.add_command(report)
 main.add_command(sieve)
 
 

@@ -1,0 +1,119 @@
+"""Plots as SVG: text in, text out. Colours are CSS classes, which the page that they stand in defines."""
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+_LEFT, _BOTTOM, _TOP = 44, 24, 10  # room for the labels of the axes
+_GRID_LINES = 4
+
+
+class Series(NamedTuple):
+    """What the parts of a column stand for: its name, and the CSS class that has its colour."""
+
+    name: str
+    css: str
+
+
+class Column(NamedTuple):
+    """One column: what it is of, what stands below it (may be empty), and a value for each series."""
+
+    name: str
+    tick: str
+    values: Sequence[float]
+
+
+def stacked(
+    title: str, series: Sequence[Series], columns: Sequence[Column], width: int, height: int
+) -> str:
+    """A plot of stacked columns; each part tells its figures when it is pointed at.
+
+    Args:
+        title: for those who do not see it.
+        width, height: in the plot's own units; it grows and shrinks with its place on the page.
+    """
+    top = scale(max((sum(column.values) for column in columns), default=0.0))
+    room = height - _TOP - _BOTTOM
+    step = (width - _LEFT) / max(1, len(columns))
+    parts = [_axis(top, width, height)]
+    for position, column in enumerate(columns):
+        x = _LEFT + position * step
+        parts.append(_stack(series, column, x, step, height - _BOTTOM, room / top))
+        if column.tick:
+            middle = x + step / 2
+            # A label in the middle of the last columns would not be seen to its end.
+            at, anchor = (width, "end") if middle > width - 32 else (middle, "middle")
+            parts.append(
+                f'<text class="tick" x="{at:.1f}" y="{height - 6}" text-anchor="{anchor}">'
+                f"{escape(column.tick)}</text>"
+            )
+    return _svg(title, width, height, "".join(parts))
+
+
+def bar(title: str, css: str, part: float) -> str:
+    """One horizontal bar, of which so much is filled (0 to 1)."""
+    filled = (
+        f'<rect class="{css}" width="{100 * min(1.0, max(part, 0.01)):.1f}" height="10" rx="2"/>'
+    )
+    return (
+        f'<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}"><rect class="track" width="100" height="10" rx="2"/>'
+        f"{filled}</svg>"
+    )
+
+
+def scale(highest: float) -> float:
+    """Where an axis ends that has to reach so far: at a round number, 4 of whose parts are round."""
+    if highest <= _GRID_LINES:
+        return float(_GRID_LINES)
+    power = 10.0 ** math.floor(math.log10(highest))
+    return next(it * power for it in (1, 2, 4, 6, 8, 10) if it * power >= highest)
+
+
+def number(value: float) -> str:
+    """A number that is short enough for an axis: `12k`, `1.5M`."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _axis(top: float, width: int, height: int) -> str:
+    base, room = height - _BOTTOM, height - _TOP - _BOTTOM
+    lines = []
+    for line in range(_GRID_LINES + 1):
+        y = base - room * line / _GRID_LINES
+        lines.append(
+            f'<line class="grid" x1="{_LEFT}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
+            f"{number(top * line / _GRID_LINES)}</text>"
+        )
+    return "".join(lines)
+
+
+def _stack(
+    series: Sequence[Series], column: Column, x: float, step: float, base: float, unit: float
+) -> str:
+    gap = min(3.0, step * 0.15)
+    wide = min(step - gap, 48.0)  # a single column is no wall
+    left = x + (step - wide) / 2
+    parts, y = [], base
+    for it, value in zip(series, column.values, strict=True):
+        if not value:
+            continue
+        high = max(value * unit, 1.0)  # one among millions is still seen
+        y -= high
+        said = f"{column.name}: {value:,.10g} {it.name}"
+        parts.append(
+            f'<rect class="{it.css}" x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" '
+            f'height="{max(high - 0.6, 0.6):.1f}"><title>{escape(said)}</title></rect>'
+        )
+    return "".join(parts)
+
+
+def _svg(title: str, width: int, height: int, inner: str) -> str:
+    return (
+        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(title)}">{inner}</svg>'
+    )
