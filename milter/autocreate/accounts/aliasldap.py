@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from autocreate.accounts.directoryserver import DirectoryServer, Servers, fill, password
+from autocreate.accounts.directoryconnection import Servers
+from autocreate.accounts.directoryserver import DirectoryServer, fill, password
 from autocreate.breaker import Breaker
 from autocreate.core.aliases import Found
 from autocreate.core.aliastext import folded, key_parts

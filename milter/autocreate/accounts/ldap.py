@@ -8,7 +8,8 @@ from pathlib import Path
 
 import ldap.dn
 
-from autocreate.accounts.directoryserver import DirectoryServer, Entry, Servers, fill, password
+from autocreate.accounts.directoryconnection import Entry, Servers
+from autocreate.accounts.directoryserver import DirectoryServer, fill, password
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
