@@ -84,7 +84,7 @@ class SqlSource:
         """See `AccountSource.names`."""
         if self._list_query is None:
             return None
-        return (_text(row[0]) for row in self._database.select(self._list_query, {}))
+        return (_text(row[0]) for row in self._database.stream(self._list_query))
 
     def close(self) -> None:
         """Close the database."""
