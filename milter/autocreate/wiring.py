@@ -428,6 +428,7 @@ def _aliases(config: Config, statistics: Statistics) -> Aliases | None:
                 style,
                 table.find,
                 includes.read if kind.may_include and style is Style.ALIASES else None,
+                table.find_many,
                 None if domains is None else frozenset(domains),
                 asked.get("origin", ""),
             )

@@ -94,6 +94,13 @@ def test_the_first_of_the_keys_that_a_table_has_is_found(kind: str, etc: Path) -
     assert table.find(ABSENT) == Found()
 
 
+def test_many_addresses_are_answered_at_once(etc: Path) -> None:
+    table = PostmapTable(compiled("hash")(etc), etc)
+    absent = [[f"member-{number}@example.org", "@example.org"] for number in range(2000)]
+    answers = table.find_many([*absent, ["x@catch.test", "@catch.test"], ["sales@example.org"]])
+    assert answers == [Found()] * 2000 + [Found(1, "bob"), Found(0, "joe, kim")]
+
+
 @pytest.mark.parametrize("key", ['"two words"@example.org', "#odd@example.org", "a\\b@x", "*@x"])
 def test_odd_keys_are_asked_for_as_they_are(key: str, etc: Path) -> None:
     static = PostmapTable("static:{found it}", etc)

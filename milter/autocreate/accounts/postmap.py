@@ -1,14 +1,14 @@
 """Aliases in any type of table that Postfix can read, asked by postmap(1).
 
-One process answers all look-ups of one address. What Postfix would warn of is a doubt here: a line of
-a regexp table that it skips may be the one that is asked for.
+One process answers all look-ups of one address, or of all members of a list. What Postfix would warn
+of is a doubt here: a line of a regexp table that it skips may be the one that is asked for.
 """
 
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autocreate.core.aliases import Found
@@ -41,18 +41,22 @@ class PostmapTable:
 
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
-        done = self._ask("".join(f"{key}\n" for key in keys).encode())
+        return self.find_many([keys])[0]
+
+    def find_many(self, questions: Sequence[Sequence[str]]) -> list[Found]:
+        """See `AsksAtOnce.find_many`: one process answers everything."""
+        distinct = dict.fromkeys(key for keys in questions for key in keys)
+        done = self._ask("".join(f"{key}\n" for key in distinct).encode())
         warnings = _warnings(done.stderr)
         if done.returncode not in (0, 1) or any("fatal:" in line for line in warnings):
             said = "; ".join(warnings) or f"ended with status {done.returncode}"
             raise Temporary(f"postmap {self._map}: {said}")
-        for line in done.stdout.decode("utf-8", "replace").splitlines():
-            key, _, text = line.partition("\t")
-            if key in keys:
-                return Found(keys.index(key), text)
-        if done.returncode == 0:
-            raise Temporary(f"postmap {self._map} answered {done.stdout[:100]!r} to {keys}")
-        return Found(doubt="; ".join(warnings))
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
+        entries = {key: text for key, _, text in (line.partition("\t") for line in lines)}
+        if not entries.keys() <= distinct.keys() or bool(entries) != (done.returncode == 0):
+            raise Temporary(f"postmap {self._map} answered {done.stdout[:100]!r}")
+        doubt = "; ".join(warnings)
+        return [_first(keys, entries, doubt) for keys in questions]
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -74,6 +78,13 @@ class PostmapTable:
             raise Temporary(f"postmap {self._map}: no answer within {self._timeout:g} s") from error
         except OSError as error:
             raise Temporary(f"postmap cannot be started: {error}") from error
+
+
+def _first(keys: Sequence[str], entries: Mapping[str, str], doubt: str) -> Found:
+    for position, key in enumerate(keys):
+        if key in entries:
+            return Found(position, entries[key])
+    return Found(doubt=doubt)
 
 
 def _warnings(stderr: bytes) -> list[str]:

@@ -5,7 +5,8 @@ Follows virtual(5), aliases(5) and local(8) of Postfix, and the virtusertable an
 handed in as functions; nothing here knows where they are kept.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ class Table:
         find: the first of some keys that it has; raises `Temporary` if it cannot tell.
         include: the text of a file that an :include: names; raises `Temporary` likewise. None: an
             :include: is not followed.
+        find_many: `find` for several addresses at once, where that is cheaper.
         domains: where bare local parts are looked up (mydestination, class w). None: in all of ours.
         origin: what Postfix appends to a bare address (myorigin). Empty: it names a local user.
     """
@@ -55,6 +57,7 @@ class Table:
     style: Style
     find: Callable[[Sequence[str]], Found]
     include: Callable[[str], str] | None = None
+    find_many: Callable[[Sequence[Sequence[str]]], Sequence[Found]] | None = None
     domains: frozenset[str] | None = None
     origin: str = ""
 
@@ -136,6 +139,8 @@ class _Walk:
         self._local_name = start if is_mapped else None
         self._entered: dict[_Place, _Place] = {}
         self._ends: set[tuple[str, int]] = set()
+        self._files: set[str] = set()
+        self._ahead: dict[tuple[str, tuple[str, ...]], Found] = {}
         self.users: list[Address] = []
         self.others: list[str] = []
         self.steps: list[str] = []
@@ -177,28 +182,59 @@ class _Walk:
 
     def _follow(self, targets: Sequence[str], hit: _Hit, path: _Path) -> None:
         """Follow the items of a right-hand side."""
-        places = []
+        # Only when all are known is it known which aliases name themselves.
+        places = list(self._places(targets, hit, path))
+        if len(places) > 1:
+            self._ask_ahead([place for place, _ in places])
+        for place, way in places:
+            self.visit(place, way)
+
+    def _places(
+        self, targets: Sequence[str], hit: _Hit, path: _Path
+    ) -> Iterator[tuple[_Place, _Path]]:
+        """The addresses among some items, those in files that they include too."""
         for item in targets:
             plain = unquoted(item)
             if plain.lower().startswith(_INCLUDE) and (include := hit.table.include):
-                self._include(plain[len(_INCLUDE) :].strip(), include, hit, path)
+                file = _INCLUDE + plain[len(_INCLUDE) :].strip()
+                inner = self._included(file, include, hit, path)
+                yield from self._places(inner, hit, (*path, file))
             elif plain.lower().startswith(_NO_ADDRESS) or not (place := self._place(item, hit)):
                 self.others.append(plain)
             else:
-                places.append(place)
-        # Only when all are known is it known which aliases name themselves.
-        for place in places:
-            self.visit(place, path)
+                yield place, path
 
-    def _include(self, name: str, include: Callable[[str], str], hit: _Hit, path: _Path) -> None:
-        file = _INCLUDE + name
+    def _included(
+        self, file: str, include: Callable[[str], str], hit: _Hit, path: _Path
+    ) -> Sequence[str]:
+        """The items of an included file; none if it has been read before."""
         self._check(file, path)
-        try:
-            targets = items(include(name))
-        except Temporary as error:
-            raise Temporary(f"aliases.{hit.table.name}: {error}") from error
+        if file in self._files:
+            return []
+        self._files.add(file)
+        with _named(hit.table):
+            targets = items(include(file.removeprefix(_INCLUDE)))
         self._step(file, targets)
-        self._follow(targets, hit, (*path, file))
+        return targets
+
+    def _ask_ahead(self, places: Sequence[_Place]) -> None:
+        """Look up several addresses at once, in the tables that can do so."""
+        for stage, tables in enumerate(self._stages):
+            for table in tables:
+                if table.find_many is None:
+                    continue
+                questions = dict.fromkeys(
+                    tuple(key.text for key in self._keys(place.address, table))
+                    for place in places
+                    if place.stage <= stage
+                )
+                questions.pop((), None)
+                if not questions:
+                    continue
+                with _named(table):
+                    answers = table.find_many(list(questions))
+                for question, found in zip(questions, answers, strict=True):
+                    self._ahead[table.name, question] = found
 
     def _place(self, item: str, hit: _Hit) -> _Place | None:
         """The address that an item is, and where its look-up begins. None if it is no address."""
@@ -252,30 +288,32 @@ class _Walk:
         best: _Hit | None = None
         most = None
         for table in self._stages[stage]:
-            wanted = keys(table.style, address, self._is_local(address, table), self._delimiters)
-            wanted = wanted[:most]  # only what is more exact than the entry found so far
-            found = self._find(table, wanted)
-            if found.position >= 0:
-                best, most = (
-                    _Hit(address, stage, table, wanted[found.position], found.text),
-                    found.position,
-                )
+            wanted = self._keys(address, table)
+            # Only what is more exact than the entry found so far counts.
+            found = self._find(table, wanted, most)
+            if 0 <= found.position < (len(wanted) if most is None else most):
+                most = found.position
+                best = _Hit(address, stage, table, wanted[most], found.text)
         return best
+
+    def _keys(self, address: Address, table: Table) -> list[Key]:
+        return keys(table.style, address, self._is_local(address, table), self._delimiters)
+
+    def _find(self, table: Table, wanted: Sequence[Key], most: int | None) -> Found:
+        texts = tuple(key.text for key in wanted)
+        if not texts[:most]:
+            return Found()
+        found = self._ahead.get((table.name, texts))
+        if found is None:
+            with _named(table):
+                found = table.find(texts[:most])
+        if found.doubt:
+            self.doubts.append(f"aliases.{table.name}: {found.doubt}")
+        return found
 
     def _is_end(self, address: Address, stage: int) -> bool:
         """Has this address named itself at this stage?"""
         return (_identity(address, stage), stage) in self._ends
-
-    def _find(self, table: Table, wanted: Sequence[Key]) -> Found:
-        if not wanted:
-            return Found()
-        try:
-            found = table.find([key.text for key in wanted])
-        except Temporary as error:
-            raise Temporary(f"aliases.{table.name}: {error}") from error
-        if found.doubt:
-            self.doubts.append(f"aliases.{table.name}: {found.doubt}")
-        return found
 
     def _is_local(self, address: Address, table: Table) -> bool:
         """Are bare local parts looked up for this address in this table?"""
@@ -285,6 +323,15 @@ class _Walk:
 
     def _step(self, place: _Place | str, targets: Sequence[str], where: str = "") -> None:
         self.steps.append(f"{place} -> {few(targets) or 'nobody'}{where}")
+
+
+@contextmanager
+def _named(table: Table) -> Iterator[None]:
+    """Say which table cannot tell."""
+    try:
+        yield
+    except Temporary as error:
+        raise Temporary(f"aliases.{table.name}: {error}") from error
 
 
 def _identity(address: Address, stage: int) -> str:

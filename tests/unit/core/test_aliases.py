@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -38,6 +39,7 @@ def table(
         style,
         find,
         files.__getitem__ if files is not None else None,
+        None,
         None if domains is None else frozenset(domains),
         origin,
     )
@@ -297,6 +299,51 @@ def test_an_included_file_is_part_of_the_alias() -> None:
     staff = aliases({"staff": ":include:/list, max"}, files)
     users, others = ends("staff@example.org", staff)
     assert (sorted(users), others) == (["joe", "kim", "lee", "max", "staff"], [])
+
+
+def test_a_file_that_is_included_twice_is_read_once() -> None:
+    read: list[str] = []
+
+    def include(name: str) -> str:
+        read.append(name)
+        return "joe, :include:/b" if name == "/a" else "kim"
+
+    twice = aliases({"x": ":include:/a, :include:/b, :include:/a"})
+    assert resolve(
+        parse("x@example.org"), [replace(twice, include=include)], DOMAINS, "+"
+    ).users == (
+        Address("joe"),
+        Address("kim"),
+    )
+    assert read == ["/a", "/b"]
+
+
+def test_a_member_of_an_included_file_that_leads_back_to_the_alias_meets_the_user() -> None:
+    files = {"/list": "boss"}
+    tables = aliases({"staff": ":include:/list, staff", "boss": "staff, lee"}, files)
+    users, others = ends("staff@example.org", tables)
+    assert (sorted(users), others) == (["lee", "staff"], [])
+
+
+def test_the_members_of_a_list_are_asked_for_at_once_where_that_is_cheaper() -> None:
+    asked: list[int] = []
+    entries = {"list@example.org": ", ".join(f"m{n}@example.org" for n in range(500))}
+    entries["m7@example.org"] = "joe@other.test, kim@other.test"
+    slow = virtual(entries)
+
+    def many(questions: Sequence[Sequence[str]]) -> list[Found]:
+        asked.append(len(questions))
+        return [slow.find(keys) for keys in questions]
+
+    def one(keys: Sequence[str]) -> Found:
+        asked.append(1)
+        return slow.find(keys)
+
+    found = resolve(
+        parse("list@example.org"), [replace(slow, find=one, find_many=many)], DOMAINS, "+"
+    )
+    assert len(found.users) == 501
+    assert asked == [1, 500, 2]
 
 
 def test_files_that_include_each_other_are_a_circle() -> None:
