@@ -86,7 +86,9 @@ class _Work:
             # Here, and not by who waits: that may be for a recipient's verdict, which says nothing
             # about the entry.
             self._provisioner.conclude(question.entry, verdict)
-        return replace(verdict, service=question.service, asked=tuple(asked))
+        return replace(
+            verdict, service=question.service, asked=tuple(asked), address=question.address
+        )
 
 
 def _of_another(verdict: Verdict) -> Verdict:

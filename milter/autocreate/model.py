@@ -314,6 +314,7 @@ class Verdict:
         aliases: the aliases that were followed, a line each.
         parts: where they led to several users, the verdict about each.
         asked: the account sources and tables of aliases that were asked for it.
+        address: whom Cyrus delivers to, once the aliases were followed; its domain may choose the policy.
     """
 
     answer: Answer
@@ -329,6 +330,7 @@ class Verdict:
     aliases: tuple[str, ...] = ()
     parts: tuple["Verdict", ...] = ()
     asked: tuple[Asked, ...] = ()
+    address: Address | None = None
 
     @property
     def plans(self) -> tuple[Plan, ...]:

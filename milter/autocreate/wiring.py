@@ -18,17 +18,20 @@ from autocreate.accounts.aliases import TABLES, AliasTable, Measured
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.remembered import Limits, Remembered
-from autocreate.admin import doctor, report
+from autocreate.admin import doctor, explain, report
 from autocreate.admin.accounts import SourceReport
 from autocreate.admin.accounts import examine as examine_source
 from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.admin.bulk import Roster
 from autocreate.admin.doctor import Mtas
+from autocreate.admin.explain import User
 from autocreate.admin.report import Report
 from autocreate.aliases import Aliases
+from autocreate.config import places
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.login import Login, Upstream
+from autocreate.config.places import Line
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.aliases import Table
@@ -49,7 +52,7 @@ from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.managesieve import ManageSieve
 from autocreate.mailstore.sievefiles import SieveFiles
-from autocreate.model import Folder, Quota, Script, Tree
+from autocreate.model import Folder, Quota, Recipient, Script, Tree, Verdict
 from autocreate.passwords import CHECKERS, PasswordChecker
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
@@ -151,6 +154,34 @@ def build_office(
         journal,
         config.cyrus.connections,
     )
+
+
+def explained(path: Path, config: Config, recipient: Recipient) -> tuple[Verdict, list[User]]:
+    """The decision about a recipient, and all that can be told about its users.
+
+    Args:
+        path: the configuration's file, to tell its lines.
+    """
+    imapd = config.cyrus.imapd_conf
+
+    def options(number: int) -> list[explain.Option]:
+        lines: tuple[Line, ...] = ()
+        if number < len(config.policy):
+            lines = places.of_policy(path, number)
+        elif imapd:
+            lines = places.of_imapd_conf(imapd.path)
+        return [explain.Option(line.place, line.text) for line in lines]
+
+    office = build_office(config)
+    with contextlib.closing(office.service), contextlib.ExitStack() as opened:
+        sources = [_source(name, settings) for name, settings in config.accounts.items()]
+        for source in sources:
+            opened.callback(source.close)
+        site = explain.Site(
+            sources, _policies(config), office.store, _users(config).default_domain, options
+        )
+        verdict = office.service.preview(recipient)
+        return verdict, explain.users_of(verdict, site)
 
 
 def make_report(config: Config, since: float, until: float) -> Report:

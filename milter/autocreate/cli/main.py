@@ -10,6 +10,7 @@ import click
 from autocreate.cli.accounts import accounts, cache
 from autocreate.cli.aliases import aliases
 from autocreate.cli.bulk import apply, audit, provision
+from autocreate.cli.explain import explain
 from autocreate.cli.options import config_option, json_option, mta_options
 from autocreate.cli.report import report
 from autocreate.cli.sieve import sieve
@@ -154,6 +155,7 @@ main.add_command(provision)
 main.add_command(apply)
 main.add_command(audit)
 main.add_command(report)
+main.add_command(explain)
 main.add_command(sieve)
 
 

@@ -21,23 +21,26 @@ def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
 
 def json_line(address: str, verdict: Verdict) -> str:
     """A verdict as one JSON object."""
-    return json.dumps(
-        {
-            "address": address,
-            "answer": verdict.answer.value,
-            "reply": " ".join(verdict.reply) if verdict.reply else None,
-            "reason": verdict.reason,
-            "user": verdict.user or None,
-            "source": verdict.source or None,
-            "policy": verdict.policy or None,
-            "created": verdict.created,
-            "withheld": verdict.withheld or None,
-            "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
-            "notes": list(verdict.notes),
-            "aliases": list(verdict.aliases),
-            "parts": [_part_as_json(part) for part in verdict.parts],
-        }
-    )
+    return json.dumps(as_data(address, verdict))
+
+
+def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain data for json.dumps."""
+    return {
+        "address": address,
+        "answer": verdict.answer.value,
+        "reply": " ".join(verdict.reply) if verdict.reply else None,
+        "reason": verdict.reason,
+        "user": verdict.user or None,
+        "source": verdict.source or None,
+        "policy": verdict.policy or None,
+        "created": verdict.created,
+        "withheld": verdict.withheld or None,
+        "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
+        "notes": list(verdict.notes),
+        "aliases": list(verdict.aliases),
+        "parts": [_part_as_json(part) for part in verdict.parts],
+    }
 
 
 def finding_as_text(finding: Finding) -> str:

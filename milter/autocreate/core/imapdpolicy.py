@@ -240,6 +240,11 @@ def _acls(reading: Reading, created: Sequence[str]) -> dict[str, dict[str, str]]
     return acls
 
 
+def is_of_family(key: str) -> bool:
+    """Is this one of the autocreate options, whatever service it is for?"""
+    return any(key == name or key.endswith(f"_{name}") for name in _KNOWN - _ELSEWHERE)
+
+
 def _base(key: str, services: Mapping[str, tuple[str, ...]]) -> str:
     """An option's name without the service that it is for."""
     for names in services.values():

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from autocreate.core.sizes import parse_size
 from autocreate.model import LMTP, Account, Script, Tree
@@ -18,6 +18,13 @@ class FromEntry:
     quota: str = ""
     quota_unit: str = "K"
     partition: str = ""
+
+
+class Match(NamedTuple):
+    """Whether a policy is for a user, and why or why not."""
+
+    matches: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +50,27 @@ class Policy:
     def matches(
         self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]
     ) -> bool:
+        return self.match(user, domain, service, groups).matches
+
+    def match(
+        self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]
+    ) -> Match:
+        """Does it match, and why?
+
+        Args:
+            groups: asked only if the answer hangs on it.
+        """
         if self.domains and domain not in self.domains:
-            return False
+            return Match(False, "it is for other domains")
         if self.services and service not in self.services:
-            return False
+            return Match(False, "it is for other services")
         if not self.users and not self.groups:
-            return True
-        return user in self.users or (bool(self.groups) and not self.groups.isdisjoint(groups()))
+            return Match(True, "it is for everyone")
+        if user in self.users:
+            return Match(True, "it names the user")
+        if self.groups and (shared := self.groups & groups()):
+            return Match(True, f"the user is in group {min(shared)!r}")
+        return Match(False, "the user is neither among its users nor in its groups")
 
     def tree_for(self, account: Account) -> tuple[Tree, tuple[str, ...]]:
         """The tree that should stand for an account, and what is wrong with its entry.
