@@ -78,6 +78,7 @@ def test_clearing_everything_forgets_whose_mailboxes_stand(product: Product) -> 
 def test_the_log_line_of_a_recipient_says_who_was_asked_and_how_long_it_took(
     product: Product,
 ) -> None:
+    configure(product)
     product.start()
     code(product, "nobody-1")
     code(product, "nobody-1")
@@ -86,6 +87,7 @@ def test_the_log_line_of_a_recipient_says_who_was_asked_and_how_long_it_took(
 
 
 def test_the_cache_is_explained_in_words_and_figures(product: Product) -> None:
+    configure(product)
     product.start()
     code(product, "nobody-2")
     code(product, "nobody-2")
