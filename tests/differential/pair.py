@@ -80,11 +80,15 @@ class Pair:
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Pair:
-        with contextlib.ExitStack() as undo, ThreadPoolExecutor(2) as both:
-            starts = [both.submit(server.__enter__) for server in (self.native, self.ours)]
-            for server, start in zip((self.native, self.ours), starts, strict=True):
+        with contextlib.ExitStack() as undo:
+            servers = (self.native, self.ours)
+            with ThreadPoolExecutor(2) as both:
+                starts = [both.submit(server.__enter__) for server in servers]
+            for server, start in zip(servers, starts, strict=True):
+                if not start.exception():
+                    undo.push(server)
+            for server, start in zip(servers, starts, strict=True):
                 start.result()
-                undo.push(server)
                 self._share(server)
             self.product = undo.enter_context(
                 Product(
