@@ -14,7 +14,7 @@ import pytest
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
-from .databases import DATABASES, Database, stop_shared
+from .databases import DATABASES, Database
 
 ODD_NAMES = {
     "two words": "jo e",
@@ -40,12 +40,6 @@ ODD_NAMES = {
     "lone surrogate": "jo\udce9",
     "empty": "",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def servers() -> Iterator[None]:
-    yield
-    stop_shared()
 
 
 @pytest.fixture(params=DATABASES)
