@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.servers import smtp
-from tests.servers.common import end, start, wait_until
+from tests.servers.common import HOST, end, free_port, start, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.logins import PASSWORD, LoginRefused, Site
 from tests.servers.postfix import Postfix
@@ -168,6 +169,22 @@ def test_a_notifyd_hears_all_that_we_hear() -> None:
         site.restart(notifyd=str(place))
         site.imap("ann").logout()
         assert notifyd.recv(8192).startswith(b'external\0EVENT\0\0\0\0000\0{"event":"')
+
+
+def test_logins_are_counted_for_prometheus() -> None:
+    port = free_port()
+
+    def figures() -> str:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=30.0) as answer:
+            return str(answer.read(), "utf-8")
+
+    with Site(["ann"], settings={"metrics": {"listen": f"{HOST}:{port}"}}) as site:
+        site.imap("ann").logout()
+        for figure in (
+            'autocreate_recipients_total{answer="accept",frontend="login"} 1.0',
+            'autocreate_mailboxes_created_total{policy="everyone"} 1.0',
+        ):
+            wait_until(lambda figure=figure: figure in figures(), 10.0, figure, figures)  # type: ignore[misc]
 
 
 def test_dry_run_lets_everybody_in_and_makes_nothing() -> None:
