@@ -175,5 +175,5 @@ def test_many_threads_never_run_two_pieces_of_work_for_one_key(
     answers = [ask(flights.join, key, lambda key=key: work(key), LONG) for key in keys]
     assert "".join(it.result(LONG) for it in answers) == keys
     assert crowded == []
-    assert not flights._aloft
+    wait_until(lambda: not flights._aloft, LONG, "the end of the work")
     flights.close()
