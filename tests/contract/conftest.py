@@ -1,4 +1,4 @@
-"""The mail stores of the contract, each real server started once a session."""
+"""The servers of the contracts, each started once a session."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import pytest
 from tests.servers.cyrus import Cyrus
 
 from . import stores
+from .databases import stop_shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_servers() -> Iterator[None]:
+    """The databases that several modules use end with the last test, whichever that is."""
+    yield
+    stop_shared()
 
 
 @pytest.fixture(scope="session")

@@ -377,7 +377,7 @@ _shared: dict[type[DatabaseServer], DatabaseServer] = {}
 
 
 def shared(kind: type[Server]) -> Server:
-    """The one server of its kind, from the first test that needs it until `stop_shared`."""
+    """The one server of its kind, from the first test that needs it until the last test is done."""
     if kind not in _shared:
         _shared[kind] = kind().__enter__()
     server = _shared[kind]
