@@ -154,6 +154,16 @@ _download() {
     }
 }
 
+# unpack_prometheus DIR: Prometheus without its service.
+unpack_prometheus() {
+    local dir=$1 new=$1.new.$$
+    [ ! -x "$dir/usr/bin/prometheus" ] || return 0
+    rm -rf "$new"
+    mkdir -p "$new" && install_packages dpkg || return 1
+    _download prometheus "$new" && dpkg -x "$new"/prometheus_*.deb "$new" || return 1
+    rm -rf "$dir" "$new"/*.deb && mv "$new" "$dir"
+}
+
 _sendmail_ldd() {
     local triplet
     triplet=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -dumpmachine 2>/dev/null || echo "$(uname -m)-linux-gnu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,6 +57,9 @@ def test_a_reload_and_a_second_process_on_one_journal_add_up(cyrus: Cyrus) -> No
             }
         )
         (first.folder / "users").write_text("report-two:*:1:1::/:\n")
+        os.utime(
+            first.folder / "users", (1, 1)
+        )  # a no of a file that was written just now is a doubt
         first.start()
         second.start()
         ask(first, "report-two", "report-nobody")

@@ -1,0 +1,76 @@
+"""Grafana's dashboard: every panel of it shows the figures of a real milter, by way of a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.integration.load import load
+from tests.servers.common import HOST, free_port, wait_until
+from tests.servers.cyrus import Cyrus
+from tests.servers.milterclient import MilterClient
+from tests.servers.product import Product
+from tests.servers.prometheus import Prometheus, prometheus
+
+FOLDER = Path(__file__).parents[2] / "contrib/grafana"
+DASHBOARD = json.loads((FOLDER / "autocreate.json").read_text())
+EXPRESSIONS = {
+    f"{panel['title']} ({target['refId']})": target["expr"]
+    for panel in DASHBOARD["panels"]
+    for target in panel["targets"]
+}
+
+
+@pytest.fixture(scope="module")
+def watched(cyrus: Cyrus) -> Iterator[Prometheus]:
+    """A Prometheus that watches a milter with mail of every kind."""
+    port = free_port()
+    users = [f"dash{number}" for number in range(1000)]
+    with Product(cyrus, accounts=users, policies=[{"name": "everyone"}]) as product:
+        aliases = product.folder / "aliases"
+        aliases.write_text("".join(f"sales{number}: dash{number}\n" for number in range(1000)))
+        product.configure(
+            {
+                "metrics": {"listen": f"{HOST}:{port}"},
+                "milter": {"alias_seconds": 0.1},
+                "aliases": {"local": {"type": "aliases", "path": str(aliases)}},
+            }
+        )
+        product.start()
+
+        def session(number: int) -> str:
+            with MilterClient(product.socket) as client:
+                client.connect()
+                client.envfrom("<ann@client.test>")
+                for user in (f"sales{number % 1000}", f"nobody{number}"):
+                    client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"})
+            return ""
+
+        with prometheus(f"{HOST}:{port}") as server, load(session, threads=1):
+            yield server
+
+
+@pytest.mark.parametrize("panel", EXPRESSIONS)
+def test_a_panel_shows_figures(panel: str, watched: Prometheus) -> None:
+    expression = EXPRESSIONS[panel].replace("$instance", ".*").replace("$__rate_interval", "20s")
+    assert "$" not in expression
+    wait_until(lambda: watched.query(expression), 40.0, expression)
+
+
+def test_every_metric_of_ours_is_in_the_documentation(watched: Prometheus) -> None:
+    text = (FOLDER.parents[1] / "docs/monitoring.md").read_text()
+    names = {it["metric"]["__name__"] for it in watched.query('{__name__=~"autocreate_.+"}')}
+    assert "autocreate_recipients_total" in names
+    for name in names:
+        assert f"`{re.sub('_(bucket|sum|count)$', '', name)}`" in text, name
+
+
+def test_the_dashboard_asks_for_instances_that_are_there(watched: Prometheus) -> None:
+    (instances,) = (
+        it["definition"] for it in DASHBOARD["templating"]["list"] if it["type"] == "query"
+    )
+    assert instances == "label_values(autocreate_info, instance)"
+    assert watched.query("autocreate_info")
