@@ -180,6 +180,21 @@ def test_a_changed_policy_is_applied_as_it_was_reviewed_and_brings_nothing_back(
         assert "ann: to be done: create Sent as \\Sent; subscribe to Sent" in restored.stdout
 
 
+def test_users_of_one_name_in_two_domains_are_two_users() -> None:
+    domains = {"virtdomains": "userid", "defaultdomain": "example.org"}
+    with Cyrus(imapd_conf=domains) as server:
+        server.create("user/joe")
+        server.create("user/joe@other.test")
+        with office(server, "joe", "joe@other.test", "ann@other.test") as product:
+            product.configure({"cyrus": domains, "milter": {"domains": ["*"]}})
+            found = product.run("audit", "--format", "csv")
+            assert found.stdout.splitlines() == [
+                "no-mailbox,ann@other.test,has an account and no mailbox"
+            ]
+            there = product.run("provision", "--domain", "other.test", "--yes")
+            assert (there.returncode, there.stderr) == (0, "2 accounts: 1 created\n")
+
+
 def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
     with Product(cyrus, accounts=["ann"]) as product:
         done: subprocess.CompletedProcess[str] = product.run("audit")

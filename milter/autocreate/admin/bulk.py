@@ -9,8 +9,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from autocreate.accounts.directory import Directory
+from autocreate.admin.census import Census
 from autocreate.core.address import domain_of
-from autocreate.errors import AutocreateError
+from autocreate.errors import AutocreateError, Refused
+from autocreate.mailstore import MailStore
 from autocreate.model import Address, Answer, Verdict
 
 # What an outcome is called that leaves nothing to do.
@@ -53,7 +55,7 @@ class Roster:
 
     def __init__(self, directory: Directory, virtual_domains: bool) -> None:
         self._directory = directory
-        self._virtual_domains = virtual_domains
+        self.virtual_domains = virtual_domains
 
     def users(self, selection: Selection) -> Iterator[str]:
         """Their user ids; one that several sources know comes several times.
@@ -71,10 +73,10 @@ class Roster:
     def address(self, user: str, selection: Selection) -> Address:
         """The address by which a policy is chosen for a user."""
         local, _, domain = user.partition("@")
-        return Address(local, domain or ("" if self._virtual_domains else selection.domain))
+        return Address(local, domain or ("" if self.virtual_domains else selection.domain))
 
     def _is_in_domain(self, user: str, selection: Selection) -> bool:
-        if not selection.domain or not self._virtual_domains:
+        if not selection.domain or not self.virtual_domains:
             return True
         return domain_of(user) == selection.domain
 
@@ -83,6 +85,26 @@ class Roster:
             return True
         account = self._directory.find(user)
         return account is not None and bool(self._directory.groups(account) & set(selection.groups))
+
+
+def survey(census: Census, roster: Roster, store: MailStore, selection: Selection) -> None:
+    """Take down who of a selection has an account, and who at all has a mailbox.
+
+    Raises:
+        Temporary, ConfigurationError: as for `Roster.users` and `MailStore.users`.
+    """
+    census.add_accounts(roster.users(selection))
+    census.add_mailboxes(store.users())
+    if roster.virtual_domains:
+        # There LIST leaves some out, such as user/joe beside user/joe@other.test (Cyrus 3.6).
+        census.add_mailboxes([user for user in census.without_mailbox() if _exists(store, user)])
+
+
+def _exists(store: MailStore, user: str) -> bool:
+    try:
+        return store.exists(user)
+    except Refused:
+        return False
 
 
 def require_sane(new: int, accounts: int, most: int) -> None:

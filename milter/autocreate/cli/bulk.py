@@ -78,12 +78,11 @@ def provision(
             show(addresses, as_json, lambda it: service.provision(parse(it)), "did")
         return
 
-    from autocreate.admin.bulk import each, require_sane
+    from autocreate.admin.bulk import each, require_sane, survey
     from autocreate.admin.census import Census
 
     with _office(config_path) as office, Census() as census:
-        census.add_accounts(office.accounts.users(chosen))
-        census.add_mailboxes(office.store.users())
+        survey(census, office.accounts, office.store, chosen)
         new = census.count_without_mailbox()
         if yes:
             require_sane(new, census.accounts, max_new)
@@ -134,13 +133,12 @@ def apply(
     chosen = _chosen(users, everybody, sources, groups, domain, are_users=True)
     assert chosen is not None
 
-    from autocreate.admin.bulk import each
+    from autocreate.admin.bulk import each, survey
     from autocreate.admin.census import Census
     from autocreate.admin.plans import Plans
 
     with _office(config_path) as office, Census() as census, Plans() as plans:
-        census.add_accounts(office.accounts.users(chosen))
-        census.add_mailboxes(office.store.users())
+        survey(census, office.accounts, office.store, chosen)
 
         def compare(user: str) -> "Verdict":
             address = office.accounts.address(user, chosen)
@@ -198,7 +196,7 @@ def audit(
     is anything to tell. Without options every account counts.
     """
     from autocreate.admin import audit as audits
-    from autocreate.admin.bulk import Selection
+    from autocreate.admin.bulk import Selection, survey
     from autocreate.admin.census import Census
 
     is_whole = not (sources or groups or domain)
@@ -206,8 +204,7 @@ def audit(
     write = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
     count = 0
     with _office(config_path) as office, Census() as census:
-        census.add_accounts(office.accounts.users(chosen))
-        census.add_mailboxes(office.store.users())
+        survey(census, office.accounts, office.store, chosen)
 
         def compare(user: str) -> "Verdict":
             address = office.accounts.address(user, chosen)
