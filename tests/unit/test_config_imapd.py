@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from autocreate.config import load
 from autocreate.config.sections import Config
 from autocreate.errors import ConfigurationError
-from autocreate.wiring import build_service
+from autocreate.wiring.office import build_service
 
 IMAPD_CONF = """
 admins: cyrus ann

@@ -29,7 +29,7 @@ def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
     """
     from autocreate.admin.accounts import overall
     from autocreate.config import load
-    from autocreate.wiring import check_accounts
+    from autocreate.wiring.sources import check_accounts
 
     reports = check_accounts(load(config_path), user)
     for report in reports:
@@ -76,7 +76,7 @@ def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Pa
     from autocreate.config import load
     from autocreate.errors import Temporary
     from autocreate.frontends.control import ask
-    from autocreate.wiring import control_sockets
+    from autocreate.wiring.frontends import control_sockets
 
     places = control_sockets(load(config_path))
     if not places:

@@ -25,7 +25,7 @@ def aliases_check(config_path: Path, as_json: bool) -> None:
     be asked, or leaves doubts; 78 one must be configured otherwise.
     """
     from autocreate.config import load
-    from autocreate.wiring import check_aliases
+    from autocreate.wiring.sources import check_aliases
 
     reports = check_aliases(load(config_path))
     for report in reports:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autocreate.admin.bulk import Selection
     from autocreate.cli.progress import Progress
     from autocreate.model import Verdict
-    from autocreate.wiring import Office
+    from autocreate.wiring.office import Office
 
 _STDIN = ("-",)
 
@@ -262,7 +262,7 @@ def _office(config_path: Path) -> Iterator["Office"]:
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring import build_office
+    from autocreate.wiring.office import build_office
 
     settings = load(config_path)
     logs.configure(settings.log.format, "error")

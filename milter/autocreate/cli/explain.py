@@ -30,7 +30,7 @@ def explain(address: str, config_path: Path, as_json: bool, mailer: str | None) 
     from autocreate.cli.render import as_data
     from autocreate.config import load
     from autocreate.model import Recipient
-    from autocreate.wiring import explained
+    from autocreate.wiring.tools import explained
 
     verdict, users = explained(config_path, load(config_path), Recipient(address, mailer=mailer))
     if as_json:

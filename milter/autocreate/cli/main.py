@@ -20,7 +20,7 @@ from autocreate.errors import AutocreateError
 if TYPE_CHECKING:
     from autocreate.service import Service
     from autocreate.statistics import Statistics
-    from autocreate.wiring import FrontEndName
+    from autocreate.wiring.frontends import FrontEndName
 
 _dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Record what would be done, and do nothing."
@@ -173,7 +173,7 @@ def doctor(config_path: Path, as_json: bool, postfix: Path, sendmail: Path) -> N
     from autocreate.cli.render import finding_as_json, finding_as_text
     from autocreate.config import load
     from autocreate.core.findings import gravest
-    from autocreate.wiring import diagnose
+    from autocreate.wiring.tools import diagnose
 
     findings = diagnose(load(config_path), Mtas(postfix, sendmail))
     for finding in findings:
@@ -215,7 +215,7 @@ def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn
     from autocreate.config import load
     from autocreate.frontends.process import run
     from autocreate.statistics import Statistics
-    from autocreate.wiring import open_frontends
+    from autocreate.wiring.frontends import open_frontends
 
     statistics = Statistics()
 
@@ -230,7 +230,7 @@ def _built(config_path: Path, dry_run: bool, statistics: "Statistics | None" = N
     """The service as the file has it now, logging as the file says."""
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring import build_service
+    from autocreate.wiring.office import build_service
 
     config = load(config_path)
     built = build_service(config, dry_run, statistics)

@@ -59,7 +59,7 @@ def report(config_path: Path, since: float, html: Path | None) -> None:
     """
     from autocreate.cli.reportpage import page
     from autocreate.config import load
-    from autocreate.wiring import make_report
+    from autocreate.wiring.tools import make_report
 
     now = time.time()
     found = make_report(load(config_path), now - since, now)

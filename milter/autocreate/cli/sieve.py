@@ -35,7 +35,7 @@ def check(config_path: Path) -> None:
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring import build_service
+    from autocreate.wiring.office import build_service
 
     settings = load(config_path)
     logs.configure(settings.log.format, "warning")
@@ -77,7 +77,7 @@ def compile_scripts(source: Path | None, target: Path | None, config_path: Path)
     if source:
         raise click.UsageError("TARGET is missing")
     from autocreate.config import load
-    from autocreate.wiring import scripts
+    from autocreate.wiring.policies import scripts
 
     settings = load(config_path)
     pairs = {(it.source, it.compiled) for _policy, it in scripts(settings) if it.compiled}
@@ -95,7 +95,7 @@ def compile_scripts(source: Path | None, target: Path | None, config_path: Path)
 
 def doubts(settings: "Config") -> Iterator[str]:
     """What is wrong with the scripts of a configuration, as far as this machine can tell."""
-    from autocreate.wiring import scripts
+    from autocreate.wiring.policies import scripts
 
     compiler = _compiler(settings)
     for policy, script in scripts(settings):

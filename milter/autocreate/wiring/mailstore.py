@@ -1,0 +1,49 @@
+"""Cyrus, and the way scripts get there."""
+
+from dataclasses import replace
+
+from autocreate.config.sections import Config
+from autocreate.errors import Temporary
+from autocreate.mailstore import MailStore, ScriptStore
+from autocreate.mailstore.cyrus import Cyrus
+from autocreate.mailstore.imap import Server
+from autocreate.mailstore.managesieve import ManageSieve
+from autocreate.mailstore.sievefiles import SieveFiles
+
+
+def store_of(config: Config) -> MailStore:
+    """Cyrus as the mail store."""
+    server = server_of(config)
+    return Cyrus(server, config.cyrus.connections, _scripts(config, server))
+
+
+def server_of(config: Config) -> Server:
+    """Where Cyrus is and how to log in. Raises Temporary if the password cannot be read."""
+    cyrus = config.cyrus
+    try:
+        password = cyrus.password_file.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError) as error:
+        raise Temporary(f"cyrus.password_file: {error}") from error
+    return Server(
+        host=cyrus.host,
+        port=cyrus.port,
+        tls=cyrus.tls,
+        admin=cyrus.admin,
+        password=password,
+        ca_file=str(cyrus.ca_file) if cyrus.ca_file else None,
+        timeout=cyrus.timeout,
+    )
+
+
+def _scripts(config: Config, server: Server) -> ScriptStore | None:
+    cyrus = config.cyrus
+    # Whatever becomes of the script, it must leave time for the verdict.
+    patience = min(cyrus.timeout, config.milter.deadline / 2)
+    match cyrus.sieve:
+        case "managesieve":
+            return ManageSieve(replace(server, port=cyrus.sieve_port, timeout=patience))
+        case "files":
+            assert cyrus.imapd_conf is not None  # the configuration was checked
+            return SieveFiles(cyrus.imapd_conf.path, cyrus.sievedir, patience)
+        case "off":
+            return None

@@ -1,0 +1,94 @@
+"""Policies as the configuration has them, as values."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from autocreate.config.sections import Config
+from autocreate.config.sections import Policy as PolicySettings
+from autocreate.core.imapd import Sieve
+from autocreate.core.policy import FromEntry, Policy, scripts_of
+from autocreate.core.sieve import script_name
+from autocreate.model import Folder, Quota, Script, Tree
+
+log = logging.getLogger(__name__)
+
+
+# With no policy in the file, every account gets an INBOX.
+_INBOX_FOR_ALL = PolicySettings(name="default")
+
+
+def scripts(config: Config) -> tuple[tuple[str, Script], ...]:
+    """The Sieve scripts of a configuration, each with its policy's name."""
+    return scripts_of(policies_of(config))
+
+
+def policies_of(config: Config) -> tuple[Policy, ...]:
+    """The file's own, and imapd.conf's after them."""
+    imapd = config.cyrus.imapd_conf
+    policies = [_with_script(_policy(settings), _script_of(settings)) for settings in config.policy]
+    if imapd:
+        script = _default_script(imapd.sieve)
+        policies += [_with_script(policy, script) for policy in imapd.policies]
+    if config.cyrus.sieve == "off":
+        policies = [_with_script(policy, None) for policy in policies]
+    return tuple(policies) or (_policy(_INBOX_FOR_ALL),)
+
+
+def _with_script(policy: Policy, script: Script | None) -> Policy:
+    return replace(policy, tree=replace(policy.tree, script=script))
+
+
+def _script_of(settings: PolicySettings) -> Script | None:
+    if not settings.sieve:
+        return None
+    return _script(
+        str(settings.sieve), str(settings.sieve_compiled or ""), settings.sieve_keep_compiled
+    )
+
+
+def _default_script(sieve: Sieve) -> Script | None:
+    return _script(sieve.script, sieve.compiled, sieve.compile) if sieve.script else None
+
+
+def _script(path: str, compiled: str, keep: bool) -> Script | None:
+    """The script in a file. A file that cannot be used costs its users the script, not their mail."""
+    try:
+        return Script(script_name(path), Path(path).read_bytes(), path, compiled, keep)
+    except OSError as error:
+        log.error("nobody gets the sieve script %s: %s", path, error.strerror)
+    except ValueError as error:
+        log.error("nobody gets the sieve script %s: %s", path, error)
+    return None
+
+
+def _policy(settings: PolicySettings) -> Policy:
+    folders = [
+        Folder(
+            folder.path,
+            folder.special_use,
+            folder.subscribe,
+            tuple(folder.acl.items()),
+            folder.partition,
+        )
+        for folder in settings.folders
+    ]
+    inbox = next((folder for folder in folders if folder.path == ()), Folder())
+    inbox = replace(inbox, partition=settings.partition or inbox.partition)
+    folders = [inbox, *(folder for folder in folders if folder.path != ())]
+    return Policy(
+        name=settings.name,
+        tree=Tree(
+            tuple(folders),
+            Quota(settings.quota, settings.quota_messages),
+            settings.subscribe_shared,
+        ),
+        users=frozenset(settings.users),
+        groups=frozenset(settings.groups),
+        domains=frozenset(settings.domains),
+        services=frozenset(settings.services),
+        create=settings.create,
+        entry=FromEntry(
+            settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""
+        ),
+    )

@@ -1,0 +1,124 @@
+"""Account sources and tables of aliases: who exists, and who stands for whom."""
+
+import contextlib
+from functools import partial
+from importlib import import_module
+
+from autocreate.accounts import SOURCES, AccountSource
+from autocreate.accounts.aliases import TABLES, AliasTable, Measured
+from autocreate.accounts.aliasfile import Includes
+from autocreate.accounts.remembered import Limits, Remembered
+from autocreate.admin.accounts import SourceReport
+from autocreate.admin.accounts import examine as examine_source
+from autocreate.admin.aliases import examine as examine_aliases
+from autocreate.aliases import Aliases
+from autocreate.config.accounts import Accounts
+from autocreate.config.aliases import Aliases as AliasSettings
+from autocreate.config.sections import Config
+from autocreate.core.aliases import Table
+from autocreate.core.aliaskeys import Style
+from autocreate.errors import ConfigurationError
+from autocreate.flights import Flights
+from autocreate.statistics import Statistics
+
+# The keys of a table of aliases that say how it is asked, whatever its type.
+_HOW_ASKED = {"style", "domains", "origin"}
+
+
+# As `Limits` has them.
+_CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds", "cache_size")
+
+
+def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
+    """Ask every account source, `user` too if given: see `autocreate.admin.accounts`."""
+    return [
+        examine_source(name, partial(source_of, name, settings), user)
+        for name, settings in config.accounts.items()
+    ]
+
+
+def check_aliases(config: Config) -> list[SourceReport]:
+    """Ask every table of aliases: see `autocreate.admin.aliases`."""
+    return [
+        examine_aliases(name, partial(_alias_table, name, settings))
+        for name, settings in config.aliases.items()
+    ]
+
+
+def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
+    """The account sources in their order, each with its memory and breaker."""
+    return [
+        Remembered(
+            source_of(name, settings),
+            Limits(*(getattr(settings, key) for key in _CACHE_KEYS)),
+            figures=statistics.figures(f"accounts.{name}"),
+        )
+        for name, settings in config.accounts.items()
+    ]
+
+
+def source_of(name: str, settings: Accounts) -> AccountSource:
+    """One account source, bare."""
+    module, factory = SOURCES[settings.type]
+    options = settings.model_dump(exclude={"type", *_CACHE_KEYS})
+    try:
+        source: AccountSource = getattr(import_module(module), factory)(name, **options)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"accounts.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
+        ) from error
+    return source
+
+
+def aliases_of(config: Config, statistics: Statistics) -> Aliases | None:
+    """All tables of aliases as one; None if there are none."""
+    if not config.aliases:
+        return None
+    release = contextlib.ExitStack()
+    includes = Includes()
+    tables, figures = [], {}
+    for name, settings in config.aliases.items():
+        kind = TABLES[settings.type]
+        asked = settings.model_dump(include=_HOW_ASKED)
+        style = Style(asked.get("style", kind.style))
+        domains = asked.get("domains")
+        if domains is None and style is not Style.ALIASES:
+            domains = ()
+        table = Measured(
+            _alias_table(name, settings), figures=statistics.figures(f"aliases.{name}")
+        )
+        figures[name] = table.figures
+        release.callback(table.close)
+        tables.append(
+            Table(
+                name,
+                style,
+                table.find,
+                includes.read if kind.may_include and style is Style.ALIASES else None,
+                table.find_many,
+                None if domains is None else frozenset(domains),
+                asked.get("origin", ""),
+            )
+        )
+    return Aliases(
+        Flights(config.milter.workers),
+        tables,
+        frozenset(config.milter.domains),
+        config.milter.recipient_delimiter,
+        config.milter.cache_size,
+        config.milter.alias_seconds,
+        figures,
+        release.close,
+    )
+
+
+def _alias_table(name: str, settings: AliasSettings) -> AliasTable:
+    kind = TABLES[settings.type]
+    keys = settings.model_dump(exclude={"type", *_HOW_ASKED})
+    try:
+        table: AliasTable = getattr(import_module(kind.module), kind.factory)(name, **keys)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"aliases.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
+        ) from error
+    return table
