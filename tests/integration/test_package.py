@@ -15,6 +15,9 @@ from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 
+# The package is built for the first of them, and three libraries are compiled for it.
+pytestmark = pytest.mark.timeout(400)
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # What dpkg is asked to do must not be asked back, and must start nothing on this machine.
