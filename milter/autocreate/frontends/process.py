@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _DRAIN = 10.0
 _BETWEEN_LOOKS = 5.0
 _BETWEEN_SAVES = 60.0
+_LAST_SAVE = 5.0
 
 
 class FrontEnd(Protocol):
@@ -77,7 +78,7 @@ def run(
                 stopping.set()
                 if not traffic.drain(_DRAIN):
                     log.warning("some requests had no answer after %g s", _DRAIN)
-                _save(traffic)
+                _save_at_last(traffic)
                 log.info("stopped")
                 _exit(0)
             case _:
@@ -151,6 +152,13 @@ def save_statistics(traffic: Traffic, stopping: threading.Event) -> None:
     """Write what was counted to the journal every so often."""
     while not stopping.wait(_BETWEEN_SAVES):
         _save(traffic)
+
+
+def _save_at_last(traffic: Traffic) -> None:
+    """Write what was counted since, but let no journal that is silent hold up the end."""
+    saving = threading.Thread(target=lambda: _save(traffic), name="last statistics", daemon=True)
+    saving.start()
+    saving.join(_LAST_SAVE)
 
 
 def _save(traffic: Traffic) -> None:
