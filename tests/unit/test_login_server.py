@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from autocreate.frontends.listener import listening
 from autocreate.frontends.login import LoginServer
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Login, Verdict
+from autocreate.statistics import Statistics
 from tests.servers.common import wait_until
 from tests.unit.house import House
 
@@ -41,6 +43,7 @@ class Rig:
         self.path = path
         self.house = house
         self.checker = checker
+        self.statistics = Statistics()
 
     def ask(self, request: bytes, timeout: float = 30.0) -> bytes:
         """All that the server says to a request."""
@@ -65,7 +68,7 @@ def start(tmp_path: Path) -> Start:
         rig = Rig(path, House(tmp_path), Checker())
         with listening("login.socket", f"unix:{path}", 0o600, None) as listener:
             server = LoginServer(listener, rig.checker, [peer], requests)
-            server.serve(Traffic(rig.house.service), lambda error: None)
+            server.serve(Traffic(rig.house.service, rig.statistics), lambda error: None)
             try:
                 yield rig
             finally:
@@ -84,6 +87,20 @@ def test_the_answer_is_passed_on_unchanged(start: Start) -> None:
         assert rig.ask(request()) == b"\0\x0fOK (from above)"
         assert rig.ask(request(password="wrong")) == b"\0\x0fNO (from above)"
         assert rig.ask(request("joe", "right", "192.0.2.1")) == b"\0\x0fOK (from above)"
+
+
+def test_logins_are_counted_and_wrong_passwords_are_not(start: Start) -> None:
+    with start() as rig:
+        for password in ("right", "wrong", "right"):
+            rig.ask(request(password=password))
+        wait_until(lambda: _counted(rig) == {("login", "accept"): 2}, 10.0, "both logins")
+
+
+def _counted(rig: Rig) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for kind, count in rig.statistics.totals().kinds.items():
+        counts[kind.frontend, kind.answer] += count
+    return counts
 
 
 def test_the_mailbox_stands_before_the_answer(start: Start) -> None:
@@ -207,7 +224,7 @@ def test_an_inherited_socket_is_left_to_the_next_instance(tmp_path: Path) -> Non
         place = f"fd:{os.dup(inherited.fileno())}"
         with listening("login.socket", place, 0o600, None) as listener:
             server = LoginServer(listener, rig.checker, [os.getuid()], 4)
-            server.serve(Traffic(rig.house.service), lambda error: None)
+            server.serve(Traffic(rig.house.service, rig.statistics), lambda error: None)
             assert rig.ask(request()).endswith(b"OK (from above)")
             server.stop()
             with pytest.raises(TimeoutError):

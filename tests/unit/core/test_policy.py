@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from autocreate.core.policy import Policy, select
+from autocreate.core.policy import Match, Policy, select
 from autocreate.model import Tree
 
 
@@ -61,3 +61,14 @@ def test_groups_are_asked_for_only_if_the_answer_hangs_on_them() -> None:
     assert select([OTHER_STUDENTS, JOE, EVERYONE], "joe", "example.org", not_asked) is JOE
     assert select([JOE, EVERYONE], "ann", "example.org", not_asked) is EVERYONE
     assert select([JOE_OR_STUDENTS], "joe", "example.org", not_asked) is JOE_OR_STUDENTS
+
+
+def test_a_policy_says_why_it_is_for_somebody_or_not() -> None:
+    def why(it: Policy, user: str = "ann") -> Match:
+        return it.match(user, "example.org", "lmtp", of("students", "tutors"))
+
+    assert why(EVERYONE) == (True, "it is for everyone")
+    assert why(JOE, "joe") == (True, "it names the user")
+    assert why(STUDENTS) == (True, "the user is in group 'students'")
+    assert why(JOE) == (False, "the user is neither among its users nor in its groups")
+    assert why(policy("guests", domains={"guests.test"})) == (False, "it is for other domains")
