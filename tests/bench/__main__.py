@@ -16,8 +16,13 @@ from tests.bench.contest import Result, table
 # Each module has `run(rounds) -> list[Result]`; the text is what it compares.
 BENCHES = {
     "accounts": "one look-up in each kind of account source: against SQLite, the embedded default",
+    "bulk": "`provision --all`: against a hand-written loop over raw IMAP with the same commands",
+    "existence": "a check that no cache answers: 10,000 and 100,000 mailboxes against 1,000",
     "first": "the first delivery to a new user: against Cyrus's native autocreate",
     "login": "logins through us: against a Cyrus that asks saslauthd itself",
+    "memory": "resident size: against a do-nothing pymilter",
+    "start": "from the shell until a command has ended: against `python -c pass`",
+    "verify": "look-ups in account sources: against the bare driver",
     "warm": "recipients that are known, through Postfix: against a do-nothing pymilter, and none",
 }
 

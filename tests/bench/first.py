@@ -1,7 +1,7 @@
 """The first delivery to a new user: from SMTP connect until the message is in a tree that stands.
 
 Ours through Postfix against Cyrus's native autocreate through the same Postfix on the same kind of Cyrus. The tree has
-INBOX, four folders, two of them with a special-use flag, a quota and two subscriptions.
+INBOX, four folders, two of them with a special-use flag, a quota, two subscriptions and a Sieve script.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
+from pathlib import Path
 
 from tests.bench.contest import Contestant, Result, in_turn
 from tests.servers import smtp
+from tests.servers.common import fresh_folder
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import Product
@@ -43,12 +45,13 @@ POLICY = {
         {"name": "Junk"},
     ],
 }
+SCRIPT = 'require "fileinto"; if header :contains "X-Spam" "yes" { fileinto "INBOX/Junk"; }\n'
 
 
 def run(rounds: int) -> list[Result]:
     """Measures one delivery after the other, then eight sessions at once."""
     numbers = count()
-    with _native() as native, _ours() as ours:
+    with fresh_folder("bench") as folder, _native(folder) as native, _ours(folder) as ours:
         sites = {"ours": ours, "native": native}
         serial = in_turn({name: _serial(site, numbers) for name, site in sites.items()}, rounds)
         parallel = in_turn({name: _parallel(site, numbers) for name, site in sites.items()}, rounds)
@@ -117,6 +120,12 @@ class Site:
             time.sleep(0.001)
 
 
+def _script(folder: Path) -> str:
+    path = folder / "everyone.sieve"
+    path.write_text(SCRIPT)
+    return str(path)
+
+
 def _serial(site: Site, numbers: Iterator[int]) -> Contestant:
     return lambda: site.serial(_users(numbers, SERIAL_USERS))
 
@@ -130,17 +139,18 @@ def _users(numbers: Iterator[int], many: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _native() -> Iterator[Site]:
+def _native(folder: Path) -> Iterator[Site]:
     with (
-        Cyrus(imapd_conf=NATIVE) as cyrus,
+        Cyrus(imapd_conf={**NATIVE, "autocreate_sieve_script": _script(folder)}) as cyrus,
         Postfix(lmtp=(cyrus.host, cyrus.lmtp_port)) as postfix,
     ):
         yield Site(postfix, lambda _users: None)
 
 
 @contextlib.contextmanager
-def _ours() -> Iterator[Site]:
-    with Cyrus() as cyrus, Product(cyrus, policies=[POLICY]) as product:
+def _ours(folder: Path) -> Iterator[Site]:
+    policy = {**POLICY, "sieve": _script(folder)}
+    with Cyrus() as cyrus, Product(cyrus, policies=[policy]) as product:
         product.start()
         with Postfix(milter=product.socket, lmtp=(cyrus.host, cyrus.lmtp_port)) as postfix:
 

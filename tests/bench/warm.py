@@ -90,7 +90,7 @@ def _site(cyrus: Cyrus, kind: str) -> Iterator[dict[str, int]]:
             name: f"unix:{folder}/{name}.sock" if kind == "unix" else f"inet:{HOST}:{free_port()}"
             for name in ("idle", "ours")
         }
-        running.enter_context(_idle(places["idle"]))
+        running.enter_context(idle(places["idle"]))
         product = running.enter_context(
             Product(
                 cyrus,
@@ -114,23 +114,25 @@ def _site(cyrus: Cyrus, kind: str) -> Iterator[dict[str, int]]:
 
 
 @contextlib.contextmanager
-def _idle(place: str) -> Iterator[None]:
+def idle(place: str) -> Iterator[int]:
+    """The do-nothing pymilter at a place as Postfix writes it; its process's id."""
     kind, _, where = place.partition(":")
     libmilters = place if kind == "unix" else "inet:{1}@{0}".format(*where.split(":"))
     with fresh_folder("idle") as folder, (folder / "out").open("wb") as output:
         server = start([sys.executable, "-m", "tests.bench.idle_milter", libmilters], output)
         try:
-            wait_until(lambda: _answers(place), 10.0, "the idle milter")
+            wait_until(lambda: answers(place), 10.0, "the idle milter")
             if kind == "unix":
                 command(["chmod", "666", where])
-            yield
+            yield server.pid
         finally:
             # libmilter takes SIGTERM for itself and needs seconds to stop.
             server.kill()
             end(server)
 
 
-def _answers(place: str) -> bool:
+def answers(place: str) -> bool:
+    """Does a milter answer there?"""
     with contextlib.suppress(OSError), MilterClient(place):
         return True
     return False

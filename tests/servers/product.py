@@ -228,7 +228,9 @@ class Product:
 
     # -- its commands ------------------------------------------------------------------------
 
-    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, stdin: str = "", timeout: float = 60.0
+    ) -> subprocess.CompletedProcess[str]:
         """A command of the program, with this configuration."""
         return subprocess.run(
             [COMMAND, *arguments],
@@ -236,7 +238,7 @@ class Product:
             capture_output=True,
             text=True,
             env={**os.environ, **self._environment, "AUTOCREATE_CONFIG": str(self.config_file)},
-            timeout=60,
+            timeout=timeout,
             check=False,
         )
 

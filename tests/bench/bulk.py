@@ -1,0 +1,102 @@
+"""`provision --all` of new accounts, against a loop by hand that sends the same commands over as many connections.
+
+The loop knows what to send before it begins, and does nothing else: no account source, no journal, no second look. The
+second run finds every account finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+
+from tests.bench.contest import Result
+from tests.servers.cyrus import Cyrus
+from tests.servers.product import Product
+
+ACCOUNTS = 5_000
+CONNECTIONS = 4  # as cyrus.connections has it
+NEW_TARGET = 0.9
+FINISHED_TARGET = 1_000.0  # accounts a second
+
+POLICY = {"name": "everyone", "quota": "2G", "folders": [{"name": "Sent", "special_use": "\\Sent"}]}
+COMMANDS = (
+    'CREATE "user/{user}"',
+    'SETQUOTA "user/{user}" (STORAGE 2097152)',
+    'CREATE "user/{user}/Sent" (USE (\\Sent))',
+)
+
+
+def run(_rounds: int) -> list[Result]:
+    """Measures once, since it takes long enough to even out."""
+    numbers = count()
+    users, others = ([f"new{it:06}" for it in islice(numbers, ACCOUNTS)] for _ in range(2))
+    listing = {"accounts": {"staff": {"type": "file", "path": ""}}}
+    with Cyrus() as cyrus, Product(cyrus, policies=[POLICY]) as product:
+        listed = product.folder / "users"
+        listed.write_text("".join(f"{user}\n" for user in users))
+        listing["accounts"]["staff"]["path"] = str(listed)
+        product.configure(listing)
+        ours = _timed(lambda: _provision(product))
+        finished = _timed(lambda: _provision(product))
+    with Cyrus() as cyrus:
+        theirs = _timed(lambda: _by_hand(cyrus, others))
+    return [
+        Result(
+            f"{ACCOUNTS:,} new accounts",
+            "accounts/s",
+            [ACCOUNTS / ours],
+            [ACCOUNTS / theirs],
+            target=NEW_TARGET,
+        ),
+        Result(
+            f"{ACCOUNTS:,} finished accounts, to {FINISHED_TARGET:g}/s",
+            "accounts/s",
+            [ACCOUNTS / finished],
+            [FINISHED_TARGET],
+            target=1.0,
+        ),
+    ]
+
+
+def _timed(work: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _provision(product: Product) -> None:
+    done = product.run("provision", "--all", "--yes", "--max-new", "100", timeout=600.0)
+    assert done.returncode == 0, done.stderr
+
+
+def _by_hand(cyrus: Cyrus, users: list[str]) -> None:
+    def connection(start: int) -> None:
+        with _session(cyrus) as ask:
+            for user in users[start::CONNECTIONS]:
+                for command in COMMANDS:
+                    ask(command.format(user=user))
+
+    with ThreadPoolExecutor(CONNECTIONS) as connections:
+        list(connections.map(connection, range(CONNECTIONS)))
+
+
+@contextlib.contextmanager
+def _session(cyrus: Cyrus) -> Iterator[Callable[[str], None]]:
+    """What sends a command and waits for its OK, as the administrator."""
+    with (
+        socket.create_connection((cyrus.host, cyrus.imap_port)) as client,
+        client.makefile("rb") as lines,
+    ):
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def ask(command: str) -> None:
+            client.sendall(f"x {command}\r\n".encode())
+            answer = next(line for line in lines if line.startswith(b"x "))
+            assert answer.startswith(b"x OK"), (command, answer)
+
+        ask(f'LOGIN {cyrus.admin} "{cyrus.admin_password}"')
+        yield ask

@@ -1,0 +1,58 @@
+"""How long a shell waits for a command: `autocreate --help`, and `autocreate check` of a recipient who is well.
+
+Both against `python -c pass`, the floor of whatever is written in Python.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.bench.contest import Result, in_turn
+from tests.servers.cyrus import Cyrus
+from tests.servers.product import COMMAND, Product
+
+# 150 ms and 250 ms where `python -c pass` takes 15 ms.
+HELP_TARGET = 0.10
+CHECK_TARGET = 0.06
+STARTS = 7  # a measurement
+
+
+def run(rounds: int) -> list[Result]:
+    """Measures each start several times a round, and counts the median."""
+    with Cyrus() as cyrus, Product(cyrus, accounts=["joe"]) as product:
+        cyrus.create("user/joe")
+        check = product.run("check", "joe@example.org")
+        assert check.returncode == 0, check.stderr
+        config = str(product.config_file)
+        values = in_turn(
+            {
+                "pass": _start(config, sys.executable, "-c", "pass"),
+                "help": _start(config, COMMAND, "--help"),
+                "check": _start(config, COMMAND, "check", "joe@example.org"),
+            },
+            rounds,
+        )
+    return [
+        Result(f"autocreate {what}", "ms", values[name], values["pass"], True, target)
+        for name, what, target in (
+            ("help", "--help", HELP_TARGET),
+            ("check", "check ADDRESS", CHECK_TARGET),
+        )
+    ]
+
+
+def _start(config: str, *command: str | Path) -> Callable[[], float]:
+    environment = {**os.environ, "AUTOCREATE_CONFIG": config}
+    return lambda: statistics.median(_once(command, environment) for _ in range(STARTS))
+
+
+def _once(command: Sequence[str | Path], environment: dict[str, str]) -> float:
+    begun = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
+    return (time.perf_counter() - begun) * 1000

@@ -1,0 +1,263 @@
+"""Look-ups in account sources of 100,000 users, by `Service.verify`, against the bare driver with the same query.
+
+Everybody's mailbox stands, in memory, so that what is measured is the way to the account and no mail store. Cold, each
+user is asked about for the first time; warm, for the second. Both sides hold their connections to servers and open
+SQLite and Berkeley DB files anew for each look-up, as a source must that is to see today's file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import ldap
+import psycopg
+import pymysql
+from berkeleydb import db
+
+from autocreate import provisioner, service
+from autocreate.accounts import AccountSource
+from autocreate.accounts.directory import Directory
+from autocreate.accounts.file import FileSource
+from autocreate.accounts.ldap import LdapSource
+from autocreate.accounts.remembered import Limits, Remembered
+from autocreate.accounts.sasldb import SasldbSource
+from autocreate.accounts.sql import SqlSource
+from autocreate.core.naming import Users
+from autocreate.flights import Flights
+from autocreate.journal import Journal
+from autocreate.mailstore.memory import Memory
+from autocreate.model import Answer, Recipient, Tree
+from autocreate.provisioner import Provisioner
+from autocreate.ready import Ready
+from autocreate.service import Service
+from tests.bench.contest import Result, in_turn
+from tests.servers.common import fresh_folder
+from tests.servers.mariadb import MariaDb
+from tests.servers.postgres import Postgres
+from tests.servers.slapd import PEOPLE, Slapd
+
+TARGET = 0.7
+ACCOUNTS = 100_000
+LOOKUPS = 1_000  # a measurement
+THREADS = (1, 16)
+
+USERS = [f"user{number:06}" for number in range(ACCOUNTS)]
+QUERY = "SELECT userid FROM accounts WHERE userid = "
+
+# Is there such a user?
+Ask = Callable[[str], bool]
+
+
+def run(rounds: int) -> list[Result]:
+    """Measures one source after the other, each against its driver."""
+    results = []
+    with fresh_folder("verify") as folder:
+        for name, open_both in SOURCES.items():
+            with open_both(folder) as (source, ask), _service(folder, source) as asked:
+                results += _measured(name, asked, ask, rounds)
+    return results
+
+
+def _measured(name: str, asked: Service, ask: Ask, rounds: int) -> list[Result]:
+    fresh = iter(USERS)  # nobody is asked about twice by us but for the warm contest
+    known = list(islice(fresh, LOOKUPS))
+
+    def verified(user: str) -> bool:
+        return asked.verify(Recipient(f"{user}@example.org", mailer="lmtp")).answer is Answer.ACCEPT
+
+    results = []
+    for threads in THREADS:
+        values = in_turn(
+            {
+                "cold": lambda it=threads: _rate(verified, list(islice(fresh, LOOKUPS)), it),
+                "warm": lambda it=threads: _rate(verified, known, it),
+                "bare": lambda it=threads: _rate(ask, known, it),
+            },
+            rounds,
+        )
+        case = f"{name}, {threads} thread(s)"
+        results += [
+            Result(f"{case}, cold", "look-ups/s", values["cold"], values["bare"], target=TARGET),
+            Result(f"{case}, warm", "look-ups/s", values["warm"], values["bare"]),
+        ]
+    return results
+
+
+def _rate(ask: Ask, users: list[str], threads: int) -> float:
+    parts = [users[start::threads] for start in range(threads)]
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(threads) as executor:
+        assert all(executor.map(lambda part: all(map(ask, part)), parts))
+    return len(users) / (time.perf_counter() - begun)
+
+
+@contextlib.contextmanager
+def _service(folder: Path, source: AccountSource) -> Iterator[Service]:
+    store = Memory()
+    store.trees = dict.fromkeys(USERS, Tree())
+    journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
+    ready = Ready(10_000, 300.0)
+    users = Users()
+    directory = Directory([Remembered(source, Limits())])
+
+    def release() -> None:
+        directory.close()
+        journal.close()
+
+    made = Service(
+        service.Rules(frozenset(["example.org"]), frozenset(["lmtp"]), users),
+        Provisioner(provisioner.Rules(users, ()), directory, store, journal, ready),
+        journal,
+        Flights(32),
+        ready,
+        release,
+    )
+    with contextlib.closing(made):
+        yield made
+
+
+Both = tuple[AccountSource, Ask]
+
+
+@contextlib.contextmanager
+def _file(folder: Path) -> Iterator[Both]:
+    path = folder / "users"
+    path.write_text("".join(f"{user}\n" for user in USERS))
+    os.utime(path, (time.time() - 60,) * 2)  # settled: a young file's no is a doubt
+    names = frozenset(path.read_text().split())
+    yield FileSource("it", path), lambda user: path.stat() is not None and user in names
+
+
+@contextlib.contextmanager
+def _sqlite(folder: Path) -> Iterator[Both]:
+    path = folder / "accounts.db"
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE accounts (userid TEXT PRIMARY KEY)")
+        database.executemany("INSERT INTO accounts VALUES (?)", [(user,) for user in USERS])
+
+    def ask(user: str) -> bool:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return bool(database.execute(f"{QUERY}?", (user,)).fetchall())
+
+    yield SqlSource("it", f"sqlite:///{path}", f"{QUERY}:user"), ask
+
+
+@contextlib.contextmanager
+def _sasldb(folder: Path) -> Iterator[Both]:
+    path = folder / "sasldb2"
+    made = db.DB()
+    made.open(str(path), dbtype=db.DB_HASH, flags=db.DB_CREATE)
+    for user in USERS:
+        made.put(_key(user), b"x")
+    made.close()
+
+    def ask(user: str) -> bool:
+        opened = db.DB()
+        opened.open(str(path), dbtype=db.DB_UNKNOWN, flags=db.DB_RDONLY)
+        try:
+            return bool(opened.exists(_key(user)))
+        finally:
+            opened.close()
+
+    yield SasldbSource("it", path, "cyrus.test"), ask
+
+
+@contextlib.contextmanager
+def _postgresql(folder: Path) -> Iterator[Both]:
+    with Postgres() as server:
+        server.load(USERS)
+        local = threading.local()
+
+        def ask(user: str) -> bool:
+            if not hasattr(local, "connection"):
+                local.connection = psycopg.connect(
+                    host=server.host,
+                    port=server.port,
+                    user=server.user,
+                    password=server.password,
+                    dbname="mail",
+                    autocommit=True,
+                    prepare_threshold=None,
+                )
+            return bool(local.connection.execute(f"{QUERY}%s", (user,)).fetchall())
+
+        secret = _secret(folder, server.password)
+        source = SqlSource("it", server.url, f"{QUERY}:user", password_file=secret)
+        yield source, ask
+
+
+@contextlib.contextmanager
+def _mariadb(folder: Path) -> Iterator[Both]:
+    with MariaDb() as server:
+        server.load(USERS)
+        local = threading.local()
+
+        def ask(user: str) -> bool:
+            if not hasattr(local, "connection"):
+                local.connection = pymysql.connect(
+                    host=server.host,
+                    port=server.port,
+                    user=server.user,
+                    password=server.password,
+                    database="mail",
+                    autocommit=True,
+                )
+            with local.connection.cursor() as cursor:
+                return bool(cursor.execute(f"{QUERY}%s", (user,)))
+
+        secret = _secret(folder, server.password)
+        source = SqlSource("it", server.url, f"{QUERY}:user", password_file=secret)
+        yield source, ask
+
+
+@contextlib.contextmanager
+def _ldap(folder: Path) -> Iterator[Both]:
+    with Slapd() as server:
+        server.load(USERS)
+        local = threading.local()
+
+        def ask(user: str) -> bool:
+            if not hasattr(local, "connection"):
+                local.connection = ldap.initialize(server.url)
+                local.connection.simple_bind_s(server.reader, server.reader_password)
+            found = local.connection.search_s(PEOPLE, ldap.SCOPE_SUBTREE, f"(uid={user})", ["uid"])
+            return bool(found)
+
+        source = LdapSource(
+            "it",
+            [server.url],
+            PEOPLE,
+            tls="none",
+            bind_dn=server.reader,
+            password_file=_secret(folder, server.reader_password),
+        )
+        yield source, ask
+
+
+SOURCES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Both]]] = {
+    "file": _file,
+    "SQLite": _sqlite,
+    "sasldb": _sasldb,
+    "PostgreSQL": _postgresql,
+    "MariaDB": _mariadb,
+    "LDAP": _ldap,
+}
+
+
+def _key(user: str) -> bytes:
+    return b"\0".join((user.encode(), b"cyrus.test", b"userPassword"))
+
+
+def _secret(folder: Path, password: str) -> Path:
+    path = folder / "secret"
+    path.touch(mode=0o600)
+    path.write_text(password + "\n")
+    return path
