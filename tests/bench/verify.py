@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from autocreate.model import Answer, Recipient, Tree
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
-from tests.bench.contest import Result, in_turn
+from tests.bench.contest import Contestant, Result, in_turn
 from tests.servers.common import fresh_folder
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -73,16 +74,17 @@ def _measured(name: str, asked: Service, ask: Ask, rounds: int) -> list[Result]:
     def verified(user: str) -> bool:
         return asked.verify(Recipient(f"{user}@example.org", mailer="lmtp")).answer is Answer.ACCEPT
 
+    def unheard_of() -> list[str]:
+        return list(islice(fresh, LOOKUPS))
+
     results = []
     for threads in THREADS:
-        values = in_turn(
-            {
-                "cold": lambda it=threads: _rate(verified, list(islice(fresh, LOOKUPS)), it),
-                "warm": lambda it=threads: _rate(verified, known, it),
-                "bare": lambda it=threads: _rate(ask, known, it),
-            },
-            rounds,
-        )
+        contestants: dict[str, Contestant] = {
+            "cold": partial(_rate, verified, unheard_of, threads),
+            "warm": partial(_rate, verified, lambda: known, threads),
+            "bare": partial(_rate, ask, lambda: known, threads),
+        }
+        values = in_turn(contestants, rounds)
         case = f"{name}, {threads} thread(s)"
         results += [
             Result(f"{case}, cold", "look-ups/s", values["cold"], values["bare"], target=TARGET),
@@ -91,7 +93,8 @@ def _measured(name: str, asked: Service, ask: Ask, rounds: int) -> list[Result]:
     return results
 
 
-def _rate(ask: Ask, users: list[str], threads: int) -> float:
+def _rate(ask: Ask, choose: Callable[[], list[str]], threads: int) -> float:
+    users = choose()
     parts = [users[start::threads] for start in range(threads)]
     begun = time.perf_counter()
     with ThreadPoolExecutor(threads) as executor:

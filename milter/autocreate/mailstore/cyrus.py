@@ -8,6 +8,7 @@ cannot hand such a session back. Scripts are another service's, or the file syst
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
@@ -89,27 +90,31 @@ class Cyrus:
             )
 
     def apply(self, plan: Plan) -> Report:
-        """Carry out a plan. See `MailStore.apply`."""
-        ours = [
-            action for action in plan.actions if not isinstance(action, UserAction | InstallScript)
-        ]
-        scripts = [action for action in plan.actions if isinstance(action, InstallScript)]
-        users = [action for action in plan.actions if isinstance(action, UserAction)]
-        failed: list[Failure] = []
-        skipped: list[Failure] = []
-        if ours:
-            failed += self._attempt(
-                ours,
-                lambda: self._administer(lambda session: self._apply_as_admin(session, plan, ours)),
-            )
-        broken = [action for action, _ in failed if action in plan.essential]
-        if broken:
-            failed += not_tried([*scripts, *users], broken[0])
+        """Carry out a plan. See `MailStore.apply`.
+
+        A script is installed while folders are made and subscribed to: both need INBOX and neither
+        needs the other, and ManageSieve takes most of its time to start.
+        """
+        essential, admins, scripts, users = _parted(plan)
+        failed = self._as_admin(plan, essential)
+        if failed:
+            failed += not_tried((*admins, *scripts, *users), failed[0].action)
             return Report(plan, tuple(failed))
-        for script in scripts:
-            failed += self._attempt([script], partial(self._install, plan.user, script, skipped))
-        if users:
-            failed += self._attempt(users, lambda: self._apply_as_user(plan.user, users, skipped))
+        skipped: list[Failure] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="script") as aside:
+            installed = [
+                aside.submit(
+                    self._attempt, [script], partial(self._install, plan.user, script, skipped)
+                )
+                for script in scripts
+            ]
+            failed += self._as_admin(plan, admins)
+            if users:
+                failed += self._attempt(
+                    users, lambda: self._apply_as_user(plan.user, users, skipped)
+                )
+            for installation in installed:
+                failed += installation.result()
         return Report(plan, tuple(failed), tuple(skipped))
 
     def check(self, script: Script) -> tuple[str, ...]:
@@ -167,6 +172,14 @@ class Cyrus:
             special_use=session.special_use(name) if folder.path else None,
             subscribe=name in subscribed,
             acl=folder.acl,
+        )
+
+    def _as_admin(self, plan: Plan, actions: Sequence[Action]) -> list[Failure]:
+        if not actions:
+            return []
+        return self._attempt(
+            actions,
+            lambda: self._administer(lambda session: self._apply_as_admin(session, plan, actions)),
         )
 
     def _apply_as_admin(
@@ -259,6 +272,26 @@ class Cyrus:
         if self._user_names is None:
             self._user_names = session.mailboxes()
         return self._user_names
+
+
+def _parted(
+    plan: Plan,
+) -> tuple[list[Action], list[Action], list[InstallScript], list[Action]]:
+    """What mail needs; the administrator's further work; scripts; what is done in the user's name."""
+    essential: list[Action] = []
+    admins: list[Action] = []
+    scripts: list[InstallScript] = []
+    users: list[Action] = []
+    for action in plan.actions:
+        if action in plan.essential:
+            essential.append(action)
+        elif isinstance(action, InstallScript):
+            scripts.append(action)
+        elif isinstance(action, UserAction):
+            users.append(action)
+        else:
+            admins.append(action)
+    return essential, admins, scripts, users
 
 
 def _one_by_one(session: Session, names: Mailboxes, actions: Sequence[Action]) -> Iterator[Action]:
