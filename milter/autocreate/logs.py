@@ -23,6 +23,9 @@ _logins = logging.getLogger("autocreate.login")
 # systemd's journal stamps lines itself; a time of ours would only stand there twice.
 _TEXT = "%(levelname)s %(message)s"
 
+# What a value in the text log may have in quotes only.
+_TO_QUOTE = frozenset(" '\"=\\")
+
 
 # What begins a line of the log for systemd's journal (sd-daemon(3)): the priorities of syslog(3).
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -160,9 +163,9 @@ class _TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
         # Clients and servers choose some of these characters; none may begin a line of its own.
-        line = "".join(
-            it if it.isprintable() else repr(it)[1:-1] for it in super().formatMessage(record)
-        )
+        line = super().formatMessage(record)
+        if not line.isprintable():
+            line = "".join(it if it.isprintable() else repr(it)[1:-1] for it in line)
         for name, value in getattr(record, "fields", {}).items():
             line += f" {name}={_word(value)}"
         return line
@@ -170,7 +173,7 @@ class _TextFormatter(logging.Formatter):
 
 def _word(value: Any) -> str:
     text = str(value)
-    plain = text.isprintable() and not set(text) & set(" '\"=\\")
+    plain = text.isprintable() and _TO_QUOTE.isdisjoint(text)
     return text if plain and text else repr(text)
 
 

@@ -18,6 +18,8 @@ MAX_LENGTH = 512
 # Every printable ASCII character that is neither a dot nor atext (RFC 5322, section 3.2.3).
 _QUOTED = frozenset(' "(),:;<>@[\\]')
 
+_NEVER_IN_DOMAIN = frozenset(' "<>()\\,;:')
+
 POSTMASTER = "postmaster"
 
 
@@ -32,7 +34,7 @@ def parse(argument: str) -> Address:
     """
     if len(argument) > MAX_LENGTH:
         raise Malformed(f"longer than {MAX_LENGTH} characters")
-    if any(_is_forbidden(character) for character in argument):
+    if not argument.isprintable() and any(map(_is_forbidden, argument)):
         raise Malformed("control characters or bytes that are not UTF-8")
     path = _without_source_route(_without_brackets(argument.strip()))
     local, at, domain = _split(path)
@@ -69,7 +71,7 @@ def normal_domain(domain: str) -> str:
     if lowered.startswith("[") and lowered.endswith("]"):
         return lowered
     if lowered.isascii():
-        if any(character in lowered for character in ' "<>()\\,;:'):
+        if not _NEVER_IN_DOMAIN.isdisjoint(lowered):
             raise Malformed(f"not a domain: {domain!r}")
         return lowered.removesuffix(".")
     try:
