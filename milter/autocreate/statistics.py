@@ -111,4 +111,7 @@ class Statistics:
         """The tally of this hour, to be changed."""
         self._turn()
         self._changed.add(self._latest)
-        return self._hours.setdefault(self._latest, Tally())
+        tally = self._hours.get(self._latest)
+        if tally is None:
+            tally = self._hours[self._latest] = Tally()
+        return tally

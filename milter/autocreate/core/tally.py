@@ -128,20 +128,21 @@ class Tally:
             client: its address.
         """
         answer = verdict.answer
+        word = answer.value
         if answer is Answer.PASS:
             # Somebody else's mail has reasons and domains without end, and none is of interest.
-            kind = Kind(frontend, answer.value, withheld=verdict.withheld)
+            kind = Kind(frontend, word, withheld=verdict.withheld)
         else:
             kind = Kind(
                 frontend,
-                answer.value,
+                word,
                 _SEVERAL if verdict.parts else _in_general(verdict.reason),
                 verdict.policy,
                 recipient.rpartition("@")[2].rstrip("> ").lower()[:_LONGEST],
                 verdict.withheld,
             )
         self._count(kind, 1)
-        outcome = "created" if verdict.created else answer.value
+        outcome = "created" if verdict.created else word
         self._times(frontend, outcome).add(milliseconds)
         if answer is Answer.UNKNOWN:
             self.unknown.add(_text(recipient.strip("<> ")))
@@ -198,7 +199,10 @@ class Tally:
         self.kinds[kind] += times
 
     def _times(self, frontend: str, outcome: str) -> Times:
-        return self.times.setdefault((frontend, outcome), Times())
+        times = self.times.get((frontend, outcome))
+        if times is None:
+            times = self.times[frontend, outcome] = Times()
+        return times
 
 
 _SEVERAL = "an alias of several"
