@@ -79,13 +79,11 @@ def milliseconds(value: float) -> str:
     """A time that took as long: `0.1 ms`, `44 ms`, `1.2 s`."""
     if value == float("inf"):
         return "over 10 s"
-    return (
-        f"{value / 1000:.1f} s"
-        if value >= 1000
-        else f"{value:.2g} ms"
-        if value < 10
-        else f"{value:.0f} ms"
-    )
+    if value >= 1000:
+        return f"{value / 1000:.1f} s"
+    if value >= 10:
+        return f"{value:.0f} ms"
+    return f"{value:.2f}".rstrip("0").rstrip(".") + " ms" if value < 1 else f"{value:.2g} ms"
 
 
 def quantiles(found: "Report") -> Iterator[tuple[str, int, str, str, str]]:
