@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -73,9 +74,9 @@ _seen = sa.Table(
 _hours = sa.Table(
     "hours",
     _metadata,
-    sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("writer", sa.String(128), primary_key=True),
-    sa.Column("tally", sa.Text(1 << 20), nullable=False),
+    sa.Column("tally", sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
 )
 
 

@@ -53,7 +53,7 @@ def cache() -> None:
 def cache_show(config_path: Path, as_json: bool) -> None:
     """Say what the process that serves remembers, for how long, and what its sources cost.
 
-    The figures count from its start, or from its last reload.
+    What sources cost counts from its start, whatever was reloaded since.
     """
     for path, figures in _each(config_path, "figures"):
         if as_json:
