@@ -31,6 +31,8 @@ def product(cyrus: Cyrus) -> Iterator[Product]:
             made.folder / "users", (1, 1)
         )  # a no of a file that was written just now is a doubt
         (made.folder / "aliases").write_text("ex-list: ex-new, ex-old\n")
+        for name in ("users", "aliases"):  # a no of a file that was written just now is a doubt
+            os.utime(made.folder / name, (1, 1))
         made.configure(
             {
                 **settings,
