@@ -15,10 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.core.plan import as_json
+from autocreate.drivers import parsed
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import LMTP, Recipient, Verdict
 
@@ -30,16 +30,25 @@ HOURS_LIMIT = 20_000
 
 _metadata = sa.MetaData()
 
+# Bytes of a key are few on MariaDB and MySQL (3072, at four a character), which also take `Joe` for `joe`.
+_LONGEST_RECIPIENT = 700
+
+
+def _key(length: int) -> sa.types.TypeEngine[str]:
+    exact = sa.String(length, collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+
+
 _unfinished = sa.Table(
     "unfinished",
     _metadata,
-    sa.Column("user", sa.String(512), primary_key=True),
+    sa.Column("user", _key(250), primary_key=True),
     sa.Column("address", sa.String(1024), nullable=False),
     sa.Column("service", sa.String(16), nullable=False),
     sa.Column("begun", sa.Boolean, nullable=False),
     sa.Column("usable", sa.Boolean, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("next_try", sa.Float, nullable=False, index=True),
+    sa.Column("next_try", sa.Double, nullable=False, index=True),
     sa.Column("error", sa.Text, nullable=False),
 )
 
@@ -50,14 +59,14 @@ _ENTRY_OF = sa.select(_unfinished).where(_unfinished.c.user == sa.bindparam("who
 _given = sa.Table(
     "given",
     _metadata,
-    sa.Column("user", sa.String(512), primary_key=True),
-    sa.Column("thing", sa.String(1024), primary_key=True),
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("thing", _key(500), primary_key=True),
 )
 
 _seen = sa.Table(
     "seen",
     _metadata,
-    sa.Column("recipient", sa.String(1024), primary_key=True),
+    sa.Column("recipient", _key(_LONGEST_RECIPIENT), primary_key=True),
     sa.Column("answer", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("user", sa.String(512), nullable=False),
@@ -65,8 +74,8 @@ _seen = sa.Table(
     sa.Column("policy", sa.String(256), nullable=False),
     sa.Column("plan", sa.Text, nullable=False),
     sa.Column("times", sa.Integer, nullable=False),
-    sa.Column("first_seen", sa.Float, nullable=False),
-    sa.Column("last_seen", sa.Float, nullable=False, index=True),
+    sa.Column("first_seen", sa.Double, nullable=False),
+    sa.Column("last_seen", sa.Double, nullable=False, index=True),
 )
 
 
@@ -118,17 +127,17 @@ class Journal:
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._clock = clock
         try:
-            parsed = make_url(url)
-            is_server = parsed.get_backend_name() != "sqlite"
-            self._engine = sa.create_engine(parsed, pool_pre_ping=is_server)
+            found = parsed(url)
+            is_server = found.get_backend_name() != "sqlite"
+            self._engine = sa.create_engine(found, pool_pre_ping=is_server)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             reason = str(error).partition("\n")[0]
             raise ConfigurationError(
                 "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
             ) from error
-        self._name = f"journal {parsed.render_as_string(hide_password=True)}"
+        self._name = f"journal {found.render_as_string(hide_password=True)}"
         if not is_server:
-            _make_file(parsed.database)
+            _make_file(found.database)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
         with self._transaction() as connection:
             _metadata.create_all(connection)
@@ -215,8 +224,8 @@ class Journal:
             "last_seen": now,
         }
         # A client's bytes may be no text at all; a database takes text.
-        address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")[:1024]
-        key = address.replace("\0", "\\0")
+        address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")
+        key = address.replace("\0", "\\0")[:_LONGEST_RECIPIENT]
         if not self._update_seen(key, values):
             try:
                 with self._transaction() as connection:

@@ -1,35 +1,85 @@
-"""The journal of a farm of MTAs, on a database server: what several processes counted adds up."""
+"""The journal of a farm of MTAs, on a database server."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 
+import pytest
 from sqlalchemy.engine import make_url
 
 from autocreate.core.tally import Tally
-from autocreate.journal import Journal
-from autocreate.model import Answer, Verdict
+from autocreate.journal import Entry, Journal
+from autocreate.model import Answer, Recipient, Verdict
 from autocreate.statistics import Statistics
+from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 
 # Beyond what a signed 32-bit number holds, which ends in January 2038.
 LATER = 2_200_000_000.0
 
 
-def test_hours_of_several_processes_add_up_on_postgresql() -> None:
-    with Postgres() as server:
-        server.execute(f"GRANT CREATE ON SCHEMA public TO {server.user}")
-        url = make_url(server.url).set(password=server.password)
-        journals = [Journal(url.render_as_string(hide_password=False), time.time) for _ in range(2)]
-        for journal in journals:
-            process = Statistics(lambda: LATER)
+@pytest.fixture(params=["postgresql", "mariadb"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database on a server, in which a journal can be made. The driver is ours to know."""
+    if request.param == "postgresql":
+        with Postgres() as postgres:
+            postgres.execute(f"GRANT CREATE ON SCHEMA public TO {postgres.user}")
+            url = make_url(postgres.url).set(drivername="postgresql", password=postgres.password)
+            yield url.render_as_string(hide_password=False)
+    else:
+        with MariaDb() as mariadb:
+            mariadb.execute("CREATE DATABASE journal CHARACTER SET utf8mb4")
+            mariadb.execute(f"GRANT ALL ON journal.* TO {mariadb.user}")
+            url = make_url(mariadb.url).set(drivername="mariadb", password=mariadb.password)
+            yield url.set(database="journal").render_as_string(hide_password=False)
+
+
+def test_hours_of_several_processes_add_up(url: str) -> None:
+    journals = [Journal(url, time.time) for _ in range(2)]
+    for journal in journals:
+        process = Statistics(lambda: LATER)
+        for _ in range(2):
+            verdict = Verdict(Answer.ACCEPT, "INBOX stands", "joe")
+            process.count("milter", verdict, 1.0, "<joe@example.org>")
+            process.save(journal.tally)
+    tallies = [Tally.from_json(json.loads(text)) for _, text in journals[0].tallies(0)]
+    assert [sum(tally.kinds.values()) for tally in tallies] == [2, 2]
+    assert journals[0].count_unfinished() == 0
+    for journal in journals:
+        journal.close()
+
+
+def test_a_tree_is_begun_put_off_and_finished(url: str) -> None:
+    with contextlib.closing(Journal(url, time.time)) as journal:
+        begun = Entry("joe", "joe@example.org", next_try=LATER + 0.25)
+        journal.begin(begun)
+        journal.begin(begun)  # by another MTA
+        journal.begin(Entry("Joe", "Joe@example.org", next_try=LATER))
+        assert journal.entry("joe") == begun
+        assert [entry.user for entry in journal.due(LATER, limit=10)] == ["Joe"]
+
+        journal.fail(replace(begun, attempts=1, error="Zür\U0001f4eb"), ["folder Entwürfe"])
+        assert journal.entry("joe") == replace(begun, attempts=1, error="Zür\U0001f4eb")
+        journal.finish("joe", ["folder Entwürfe", "folder Sent"])
+        assert journal.entry("joe") is None
+        assert journal.given("joe") == {"folder Entwürfe", "folder Sent"}
+        assert journal.given("Joe") == set()
+
+
+def test_what_dry_run_saw_is_remembered_however_long_and_odd_it_is(url: str) -> None:
+    with contextlib.closing(Journal(url, time.time)) as journal:
+        verdict = Verdict(Answer.UNKNOWN, "no account source knows this user")
+        for argument in ("<joe@example.org>", "<Joe@example.org>", "x" * 5000, "\udcff\0"):
             for _ in range(2):
-                verdict = Verdict(Answer.ACCEPT, "INBOX stands", "joe")
-                process.count("milter", verdict, 1.0, "<joe@example.org>")
-                process.save(journal.tally)
-        tallies = [Tally.from_json(json.loads(text)) for _, text in journals[0].tallies(0)]
-        assert [sum(tally.kinds.values()) for tally in tallies] == [2, 2]
-        assert journals[0].count_unfinished() == 0
-        for journal in journals:
-            journal.close()
+                journal.record(Recipient(argument), verdict)
+        seen = {row["recipient"]: row["times"] for row in journal.seen()}
+        assert seen == {
+            "<joe@example.org>": 2,
+            "<Joe@example.org>": 2,
+            "x" * 700: 2,
+            "\\udcff\\0": 2,
+        }

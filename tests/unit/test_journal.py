@@ -133,7 +133,7 @@ def test_the_recipients_seen_longest_ago_are_forgotten(
 
 @pytest.mark.parametrize(
     ("argument", "recorded"),
-    [("jo\udce9", "jo\\udce9"), ("jo\0e", "jo\\0e"), ("j" * 10_000, "j" * 1024)],
+    [("jo\udce9", "jo\\udce9"), ("jo\0e", "jo\\0e"), ("j" * 10_000, "j" * 700)],
 )
 def test_a_recipient_is_recorded_whatever_its_bytes(
     journal: Journal, argument: str, recorded: str

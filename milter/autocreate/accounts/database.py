@@ -14,17 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Engine, Row, make_url
+from sqlalchemy.engine import URL, Engine, Row
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from autocreate.drivers import parsed
 from autocreate.errors import ConfigurationError, Silent, Temporary, Unreachable
-
-# The drivers that this program depends on, for URLs that name none.
-_DRIVERS = {
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
 
 
 class Database:
@@ -52,11 +46,10 @@ class Database:
     ) -> None:
         self._timeout = timeout
         try:
-            parsed = make_url(url)
-            parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+            found = parsed(url)
             if password_file:
-                parsed = parsed.set(password=_first_line(password_file))
-            self._engine = _engine(parsed, timeout, connections)
+                found = found.set(password=_first_line(password_file))
+            self._engine = _engine(found, timeout, connections)
         except (ArgumentError, NoSuchModuleError) as error:
             raise ConfigurationError(key, [f"url: {error}"]) from error
         except ModuleNotFoundError as error:
