@@ -60,7 +60,7 @@ def test_it_installs_and_says_what_to_do_next(package: Path, overlay: Path) -> N
             dpkg --install /package.deb >/dev/null
             autocreate --version
             stat --format '%U:%G %a %n' /etc/autocreate /etc/autocreate/autocreate.toml /var/lib/autocreate
-            man --where autocreate autocreate.toml | wc -l
+            dpkg --listfiles autocreate-milter | grep -c '/man[15]/.*gz$'
             autocreate config check 2>&1 || echo "status $?"
             """,
         )
