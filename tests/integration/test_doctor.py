@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.test_contrib import parameters_of_main_cf
+from tests.integration.doctor import files_of, findings, no_mta
+from tests.integration.test_contrib import parameters_of_main_cf, reply_to_mail
 from tests.servers.common import fresh_folder
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
-from tests.servers.product import Product
+from tests.servers.product import COMMAND, Product
 from tests.servers.sendmail import Sendmail
 
 
@@ -19,11 +25,6 @@ from tests.servers.sendmail import Sendmail
 def nowhere() -> Iterator[Path]:
     with fresh_folder("doctor") as folder:
         yield folder
-
-
-def findings(product: Product, *arguments: str) -> tuple[int, list[dict[str, str]]]:
-    done = product.run("doctor", "--json", *arguments)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
@@ -37,7 +38,8 @@ def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
         } | {"virtual_alias_maps": ""}
         with Postfix(parameters=parameters) as postfix:
             done = product.run(
-                "doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/sendmail.cf"
+                *("doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf"),
+                *files_of(cyrus),
             )
             assert (done.returncode, done.stdout) == (0, "Nothing was found that would bite.\n")
 
@@ -78,17 +80,132 @@ def test_a_milter_that_does_not_run_and_a_cyrus_that_is_away_are_critical(
         assert words[2].startswith("Cyrus at 127.0.0.1:1 cannot be reached")
 
 
-def test_a_certificate_that_is_about_to_expire_is_a_warning(nowhere: Path) -> None:
-    # The authority of the test servers signs for two days.
-    with Cyrus(tls=True) as cyrus:
-        settings = {"cyrus": {"tls": "starttls", "ca_file": str(cyrus.ca_file)}}
-        with Product(cyrus, settings=settings) as product:
-            product.start()
-            with Postfix(milter=product.socket, parameters={"recipient_delimiter": "+"}) as postfix:
-                _status, found = findings(
-                    product, "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/x"
-                )
-    certificate = [it for it in found if "certificate" in it["what"]]
-    assert len(certificate) == 1
-    assert certificate[0]["gravity"] == "warning"
-    assert "expires in " in certificate[0]["what"]
+def test_a_socket_that_keeps_postfix_out_is_critical(cyrus: Cyrus, nowhere: Path) -> None:
+    with Product(cyrus, settings={"milter": {"socket_mode": "0600"}}) as product:
+        product.start()
+        with Postfix(milter=product.socket, parameters={"recipient_delimiter": "+"}) as postfix:
+            places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+            assert kept_out(product, *places) == [
+                f"{product.folder}/milter.sock has mode 0600: user postfix may not write to that socket"
+            ]
+            assert reply_to_mail(postfix) == 451
+
+            product.folder.chmod(0o700)
+            assert kept_out(product, *places) == [
+                f"{product.folder} has mode 0700: user postfix may not enter that folder"
+            ]
+
+
+def kept_out(product: Product, *arguments: str) -> list[str]:
+    _status, found = findings(product, *arguments)
+    return [it["what"] for it in found if "has mode" in it["what"] and it["gravity"] == "critical"]
+
+
+@pytest.mark.parametrize("answer", [b"220 mx.example.org\r\n", b""], ids=["smtp", "nothing"])
+def test_who_is_no_milter_behind_our_socket_is_critical(
+    answer: bytes, cyrus: Cyrus, nowhere: Path
+) -> None:
+    path = nowhere / "milter.sock"
+    with (
+        Product(cyrus, socket=f"unix:{path}") as product,
+        another_server(path, answer),
+    ):
+        _status, found = findings(product, *no_mta(nowhere))
+    assert [it["what"] for it in found if it["gravity"] == "critical"] == [
+        f"who listens at milter.socket (unix:{path}) does not answer as a milter within 10 s"
+    ]
+
+
+@contextlib.contextmanager
+def another_server(path: Path, greeting: bytes) -> Iterator[None]:
+    """Answers the first connection with these bytes and ends it; with none it says nothing for good."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                held.append(connection)
+                if greeting:
+                    connection.sendall(greeting)
+                    connection.close()
+
+        held: list[socket.socket] = []
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        try:
+            yield
+        finally:
+            server.join()
+            for connection in held:
+                connection.close()
+
+
+def test_a_socket_that_sendmail_distrusts_is_critical(cyrus: Cyrus, nowhere: Path) -> None:
+    with Product(cyrus, socket=f"unix:{nowhere}/milter.sock") as product:
+        product.start()
+        with Sendmail(milter=product.socket) as sendmail:
+            nowhere.chmod(0o1777)
+            _status, found = findings(
+                *(product, "--sendmail", f"{sendmail.folder}/sendmail.cf", "--postfix"),
+                str(nowhere),
+            )
+            distrusts = [it["what"] for it in found if "others may write" in it["what"]]
+            assert distrusts == [
+                f"others may write to {nowhere}, which our socket {product.socket} is below"
+            ]
+            assert reply_to_mail(sendmail) == 451
+
+
+def test_a_wrong_configuration_is_critical_and_all_that_is_looked_at(
+    cyrus: Cyrus, nowhere: Path
+) -> None:
+    with Product(cyrus, settings={"milter": {"deadlin": 3}, "cyrus": {"port": 0}}) as product:
+        (product.folder / "cyrus.secret").chmod(0o644)
+        status, found = findings(product, *no_mta(nowhere))
+        assert status == 2
+        assert [it["what"] for it in found] == [
+            f"{product.config_file}: milter.deadlin: unknown key; did you mean 'deadline'?",
+            f"{product.config_file}: cyrus.port: must be greater than 0",
+            f"{product.config_file}: cyrus.password_file: {product.folder}/cyrus.secret is open to "
+            f"everyone: chmod o= {product.folder}/cyrus.secret",
+        ]
+        assert {it["gravity"] for it in found} == {"critical"}
+
+
+def test_a_password_in_a_file_that_everyone_can_read_is_critical(
+    cyrus: Cyrus, nowhere: Path
+) -> None:
+    source = {"type": "sql", "url": "postgresql://mail:hush@db.test/mail", "query": "SELECT :user"}
+    with Product(cyrus, settings={"accounts": {"people": source}}) as product:
+        product.config_file.chmod(0o644)
+        _status, found = findings(product, *no_mta(nowhere))
+        readable = [it for it in found if "readable" in it["what"]]
+        assert [it["what"] for it in readable] == [
+            f"{product.config_file} is readable by everyone, and accounts.people.url has a password "
+            "in it"
+        ]
+        assert "hush" not in str(found)
+
+        product.config_file.chmod(0o640)
+        _status, found = findings(product, *no_mta(nowhere))
+        assert not [it for it in found if "readable" in it["what"]]
+
+
+def test_who_may_not_read_the_configuration_is_told_so(cyrus: Cyrus, nowhere: Path) -> None:
+    with Product(cyrus) as product:
+        product.config_file.chmod(0o600)
+        shutil.chown(product.config_file, "nobody")
+        done = subprocess.run(
+            # root without its powers
+            ["setpriv", "--bounding-set=-all", COMMAND, "doctor", *no_mta(nowhere)],
+            env={**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[0] == (
+        f"CRITICAL: {product.config_file}: cannot be read: Permission denied"
+    )

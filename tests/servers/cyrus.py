@@ -80,6 +80,7 @@ class Cyrus:
         users: Mapping[str, str] | None = None,
         unixhierarchysep: bool = True,
         tls: bool = False,
+        certificate_days: int = 2,
         services: Mapping[str, tuple[str, str]] | None = None,
         base: Path | None = None,
         environment: Mapping[str, str] | None = None,
@@ -89,6 +90,7 @@ class Cyrus:
         self._users = {**(users or {}), self.admin: self.admin_password}
         self._unixhierarchysep = unixhierarchysep
         self._tls = tls
+        self._certificate_days = certificate_days
         self._services = dict(services or {})
         self._base = base
         self._environment = dict(environment or {})
@@ -128,7 +130,7 @@ class Cyrus:
         with (self.folder / "master.out").open("ab") as output:
             self._process = start(
                 [
-                    *(MASTER, "-C", self.imapd_conf_file, "-M", self.folder / "cyrus.conf"),
+                    *(MASTER, "-C", self.imapd_conf_file, "-M", self.cyrus_conf_file),
                     *("-p", self.folder / "master.pid", "-D"),
                 ],
                 output,
@@ -180,6 +182,10 @@ class Cyrus:
     def imapd_conf_file(self) -> Path:
         return self.folder / "imapd.conf"
 
+    @property
+    def cyrus_conf_file(self) -> Path:
+        return self.folder / "cyrus.conf"
+
     def _lay_out(self) -> None:
         folder = self.folder
         for name in (
@@ -214,7 +220,7 @@ class Cyrus:
             "popminpoll": "0",
         }
         if self._tls:
-            made = tls.make_certificate(folder)
+            made = tls.make_certificate(folder, self._certificate_days)
             self.ca_file = made.ca_file
             options |= {
                 "tls_server_cert": str(made.cert_file),
@@ -245,7 +251,7 @@ class Cyrus:
             lines.append(
                 f'  {name} cmd="{command}" listen="{listen}" prefork={int(name in ("imap", "lmtp"))}'
             )
-        (folder / "cyrus.conf").write_text("\n".join([*lines, "}", "EVENTS {", "}", ""]))
+        self.cyrus_conf_file.write_text("\n".join([*lines, "}", "EVENTS {", "}", ""]))
 
         for user, password in self._users.items():
             self._set_password(user, password)

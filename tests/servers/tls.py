@@ -15,7 +15,8 @@ class Certificate:
     key_file: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
+def make_certificate(folder: Path, days: int = 2) -> Certificate:
+    """`days` of 0: it expires in the second in which it is made."""
     made = Certificate(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
     ca_key, request, extensions = folder / "ca.key", folder / "cert.csr", folder / "cert.ext"
     ec: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -51,7 +52,8 @@ def make_certificate(folder: Path) -> Certificate:
     run(
         [
             *("openssl", "x509", "-req", "-in", request, "-CA", made.ca_file, "-CAkey", ca_key),
-            *("-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", made.cert_file),
+            *("-CAcreateserial", "-days", str(days), "-extfile", extensions),
+            *("-out", made.cert_file),
         ]
     )
     return made

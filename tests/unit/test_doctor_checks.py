@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from autocreate.core import cyruscheck, imapd, imapdconf, postfixcheck, sendmailcheck
+from autocreate.core.access import Person, Place, obstacle
+from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Gravity, Ours, gravest
+from autocreate.core.imapd import CyrusFiles
 from autocreate.core.naming import Users
 from autocreate.core.postfixcheck import Postfix, Service
 
@@ -176,10 +180,12 @@ def test_sendmail_over_tcp_is_found_by_its_own_way_to_write_it() -> None:
     assert sendmailcheck.examine(text, "sendmail.cf", ours) == []
 
 
-def cyrus(text: str, admin: str = "cyrus", users: Users | None = None) -> list[str]:
+def cyrus(text: str, cyrus_conf: str = "", **expected: Any) -> list[str]:
     options = imapdconf.read("imapd.conf", text, lambda path: "")
-    conf = imapd.take("imapd.conf", options)
-    return [it.what for it in cyruscheck.examine(conf, admin, users or Users())]
+    services = imapd.services_of(cyrus_conf) if cyrus_conf else None
+    conf = imapd.take("imapd.conf", options, services or imapd.USUAL_SERVICES)
+    files = CyrusFiles(conf, options, "cyrus.conf", services)
+    return [it.what for it in cyruscheck.examine(files, Expected("cyrus", Users(), **expected))]
 
 
 def test_a_good_imapd_conf_has_nothing_that_would_bite() -> None:
@@ -190,6 +196,12 @@ def test_what_would_bite_in_imapd_conf() -> None:
     assert cyrus("admins: root\n") == [
         "imapd.conf: 'cyrus' (cyrus.admin) is not among admins",
     ]
+    assert cyrus("admins: root cyrus\nimap_admins: root group:staff\nproxyservers: cyrus\n") == [
+        "imapd.conf: 'cyrus' (cyrus.admin) is not among imap_admins, unless by group:staff",
+    ]
+    assert cyrus("admins: cyrus\nsieve_admins: root\n", managesieve=True) == [
+        "imapd.conf: 'cyrus' (cyrus.admin) is not among sieve_admins",
+    ]
     assert cyrus("admins: cyrus\nvirtdomains: userid\ndefaultdomain: example.org\n") == [
         "imapd.conf: virtdomains says on, our cyrus.virtdomains off",
         "imapd.conf: defaultdomain says 'example.org', our cyrus.defaultdomain ''",
@@ -197,3 +209,94 @@ def test_what_would_bite_in_imapd_conf() -> None:
     assert "Cyrus's own autocreate is on as well" in "".join(
         cyrus("admins: cyrus\nautocreate_quota: 1000\nautocreate_post: yes\n")
     )
+
+
+SERVICES_OF_CYRUS = """
+SERVICES {
+  imap cmd="imapd -U 30" listen="imap" prefork=0
+  lmtpunix cmd="lmtpd" listen="/run/cyrus/socket/lmtp"
+  # sieve cmd="timsieved" listen="localhost:sieve"
+}
+"""
+
+
+def test_a_cyrus_without_plain_lets_nobody_act_for_users() -> None:
+    assert cyrus("admins: cyrus\nsasl_mech_list: PLAIN LOGIN\n") == []
+    assert cyrus("admins: cyrus\nsasl_mech_list: SCRAM-SHA-256 LOGIN\n") == [
+        "imapd.conf, line 2: sasl_mech_list lacks PLAIN",
+    ]
+
+
+def test_passwords_that_are_not_asked_of_us_are_found() -> None:
+    socket = "/run/autocreate/login.sock"
+    asks = f"admins: cyrus\nsasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: /var{socket}\n"
+    assert cyrus(asks, login_socket=socket) == []
+    assert cyrus("admins: cyrus\n", login_socket="") == []
+    assert cyrus("admins: cyrus\n", login_socket=socket) == [
+        "imapd.conf: sasl_pwcheck_method is missing",
+    ]
+    assert cyrus("admins: cyrus\nsasl_pwcheck_method: auxprop\n", login_socket=socket) == [
+        "imapd.conf: sasl_pwcheck_method says 'auxprop'",
+    ]
+    assert cyrus("admins: cyrus\nsasl_pwcheck_method: saslauthd\n", login_socket=socket) == [
+        f"imapd.conf: sasl_saslauthd_path is missing, our login.socket {socket}",
+    ]
+    assert cyrus(f"{asks}pop3_sasl_saslauthd_path: /run/mux\n", login_socket=socket) == [
+        f"imapd.conf: pop3_sasl_saslauthd_path is /run/mux, our login.socket {socket}",
+    ]
+
+
+def test_events_that_are_not_told_to_us_are_found() -> None:
+    socket = "/run/autocreate/notify.sock"
+    told = f"event_notifier: external\nevent_groups: mailbox access\nnotifysocket: {socket}\n"
+    assert cyrus(f"admins: cyrus\n{told}", notify_socket=socket) == []
+    assert cyrus("admins: cyrus\nevent_groups: message mailbox\n", notify_socket=socket) == [
+        "imapd.conf: event_notifier is missing",
+        "imapd.conf: event_groups lacks access",
+        f"imapd.conf: notifysocket is missing, our login.notify_socket {socket}",
+    ]
+
+
+def test_a_cyrus_conf_without_timsieved_is_found_if_scripts_go_that_way() -> None:
+    assert cyrus("admins: cyrus\n", SERVICES_OF_CYRUS) == []
+    assert cyrus("admins: cyrus\n", SERVICES_OF_CYRUS, managesieve=True) == [
+        "cyrus.conf: no service runs timsieved",
+    ]
+    with_sieve = SERVICES_OF_CYRUS.replace("# sieve", "sieve")
+    assert cyrus("admins: cyrus\n", with_sieve, managesieve=True) == []
+
+
+FOLDER = Place("/var/spool/postfix/autocreate", 0o2750, 107, 115, is_folder=True)
+MILTER_SOCKET = Place(f"{FOLDER.path}/milter.sock", 0o660, 107, 115, is_folder=False)
+
+
+@pytest.mark.parametrize(
+    ("person", "kept_out_by"),
+    [
+        (Person("postfix", 106, frozenset({115})), None),
+        (Person("root", 0, frozenset({0})), None),
+        (Person("autocreate", 107, frozenset({113})), None),
+        (Person("cyrus", 104, frozenset({8})), FOLDER),
+    ],
+)
+def test_who_can_reach_a_socket(person: Person, kept_out_by: Place | None) -> None:
+    assert obstacle([FOLDER, MILTER_SOCKET], person) is kept_out_by
+
+
+def test_the_first_class_that_fits_decides_even_if_a_later_one_would_let_in() -> None:
+    owner = Person("autocreate", 107, frozenset({115}))
+    closed_to_its_owner = replace(MILTER_SOCKET, mode=0o066)
+    assert obstacle([FOLDER, closed_to_its_owner], owner) is closed_to_its_owner
+    writers_only = replace(MILTER_SOCKET, mode=0o606)
+    assert obstacle([writers_only], Person("postfix", 106, frozenset({115}))) is writers_only
+
+
+def test_sendmail_distrusts_a_socket_below_a_folder_that_others_may_write() -> None:
+    ours = replace(OURS, socket="unix:/tmp/autocreate/milter.sock")
+    tmp = Place("/tmp", 0o1777, 0, 0, is_folder=True)
+    socket = Place("/tmp/autocreate/milter.sock", 0o777, 0, 0, is_folder=False)
+    (finding,) = sendmailcheck.examine_way([tmp, socket], ours)
+    assert finding.what == (
+        "others may write to /tmp, which our socket unix:/tmp/autocreate/milter.sock is below"
+    )
+    assert list(sendmailcheck.examine_way([FOLDER, MILTER_SOCKET], OURS)) == []

@@ -6,24 +6,22 @@ is looked up in the DNS.
 
 import contextlib
 import shutil
-import socket
-import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from autocreate.admin import cyrusprobe, socketprobe
+from autocreate.admin.socketprobe import Door
 from autocreate.core import cyruscheck, postfixcheck, sendmailcheck
+from autocreate.core.access import Person
+from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
-from autocreate.core.imapd import ImapdConf
-from autocreate.core.naming import Users
-from autocreate.errors import AutocreateError
-from autocreate.mailstore.imap import Server, Session
+from autocreate.core.imapd import CyrusFiles
+from autocreate.mailstore.imap import Server
 
 _PATIENCE = 20.0  # seconds for a program that only reads files
-_DAYS_BEFORE_EXPIRY = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +32,27 @@ class Mtas:
     sendmail: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Cyrus, as we know it.
+
+    Args:
+        server: where it is, and how we log in to it.
+        sieve: its ManageSieve, if users are to get scripts by it.
+        files: its configuration, if it can be read here.
+        expected: what that has to fit.
+    """
+
+    server: Server
+    sieve: Server | None
+    files: CyrusFiles | None
+    expected: Expected
+
+
 def examine(
     ours: Ours,
-    server: Server,
-    imapd: ImapdConf | None,
-    users: Users,
+    doors: Sequence[Door],
+    cyrus: Backend,
     mtas: Mtas,
     clock: Callable[[], float] = time.time,
 ) -> list[Finding]:
@@ -46,50 +60,70 @@ def examine(
 
     Args:
         ours: our side of the connection to the MTA.
-        server: Cyrus, and how we log in to it.
-        imapd: Cyrus's imapd.conf, if we were told of it.
-        users: how addresses become user ids by our configuration.
+        doors: our sockets, the milter's first, without the MTA among its callers.
         clock: the time in seconds since the epoch.
     """
-    return [
-        *_mta(ours, mtas),
-        *_socket(ours.socket),
-        *_cyrus(server, clock),
-        *(cyruscheck.examine(imapd, server.admin, users) if imapd else ()),
-    ]
+    callers, findings = _mta(ours, mtas)
+    milter, *others = doors
+    for door in (replace(milter, callers=(*milter.callers, *callers)), *others):
+        findings += socketprobe.examine(door)
+    findings += cyrusprobe.examine(cyrus.server, cyrus.sieve, clock)
+    if cyrus.files:
+        findings += cyruscheck.examine(cyrus.files, cyrus.expected)
+    return findings
 
 
-def _mta(ours: Ours, mtas: Mtas) -> Iterator[Finding]:
+def _mta(ours: Ours, mtas: Mtas) -> tuple[list[Person], list[Finding]]:
+    """The users that MTAs of this machine connect as, and what was found about them."""
+    callers: list[Person] = []
+    findings: list[Finding] = []
     has_postfix = (mtas.postfix / "main.cf").exists()
-    has_sendmail = mtas.sendmail.exists()
     if has_postfix:
-        try:
-            postfix = read_postfix(mtas.postfix)
-        except (OSError, subprocess.SubprocessError) as error:
-            yield critical(
-                f"postconf does not read {mtas.postfix}: {_said(error)}",
-                "Postfix's configuration was not looked at",
-                f"try: postconf -c {mtas.postfix} -n",
+        callers, findings = _postfix(mtas.postfix, ours)
+    if mtas.sendmail.exists():
+        findings += _sendmail(mtas.sendmail, ours)
+    elif not has_postfix:
+        findings.append(
+            warning(
+                f"neither {mtas.postfix}/main.cf nor {mtas.sendmail} is there",
+                "no MTA's configuration was looked at",
+                "say where it is: --postfix FOLDER or --sendmail FILE",
             )
-        else:
-            yield from postfixcheck.examine(postfix, ours)
-    if has_sendmail:
-        try:
-            text = mtas.sendmail.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            yield critical(
-                f"{mtas.sendmail} cannot be read: {error.strerror}",
+        )
+    return callers, findings
+
+
+def _postfix(folder: Path, ours: Ours) -> tuple[list[Person], list[Finding]]:
+    try:
+        postfix = read_postfix(folder)
+    except (OSError, subprocess.SubprocessError) as error:
+        unread = critical(
+            f"postconf does not read {folder}: {_said(error)}",
+            "Postfix's configuration was not looked at",
+            f"try: postconf -c {folder} -n",
+        )
+        return [], [unread]
+    owner = socketprobe.person(postfix.get("mail_owner"))
+    return [owner] if owner else [], postfixcheck.examine(postfix, ours)
+
+
+def _sendmail(path: Path, ours: Ours) -> list[Finding]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return [
+            critical(
+                f"{path} cannot be read: {error.strerror}",
                 "Sendmail's configuration was not looked at",
                 "run this as root",
             )
-        else:
-            yield from sendmailcheck.examine(text, str(mtas.sendmail), ours)
-    if not has_postfix and not has_sendmail:
-        yield warning(
-            f"neither {mtas.postfix}/main.cf nor {mtas.sendmail} is there",
-            "no MTA's configuration was looked at",
-            "say where it is: --postfix FOLDER or --sendmail FILE",
-        )
+        ]
+    found = sendmailcheck.examine(text, str(path), ours)
+    with contextlib.suppress(OSError):  # whoever knocks at the socket says that it is not there
+        if ours.socket.startswith("unix:"):
+            way = socketprobe.way_to(Path(ours.socket.removeprefix("unix:")))
+            found += sendmailcheck.examine_way(way, ours)
+    return found
 
 
 def read_postfix(folder: Path) -> postfixcheck.Postfix:
@@ -119,50 +153,6 @@ def read_postfix(folder: Path) -> postfixcheck.Postfix:
         postfixcheck.read_services(postconf("-M")),
         postfixcheck.read_overrides(postconf("-P")),
     )
-
-
-def _socket(place: str) -> Iterator[Finding]:
-    kind, _, where = place.partition(":")
-    if kind == "fd":
-        return
-    host, _, port = where.rpartition(":")
-    family = (
-        socket.AF_UNIX if kind == "unix" else socket.AF_INET6 if ":" in host else socket.AF_INET
-    )
-    address: Any = where if kind == "unix" else (host.strip("[]"), int(port))
-    with contextlib.closing(socket.socket(family)) as client:
-        client.settimeout(_PATIENCE)
-        try:
-            client.connect(address)
-        except OSError as error:
-            yield critical(
-                f"nobody listens at milter.socket ({place}): {error.strerror or error}",
-                "the MTA puts everybody off until our milter runs",
-                "systemctl start autocreate-milter, and look at its log",
-            )
-
-
-def _cyrus(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
-    try:
-        session = Session(server)
-    except AutocreateError as error:
-        yield critical(
-            str(error),
-            "no mailbox can be looked for or created, and mail is put off",
-            "mend that; the keys are in [cyrus]",
-        )
-        return
-    with contextlib.closing(session):
-        certificate = session.certificate()
-    if certificate:
-        expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
-        days = (expires - clock()) / 86400
-        if days < _DAYS_BEFORE_EXPIRY:
-            yield warning(
-                f"the certificate of {server} expires in {days:.0f} days",
-                "from then on we trust the server no longer, and mail is put off",
-                "renew it on the server",
-            )
 
 
 def _said(error: Exception) -> str:

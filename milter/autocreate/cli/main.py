@@ -163,19 +163,39 @@ main.add_command(sieve)
 @config_option
 @json_option
 @mta_options
-def doctor(config_path: Path, as_json: bool, postfix: Path, sendmail: Path) -> None:
+@click.option(
+    "--imapd-conf",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Cyrus's imapd.conf. [default: as cyrus.imapd_conf says; /etc/imapd.conf of a Cyrus on "
+    "this machine]",
+)
+@click.option(
+    "--cyrus-conf",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Cyrus's cyrus.conf. [default: likewise]",
+)
+def doctor(
+    config_path: Path,
+    as_json: bool,
+    postfix: Path,
+    sendmail: Path,
+    imapd_conf: Path | None,
+    cyrus_conf: Path | None,
+) -> None:
     """Say what would bite, in the configuration of the MTA, of Cyrus, and in ours.
 
-    Each finding says what is so, why it matters, and what to write where. Changes nothing. The exit
-    status is that of a monitoring plugin: 0 nothing was found, 1 warnings, 2 something critical.
+    Each finding says what is so, why it matters, and what to write where. Looks at the files, knocks
+    at our sockets, and logs in to Cyrus and ManageSieve as the administrator, and for a user who has
+    a mailbox. Changes nothing. The exit status is that of a monitoring plugin: 0 nothing was found,
+    1 warnings, 2 something critical.
     """
     from autocreate.admin.doctor import Mtas
     from autocreate.cli.render import finding_as_json, finding_as_text
-    from autocreate.config import load
     from autocreate.core.findings import gravest
-    from autocreate.wiring.tools import diagnose
+    from autocreate.wiring.doctor import CyrusPaths, diagnose
 
-    findings = diagnose(load(config_path), Mtas(postfix, sendmail))
+    paths = CyrusPaths(imapd_conf, cyrus_conf)
+    findings = diagnose(config_path, Mtas(postfix, sendmail), paths)
     for finding in findings:
         click.echo(finding_as_json(finding) if as_json else finding_as_text(finding))
     if not findings and not as_json:

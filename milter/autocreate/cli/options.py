@@ -9,7 +9,8 @@ import click
 config_option = click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    # Whether it can be read, `load` says, with the exit status of a wrong configuration.
+    type=click.Path(path_type=Path, readable=False),
     default=Path("/etc/autocreate/autocreate.toml"),
     show_default=True,
     envvar="AUTOCREATE_CONFIG",

@@ -6,8 +6,25 @@ from typing import Annotated
 from pydantic import BeforeValidator, InstanceOf, ValidationInfo
 
 from autocreate.core import imapd, imapdconf
-from autocreate.core.imapd import ImapdConf
+from autocreate.core.imapd import CyrusFiles, ImapdConf
 from autocreate.errors import ConfigurationError
+
+
+def read(path: str, cyrus_conf: str | None) -> CyrusFiles:
+    """Cyrus's files as they are now.
+
+    Args:
+        path: its imapd.conf.
+        cyrus_conf: its cyrus.conf, if that is to be read.
+
+    Raises:
+        OSError: one cannot be read.
+        ConfigurationError: Cyrus would not start on imapd.conf.
+    """
+    services = imapd.services_of(_text(cyrus_conf)) if cyrus_conf else None
+    options = imapdconf.read(path, _text(path), _text)
+    conf = imapd.take(path, options, services or imapd.USUAL_SERVICES)
+    return CyrusFiles(conf, options, cyrus_conf or "", services)
 
 
 def _text(path: str) -> str:
@@ -20,9 +37,7 @@ def _read(path: object, info: ValidationInfo) -> object:
         raise ValueError("must be the path of imapd.conf")
     cyrus_conf = info.data.get("cyrus_conf")
     try:
-        services = imapd.services_of(_text(str(cyrus_conf))) if cyrus_conf else None
-        options = imapdconf.read(path, _text(path), _text)
-        return imapd.take(path, options, services or imapd.USUAL_SERVICES)
+        return read(path, str(cyrus_conf) if cyrus_conf else None).conf
     except OSError as error:
         raise ValueError(f"cannot read {error.filename}: {error.strerror}") from error
     except ConfigurationError as error:

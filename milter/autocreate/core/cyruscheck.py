@@ -1,23 +1,46 @@
-"""A Cyrus behind us: what of its imapd.conf would bite."""
+"""A Cyrus behind us: what of its imapd.conf and cyrus.conf would bite. Follows their manual pages, of Cyrus 3.6."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from autocreate.core.findings import Finding, critical, warning
-from autocreate.core.imapd import ImapdConf
+from autocreate.core.imapd import USUAL_SERVICES, CyrusFiles, ImapdConf
 from autocreate.core.naming import Users
 
+# What libsasl asks if sasl_saslauthd_path is not there.
+_USUAL_SASLAUTHD = "/run/saslauthd/mux"
 
-def examine(conf: ImapdConf, admin: str, users: Users) -> list[Finding]:
-    """Everything found.
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What Cyrus's configuration has to fit.
 
     Args:
         admin: whom we log in as.
         users: how our configuration says that addresses become user ids.
+        login_socket: where Cyrus is to ask for passwords; "" if it need not ask us.
+        notify_socket: where it is to tell of logins; "" if it need not tell us.
+        managesieve: some policy has a script, and it gets there by ManageSieve.
     """
+
+    admin: str
+    users: Users
+    login_socket: str = ""
+    notify_socket: str = ""
+    managesieve: bool = False
+
+
+def examine(files: CyrusFiles, expected: Expected) -> list[Finding]:
+    """Everything found. What services have in common is found once."""
+    conf = files.conf
     return [
-        *_administrator(conf, admin),
-        *_names(conf, users),
+        *dict.fromkeys(_administrator(files, expected)),
+        *_mechanisms(files),
+        *_names(conf, expected.users),
         *_native(conf),
+        *dict.fromkeys(_passwords(files, expected.login_socket)),
+        *_notifications(files, expected.notify_socket),
+        *(_managesieve(files) if expected.managesieve else ()),
         *(
             warning(notice, "Cyrus does not do what this line seems to say", "mend or remove it")
             for notice in conf.notices
@@ -25,15 +48,33 @@ def examine(conf: ImapdConf, admin: str, users: Users) -> list[Finding]:
     ]
 
 
-def _administrator(conf: ImapdConf, admin: str) -> Iterator[Finding]:
-    if admin not in conf.admins:
-        groups = [name for name in conf.admins if name.startswith("group:")]
-        finding = warning if groups else critical
-        yield finding(
-            f"{conf.path}: {admin!r} (cyrus.admin) is not among admins"
-            + (f", unless by {', '.join(groups)}" if groups else ""),
-            "it may neither create mailboxes nor act for users",
-            f"{conf.path}: admins: {admin}",
+def _administrator(files: CyrusFiles, expected: Expected) -> Iterator[Finding]:
+    """A service's own list counts instead of the general one, not besides it."""
+    path, admin = files.conf.path, expected.admin
+    for kind in ("imap", "sieve") if expected.managesieve else ("imap",):
+        option = files.options.find("admins", _services(files, kind))
+        key = option.key if option else "admins"
+        names = option.value.split() if option else []
+        if admin not in names:
+            groups = [name for name in names if name.startswith("group:")]
+            finding = warning if groups else critical
+            yield finding(
+                f"{path}: {admin!r} (cyrus.admin) is not among {key}"
+                + (f", unless by {', '.join(groups)}" if groups else ""),
+                "it may neither create mailboxes nor act for users"
+                if kind == "imap"
+                else "it may not act for users, and new ones get no Sieve script",
+                f"{path}: {key}: {' '.join([*names, admin])}",
+            )
+
+
+def _mechanisms(files: CyrusFiles) -> Iterator[Finding]:
+    option = files.options.find("sasl_mech_list", _services(files, "imap"))
+    if option and "PLAIN" not in option.value.upper().split():
+        yield critical(
+            f"{option.place}: {option.key} lacks PLAIN",
+            "we log in by SASL PLAIN, the only way to act for a user",
+            f"{files.conf.path}: {option.key}: {option.value} PLAIN",
         )
 
 
@@ -68,6 +109,76 @@ def _native(conf: ImapdConf) -> Iterator[Finding]:
                 f"{conf.path}: remove autocreate_quota and autocreate_post, once our own policies "
                 "say what they said",
             )
+
+
+def _passwords(files: CyrusFiles, socket: str) -> Iterator[Finding]:
+    if not socket:
+        return
+    why = "logins that do not ask us make no mailboxes"
+    path = files.conf.path
+    for kind in ("imap", "pop3", "sieve"):
+        services = _services(files, kind)
+        if not services:
+            continue
+        method = files.options.find("sasl_pwcheck_method", services)
+        if method is None or "saslauthd" not in method.value.split():
+            key = method.key if method else "sasl_pwcheck_method"
+            said = f"says {method.value!r}" if method else "is missing"
+            yield critical(f"{path}: {key} {said}", why, f"{path}: {key}: saslauthd")
+            continue
+        place = files.options.find("sasl_saslauthd_path", services)
+        if _plain(place.value if place else _USUAL_SASLAUTHD) != _plain(socket):
+            key = place.key if place else "sasl_saslauthd_path"
+            said = f"is {place.value}" if place else "is missing"
+            yield critical(
+                f"{path}: {key} {said}, our login.socket {socket}", why, f"{path}: {key}: {socket}"
+            )
+
+
+def _notifications(files: CyrusFiles, socket: str) -> Iterator[Finding]:
+    if not socket:
+        return
+    path = files.conf.path
+    why = "we are told neither of logins by other ways than passwords nor of mailboxes that go"
+    if not files.options.find("event_notifier"):
+        yield warning(
+            f"{path}: event_notifier is missing", why, f"{path}: event_notifier: external"
+        )
+    groups = files.options.find("event_groups")
+    told = groups.value.split() if groups else []
+    if missing := [name for name in ("access", "mailbox") if name not in told]:
+        yield warning(
+            f"{path}: event_groups lacks {' and '.join(missing)}",
+            why,
+            f"{path}: event_groups: {' '.join([*told, *missing])}",
+        )
+    place = files.options.find("notifysocket")
+    if place is None or _plain(place.value) != _plain(socket):
+        said = f"is {place.value}" if place else "is missing"
+        yield warning(
+            f"{path}: notifysocket {said}, our login.notify_socket {socket}",
+            why,
+            f"{path}: notifysocket: {socket}",
+        )
+
+
+def _managesieve(files: CyrusFiles) -> Iterator[Finding]:
+    if files.services is not None and not files.services["sieve"]:
+        yield critical(
+            f"{files.cyrus_conf}: no service runs timsieved",
+            "new users get no Sieve script, and their first mail is not filtered",
+            f'{files.cyrus_conf}, in SERVICES: sieve cmd="timsieved" listen="localhost:sieve" '
+            'prefork=0 (or autocreate.toml: cyrus.sieve = "off")',
+        )
+
+
+def _services(files: CyrusFiles, kind: str) -> tuple[str, ...]:
+    """What services of a kind are called; none if cyrus.conf says that there is none."""
+    return (USUAL_SERVICES if files.services is None else files.services)[kind]
+
+
+def _plain(path: str) -> str:
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
 
 
 def _shown(value: object) -> str:

@@ -87,6 +87,23 @@ class ImapdConf:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CyrusFiles:
+    """Cyrus's files, read.
+
+    Args:
+        conf: what this program takes from imapd.conf.
+        options: all that stands in it.
+        cyrus_conf: the path of cyrus.conf, or "" if it was not read.
+        services: see `services_of`; None if cyrus.conf was not read.
+    """
+
+    conf: ImapdConf
+    options: Options
+    cyrus_conf: str = ""
+    services: Mapping[str, tuple[str, ...]] | None = None
+
+
 def services_of(cyrus_conf: str) -> dict[str, tuple[str, ...]]:
     """Which names cyrus.conf(5) gives to the services that create mailboxes.
 

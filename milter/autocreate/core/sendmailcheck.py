@@ -1,8 +1,9 @@
 """A Sendmail beside us: what of its sendmail.cf would bite. Follows the Sendmail Operations Guide, section 5.11."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from autocreate.core.access import Place
 from autocreate.core.findings import Finding, Ours, critical
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -25,6 +26,23 @@ def examine(text: str, path: str, ours: Ours) -> list[Finding]:
             "sendmail.mc: the INPUT_MAIL_FILTER line of contrib/sendmail/autocreate.mc",
         )
     ]
+
+
+def examine_way(way: Sequence[Place], ours: Ours) -> Iterator[Finding]:
+    """What Sendmail holds against the way to our socket: safefile() with SFF_SAFEDIRPATH.
+
+    Args:
+        way: every folder on it, from the root, and the socket.
+    """
+    for place in way:
+        if place.is_folder and place.mode & 0o002:
+            yield critical(
+                f"others may write to {place.path}, which our socket {ours.socket} is below",
+                "Sendmail takes it for unsafe: it puts all mail off, and does not start again",
+                'autocreate.toml: milter.socket = "unix:/run/autocreate/milter.sock", and the same '
+                "in sendmail.mc",
+            )
+            return
 
 
 def _filter(name: str, equates: dict[str, str], path: str, ours: Ours) -> Iterator[Finding]:

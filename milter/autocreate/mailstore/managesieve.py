@@ -34,6 +34,7 @@ _STATUS = re.compile(
     rb'(?P<status>OK|NO|BYE)(?:\s+\((?P<code>(?:[^()"]|"(?:[^"\\]|\\.)*")*)\))?\s*(?P<text>.*)',
     re.IGNORECASE | re.DOTALL,
 )
+_MECHANISMS = re.compile(rb'"SASL"\s+"([^"]*)"', re.IGNORECASE)
 # Cyrus 3.6 does not escape quotes in the names that it lists.
 _LISTED = re.compile(rb'(?:"(?P<quoted>.*)"|\{\d+\+?\})(?P<active>\s+ACTIVE)?\s*', re.I | re.DOTALL)
 
@@ -131,6 +132,8 @@ class Session:
         self._server = server
         self._until = time.monotonic() + server.timeout
         self._unread = b""
+        # The ways to log in that it offers at present, by its greeting or, after STARTTLS, anew.
+        self.mechanisms: frozenset[str] = frozenset()
         with self._translated("connecting"):
             address = (server.host, server.port)
             self._socket = socket.create_connection(address, timeout=server.timeout)
@@ -199,8 +202,10 @@ class Session:
         self._command("SETACTIVE", name.encode())
 
     def _greeted(self) -> None:
-        """Read the capabilities, which the server tells unasked. None of them matters to us."""
-        self._judged("the greeting", self._answer())
+        """Read the capabilities, which the server tells unasked."""
+        for line in self._judged("the greeting", self._answer()):
+            if offer := _MECHANISMS.match(line.text):
+                self.mechanisms = frozenset(_text(offer[1]).upper().split())
 
     def _secure(self) -> None:
         try:

@@ -35,15 +35,22 @@ def server_of(config: Config) -> Server:
     )
 
 
-def _scripts(config: Config, server: Server) -> ScriptStore | None:
+def sieve_server_of(config: Config, server: Server) -> Server:
+    """The ManageSieve of a Cyrus."""
     cyrus = config.cyrus
     # Whatever becomes of the script, it must leave time for the verdict.
     patience = min(cyrus.timeout, config.milter.deadline / 2)
+    return replace(server, port=cyrus.sieve_port, timeout=patience)
+
+
+def _scripts(config: Config, server: Server) -> ScriptStore | None:
+    cyrus = config.cyrus
     match cyrus.sieve:
         case "managesieve":
-            return ManageSieve(replace(server, port=cyrus.sieve_port, timeout=patience))
+            return ManageSieve(sieve_server_of(config, server))
         case "files":
             assert cyrus.imapd_conf is not None  # the configuration was checked
+            patience = sieve_server_of(config, server).timeout
             return SieveFiles(cyrus.imapd_conf.path, cyrus.sievedir, patience)
         case "off":
             return None

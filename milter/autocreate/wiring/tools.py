@@ -1,20 +1,17 @@
-"""What an administrator asks for besides: doctor, explain, report."""
+"""What an administrator asks for besides: explain, report."""
 
 import contextlib
 import time
 from pathlib import Path
 
-from autocreate.admin import doctor, explain, report
-from autocreate.admin.doctor import Mtas
+from autocreate.admin import explain, report
 from autocreate.admin.explain import User
 from autocreate.admin.report import Report
 from autocreate.config import places
 from autocreate.config.places import Line
 from autocreate.config.sections import Config
-from autocreate.core.findings import Finding, Ours
 from autocreate.journal import Journal
 from autocreate.model import Recipient, Verdict
-from autocreate.wiring.mailstore import server_of
 from autocreate.wiring.office import build_office, users_of
 from autocreate.wiring.policies import policies_of
 from autocreate.wiring.sources import source_of
@@ -56,21 +53,3 @@ def make_report(config: Config, since: float, until: float) -> Report:
     """
     with contextlib.closing(Journal(config.journal.url, time.time)) as journal:
         return report.gather(journal, since, until)
-
-
-def diagnose(config: Config, mtas: Mtas) -> list[Finding]:
-    """What would bite, in the MTA's, Cyrus's and our own configuration.
-
-    Raises:
-        Temporary: the password of Cyrus's administrator cannot be read.
-    """
-    milter = config.milter
-    ours = Ours(
-        milter.socket,
-        milter.deadline,
-        frozenset(milter.domains),
-        frozenset(milter.mailers),
-        milter.recipient_delimiter,
-        bool(config.aliases),
-    )
-    return doctor.examine(ours, server_of(config), config.cyrus.imapd_conf, users_of(config), mtas)

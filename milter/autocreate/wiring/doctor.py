@@ -1,0 +1,170 @@
+"""What `doctor` is to look at, by the configuration."""
+
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autocreate.admin import doctor
+from autocreate.admin.doctor import Backend, Mtas
+from autocreate.admin.socketprobe import Door, person
+from autocreate.config import imapd, load
+from autocreate.config.login import Login
+from autocreate.config.sections import Config
+from autocreate.core.cyruscheck import Expected
+from autocreate.core.findings import Finding, Ours, critical, warning
+from autocreate.core.imapd import CyrusFiles
+from autocreate.errors import ConfigurationError, Temporary
+from autocreate.wiring.mailstore import server_of, sieve_server_of
+from autocreate.wiring.office import users_of
+from autocreate.wiring.policies import scripts
+
+_HERE = re.compile(r"localhost|127\.[0-9.]+|::1")
+
+
+@dataclass(frozen=True, slots=True)
+class CyrusPaths:
+    """Where Cyrus's files are, if an administrator says so."""
+
+    imapd_conf: Path | None = None
+    cyrus_conf: Path | None = None
+
+
+def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
+    """What would bite, in the MTA's, Cyrus's and our own configuration.
+
+    Args:
+        path: our configuration. If it is wrong, nothing else is looked at.
+    """
+    try:
+        config = load(path)
+        server = server_of(config)
+    except (ConfigurationError, Temporary) as error:
+        return [
+            critical(
+                problem,
+                "our milter does not start on it; one that runs goes on with what it has read",
+                "mend it (man autocreate.toml), then: autocreate config check",
+            )
+            for problem in str(error).splitlines()
+        ]
+    milter, login = config.milter, config.login
+    has_scripts = config.cyrus.sieve == "managesieve" and bool(scripts(config))
+    files, findings = _cyrus_files(config, cyrus)
+    expected = Expected(
+        config.cyrus.admin,
+        users_of(config),
+        _path(login.socket) if login and login.upstream else "",
+        _path(login.notify_socket or "") if login else "",
+        has_scripts,
+    )
+    sieve = sieve_server_of(config, server) if has_scripts else None
+    ours = Ours(
+        milter.socket,
+        milter.deadline,
+        frozenset(milter.domains),
+        frozenset(milter.mailers),
+        milter.recipient_delimiter,
+        bool(config.aliases),
+    )
+    backend = Backend(server, sieve, files, expected)
+    return [
+        *_readable_passwords(path, config),
+        *doctor.examine(ours, list(_doors(config)), backend, mtas),
+        *findings,
+    ]
+
+
+def _readable_passwords(path: Path, config: Config) -> Iterator[Finding]:
+    if not path.stat().st_mode & 0o004:
+        return
+    tables: Mapping[str, object] = {
+        "journal": config.journal,
+        **{f"accounts.{name}": source for name, source in config.accounts.items()},
+        **{f"aliases.{name}": table for name, table in config.aliases.items()},
+    }
+    for key, table in tables.items():
+        if re.match(r"[^/]+://[^/@]*:[^/@]+@", getattr(table, "url", "")):
+            yield critical(
+                f"{path} is readable by everyone, and {key}.url has a password in it",
+                "every user of this machine can read that password",
+                f"chown root:autocreate {path} && chmod 640 {path}",
+            )
+
+
+def _doors(config: Config) -> Iterator[Door]:
+    yield Door(
+        "milter.socket",
+        config.milter.socket,
+        callers=(),
+        matters="the MTA puts everybody off until our milter runs and can be reached",
+        remedy='autocreate.toml: milter.socket_group = "postfix"; for a folder: chgrp postfix and '
+        "chmod 2750, as in contrib/postfix/README.md",
+        unit="autocreate-milter",
+        speaks_milter=True,
+    )
+    if config.login:
+        yield from _login_doors(config.login)
+
+
+def _login_doors(login: Login) -> Iterator[Door]:
+    callers = tuple(filter(None, map(person, login.peers)))
+    unit = "autocreate-login"
+    if login.upstream:
+        yield Door(
+            "login.socket",
+            login.socket,
+            callers,
+            matters="nobody can log in to a Cyrus that asks there",
+            remedy='autocreate.toml: login.socket_mode = "0666" (`peers` says who may ask); '
+            "for a folder: chmod o+x",
+            unit=unit,
+        )
+    if login.notify_socket:
+        yield Door(
+            "login.notify_socket",
+            login.notify_socket,
+            callers,
+            matters="we do not hear of logins and of mailboxes that go",
+            remedy='autocreate.toml: login.socket_mode = "0666" (`peers` says who may notify); '
+            "for a folder: chmod o+x",
+            unit=unit,
+            kind=socket.SOCK_DGRAM,
+        )
+
+
+def _path(place: str) -> str:
+    """The path of a Unix socket, or "" for one that is inherited: where that is, systemd knows."""
+    return place.removeprefix("unix:") if place.startswith("unix:") else ""
+
+
+def _cyrus_files(config: Config, paths: CyrusPaths) -> tuple[CyrusFiles | None, list[Finding]]:
+    """Cyrus's files: those that the command names, or our configuration, or Debian's if Cyrus is here."""
+    named = config.cyrus.imapd_conf
+    is_here = bool(_HERE.fullmatch(config.cyrus.host))
+    path = paths.imapd_conf or (Path(named.path) if named else None)
+    cyrus_conf = paths.cyrus_conf or config.cyrus.cyrus_conf
+    if path is None and is_here:
+        path = _if_there("/etc/imapd.conf")
+        cyrus_conf = cyrus_conf or _if_there("/etc/cyrus.conf")
+    if path is None:
+        return None, []
+    try:
+        return imapd.read(str(path), str(cyrus_conf) if cyrus_conf else None), []
+    except OSError as error:
+        unread = warning(
+            f"{error.filename} cannot be read: {error.strerror}",
+            "Cyrus's configuration was not looked at",
+            "run this as root, or say where it is: --imapd-conf FILE, --cyrus-conf FILE",
+        )
+        return None, [unread]
+    except ConfigurationError as error:
+        return None, [
+            critical(problem, "Cyrus does not start on it", "mend it, and restart Cyrus")
+            for problem in error.problems
+        ]
+
+
+def _if_there(path: str) -> Path | None:
+    return Path(path) if Path(path).exists() else None
