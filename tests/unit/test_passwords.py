@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,26 @@ def test_a_saslauthd_that_is_silent_cannot_tell(tmp_path: Path) -> None:
         silent = Saslauthd(tmp_path / "mux", timeout=0.05)
         with pytest.raises(Temporary, match="did not answer within"):
             silent.check(attempt())
+
+
+def test_a_saslauthd_that_is_busy_is_waited_for_in_line(tmp_path: Path) -> None:
+    path = tmp_path / "mux"
+    with (
+        socket.socket(socket.AF_UNIX) as listener,
+        socket.socket(socket.AF_UNIX) as first,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        listener.bind(str(path))
+        listener.listen(0)
+        first.connect(str(path))  # there is room for one
+        with pytest.raises(Temporary, match="did not answer within"):
+            Saslauthd(path, timeout=0.05).check(attempt())
+        answer = thread.submit(Saslauthd(path, timeout=30.0).check, attempt())
+        with pytest.raises(TimeoutError):
+            answer.result(timeout=0.2)
+        listener.accept()[0].close()
+        Server(listener, [None, b"\0\2OK"])
+        assert answer.result(timeout=30.0) == b"OK"
 
 
 GREETING = b"* OK ready\r\n"

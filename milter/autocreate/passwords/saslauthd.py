@@ -1,6 +1,7 @@
 """Passwords that saslauthd(8) knows: the request is passed on as it came, and so is the answer."""
 
 import socket
+import struct
 import time
 from pathlib import Path
 
@@ -26,12 +27,12 @@ class Saslauthd:
         until = time.monotonic() + self._timeout
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(self._timeout)
-                connection.connect(str(self._path))
+                self._connect(connection)
+                connection.settimeout(max(0.001, until - time.monotonic()))
                 connection.sendall(attempt.raw)
                 length = int.from_bytes(_receive(connection, 2, until), "big")
                 answer = _receive(connection, length, until)
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise Temporary(
                 f"saslauthd at {self._path} did not answer within {self._timeout:g} s"
             ) from error
@@ -42,6 +43,17 @@ class Saslauthd:
         if not answer.startswith((OK, NO)):
             raise Temporary(f"saslauthd at {self._path} answered nonsense: {answer[:40]!r}")
         return answer
+
+    def _connect(self, connection: socket.socket) -> None:
+        """Connect, and wait for that in line if saslauthd is busy.
+
+        Its queue is short (32 in saslauthd 2.1.28). To a socket with Python's own time limit, which is
+        a non-blocking one, the kernel says of a full queue at once that it is full.
+        """
+        seconds, rest = divmod(self._timeout, 1.0)
+        limit = struct.pack("@ll", int(seconds), int(rest * 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        connection.connect(str(self._path))
 
 
 def _receive(connection: socket.socket, length: int, until: float) -> bytes:
