@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from autocreate.model import Account
 from tests.servers.database import DatabaseServer
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
+from tests.servers.relay import Relay
 from tests.servers.slapd import GROUPS, PEOPLE, POSIX, Slapd
 from tests.servers.tls import make_certificate
 
@@ -102,6 +104,26 @@ def test_a_silent_server_is_a_doubt_in_time_and_a_yes_when_it_goes_on(
     finally:
         server.resume()
     assert source.lookup("joe") == Account("joe", "it")
+
+
+@pytest.mark.parametrize("size", [3, 20])
+def test_a_server_that_falls_silent_within_an_answer_is_a_doubt_in_time(
+    server: DatabaseServer, tmp_path: Path, size: int
+) -> None:
+    server.put({"joe": []})
+    with ThreadPoolExecutor(1) as thread, Relay(server.port) as relay:
+        far: dict[str, Any] = {"url": server.url.replace(str(server.port), str(relay.port))}
+        if isinstance(server, Slapd):
+            far = {"urls": [far["url"]], "tls": "none"}  # within TLS, libldap waits another way
+        source = MAKERS[type(server)](server, tmp_path, **far)
+        assert source.lookup("joe") == Account("joe", "it")
+        relay.pause_after(size)
+        asked = thread.submit(source.lookup, "joe")
+        with pytest.raises(Silent):
+            asked.result(timeout=20 * TIMEOUT)
+        relay.resume()
+        assert source.lookup("joe") == Account("joe", "it")
+        source.close()
 
 
 def test_a_silent_server_costs_the_recipients_after_the_first_nothing(

@@ -24,6 +24,7 @@ class Relay:
         self._open = threading.Event()
         self._open.set()
         self._halt = b""
+        self._allowance: int | None = None
         self._listener = socket.create_server((host, 0))
         self.port = int(self._listener.getsockname()[1])
         self._sockets = [self._listener]
@@ -52,8 +53,13 @@ class Relay:
         """Pauses as soon as a client writes something with these words in it, which is held back."""
         self._halt = words
 
+    def pause_after(self, size: int) -> None:
+        """Lets so many bytes more through of what the server says, and then pauses."""
+        self._allowance = size
+
     def resume(self) -> None:
         self._halt = b""
+        self._allowance = None
         self._open.set()
 
     @property
@@ -83,6 +89,11 @@ class Relay:
                 if from_client:
                     self.written += data
                 if self._halt and self._halt in data:
+                    self.pause()
+                if not from_client and self._allowance is not None:
+                    target.sendall(data[: self._allowance])
+                    data = data[self._allowance :]
+                    self._allowance = 0
                     self.pause()
                 self._open.wait()
                 target.sendall(data)

@@ -4,7 +4,9 @@ python-ldap verifies no name it was not told to and follows referrals unless tol
 what it must be told. An answer is either complete or an error.
 """
 
+import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +18,7 @@ import ldap
 import ldap.sasl
 from ldap.controls import SimplePagedResultsControl
 
+from autocreate import patience
 from autocreate.accounts.handshake import shake_hands
 from autocreate.errors import Silent, Temporary, Unreachable
 
@@ -79,6 +82,7 @@ class Connection:
                     self._ldap.sasl_interactive_bind_s("", ldap.sasl.external())
                 else:
                     self._ldap.simple_bind_s(servers.bind_dn, servers.password)
+            self._limit_reading()
         except Temporary as error:
             self.discard()
             if isinstance(error, Unreachable):
@@ -145,6 +149,11 @@ class Connection:
             self._ldap.set_option(option, value)
         # What was set counts only for contexts made afterwards.
         self._ldap.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+
+    def _limit_reading(self) -> None:
+        """libldap waits for an answer with a time limit, but for the rest of its head without one."""
+        with socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC))) as connection:
+            patience.limit(connection, self.timeout)
 
 
 class _Translated:

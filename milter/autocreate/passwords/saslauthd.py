@@ -1,10 +1,10 @@
 """Passwords that saslauthd(8) knows: the request is passed on as it came, and so is the answer."""
 
 import socket
-import struct
 import time
 from pathlib import Path
 
+from autocreate import patience
 from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
@@ -50,9 +50,7 @@ class Saslauthd:
         Its queue is short (32 in saslauthd 2.1.28). To a socket with Python's own time limit, which is
         a non-blocking one, the kernel says of a full queue at once that it is full.
         """
-        seconds, rest = divmod(self._timeout, 1.0)
-        limit = struct.pack("@ll", int(seconds), int(rest * 1_000_000))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        patience.limit(connection, self._timeout, receiving=False)
         connection.connect(str(self._path))
 
 
