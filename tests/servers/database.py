@@ -30,6 +30,11 @@ class DatabaseServer(ABC):
         self._cleanup = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it is, as a configuration names it."""
+
     @abstractmethod
     def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
         """Make these users, each with its groups, the only ones."""
