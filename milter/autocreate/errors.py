@@ -39,6 +39,10 @@ class Silent(Unreachable):
     """A server holds the connection and says nothing; asking again at once would wait again."""
 
 
+class Busy(Temporary):
+    """Every connection that may be open is in use, which says nothing about the server or the user."""
+
+
 class Refused(AutocreateError):
     """The mail store understood the request and said no. Asking again will not help by itself."""
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from autocreate.errors import Refused, Silent, Temporary, Unreachable
+from autocreate.errors import Busy, Refused, Silent, Unreachable
 
 
 class Connection(Protocol):
@@ -45,12 +45,12 @@ class Pool(Generic[C]):
         running it twice does no harm.
 
         Raises:
-            Temporary: no connection became free in time.
+            Busy: no connection became free in time.
             Exception: whatever `work` or `connect` raises.
         """
         deadline = time.monotonic() + self._wait
         if not self._free.acquire(timeout=self._wait):
-            raise Temporary(f"all {self._size} connections are busy for {self._wait:g} s")
+            raise Busy(f"all {self._size} connections are busy for {self._wait:g} s")
         self._count(1)
         try:
             while connection := self._take():

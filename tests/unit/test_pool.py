@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from autocreate.errors import Refused, Silent, Temporary, Unreachable
+from autocreate.errors import Busy, Refused, Silent, Temporary, Unreachable
 from autocreate.pool import Pool
 
 LONG = 30.0
@@ -103,7 +103,7 @@ def test_who_gets_none_in_time_is_told_so() -> None:
     def inner(_: Connection) -> None:
         pool.run(use)
 
-    with pytest.raises(Temporary, match=r"all 1 connections are busy for 0\.01 s"):
+    with pytest.raises(Busy, match=r"all 1 connections are busy for 0\.01 s"):
         pool.run(inner)
     assert pool.run(use).end == ""
 

@@ -9,7 +9,7 @@ import pytest
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.figures import noting
 from autocreate.accounts.remembered import Limits, Remembered
-from autocreate.errors import Silent, Temporary
+from autocreate.errors import Busy, Silent, Temporary
 from autocreate.model import Account
 
 LIMITS = Limits(found=60.0, unknown=10.0, error=2.0, size=3)
@@ -125,6 +125,23 @@ def test_a_source_that_is_down_is_asked_by_one_probe_at_a_time(
     clock.now += 1
     assert remembered.lookup("kim") is None
     assert remembered.lookup("joe") is None
+
+
+def test_connections_that_are_all_busy_say_nothing_about_the_source_nor_the_user(
+    remembered: Remembered, source: Source, clock: Clock
+) -> None:
+    source.error = Silent("no answer")
+    with pytest.raises(Silent):
+        remembered.lookup("joe")
+    clock.now += 1
+    source.error = Busy("all are in use")
+    with pytest.raises(Busy):  # the probe, which is still to be made
+        remembered.lookup("joe")
+    source.error = Silent("no answer")
+    with pytest.raises(Silent):
+        remembered.lookup("joe")
+    with pytest.raises(Temporary, match="not asked again yet"):
+        remembered.lookup("kim")
 
 
 def test_what_is_remembered_is_still_told_while_the_source_is_down(

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL, Engine, Row
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.drivers import parsed
-from autocreate.errors import ConfigurationError, Silent, Temporary, Unreachable
+from autocreate.errors import Busy, ConfigurationError, Silent, Temporary, Unreachable
 
 
 class Database:
@@ -45,6 +45,7 @@ class Database:
         connections: int = 4,
     ) -> None:
         self._timeout = timeout
+        self._connections = connections
         try:
             found = parsed(url)
             if password_file:
@@ -70,6 +71,7 @@ class Database:
 
         Raises:
             Unreachable: no connection; `Silent` if it is for want of an answer.
+            Busy: no connection became free in time.
             Temporary: any other error, such as a missing table.
         """
         until = time.monotonic() + self._timeout
@@ -112,6 +114,11 @@ class Database:
             with self._engine.connect() as connection:
                 is_connected = True
                 yield connection
+        except sa.exc.TimeoutError as error:
+            connections = self._connections
+            raise Busy(
+                f"{self}: all {connections} connections are busy for {self._timeout:g} s"
+            ) from error
         except (SQLAlchemyError, UnicodeError) as error:
             reason = getattr(error, "orig", None) or error
             text = f"{self}: {' '.join(str(reason).split())}"

@@ -39,6 +39,7 @@ class DirectoryServer:
 
         Raises:
             Unreachable: no connection to any server; `Silent` if it is for want of an answer.
+            Busy: no connection became free in time.
             Temporary: the server cannot answer, or not completely.
         """
         return self._pool.run(lambda it: it.search(base, scope, filter_, attributes, limit))

@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from autocreate.accounts import AccountSource
 from autocreate.accounts.figures import Figures, note
 from autocreate.breaker import Breaker
-from autocreate.errors import Temporary, Unreachable
+from autocreate.errors import Busy, Temporary, Unreachable
 from autocreate.model import Account, Asked
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ class Remembered:
         error = ""
         try:
             known = _Known(ask())
-        except Unreachable as failure:
+        except (Unreachable, Busy) as failure:
             error = str(failure)
             raise
         except Temporary as failure:
