@@ -213,6 +213,27 @@ def test_further_columns_are_attributes(database: Postgres | MariaDb, tmp_path: 
     assert found.values("mailQuota") == ("2G",)
 
 
+def test_columns_of_numbers_and_of_bytes_are_text(
+    database: Postgres | MariaDb, tmp_path: Path
+) -> None:
+    to_bytes = "convert_to(%s, 'UTF8')" if isinstance(database, Postgres) else "BINARY %s"
+    joe = to_bytes % "userid"
+    source = sql(
+        database,
+        tmp_path,
+        query=f"SELECT {joe}, 5 AS quota, {joe} AS part FROM accounts WHERE userid = :user",
+        groups_query=f"SELECT {to_bytes % 'name'} FROM memberships WHERE userid = :user",
+        list_query=f"SELECT {joe} FROM accounts UNION SELECT NULL",
+    )
+    found = source.lookup("joe")
+    assert found == Account("joe", "it")
+    assert found.attributes == (("quota", "5"), ("part", "joe"))
+    assert source.groups(found) == {"staff"}
+    assert set(source.names() or ()) == {"joe", "kim"}
+    numbers = sql(database, tmp_path, query="SELECT 1234 FROM accounts WHERE :user = '1234'")
+    assert numbers.lookup("0") is None
+
+
 def test_local_part_and_domain_are_bound_too(database: Postgres | MariaDb, tmp_path: Path) -> None:
     domain = "CASE WHEN 'other.test' = :domain THEN :user ELSE 'x' END"
     query = f"SELECT {domain} FROM accounts WHERE userid = :local"

@@ -51,6 +51,8 @@ ODD_KEYS = [
     "#sales@example.org",
     "😀@example.org",
     "x" * 200 + "@example.org",
+    "lee@example.org",
+    "zoe@example.org",
 ]
 
 
@@ -92,6 +94,8 @@ def postmap(folder: Path) -> Iterator[Kind]:
 
 
 ROWS = [(key, target) for key, targets in ENTRIES.items() for target in targets]
+# Rows of people who have no alias.
+WITHOUT_TARGETS = [("lee@example.org", None), ("zoe@example.org", "")]
 QUERY = "SELECT target FROM aliases WHERE name = :key ORDER BY target DESC"
 
 
@@ -101,7 +105,8 @@ def sqlite(folder: Path) -> Iterator[Kind]:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE aliases (name TEXT, target TEXT)")
         connection.executemany("INSERT INTO aliases VALUES (?, ?)", ROWS)
-    # Sorted by length, so that the order of the rows is that of ENTRIES in every database.
+        # Sorted by length, so that the order of the rows is that of ENTRIES in every database.
+        connection.executemany("INSERT INTO aliases VALUES (?, ?)", WITHOUT_TARGETS)
     query = QUERY.replace("target DESC", "length(target) DESC")
     yield Kind(SqlTable("it", f"sqlite:///{path}", query), lambda: moved_away(path))
 
@@ -118,6 +123,7 @@ def sql_server(kind: type[Postgres] | type[MariaDb], folder: Path) -> Iterator[K
     for name, target in ROWS:
         escaped = name.replace("'", "''")
         server.execute(f"INSERT INTO aliases VALUES ('{escaped}', '{target}')")
+    server.execute("INSERT INTO aliases VALUES ('lee@example.org', NULL), ('zoe@example.org', '')")
     query = QUERY.replace("target DESC", "length(target) DESC")
     table = SqlTable("it", server.url, query, secret, timeout=5.0)
     yield Kind(table, lambda: stopped(server))
@@ -187,6 +193,14 @@ def test_an_entry_is_found_with_all_its_targets(kind: Kind, key: str) -> None:
 def test_the_first_key_that_it_has_counts(kind: Kind) -> None:
     asked = ["nobody@catch.test", "@catch.test", "sales@example.org"]
     assert kind.table.find(asked)[:2] == (1, "bob@example.org")
+
+
+@pytest.mark.parametrize("kind_of_text", ["BLOB", "INTEGER"])
+def test_targets_of_any_type_are_text(tmp_path: Path, kind_of_text: str) -> None:
+    query = f"SELECT CAST('1234' AS {kind_of_text}) WHERE :key = :key"
+    (tmp_path / "aliases.db").touch()
+    table = SqlTable("it", f"sqlite:///{tmp_path}/aliases.db", query)
+    assert table.find(["sales@example.org"]) == Found(0, "1234")
 
 
 @pytest.mark.parametrize("key", ODD_KEYS)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from autocreate.accounts.database import Database
+from autocreate.accounts.database import Database, text_of
 from autocreate.breaker import Breaker
 from autocreate.core.aliases import Found
 from autocreate.core.aliastext import folded, key_parts
@@ -45,13 +44,15 @@ class SqlTable:
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
         for position, key in enumerate(map(folded, keys)):
-            if rows := self._breaker.call(partial(self._rows, key)):
-                return Found(position, ", ".join(str(row[0]) for row in rows if row[0] is not None))
+            if targets := self._breaker.call(partial(self._targets, key)):
+                return Found(position, ", ".join(targets))
         return Found()
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _rows(self, key: str) -> Sequence[sa.Row[Any]]:
-        return self._database.select(self._query, key_parts(key))
+    def _targets(self, key: str) -> list[str]:
+        """The targets of an alias. A row without any is none, as to Postfix: people's rows are so."""
+        rows = self._database.select(self._query, key_parts(key))
+        return [text_of(row[0]) for row in rows if row[0] not in (None, "", b"")]

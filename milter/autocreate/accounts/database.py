@@ -131,6 +131,11 @@ class Database:
             raise (Silent if is_late else Unreachable)(text) from error
 
 
+def text_of(value: object) -> str:
+    """A column's value as text: numbers in digits, and the bytes of a binary column as UTF-8."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def _engine(url: URL, timeout: float, connections: int) -> Engine:
     kind = url.get_backend_name()
     if kind == "sqlite":

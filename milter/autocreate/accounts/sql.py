@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from autocreate.accounts.database import Database
+from autocreate.accounts.database import Database, text_of
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -57,9 +57,10 @@ class SqlSource:
         if len(rows) > 1:
             raise Temporary(f"query found {len(rows)} rows for {user!r}, and must find one")
         # Collations find `Joe` or `joe ` for `joe`, whose mailbox would be another one.
-        if rows[0][0] != user:
+        answered = rows[0][0] if rows[0][0] is None else text_of(rows[0][0])
+        if answered != user:
             raise Temporary(
-                f"query answered {rows[0][0]!r} when asked for {user!r}: its first column must be "
+                f"query answered {answered!r} when asked for {user!r}: its first column must be "
                 "the user id, spelled as Cyrus spells it"
             )
         further = list(rows[0]._mapping.items())[1:]
@@ -67,7 +68,7 @@ class SqlSource:
             user,
             self.name,
             tuple(
-                (str(column).lower(), _text(value))
+                (str(column).lower(), text_of(value))
                 for column, value in further
                 if value is not None
             ),
@@ -78,13 +79,14 @@ class SqlSource:
         if self._groups_query is None:
             return frozenset()
         rows = self._select(self._groups_query, account.user)
-        return frozenset(_text(row[0]) for row in rows if row[0] is not None)
+        return frozenset(text_of(row[0]) for row in rows if row[0] is not None)
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`."""
         if self._list_query is None:
             return None
-        return (_text(row[0]) for row in self._database.stream(self._list_query))
+        rows = self._database.stream(self._list_query)
+        return (text_of(row[0]) for row in rows if row[0] is not None)
 
     def close(self) -> None:
         """Close the database."""
@@ -95,7 +97,3 @@ class SqlSource:
             return []  # Cyrus can have no such user, and PostgreSQL would call it an error
         local, _, domain = user.partition("@")
         return self._database.select(query, {"user": user, "local": local, "domain": domain})
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
