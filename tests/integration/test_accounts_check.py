@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,25 @@ def test_a_sasldb_that_is_none(product: Product) -> None:
     status, said = check(product, type="sasldb", path=str(database))
     assert status == 75
     assert "it must be a Berkeley DB" in said
+
+
+def test_tables_of_aliases_are_asked_too(product: Product) -> None:
+    users, virtual = product.folder / "users", product.folder / "virtual"
+    for path, text in ((users, "joe\n"), (virtual, "sales@example.org joe\nalone\n")):
+        path.write_text(text)
+        os.utime(path, (1, 1))
+    sections = {
+        "accounts": {"it": {"type": "file", "path": str(users)}},
+        "aliases": {"virtual": {"type": "file", "path": str(virtual)}},
+    }
+    product.replace_accounts(to_toml(sections))
+    result = product.run("accounts", "check")
+    assert result.returncode == 75
+    assert "accounts.it: well" in result.stdout
+    assert "aliases.virtual: WRONG" in result.stdout
+    assert "line 2 has no value behind its key" in result.stdout
+    told = product.json("accounts", "check")
+    assert [(it["source"], it["status"]) for it in told] == [
+        ("accounts.it", 0),
+        ("aliases.virtual", 75),
+    ]

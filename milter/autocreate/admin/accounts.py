@@ -1,4 +1,4 @@
-"""`autocreate accounts check`: asks every account source, and says in words what is wrong with it."""
+"""Asks an account source, and says in words what is wrong with it: `autocreate accounts check`."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +16,10 @@ _UNKNOWN = 65  # as for a recipient who is unknown
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What was seen of one source.
+    """What was seen of one source, or of one table of aliases.
 
     Args:
+        source: its key in the configuration: `accounts.staff`.
         status: 0 all is well, 65 it does not know the user who was asked for, 75 it cannot be asked,
             78 it must be configured otherwise.
     """
@@ -28,10 +29,11 @@ class SourceReport:
     lines: tuple[str, ...]
 
 
-def examine(name: str, make: Callable[[], AccountSource], user: str | None = None) -> SourceReport:
+def examine(key: str, make: Callable[[], AccountSource], user: str | None = None) -> SourceReport:
     """Ask one source: for somebody who is not there, for whom it lists, and for `user`.
 
     Args:
+        key: of the source in the configuration.
         make: makes the source; it is closed afterwards.
     """
     lines: list[str] = []
@@ -39,7 +41,7 @@ def examine(name: str, make: Callable[[], AccountSource], user: str | None = Non
     try:
         source = make()
     except ConfigurationError as error:
-        return SourceReport(name, error.exit_status, error.problems)
+        return SourceReport(key, error.exit_status, error.problems)
     try:
         for line, gravity in _questions(source, user):
             lines.append(line)
@@ -49,7 +51,7 @@ def examine(name: str, make: Callable[[], AccountSource], user: str | None = Non
         status = max(status, error.exit_status)
     finally:
         source.close()
-    return SourceReport(name, status, tuple(lines))
+    return SourceReport(key, status, tuple(lines))
 
 
 def overall(reports: list[SourceReport]) -> int:

@@ -42,21 +42,22 @@ def detect(mtas: Mtas) -> Iterator[str]:
         )
 
 
-def examine(name: str, make: Callable[[], AliasTable]) -> SourceReport:
+def examine(key: str, make: Callable[[], AliasTable]) -> SourceReport:
     """Ask one table for somebody who is not there.
 
     Args:
+        key: of the table in the configuration.
         make: makes the table; it is closed afterwards.
     """
     try:
         table = make()
     except ConfigurationError as error:
-        return SourceReport(name, error.exit_status, error.problems)
+        return SourceReport(key, error.exit_status, error.problems)
     begun = time.monotonic()
     try:
         found = table.find([f"{NOBODY}@{NOBODY}.invalid", NOBODY])
     except AutocreateError as error:
-        return SourceReport(name, error.exit_status, (str(error),))
+        return SourceReport(key, error.exit_status, (str(error),))
     finally:
         table.close()
     lines = [f"answers in {(time.monotonic() - begun) * 1000:.1f} ms"]
@@ -66,7 +67,7 @@ def examine(name: str, make: Callable[[], AliasTable]) -> SourceReport:
     if found.doubt:
         lines.append(f"unknown recipients get a temporary error, since: {found.doubt}")
         status = Temporary.exit_status
-    return SourceReport(name, status, tuple(lines))
+    return SourceReport(key, status, tuple(lines))
 
 
 def _shown(where: str, tables: list[aliasproposal.Proposal]) -> Iterator[str]:

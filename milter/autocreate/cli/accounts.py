@@ -2,14 +2,17 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from autocreate.cli.options import config_option, json_option
+
+if TYPE_CHECKING:
+    from autocreate.admin.accounts import SourceReport
 
 
 @click.group()
@@ -22,24 +25,19 @@ def accounts() -> None:
 @json_option
 @click.option("--user", help="Ask for this user id, as Cyrus spells it, too.")
 def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
-    """Ask every account source, and say in words what is wrong with it. Changes nothing.
+    """Ask every account source and every table of aliases, and say in words what is wrong.
 
-    Exit status: 0 all are well; 65 none knows the user; 75 one cannot be asked; 78 one must be
-    configured otherwise.
+    Changes nothing. Exit status: 0 all are well; 65 no source knows the user; 75 one cannot be asked, or
+    a table leaves doubts; 78 one must be configured otherwise.
     """
     from autocreate.admin.accounts import overall
     from autocreate.config import load
-    from autocreate.wiring.sources import check_accounts
+    from autocreate.wiring.sources import check_accounts, check_aliases
 
-    reports = check_accounts(load(config_path), user)
-    for report in reports:
-        if as_json:
-            click.echo(json.dumps(asdict(report)))
-            continue
-        state = {0: "well", 65: "well"}.get(report.status, "WRONG")
-        click.echo(f"accounts.{report.source}: {state}")
-        click.echo("".join(f"  {line}\n" for line in report.lines), nl=False)
-    sys.exit(overall(reports))
+    config = load(config_path)
+    sources, tables = check_accounts(config, user), check_aliases(config)
+    show_reports([*sources, *tables], as_json)
+    sys.exit(max([overall(sources), *(table.status for table in tables)]))
 
 
 @click.group()
@@ -69,6 +67,17 @@ def cache_clear(config_path: Path, user: str | None) -> None:
     """Make the process that serves ask again: its account sources, and Cyrus."""
     for path, _ in _each(config_path, "forget", user=user):
         click.echo(f"{path}: forgotten: {user or 'all users'}")
+
+
+def show_reports(reports: "Sequence[SourceReport]", as_json: bool) -> None:
+    """Print what was seen of account sources or tables of aliases."""
+    for report in reports:
+        if as_json:
+            click.echo(json.dumps(asdict(report)))
+            continue
+        state = {0: "well", 65: "well"}.get(report.status, "WRONG")
+        click.echo(f"{report.source}: {state}")
+        click.echo("".join(f"  {line}\n" for line in report.lines), nl=False)
 
 
 def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Path, Any]]:

@@ -1,12 +1,11 @@
 """The commands for aliases: `autocreate aliases check` and `autocreate aliases detect`."""
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from autocreate.cli.accounts import show_reports
 from autocreate.cli.options import config_option, json_option, mta_options
 
 
@@ -28,12 +27,7 @@ def aliases_check(config_path: Path, as_json: bool) -> None:
     from autocreate.wiring.sources import check_aliases
 
     reports = check_aliases(load(config_path))
-    for report in reports:
-        if as_json:
-            click.echo(json.dumps(asdict(report)))
-            continue
-        click.echo(f"aliases.{report.source}: {'WRONG' if report.status else 'well'}")
-        click.echo("".join(f"  {line}\n" for line in report.lines), nl=False)
+    show_reports(reports, as_json)
     sys.exit(max((report.status for report in reports), default=0))
 
 

@@ -32,7 +32,7 @@ _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds",
 def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
     """Ask every account source, `user` too if given: see `autocreate.admin.accounts`."""
     return [
-        examine_source(name, partial(source_of, name, settings), user)
+        examine_source(f"accounts.{name}", partial(source_of, name, settings), user)
         for name, settings in config.accounts.items()
     ]
 
@@ -40,7 +40,7 @@ def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
 def check_aliases(config: Config) -> list[SourceReport]:
     """Ask every table of aliases: see `autocreate.admin.aliases`."""
     return [
-        examine_aliases(name, partial(_alias_table, name, settings))
+        examine_aliases(f"aliases.{name}", partial(_alias_table, name, settings))
         for name, settings in config.aliases.items()
     ]
 
