@@ -339,15 +339,19 @@ def _is_mapped(recipient: Recipient) -> bool:
 def _as_the_mta_sees_it(recipient: Recipient) -> str:
     """The address that the MTA will deliver, in the client's spelling where that is only a spelling.
 
-    Postfix's `{rcpt_addr}` is rewritten (source routes, bare local parts) and in lower case.
-    Sendmail's is the local part alone, for a local mailer.
+    Postfix's `{rcpt_addr}` is rewritten (source routes, bare local parts) and in lower case, by full
+    case folding (`straße` becomes `strasse`). Sendmail's is the local part alone, for a local mailer.
     """
     argument, rewritten = recipient.argument.strip(), recipient.rewritten
     if not rewritten:
         return argument
-    if argument.strip("<>").lower() == rewritten.strip("<>").lower():
+    if argument.strip("<>").casefold() == rewritten.strip("<>").casefold():
         return argument
     if "@" in rewritten:
         return rewritten
-    domain = domain_of(argument)
+    try:
+        domain = parse(argument).domain
+    except Malformed:
+        # Sendmail forgives blanks and comments, and has found a domain of its own in it.
+        domain = ""
     return f"{rewritten}@{domain}" if domain else rewritten

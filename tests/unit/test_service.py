@@ -380,6 +380,12 @@ def test_a_shared_folder_is_cyruss_to_judge(build: Build) -> None:
         ("<Joe@example.org>", "joe", "joe"),
         ("<Joe>", "ann", "ann"),
         ("<Joe@example.org>", "", "Joe"),
+        # Postfix folds case: these are the names of others.
+        ("<straße@example.org>", "strasse@example.org", "straße"),
+        ("<τάκης@example.org>", "τάκησ@example.org", "τάκης"),
+        # Sendmail forgives blanks and comments; to us the domain would be somebody else's.
+        ("<ann@ example.org>", "ann", "ann"),
+        ("<ann@example.org(there)>", "ann", "ann"),
     ],
 )
 def test_the_clients_spelling_counts_unless_the_mta_has_another_address(
