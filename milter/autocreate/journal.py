@@ -8,7 +8,9 @@ twice does no harm.
 
 import contextlib
 import json
+import logging
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +23,8 @@ from autocreate.core.plan import as_json
 from autocreate.drivers import parsed
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import LMTP, Recipient, Verdict
+
+log = logging.getLogger(__name__)
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
@@ -136,11 +140,13 @@ class Journal:
                 "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
             ) from error
         self._name = f"journal {found.render_as_string(hide_password=True)}"
+        self._path = "" if is_server else _path_of(found.database)
+        self._file = _NO_FILE
+        self._opening = threading.Lock()
         if not is_server:
-            _make_file(found.database)
             sa.event.listen(self._engine, "connect", _prepare_sqlite)
-        with self._transaction() as connection:
-            _metadata.create_all(connection)
+        with self._translated():
+            self._open()
 
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
@@ -294,9 +300,41 @@ class Journal:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        try:
+        with self._translated():
+            self._look_after_file()
             with self._engine.begin() as connection:
                 yield connection
+
+    def _open(self) -> None:
+        """Make what is missing: the file, and the tables in it."""
+        if self._path:
+            _make_file(self._path)
+        with self._engine.begin() as connection:
+            _metadata.create_all(connection)
+        self._file = _file_at(self._path)
+
+    def _look_after_file(self) -> None:
+        """Turn to the file that is there now, if somebody removed or replaced the one that is open.
+
+        SQLite would go on writing to what nobody can read again.
+        """
+        if _file_at(self._path) == self._file:
+            return
+        with self._opening:
+            if _file_at(self._path) == self._file:
+                return  # another thread did it
+            self._engine.dispose()
+            self._open()
+            log.error(
+                "%s was removed or replaced and is begun anew; what was unfinished is told by "
+                "autocreate audit --trees",
+                self._name,
+            )
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except IntegrityError as error:
             raise _Duplicate(f"{self._name}: {error.orig}") from error
         except SQLAlchemyError as error:
@@ -330,13 +368,32 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {column.name: getattr(entry, column.name) for column in _unfinished.columns}
 
 
-def _make_file(path: str | None) -> None:
+# Device and inode of a file that is not there.
+_NO_FILE = (0, 0)
+
+
+def _path_of(database: str | None) -> str:
+    """The path of an SQLite database; empty for one in memory, or that only SQLite can tell."""
+    is_path = database and database != ":memory:" and not database.startswith("file:")
+    return database if database and is_path else ""
+
+
+def _file_at(path: str) -> tuple[int, int]:
+    """Which file is there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return _NO_FILE
+    return found.st_dev, found.st_ino
+
+
+def _make_file(path: str) -> None:
     """Make a missing SQLite file belong to its folder's owner, whoever makes it.
 
     The first to open the journal may be root with a shell command, and the milter must be able to
     write it afterwards. SQLite itself sees to its other files.
     """
-    if not path or path == ":memory:" or os.geteuid() != 0:
+    if os.geteuid() != 0:
         return
     with contextlib.suppress(OSError):  # what is wrong will be said when it is opened
         folder = os.stat(os.path.dirname(path) or ".")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests.integration.conftest import TEMPORARY, WHOLE_TREE, Way
@@ -124,6 +126,55 @@ def test_without_a_journal_nothing_is_created_but_what_stands_gets_its_mail(
     assert here.codes(cold) == [250]
     assert here.tree(cold) == WHOLE_TREE
     assert "database is locked" in here.product.log()
+
+
+def test_a_journal_that_is_removed_under_the_running_process_is_begun_anew(
+    cyrus: Cyrus, way: Begin, named: Named
+) -> None:
+    before, after = named("before-removal"), named("after-removal")
+    here = way(Product(cyrus, accounts=[before, after]))
+    assert here.codes(before) == [250]
+    for file in here.product.folder.glob("journal.db*"):
+        file.unlink()
+    assert here.codes(after, "nobody") == [250, 550]
+    assert here.tree(after) == WHOLE_TREE
+    assert not here.product.unfinished()  # of the file that is there now
+    assert len(re.findall("^ERROR journal .* begun anew", here.product.log(), re.MULTILINE)) == 1
+
+
+def test_a_full_disk_stops_creation_and_not_the_mail_of_those_who_have_a_mailbox(
+    cyrus: Cyrus, way: Begin, named: Named, tmp_path: Path
+) -> None:
+    standing, cold = named("standing-full"), named("cold-full")
+    cyrus.create(f"user/{standing}")
+    small = 'mount -t tmpfs -o size=600k none "$0" && exec "$@"'
+    here = way(
+        Product(
+            cyrus,
+            accounts=[standing, cold],
+            settings={"journal": {"url": f"sqlite:///{tmp_path}/journal.db"}},
+            contained=lambda *command: [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                small,
+                tmp_path,
+                *command,
+            ],
+        )
+    )
+    ballast = Path(f"/proc/{here.product.pid}/root{tmp_path}/ballast")
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert here.rcpt(cold) == [TEMPORARY]
+    assert here.codes(standing, "nobody") == [250, 550]
+    assert here.tree(cold) == []
+    ballast.unlink()
+    assert here.codes(cold) == [250]
+    assert here.tree(cold) == WHOLE_TREE
+    here.product.wait_for_log("database or disk is full")
 
 
 # -- killed in the middle of a tree --------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -185,6 +185,72 @@ def test_a_file_that_becomes_corrupt_is_said_to_be_one(
     ):
         with pytest.raises(Temporary, match=r"journal\.db cannot be used: file is not a database"):
             attempt()
+
+
+def remove(folder: Path) -> None:
+    for file in folder.glob("journal.db*"):
+        file.unlink()
+
+
+def remove_the_main_file(folder: Path) -> None:
+    (folder / "journal.db").unlink()
+
+
+def replace_by_an_older_one(folder: Path) -> None:
+    Journal(f"sqlite:///{folder}/older.db", Clock()).close()
+    remove(folder)
+    (folder / "older.db").rename(folder / "journal.db")
+
+
+@pytest.mark.parametrize("lose", [remove, remove_the_main_file, replace_by_an_older_one])
+def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_begun_anew_and_that_is_said(
+    tmp_path: Path,
+    journal: Journal,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    lose: Callable[[Path], None],
+) -> None:
+    journal.begin(Entry("ann", "ann@example.org"))
+    lose(tmp_path)
+    for _ in range(2):
+        journal.begin(JOE)
+    assert journal.entry("ann") is None
+    again = Journal(f"sqlite:///{tmp_path}/journal.db", clock)  # as after a kill
+    assert again.entry("joe") == JOE
+    again.close()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "journal.db was removed or replaced and is begun anew; " in caplog.text
+
+
+def test_a_file_whose_folder_is_away_is_temporary_until_it_is_back(
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file in tmp_path.iterdir():
+        file.unlink()
+    tmp_path.rename(tmp_path.with_suffix(".away"))
+    for _ in range(2):
+        with pytest.raises(Temporary, match=r"journal\.db cannot be used: unable to open"):
+            journal.begin(JOE)
+    assert not caplog.records
+    tmp_path.with_suffix(".away").rename(tmp_path)
+    journal.begin(JOE)
+    assert journal.entry("joe") == JOE
+
+
+def test_many_threads_begin_a_removed_file_anew_once(
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait(30)
+        journal.begin(Entry(f"user{number}", "address"))
+
+    remove(tmp_path)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert len(journal.due(0.0, limit=100)) == 8
+    assert len(caplog.records) == 1
 
 
 def test_a_folder_that_is_missing_is_temporary_and_named(tmp_path: Path, clock: Clock) -> None:
