@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ from tests.integration.conftest import TEMPORARY, WHOLE_TREE, Way
 from tests.servers.brake import Brake
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.product import Product
+from tests.servers.product import COMMAND, Product
 
 Begin = Callable[[Product], Way]
 Named = Callable[[str], str]
@@ -106,6 +108,48 @@ def test_a_broken_account_database_is_a_doubt_until_it_is_whole_again(
     wait_until(
         lambda: here.codes(cold, "nobody") == [250, 550], 20.0, "the truth", here.product.log
     )
+
+
+@contextlib.contextmanager
+def nobody_writes(path: Path) -> Iterator[None]:
+    """Whoever opens the file waits: it is a pipe, and nobody is at its other end."""
+    away = path.with_suffix(".away")
+    path.rename(away)
+    os.mkfifo(path)
+    yield
+    away.rename(path)
+
+
+def test_a_look_up_in_nss_that_hangs_is_a_doubt_within_the_deadline_and_holds_up_no_end(
+    cyrus: Cyrus, way: Begin, named: Named, tmp_path: Path
+) -> None:
+    warm, cold = named("warm-nss"), named("cold-nss")
+    users = "".join(f"{user}:x:{uid}:100:::\n" for uid, user in enumerate((warm, cold), 2000))
+    (tmp_path / "nsswitch.conf").write_text("passwd: files\ngroup: files\n")
+    (tmp_path / "passwd").write_text(f"root:x:0:0:::\n{users}")
+    (tmp_path / "group").touch()
+
+    def contained(*command: str | Path) -> list[str | Path]:
+        bind = 'mount --bind "$0" /etc && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", bind, tmp_path, *command]
+
+    settings = {
+        "milter": {"deadline": 1.5},
+        "cyrus": {"timeout": 1.0},
+        "accounts": {"staff": {"type": "nss"}},
+    }
+    here = way(Product(cyrus, settings=settings, contained=contained))
+    assert here.codes(warm, "nobody") == [250, 550]
+    with nobody_writes(tmp_path / "passwd"):
+        begun = time.monotonic()
+        assert here.rcpt(cold) == [TEMPORARY]
+        assert time.monotonic() - begun < MTA_PATIENCE
+        assert here.codes(warm) == [250]
+        check = contained(COMMAND, "check", "--config", here.product.config_file, cold)
+        assert subprocess.run(check, timeout=60, check=False).returncode == 75
+        assert here.product.stop() == 0
+    here.product.start()
+    assert here.codes(cold, "nobody") == [250, 550]
 
 
 # -- the journal -------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,8 +30,29 @@ _dry_run_option = click.option(
 _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
 
 
+# Seconds for what a command has left under way, such as a tree that is half made.
+_PATIENCE = 2.0
+
+
 class _Group(click.Group):
     """Ends with the message and the exit status of this program's own errors."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Run as a program, which ends though something hangs, such as a look-up in NSS.
+
+        Python itself would wait for it without an end. The journal has what was begun.
+        """
+        try:
+            return super().__call__(*arguments, **named)
+        except SystemExit as end:
+            until = time.monotonic() + _PATIENCE
+            for thread in threading.enumerate():
+                if thread is not threading.main_thread() and not thread.daemon:
+                    thread.join(max(0.0, until - time.monotonic()))
+                    if thread.is_alive():
+                        sys.stdout.flush()
+                        os._exit(end.code if isinstance(end.code, int) else os.EX_SOFTWARE)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
