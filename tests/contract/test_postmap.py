@@ -137,11 +137,16 @@ def test_a_setting_that_main_cf_has_twice_is_no_doubt(etc: Path) -> None:
     assert PostmapTable(texthash(etc), etc).find(ABSENT) == Found()
 
 
-def test_a_table_that_does_not_answer_is_given_up_in_time(etc: Path) -> None:
+def test_a_table_that_does_not_answer_is_given_up_in_time_and_costs_the_next_nothing(
+    etc: Path,
+) -> None:
     fifo = etc / "virtual"
     os.mkfifo(fifo)
+    table = PostmapTable(f"texthash:{fifo}", etc, timeout=0.3)
     with pytest.raises(Temporary, match=r"no answer within 0\.3 s"):
-        PostmapTable(f"texthash:{fifo}", etc, timeout=0.3).find(ABSENT)
+        table.find(ABSENT)
+    with pytest.raises(Temporary, match="is not asked again yet"):
+        table.find(ABSENT)
 
 
 def test_a_missing_postmap_is_a_doubt(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from autocreate.breaker import Breaker
 from autocreate.core.aliases import Found
-from autocreate.errors import Temporary
+from autocreate.errors import Silent, Temporary
 
 # Where Postfix installs it, which is in root's PATH only.
 _PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin:/opt/postfix/sbin"
@@ -38,6 +39,7 @@ class PostmapTable:
         self._map = map
         self._config = ("-c", str(config_directory)) if config_directory else ()
         self._timeout = timeout
+        self._breaker = Breaker(f"postmap {map}")
 
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
@@ -46,7 +48,8 @@ class PostmapTable:
     def find_many(self, questions: Sequence[Sequence[str]]) -> list[Found]:
         """See `AsksAtOnce.find_many`: one process answers everything."""
         distinct = dict.fromkeys(key for keys in questions for key in keys)
-        done = self._ask("".join(f"{key}\n" for key in distinct).encode())
+        asked = "".join(f"{key}\n" for key in distinct).encode()
+        done = self._breaker.call(lambda: self._ask(asked))
         warnings = _warnings(done.stderr)
         if done.returncode not in (0, 1) or any("fatal:" in line for line in warnings):
             said = "; ".join(warnings) or f"ended with status {done.returncode}"
@@ -75,7 +78,7 @@ class PostmapTable:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise Temporary(f"postmap {self._map}: no answer within {self._timeout:g} s") from error
+            raise Silent(f"postmap {self._map}: no answer within {self._timeout:g} s") from error
         except OSError as error:
             raise Temporary(f"postmap cannot be started: {error}") from error
 
