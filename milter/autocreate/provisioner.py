@@ -108,6 +108,7 @@ class Provisioner:
             Refused: the mail store can have no such user.
         """
         address, user, entry = question.address, question.user, question.entry
+        moment = self._ready.moment()
         service = question.service
         account = self._directory.find(user) if service == LMTP else Account(user, "")
         if account is None:
@@ -120,7 +121,7 @@ class Provisioner:
             if begun is not None and not begun.begun:
                 begun = None
             if begun is None or (entry is None and begun.usable and begun.next_try > self._clock()):
-                return self._accept(account, begun)
+                return self._accept(account, begun, moment)
         if service != LMTP:
             account = self._directory.find(user) or account
         if self._is_administrator(account):
@@ -247,9 +248,9 @@ class Provisioner:
         if verdict.plan is None:
             self._postpone(entry, verdict.reason)
 
-    def _accept(self, account: Account, begun: Entry | None) -> Verdict:
+    def _accept(self, account: Account, begun: Entry | None, since: int) -> Verdict:
         if begun is None:
-            self._ready.add(account.user)
+            self._ready.add(account.user, since)
             return Verdict(Answer.ACCEPT, "INBOX stands", account.user, account.source)
         reason = f"INBOX stands, the rest is tried again later: {begun.error}"
         return Verdict(Answer.ACCEPT, reason, account.user, account.source)
@@ -263,6 +264,7 @@ class Provisioner:
         """Apply a verdict's plan between its first and its last line in the journal."""
         assert verdict.plan is not None
         user = verdict.user
+        moment = self._ready.moment()
         self._journal.begin(entry)
         report = self._store.apply(verdict.plan)
         for action in report.done:
@@ -285,7 +287,7 @@ class Provisioner:
         except Temporary as error:
             # The tree stands. The entry that stays behind costs one more look at it, no more.
             log.error("%s: its tree stands, but %s", user, error)
-        self._ready.add(user)
+        self._ready.add(user, moment)
         reason = "completed" if stood else "created"
         return replace(
             verdict, reason=reason, created=created, notes=(*verdict.notes, *_notes(report.skipped))

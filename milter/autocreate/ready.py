@@ -20,6 +20,7 @@ class Ready:
         self, size: int, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._users: TTLCache[str, bool] = TTLCache(size, seconds, clock)
+        self._forgotten = 0  # how often anything was
         self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
 
     def __contains__(self, user: str) -> bool:
@@ -30,6 +31,7 @@ class Ready:
         """Believe nothing any longer."""
         with self._lock:
             self._users.clear()
+            self._forgotten += 1
 
     def snapshot(self) -> dict[str, float]:
         """How many users are believed now, how many may be, and for how long each is."""
@@ -45,8 +47,19 @@ class Ready:
         """Believe it no longer."""
         with self._lock:
             self._users.pop(user, None)
+            self._forgotten += 1
 
-    def add(self, user: str) -> None:
-        """Believe from now on that this user's mailbox stands."""
+    def moment(self) -> int:
+        """Now, for `add`. To be taken before the mailbox is looked for."""
+        return self._forgotten
+
+    def add(self, user: str, since: int) -> None:
+        """Believe from now on that this user's mailbox stands.
+
+        Args:
+            since: the `moment` from which it was looked for. If anything was to be believed no longer
+                after that, this may be it, and is not believed: another look costs little.
+        """
         with self._lock:
-            self._users[user] = True
+            if since == self._forgotten:
+                self._users[user] = True

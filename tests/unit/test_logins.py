@@ -177,6 +177,26 @@ def test_a_mailbox_that_was_removed_is_made_again_once_it_is_forgotten(build: Bu
     assert house.service.verify(Recipient("joe@example.org")).created
 
 
+def test_a_mailbox_that_goes_while_it_is_looked_for_is_not_taken_to_stand(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build(accounts={"joe": ()})
+    house.service.log_in(Login("joe", "imap"))
+    house.service.forget("joe")
+    exists = house.store.exists
+
+    def gone_meanwhile(user: str) -> bool:
+        stood = exists(user)
+        del house.store.trees[user]
+        house.service.forget(user)
+        return stood
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(house.store, "exists", gone_meanwhile)
+        house.service.log_in(Login("joe", "imap"))
+    assert house.service.verify(Recipient("joe@example.org")).created
+
+
 PLAIN = Users()
 VIRTUAL = Users(virtual_domains=True, default_domain="example.org")
 

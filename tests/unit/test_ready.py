@@ -11,7 +11,7 @@ from tests.unit.clock import Clock
 def test_a_user_is_believed_for_a_while() -> None:
     clock = Clock()
     ready = Ready(10, 300.0, clock)
-    ready.add("joe")
+    ready.add("joe", ready.moment())
     clock.now += 299.0
     assert "joe" in ready
     assert "ann" not in ready
@@ -21,11 +21,25 @@ def test_a_user_is_believed_for_a_while() -> None:
 
 def test_the_least_recently_used_is_forgotten_first() -> None:
     ready = Ready(2, 300.0, Clock())
-    ready.add("joe")
-    ready.add("ann")
+    ready.add("joe", ready.moment())
+    ready.add("ann", ready.moment())
     assert "joe" in ready
-    ready.add("bob")
+    ready.add("bob", ready.moment())
     assert [user for user in ("joe", "ann", "bob") if user in ready] == ["joe", "bob"]
+
+
+def test_what_was_found_before_something_was_forgotten_is_not_believed() -> None:
+    ready = Ready(10, 300.0, Clock())
+    before = ready.moment()
+    ready.discard("joe")
+    ready.add("joe", before)
+    assert "joe" not in ready
+    before = ready.moment()
+    ready.clear()
+    ready.add("joe", before)
+    assert "joe" not in ready
+    ready.add("joe", ready.moment())
+    assert "joe" in ready
 
 
 def test_many_threads_may_ask_while_users_come_and_go() -> None:
@@ -34,7 +48,7 @@ def test_many_threads_may_ask_while_users_come_and_go() -> None:
 
     def use(number: int) -> bool:
         clock.now += 1.0
-        ready.add(f"user{number % 7}")
+        ready.add(f"user{number % 7}", ready.moment())
         return f"user{number % 11}" in ready
 
     with ThreadPoolExecutor(8) as threads:
