@@ -13,6 +13,7 @@ from tests.servers import smtp
 from tests.servers.common import HOST, end, free_port, start, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.logins import PASSWORD, LoginRefused, Site
+from tests.servers.milterclient import MilterClient
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, POLICY
 from tests.servers.relay import Relay
@@ -118,25 +119,51 @@ def test_a_login_right_after_a_mailbox_was_renamed_or_deleted_makes_it_again() -
         assert "INBOX/Sent" in site.imap_folders("ann")
 
 
+@contextlib.contextmanager
+def milter_beside(site: Site) -> Iterator[None]:
+    """The milter in a process of its own."""
+    log = site.folder / "milter.log"
+    with log.open("ab") as output:
+        milter = start([COMMAND, "milter", "--config", site.product.config_file], output)
+    try:
+        wait_until(lambda: "INFO ready" in log.read_text(), 30.0, "the milter", log.read_text)
+        yield
+    finally:
+        end(milter)
+
+
 def test_milter_and_logins_can_be_two_processes() -> None:
-    with Site(["ann"]) as site:
-        log = site.folder / "milter.log"
-        with log.open("ab") as output:
-            milter = start([COMMAND, "milter", "--config", site.product.config_file], output)
-        try:
-            wait_until(lambda: "INFO ready" in log.read_text(), 30.0, "the milter")
-            site.product.add_account("bob")
-            site.imap("ann").logout()
-            with Postfix(
-                milter=site.product.socket, lmtp=(site.cyrus.host, site.cyrus.lmtp_port)
-            ) as postfix:
-                smtp.send(
-                    postfix.host, postfix.port, "x@client.test", ["bob@example.org"], "S: hi\n\n"
-                )
-            wait_for_tree(site, "ann")
-            wait_for_tree(site, "bob")
-        finally:
-            end(milter)
+    with Site(["ann"]) as site, milter_beside(site):
+        site.product.add_account("bob")
+        site.imap("ann").logout()
+        with Postfix(
+            milter=site.product.socket, lmtp=(site.cyrus.host, site.cyrus.lmtp_port)
+        ) as postfix:
+            smtp.send(postfix.host, postfix.port, "x@client.test", ["bob@example.org"], "S: hi\n\n")
+        wait_for_tree(site, "ann")
+        wait_for_tree(site, "bob")
+
+
+def test_a_milter_in_a_process_of_its_own_learns_of_a_mailbox_that_was_deleted() -> None:
+    with Site(["ann"]) as site, milter_beside(site):
+        site.product.add_account("ann")
+
+        def accepts() -> bool:
+            with MilterClient(site.product.socket) as client:
+                client.connect()
+                client.envfrom("<x@client.test>")
+                return client.envrcpt("<ann@example.org>", {"{rcpt_mailer}": "lmtp"}).code == 0
+
+        def believed() -> int:
+            figures = {it["process"]: it for it in site.product.json("cache", "show")}
+            return int(figures[f"{site.product.folder}/milter.sock.control"]["ready"]["users"])
+
+        assert accepts()
+        assert believed() == 1
+        site.cyrus.delete("user/ann")
+        wait_until(lambda: believed() == 0, 30.0, "the notification", site.product.log)
+        assert accepts()
+        wait_for_tree(site, "ann")
 
 
 def test_a_site_whose_passwords_cyrus_checks_follows_its_notifications() -> None:

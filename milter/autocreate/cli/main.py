@@ -114,7 +114,7 @@ def login(config_path: Path, dry_run: bool, pam: bool) -> None:
 @config_option
 @_dry_run_option
 def run(config_path: Path, dry_run: bool) -> None:
-    """Be both `milter` and `login`, in one process that learns of deleted mailboxes at once."""
+    """Be both `milter` and `login`, in one process: they share what they know."""
     _serve(config_path, dry_run, "milter", "login")
 
 

@@ -46,8 +46,8 @@ class Milter(Section):
     socket_group: GroupOfSystem | None = None
     """The group of a Unix socket: one that the MTA is in, such as `postfix`."""
     control: Path | None = None
-    """Where root's commands reach this process, a Unix socket; beside `socket` if not given, and
-    nowhere if that is no path. Read at the start only."""
+    """Where root's commands, and `autocreate login`, reach this process, a Unix socket; beside
+    `socket` if not given, and nowhere if that is no path. Read at the start only."""
     mode: Literal["enforce", "dry-run"] = "enforce"
     """`dry-run` lets all mail pass and creates nothing, but logs and records what it would do."""
     domains: Annotated[tuple[Domain, ...], Field(min_length=1)]

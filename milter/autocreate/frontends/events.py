@@ -18,7 +18,8 @@ from pathlib import Path
 
 from autocreate import logs
 from autocreate.core.notification import parse
-from autocreate.errors import Malformed
+from autocreate.errors import Malformed, Temporary
+from autocreate.frontends import control
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer, Login
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _LONGEST = 8192  # NOTIFY_MAXSIZE of Cyrus's notify.c
 _THREADS = 16
 _MOST_LOGINS = 1000  # that wait for a thread
+_MOST_USERS = 1000  # of whom a milter is still to be told
 
 
 class Events:
@@ -36,12 +38,20 @@ class Events:
     Args:
         peers: the numbers of the users whose notifications count (SCM_CREDENTIALS of unix(7)).
         notifyd: the socket that is to have every notification too, if there is one.
+        milter: the control socket of a milter in a process of its own, if there can be one.
     """
 
-    def __init__(self, listener: Listener, peers: Collection[int], notifyd: Path | None) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        peers: Collection[int],
+        notifyd: Path | None,
+        milter: Path | None = None,
+    ) -> None:
         self._listener = listener
         self._peers = frozenset(peers)
         self._notifyd = Notifyd(notifyd) if notifyd else None
+        self._milter = Milter(milter) if milter else None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="event")
         self._room = threading.BoundedSemaphore(_MOST_LOGINS)
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
@@ -90,6 +100,8 @@ class Events:
             with traffic.enter() as service:
                 if service is not None:
                     service.forget(user)
+            if self._milter:
+                self._milter.tell(user)
         if event.login is None:
             return
         if not self._room.acquire(blocking=False):
@@ -134,6 +146,37 @@ class Notifyd:
             self._is_well = False
         else:
             self._is_well = True
+
+
+class Milter:
+    """A milter in a process of its own, which may take mailboxes to stand that are gone.
+
+    Args:
+        control: its control socket. Nobody is told anything while nobody listens there.
+    """
+
+    def __init__(self, control: Path) -> None:
+        self._control = control
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="milter")
+        self._room = threading.BoundedSemaphore(_MOST_USERS)
+
+    def tell(self, user: str) -> None:
+        """Let it look at a user's mailbox again. Does not wait until it knows."""
+        if not self._room.acquire(blocking=False):
+            log.error("the milter at %s does not hear of %s: it is too slow", self._control, user)
+            return
+        self._thread.submit(self._tell, user)
+
+    def _tell(self, user: str) -> None:
+        try:
+            if self._control.exists():
+                control.ask(self._control, "forget", user=user)
+        except Temporary as error:
+            log.warning("the milter was not told that a mailbox of %s is gone: %s", user, error)
+        except Exception:
+            log.exception("a defect of this program, while the milter was told of a mailbox")
+        finally:
+            self._room.release()
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> int | None:

@@ -32,7 +32,9 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
         if "milter" in names:
             frontends.append(held.enter_context(_milter(config)))
         if "login" in names:
-            frontends += held.enter_context(_login(config.login))
+            alone = "milter" not in names
+            milter = _control_socket(config, ["milter"]) if alone else None
+            frontends += held.enter_context(_login(config.login, milter))
         if place := _control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
             frontends.append(Control(listener))
@@ -76,7 +78,7 @@ def _milter(config: Config) -> Iterator[FrontEnd]:
 
 
 @contextlib.contextmanager
-def _login(settings: Login | None) -> Iterator[list[FrontEnd]]:
+def _login(settings: Login | None, milter: Path | None) -> Iterator[list[FrontEnd]]:
     from autocreate.frontends.events import Events  # noqa: PLC0415 -- only to serve logins
     from autocreate.frontends.login import LoginServer  # noqa: PLC0415
 
@@ -98,7 +100,7 @@ def _login(settings: Login | None) -> Iterator[list[FrontEnd]]:
                     "login.notify_socket", settings.notify_socket, mode, group, socket.SOCK_DGRAM
                 )
             )
-            frontends.append(Events(listener, peers, settings.notifyd))
+            frontends.append(Events(listener, peers, settings.notifyd, milter))
         yield frontends
 
 
