@@ -1,5 +1,8 @@
 """The log: one line a recipient or login, every other event a sentence; as text or JSON.
 
+A recipient's line is an error where a doubt is told for the first time: whoever reads errors alone
+learns of an outage, or of a user that Cyrus cannot have, and is not told again for an hour.
+
 It goes to stderr, where a line has the priority that systemd's journal takes from its beginning
 (sd-daemon(3)) if the journal is at the other end; or to syslog, as facility `mail`.
 
@@ -8,8 +11,11 @@ Fields travel in a record's `fields`, so that both formats show the same ones.
 
 import logging
 import os
+import re
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,6 +35,37 @@ _TO_QUOTE = frozenset(" '\"=\\")
 
 # What begins a line of the log for systemd's journal (sd-daemon(3)): the priorities of syslog(3).
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+
+class _Doubts:
+    """Why answers were temporary, as far as it was told.
+
+    Args:
+        clock: a monotonic clock, in seconds.
+    """
+
+    _AGAIN = 3600.0  # seconds
+    _MOST = 1000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def is_news(self, reason: str) -> bool:
+        """Has a reason not been told of late? Then it counts as told now."""
+        alike = re.sub(r"\d+\.\d+", "N", reason)  # how long somebody waited
+        now = self._clock()
+        with self._lock:
+            if now - self._told.get(alike, -self._AGAIN) < self._AGAIN:
+                return False
+            if len(self._told) >= self._MOST:
+                self._told.clear()
+            self._told[alike] = now
+            return True
+
+
+_doubts = _Doubts()
 
 
 def configure(
@@ -97,6 +134,8 @@ def _decision(
     verdict: Verdict,
     milliseconds: float,
 ) -> None:
+    if verdict.answer is Answer.TEMPORARY and _doubts.is_news(verdict.reason):
+        level = logging.ERROR
     if not logger.isEnabledFor(level):
         return
     shown: dict[str, Any] = {

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from autocreate import logs
 from autocreate.model import Answer, Login, Recipient, Verdict
+from tests.unit.clock import Clock
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\r\n\x1b\u2028\x85\udc80 '\"=")))
 CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "everyone", created=True)
@@ -55,6 +56,28 @@ def test_a_verdict_is_a_json_object() -> None:
 
 def test_somebody_elses_mail_is_told_at_debug_only() -> None:
     assert written("text", "<joe@other.test>", Verdict(Answer.PASS, "not ours")) == ""
+
+
+def test_a_doubt_is_an_error_at_the_first_recipient_and_not_again_for_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(logs, "_doubts", logs._Doubts(clock))
+
+    def level(reason: str, answer: Answer = Answer.TEMPORARY) -> str:
+        return written("text", "<joe@example.org>", Verdict(answer, reason)).partition(" ")[0]
+
+    assert [level("Cyrus is away"), level("Cyrus is away")] == ["ERROR", "INFO"]
+    assert [level("no result within 7.9 s"), level("no result within 8.0 s")] == ["ERROR", "INFO"]
+    assert level("no account source knows this user", Answer.UNKNOWN) == "INFO"
+    clock.now += 3600.0
+    assert [level("Cyrus is away"), level("Cyrus is away")] == ["ERROR", "INFO"]
+
+
+def test_doubts_beyond_number_fill_no_memory() -> None:
+    doubts = logs._Doubts(Clock())
+    assert all(doubts.is_news(f"query answered {number}") for number in range(5000))
+    assert len(doubts._told) <= 1000
 
 
 @given(st.sampled_from(["text", "json"]), TEXT, TEXT)

@@ -193,7 +193,8 @@ def require_possible(user: str) -> None:
         raise Refused(
             f"user id {user!r} cannot be a Cyrus user: besides ASCII letters and digits it may "
             f"have # $ ' ( ) + , - . = [ ] _ ~ and spaces, no - or space at its beginning, "
-            f"no space at its end, and {_LONGEST_USER} characters"
+            f"no space at its end, and {_LONGEST_USER} characters; rename the account, or keep it "
+            f"from the account source"
         )
 
 
