@@ -142,7 +142,11 @@ class MilterClient:
         self._send(b"A")
 
     def next_connection(self) -> None:
-        """The client is gone, and the MTA keeps the filter's connection for the next one (SMFIC_QUIT_NC)."""
+        """The client is gone, and the MTA keeps the filter's connection for the next one (SMFIC_QUIT_NC).
+
+        A message must have been ended or aborted before: within one libmilter reads over it (mi_engine() of its
+        engine.c), and then over the client's CONNECT too, to which no reply ever comes.
+        """
         self._send(b"K")
 
     def quit(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -175,6 +175,23 @@ def test_an_aborted_message_is_followed_by_another(milter: Milter) -> None:
         client.abort()
         client.envfrom("<b@client.test>")
         assert rcpt(client, "<nobody@example.org>") == UNKNOWN
+
+
+@pytest.mark.parametrize("ends", [MilterClient.abort, MilterClient.eom])
+def test_a_connection_serves_the_next_client_as_if_it_were_new(
+    milter: Milter, ends: Callable[[MilterClient], object]
+) -> None:
+    with milter.client() as client:
+        client.connect(address="192.0.2.8")
+        client.envfrom("<former@client.test>")
+        assert rcpt(client, "<joe@example.org>") == CONTINUE
+        ends(client)
+        client.next_connection()
+        assert client.connect(address="192.0.2.9") == CONTINUE
+        assert client.envfrom("<>") == CONTINUE
+        assert rcpt(client, "<nobody@example.org>", i=f"next-{ends.__name__}") == UNKNOWN
+    line = milter.wait_for_line(f"queue_id=next-{ends.__name__}")
+    assert "client=192.0.2.9 sender=<> " in line
 
 
 def test_an_mta_that_hangs_up_in_the_middle_harms_nobody(milter: Milter) -> None:
