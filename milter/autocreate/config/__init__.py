@@ -64,6 +64,12 @@ def _in_words(finding: ErrorDetails) -> str:
             return f"needs at least {finding['ctx']['min_length']}"
         case "tuple_type":
             return 'must be a list; write it like ["one", "two"]'
+        case "bool_type":
+            return "must be true or false, without quotes"
+        case "int_type":
+            return "must be a whole number, without quotes"
+        case "float_type":
+            return "must be a number, without quotes"
         case "model_type" | "dict_type" | "model_attributes_type":
             return "must be a table"
         case "union_tag_not_found":

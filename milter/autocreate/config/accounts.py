@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field
+from pydantic import Discriminator, Field, model_validator
 
 from autocreate.config.servers import LdapServer, SqlServer
 from autocreate.config.types import (
@@ -14,6 +14,7 @@ from autocreate.config.types import (
     Name,
     ReadableFile,
     Section,
+    Whole,
 )
 
 
@@ -26,7 +27,7 @@ class _Accounts(Section):
     """How long a no is remembered: an account that is added is unknown as long, at most."""
     cache_error_seconds: Cached = 2.0
     """How long a bad answer about a user is remembered, so that a burst of mail asks once."""
-    cache_size: Annotated[int, Field(ge=1)] = 10_000
+    cache_size: Annotated[Whole, Field(ge=1)] = 10_000
     """How many users are remembered of each kind, at most."""
 
 
@@ -51,24 +52,31 @@ class FileAccounts(_Accounts):
     """As for every source."""
 
 
-class NssAccounts(_Accounts):
+class _SystemAccounts(_Accounts):
+    """What sources of this machine's users have."""
+
+    min_uid: Annotated[Whole, Field(ge=0)] = 1000
+    """Users below this number are the system's and get no mailbox."""
+    max_uid: Annotated[Whole, Field(ge=0)] = 60000
+    """Users above this number get none either."""
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "_SystemAccounts":
+        if self.max_uid < self.min_uid:
+            raise ValueError(f"max_uid: nobody has a number from {self.min_uid} to {self.max_uid}")
+        return self
+
+
+class NssAccounts(_SystemAccounts):
     """The users of this machine, as getpwnam(3) knows them: passwd(5), SSSD and the like."""
 
     type: Literal["nss"]
-    min_uid: int = 1000
-    """Users below this number are the system's and get no mailbox."""
-    max_uid: int = 60000
-    """Users above this number get none either."""
 
 
-class ShadowAccounts(_Accounts):
+class ShadowAccounts(_SystemAccounts):
     """The users of this machine, but for locked and expired ones: shadow(5) besides passwd(5)."""
 
     type: Literal["shadow"]
-    min_uid: int = 1000
-    """Users below this number are the system's and get no mailbox."""
-    max_uid: int = 60000
-    """Users above this number get none either."""
 
 
 class SasldbAccounts(_Accounts):

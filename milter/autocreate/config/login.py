@@ -15,6 +15,7 @@ from autocreate.config.types import (
     SocketPath,
     UnixSocket,
     UserOfSystem,
+    Whole,
 )
 
 
@@ -42,7 +43,7 @@ class ImapUpstream(Section):
     type: Literal["imap"]
     host: Name
     """The server. With TLS its certificate must be for this name or address."""
-    port: Annotated[int, Field(gt=0, lt=65536)] = 143
+    port: Annotated[Whole, Field(gt=0, lt=65536)] = 143
     """Its IMAP port."""
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     """How the connection is secured. `none` sends passwords in clear: on loopback only."""
@@ -75,7 +76,7 @@ class Login(Section):
     deadline: Seconds = 5.0
     """Seconds that a login waits for its mailbox. After that it goes on without, and the mailbox is
     made in the background."""
-    requests: Annotated[int, Field(ge=2, le=2000)] = 200
+    requests: Annotated[Whole, Field(ge=2, le=2000)] = 200
     """How many logins are answered at once. Half as many may wait for a mailbox."""
     notify_socket: UnixSocket | None = None
     """Where Cyrus tells of logins and of mailboxes that go (`notifysocket` of imapd.conf)."""

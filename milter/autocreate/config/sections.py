@@ -29,7 +29,9 @@ from autocreate.config.types import (
     Socket,
     SocketPath,
     SpecialUse,
+    Switch,
     Tcp,
+    Whole,
 )
 from autocreate.core.naming import NOT_IN_FOLDER
 
@@ -66,9 +68,9 @@ class Milter(Section):
     deadline: Seconds = 8.0
     """Seconds until a recipient is answered, whatever Cyrus and the databases do. Sendmail gives up
     after 10 seconds unless told otherwise, Postfix after 30."""
-    workers: Annotated[int, Field(ge=1, le=1000)] = 32
+    workers: Annotated[Whole, Field(ge=1, le=1000)] = 32
     """How many users are worked on at once."""
-    cache_size: Annotated[int, Field(ge=1)] = 100_000
+    cache_size: Annotated[Whole, Field(ge=1)] = 100_000
     """How many users whose mailboxes stand are remembered, so that their mail costs no look-up."""
     cache_seconds: Seconds = 300.0
     """How long one is remembered. For so long an account that was removed is still accepted."""
@@ -81,7 +83,7 @@ class Cyrus(Section):
 
     host: Name = "127.0.0.1"
     """The server. With TLS its certificate must be for this name or address."""
-    port: Annotated[int, Field(gt=0, lt=65536)] = 143
+    port: Annotated[Whole, Field(gt=0, lt=65536)] = 143
     """Its IMAP port."""
     tls: Literal["none", "starttls", "implicit"] = "starttls"
     """How the connection is secured. `none` sends the password in clear: on loopback only."""
@@ -91,14 +93,14 @@ class Cyrus(Section):
     """One of the server's `admins`. It also acts for users (SASL PLAIN's authorization identity)."""
     password_file: SecretFile
     """Its password is the first line of this file, which others must not be able to read."""
-    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    connections: Annotated[Whole, Field(ge=1, le=100)] = 4
     """How many administrator sessions may be open at once."""
     timeout: Seconds = 5.0
     """Seconds for the connection and for each answer; less than `milter.deadline`."""
     sieve: Literal["managesieve", "files", "off"] = "managesieve"
     """How users get their Sieve script: by ManageSieve; as files in `sievedir`, if Cyrus runs on this
     machine and this program as Cyrus's user; or not at all, whatever policies say."""
-    sieve_port: Annotated[int, Field(gt=0, lt=65536)] = 4190
+    sieve_port: Annotated[Whole, Field(gt=0, lt=65536)] = 4190
     """The server's ManageSieve port. Unless `tls` is `none`, STARTTLS secures the connection."""
     cyrus_conf: ReadableFile | None = None
     """Cyrus's cyrus.conf, if `imapd_conf` has options for single services: the names in its SERVICES
@@ -113,9 +115,9 @@ class Cyrus(Section):
     """As in imapd.conf: unless `off`, `joe@other.test` is another user than `joe`."""
     defaultdomain: Domain | Literal[""] = ""
     """As in imapd.conf: the domain whose users have no `@` in their user id."""
-    username_tolower: bool = True
+    username_tolower: Switch = True
     """As in imapd.conf: who logs in as `Joe` is `joe`."""
-    lmtp_downcase_rcpt: bool = True
+    lmtp_downcase_rcpt: Switch = True
     """As in imapd.conf: mail to `Joe` is for `joe`."""
     postuser: str = ""
     """As in imapd.conf: mail to `POSTUSER+FOLDER` is for a shared folder, and for no user."""
@@ -145,7 +147,7 @@ class Folder(Section):
     """Its name, in any script."""
     special_use: SpecialUse | None = None
     """What it is for (RFC 6154), such as `\\\\Sent`; only right below INBOX."""
-    subscribe: bool = False
+    subscribe: Switch = False
     """The user is subscribed to it."""
     acl: Mapping[Identifier, Rights] = {}
     """Rights (RFC 4314) of others: `{ anyone = "p" }`."""
@@ -192,7 +194,7 @@ class Policy(Section):
     services: tuple[Service, ...] = ()
     """Only for mail (`lmtp`), or for logins to these: so may mail and logins have rules of their own.
     For all of them if it is not given."""
-    create: bool = True
+    create: Switch = True
     """`false`: these users get no mailbox, and are refused as long as they have none."""
     quota: Size | None = None
     """The quota in storage: `"2G"`, `"500M"`; a bare number counts KiB. None if not given."""
@@ -217,7 +219,7 @@ class Policy(Section):
     """A Sieve script for those who have none, called as its file; active before their first message."""
     sieve_compiled: Path | None = None
     """With `cyrus.sieve` = `files`: what Cyrus's sievec made of the script, so that it need not run."""
-    sieve_keep_compiled: bool = False
+    sieve_keep_compiled: Switch = False
     """With `cyrus.sieve` = `files`: if `sieve_compiled` is not there, keep there what was compiled."""
 
     @model_validator(mode="after")

@@ -12,6 +12,8 @@ from autocreate.config.types import (
     Seconds,
     SecretFile,
     Section,
+    Switch,
+    Whole,
 )
 
 
@@ -20,7 +22,7 @@ class Server(Section):
 
     timeout: Seconds = 2.0
     """Seconds for the connection and for each answer; less than `milter.deadline`."""
-    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    connections: Annotated[Whole, Field(ge=1, le=100)] = 4
     """How many connections may be open at once."""
 
 
@@ -38,7 +40,7 @@ class LdapServer(Server):
     password_file: SecretFile | None = None
     """The password of `bind_dn` is the first line of this file, which others must not be able to
     read."""
-    external: bool = False
+    external: Switch = False
     """Bind by SASL EXTERNAL instead: as the user this runs as, over `ldapi://`."""
     base: Name
     """Where the entries are."""

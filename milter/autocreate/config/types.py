@@ -152,6 +152,9 @@ def _script(path: Path) -> Path:
     return _readable(path)
 
 
+# TOML knows types: neither "yes" nor 1 is a switch, and neither `true` nor "5" a number.
+Switch = Annotated[bool, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1)]
 Domain = Annotated[str, AfterValidator(_domain)]
 JournalUrl = Annotated[str, AfterValidator(_database_url)]
@@ -168,7 +171,7 @@ Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
 ScriptFile = Annotated[Path, AfterValidator(_script)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
-Limit = Annotated[int, Field(ge=0), AfterValidator(countable)]
+Limit = Annotated[Whole, Field(ge=0), AfterValidator(countable)]
 Size = Annotated[Limit, BeforeValidator(_quota)]
 LdapUrl = Annotated[str, AfterValidator(_ldap_url)]
 LdapFilter = Annotated[str, AfterValidator(partial(_filter, {"user", "local", "domain"}))]
@@ -176,8 +179,8 @@ LdapGroupsFilter = Annotated[
     str, AfterValidator(partial(_filter, {"user", "local", "domain", "dn"}))
 ]
 LdapAliasFilter = Annotated[str, AfterValidator(partial(_filter, {"key", "local", "domain"}))]
-Cached = Annotated[float, Field(ge=0, le=86400)]
-Seconds = Annotated[float, Field(gt=0, le=600)]
+Cached = Annotated[float, Field(ge=0, le=86400, strict=True)]
+Seconds = Annotated[float, Field(gt=0, le=600, strict=True)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
