@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="script/bench", epilog=names, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="+", choices=[*BENCHES, "all"], metavar="NAME")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (5)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (3)")
     parser.add_argument("--json", type=Path, help="also write the results to this file")
     options = parser.parse_args(arguments)
 
