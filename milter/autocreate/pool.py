@@ -10,6 +10,10 @@ from autocreate.errors import Busy, Refused, Silent, Unreachable
 
 
 class Connection(Protocol):
+    @property
+    def is_spent(self) -> bool:
+        """Is it of no further use, though nothing went wrong?"""
+
     def close(self) -> None: ...
     def discard(self) -> None: ...
 
@@ -94,7 +98,7 @@ class Pool(Generic[C]):
         return result
 
     def _give_back(self, connection: C) -> None:
-        if self._is_closed:
+        if self._is_closed or connection.is_spent:
             connection.close()
         else:
             self._idle.append(connection)

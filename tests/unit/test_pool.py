@@ -19,6 +19,7 @@ class Connection:
     def __init__(self) -> None:
         self.end = ""
         self.is_stale = False
+        self.is_spent = False
 
     def close(self) -> None:
         self.end = "closed"
@@ -114,6 +115,18 @@ def test_a_refusal_leaves_the_connection_good() -> None:
     with pytest.raises(Refused):
         pool.run(failing(Refused("no")))  # type: ignore[arg-type]
     assert pool.run(use) is server.made[0]
+
+
+def test_a_connection_that_is_spent_is_closed_and_another_made() -> None:
+    server = Server()
+    pool = server.pool()
+
+    def work(connection: Connection) -> Connection:
+        connection.is_spent = True
+        return connection
+
+    assert pool.run(work).end == "closed"
+    assert pool.run(use) is server.made[1]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ class Servers:
 class Connection:
     """A connection that is secured and bound."""
 
+    is_spent = False
+
     def __init__(self, servers: Servers, url: str) -> None:
         self.url = url
         self.timeout = servers.timeout

@@ -93,7 +93,7 @@ def _certificate(session: Session, server: Server, clock: Callable[[], float]) -
 def _scripts(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
     """Would ManageSieve let us in? To log in for a user would make a folder of theirs, `#sieve`."""
     try:
-        with managesieve.Session(server, None) as session:
+        with contextlib.closing(managesieve.Session(server)) as session:
             mechanisms = session.mechanisms
     except AutocreateError as error:
         yield critical(

@@ -94,7 +94,8 @@ class Cyrus(Section):
     password_file: SecretFile
     """Its password is the first line of this file, which others must not be able to read."""
     connections: Annotated[Whole, Field(ge=1, le=100)] = 4
-    """How many administrator sessions may be open at once."""
+    """How many administrator sessions may be open at once; and, with `sieve` = `managesieve`, how many
+    connections to that service."""
     timeout: Seconds = 5.0
     """Seconds for the connection and for each answer; less than `milter.deadline`."""
     sieve: Literal["managesieve", "files", "off"] = "managesieve"

@@ -67,6 +67,8 @@ class Session(IMAPClient):
         Refused: Cyrus said NO or BAD; the connection is still good.
     """
 
+    is_spent = False
+
     def __init__(self, server: Server, user: str | None = None) -> None:
         """Connect, secure, log in.
 

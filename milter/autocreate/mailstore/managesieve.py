@@ -1,6 +1,7 @@
-"""Scripts over ManageSieve (RFC 5804): one short session for each user.
+"""Scripts over ManageSieve (RFC 5804), by connections that act for one user after the other.
 
-The administrator logs in and acts for the user (SASL PLAIN's authorization identity). Every string
+The administrator logs in and acts for the user (SASL PLAIN's authorization identity), and out again:
+Cyrus starts a process for each connection, which takes longer than all that is asked of it. Every string
 goes out as a literal, which nothing in it can end early; the client is our own for the reasons in
 docs/decisions/.
 """
@@ -13,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from autocreate.breaker import Breaker
@@ -20,6 +22,7 @@ from autocreate.errors import Refused, Silent, Temporary, Unreachable
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.wire import tls_context
 from autocreate.model import Script
+from autocreate.pool import Pool
 
 T = TypeVar("T")
 
@@ -43,16 +46,19 @@ class ManageSieve:
     """The ManageSieve service of a Cyrus. See `ScriptStore` for what each method promises.
 
     Args:
-        server: where it is; its timeout is for a whole session.
+        server: where it is; its timeout is for all that is asked for one user.
+        connections: how many may be open at once.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, connections: int = 4) -> None:
         self._server = server
         self._breaker = Breaker(f"ManageSieve of {server}")
+        wait = server.timeout / 2  # the other half is still worth having
+        self._pool: Pool[Session] = Pool(partial(Session, server), connections, wait)
 
     def active(self, user: str) -> Script | None:
         """The script that filters the user's mail."""
-        return self._with_session(user, lambda session: _active(session.scripts()))
+        return self._acting_for(user, lambda session: _active(session.scripts()))
 
     def install(self, user: str, script: Script) -> None:
         """Put a script and make it the active one, unless the user has an active one."""
@@ -68,7 +74,7 @@ class ManageSieve:
                 raise Refused(f"{user!r} has another script of that name, which is left alone")
             session.activate(script.name)
 
-        self._with_session(user, work)
+        self._acting_for(user, work)
 
     def check(self, script: Script) -> tuple[str, ...]:
         """Does the server's compiler take the script?
@@ -86,18 +92,32 @@ class ManageSieve:
                 ) from refusal
             session.check(script.text)
 
-        self._with_session(None, work)
+        self._run(work)
         return ()
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """End every connection."""
+        self._pool.close()
 
-    def _with_session(self, user: str | None, work: Callable[["Session"], T]) -> T:
-        def whole() -> T:
-            with Session(self._server, user) as session:
-                return work(session)
+    def _acting_for(self, user: str, work: Callable[["Session"], T]) -> T:
+        def whole(session: "Session") -> T:
+            session.log_in(user)
+            try:
+                result = work(session)
+            except Refused:
+                session.log_out()
+                raise
+            session.log_out()
+            return result
 
-        return self._breaker.call(whole)
+        return self._run(whole)
+
+    def _run(self, work: Callable[["Session"], T]) -> T:
+        def whole(session: "Session") -> T:
+            session.allow(self._server.timeout)
+            return work(session)
+
+        return self._breaker.call(lambda: self._pool.run(whole))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +138,7 @@ class _Answer(NamedTuple):
 
 
 class Session:
-    """A connection that is secured, and logged in for a user if one is named.
-
-    The whole of it must be over within the server's timeout, however slowly the server speaks.
+    """A connection that is secured, and logged in from `log_in` until `log_out`.
 
     Raises, from every method:
         Unreachable: the connection is of no use any more; `Silent` if the time was up.
@@ -128,12 +146,13 @@ class Session:
         Refused: the server said NO, and would say so again.
     """
 
-    def __init__(self, server: Server, user: str | None) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._until = time.monotonic() + server.timeout
         self._unread = b""
         # The ways to log in that it offers at present, by its greeting or, after STARTTLS, anew.
         self.mechanisms: frozenset[str] = frozenset()
+        self.is_spent = False
+        self.allow(server.timeout)
         with self._translated("connecting"):
             address = (server.host, server.port)
             self._socket = socket.create_connection(address, timeout=server.timeout)
@@ -142,21 +161,44 @@ class Session:
             self._greeted()
             if server.tls != "none":
                 self._secure()
-            if user is not None:
-                self._log_in(user)
         except BaseException:
-            self._socket.close()
+            self.discard()
             raise
 
-    def __enter__(self) -> "Session":
-        return self
+    def allow(self, seconds: float) -> None:
+        """Whatever comes next must be over in this time, however slowly the server speaks."""
+        self._until = time.monotonic() + seconds
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # timsieved 3.6 crashes when a session that listed scripts ends without a word. After an error
-        # we may be out of step, and there is nothing to wait for.
+    def log_in(self, user: str) -> None:
+        """Act for a user, whose INBOX must stand."""
+        if "\0" in user:
+            raise Refused(f"user id {user!r} has a character that SASL cannot carry")
+        words = "\0".join((user, self._server.admin, self._server.password)).encode()
+        try:
+            self._command("AUTHENTICATE", b"PLAIN", base64.b64encode(words))
+        except Refused as refusal:
+            # Which of the three is wrong Cyrus does not say; nor would it say that INBOX is missing.
+            raise Temporary(
+                f"{self._server} does not let {self._server.admin!r} act for {user!r} ({refusal}): "
+                "compare [cyrus] admin and password_file with the server's"
+            ) from refusal
+
+    def log_out(self) -> None:
+        """Act for the user no longer. Unless the server agrees, the session is spent."""
+        try:
+            self._command("UNAUTHENTICATE")
+        except (Refused, Temporary):
+            self.is_spent = True
+
+    def close(self) -> None:
+        """Say good-bye and drop the connection: timsieved 3.6 crashes if that is left unsaid."""
         with contextlib.suppress(OSError, Temporary, Refused):
-            if kind is None or issubclass(kind, Refused):
-                self._command("LOGOUT")
+            self.allow(1.0)
+            self._command("LOGOUT")
+        self.discard()
+
+    def discard(self) -> None:
+        """Drop the connection without a word: it may be out of step."""
         self._socket.close()
 
     def scripts(self) -> dict[str, bool]:
@@ -219,19 +261,6 @@ class Session:
             context = tls_context(self._server.ca_file)
             self._socket = context.wrap_socket(self._socket, server_hostname=self._server.host)
         self._greeted()
-
-    def _log_in(self, user: str) -> None:
-        if "\0" in user:
-            raise Refused(f"user id {user!r} has a character that SASL cannot carry")
-        words = "\0".join((user, self._server.admin, self._server.password)).encode()
-        try:
-            self._command("AUTHENTICATE", b"PLAIN", base64.b64encode(words))
-        except Refused as refusal:
-            # Which of the three is wrong Cyrus does not say; nor would it say that INBOX is missing.
-            raise Temporary(
-                f"{self._server} does not let {self._server.admin!r} act for {user!r} ({refusal}): "
-                "compare [cyrus] admin and password_file with the server's"
-            ) from refusal
 
     def _command(self, name: str, *arguments: bytes | int) -> list[_Line]:
         """Send a command and return the lines of its answer, if the answer is OK."""

@@ -47,7 +47,7 @@ def _scripts(config: Config, server: Server) -> ScriptStore | None:
     cyrus = config.cyrus
     match cyrus.sieve:
         case "managesieve":
-            return ManageSieve(sieve_server_of(config, server))
+            return ManageSieve(sieve_server_of(config, server), cyrus.connections)
         case "files":
             assert cyrus.imapd_conf is not None  # the configuration was checked
             patience = sieve_server_of(config, server).timeout

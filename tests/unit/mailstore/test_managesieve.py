@@ -38,6 +38,7 @@ class FakeServer:
         self._pause = pause
         self.answers = dict(answers)
         self.heard: list[list[bytes]] = []
+        self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
@@ -60,11 +61,15 @@ class FakeServer:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                with contextlib.suppress(OSError), client, client.makefile("rwb", 0) as stream:
-                    self._greet(stream)
-                    while words := _read(stream):
-                        self.heard.append(words)
-                        stream.write(self.answers.get(words[0], b"OK\r\n"))
+                self.connections += 1
+                threading.Thread(target=self._talk, args=[client], daemon=True).start()
+
+    def _talk(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, client.makefile("rwb", 0) as stream:
+            self._greet(stream)
+            while words := _read(stream):
+                self.heard.append(words)
+                stream.write(self.answers.get(words[0], b"OK\r\n"))
 
     def _greet(self, stream: socket.SocketIO) -> None:
         if not self._pause:
@@ -89,7 +94,7 @@ def _read(stream: socket.SocketIO) -> list[bytes]:
     return words + line.split()
 
 
-def test_a_script_is_checked_kept_and_made_active_in_a_session_of_the_users_own() -> None:
+def test_a_script_is_checked_kept_and_made_active_by_the_administrator_for_the_user() -> None:
     with FakeServer() as server:
         server.store().install("joe", SCRIPT)
         words = base64.b64encode(b"joe\0cyrus\0secret")
@@ -100,8 +105,33 @@ def test_a_script_is_checked_kept_and_made_active_in_a_session_of_the_users_own(
             [b"CHECKSCRIPT", SCRIPT.text],
             [b"PUTSCRIPT", b"default.sieve", SCRIPT.text],
             [b"SETACTIVE", b"default.sieve"],
-            [b"LOGOUT"],
+            [b"UNAUTHENTICATE"],
         ]
+
+
+def test_one_connection_serves_one_user_after_the_other_and_is_closed_with_a_word() -> None:
+    with FakeServer() as server:
+        store = server.store()
+        store.active("joe")
+        store.active("kim")
+        store.close()
+        assert server.commands == [
+            *[b"AUTHENTICATE", b"LISTSCRIPTS", b"UNAUTHENTICATE"] * 2,
+            b"LOGOUT",
+        ]
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("answer", [b"NO\r\n", b"BYE\r\n"])
+def test_a_connection_that_is_not_surely_logged_out_serves_nobody_else(answer: bytes) -> None:
+    with FakeServer(answers={b"UNAUTHENTICATE": answer}) as server:
+        store = server.store()
+        store.active("joe")
+        store.active("kim")
+        assert (
+            server.commands == [b"AUTHENTICATE", b"LISTSCRIPTS", b"UNAUTHENTICATE", b"LOGOUT"] * 2
+        )
+        assert server.connections == 2
 
 
 @given(st.text(min_size=1, max_size=20), st.binary(max_size=50))
@@ -136,7 +166,7 @@ def test_an_active_script_is_seen_however_it_is_listed_and_nothing_is_put(listin
     with FakeServer(answers={b"LISTSCRIPTS": listing + b"OK\r\n"}) as server:
         assert server.store().active("joe") == Script("mine")
         server.store().install("joe", SCRIPT)
-        assert server.commands == [b"AUTHENTICATE", b"LISTSCRIPTS", b"LOGOUT"] * 2
+        assert server.commands == [b"AUTHENTICATE", b"LISTSCRIPTS", b"UNAUTHENTICATE"] * 2
 
 
 @pytest.mark.parametrize("listing", [b"", b'"x\\" ACTIVE"\r\n', b'"ACTIVE"\r\n', b'"OK"\r\n'])
@@ -152,7 +182,7 @@ def test_a_script_of_ours_that_an_earlier_attempt_left_is_made_active() -> None:
     }
     with FakeServer(answers=answers) as server:
         server.store().install("joe", SCRIPT)
-        assert server.commands[2:] == [b"GETSCRIPT", b"SETACTIVE", b"LOGOUT"]
+        assert server.commands[2:] == [b"GETSCRIPT", b"SETACTIVE", b"UNAUTHENTICATE"]
 
 
 def test_another_script_of_that_name_is_left_alone() -> None:
@@ -163,7 +193,7 @@ def test_another_script_of_that_name_is_left_alone() -> None:
     with FakeServer(answers=answers) as server:
         with pytest.raises(Refused, match="another script of that name"):
             server.store().install("joe", SCRIPT)
-        assert server.commands[2:] == [b"GETSCRIPT", b"LOGOUT"]
+        assert server.commands[2:] == [b"GETSCRIPT", b"UNAUTHENTICATE"]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +213,7 @@ def test_a_no_to_the_script_is_refused_with_its_reason_and_nothing_is_put(
         with pytest.raises(Refused, match=f"does not compile: {re.escape(reason)}$"):
             server.store().install("joe", SCRIPT)
         assert b"PUTSCRIPT" not in server.commands
-        assert server.commands[-1] == b"LOGOUT"
+        assert server.commands[-1] == b"UNAUTHENTICATE"
 
 
 def test_a_script_that_is_too_long_is_not_sent() -> None:
@@ -191,7 +221,7 @@ def test_a_script_that_is_too_long_is_not_sent() -> None:
     with FakeServer(answers=answers) as server:
         with pytest.raises(Refused, match="too large"):
             server.store().install("joe", SCRIPT)
-        assert server.commands[2:] == [b"HAVESPACE", b"LOGOUT"]
+        assert server.commands[2:] == [b"HAVESPACE", b"UNAUTHENTICATE"]
 
 
 @pytest.mark.parametrize("command", [b"AUTHENTICATE", b"LISTSCRIPTS", b"PUTSCRIPT", b"SETACTIVE"])
@@ -309,7 +339,6 @@ def test_a_script_is_checked_without_a_login() -> None:
         assert server.heard == [
             [b"CHECKSCRIPT", b"keep;\r\n"],
             [b"CHECKSCRIPT", SCRIPT.text],
-            [b"LOGOUT"],
         ]
 
 
