@@ -56,8 +56,10 @@ _unfinished = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
 )
 
-# Asked at every recipient who is not known to stand: to build it would take longer than to ask it.
+# Asked for every user who is not known to stand: to build them would take longer than to ask them.
 _ENTRY_OF = sa.select(_unfinished).where(_unfinished.c.user == sa.bindparam("whose"))
+_BEGIN = _unfinished.insert()
+_FINISH = _unfinished.delete().where(_unfinished.c.user == sa.bindparam("whose"))
 
 # What a user was given once. Its absence later is the user's own will.
 _given = sa.Table(
@@ -65,6 +67,11 @@ _given = sa.Table(
     _metadata,
     sa.Column("user", _key(250), primary_key=True),
     sa.Column("thing", _key(500), primary_key=True),
+)
+_GIVE = _given.insert()
+_TAKE_BACK = _given.delete().where(
+    _given.c.user == sa.bindparam("whose"),
+    _given.c.thing.in_(sa.bindparam("things", expanding=True)),
 )
 
 _seen = sa.Table(
@@ -155,7 +162,7 @@ class Journal:
         """
         try:
             with self._transaction() as connection:
-                connection.execute(_unfinished.insert().values(**_row(entry)))
+                connection.execute(_BEGIN, _row(entry))
         except _Duplicate:
             if entry.begun:
                 with self._transaction() as connection:
@@ -184,7 +191,7 @@ class Journal:
             given: as for `fail`.
         """
         with self._transaction() as connection:
-            connection.execute(_unfinished.delete().where(_unfinished.c.user == user))
+            connection.execute(_FINISH, {"whose": user})
             _give(connection, user, given)
 
     def given(self, user: str) -> frozenset[str]:
@@ -349,9 +356,8 @@ class _Duplicate(Temporary):
 def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
     if not given:
         return
-    known = _given.c.user == user
-    connection.execute(_given.delete().where(known & _given.c.thing.in_(given)))
-    connection.execute(_given.insert(), [{"user": user, "thing": thing} for thing in given])
+    connection.execute(_TAKE_BACK, {"whose": user, "things": list(given)})
+    connection.execute(_GIVE, [{"user": user, "thing": thing} for thing in given])
 
 
 def _forget_first_hours(connection: sa.Connection) -> None:
