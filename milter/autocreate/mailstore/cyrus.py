@@ -7,10 +7,11 @@ cannot hand such a session back. Scripts are another service's, or the file syst
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from autocreate.breaker import Breaker
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
@@ -92,29 +93,32 @@ class Cyrus:
     def apply(self, plan: Plan) -> Report:
         """Carry out a plan. See `MailStore.apply`.
 
-        A script is installed while folders are made and subscribed to: both need INBOX and neither
-        needs the other, and ManageSieve takes most of its time to start.
+        Once INBOX stands, three connections work at once: the administrator's makes folders, the user's
+        own is opened and subscribes to them as soon as they stand, and another installs the script.
         """
-        essential, admins, scripts, users = _parted(plan)
-        failed = self._as_admin(plan, essential)
+        parts = _parted(plan)
+        failed = self._as_admin(plan, parts.essential)
         if failed:
-            failed += not_tried((*admins, *scripts, *users), failed[0].action)
+            others = (*parts.folders, *parts.rest, *parts.scripts, *parts.users)
+            failed += not_tried(others, failed[0].action)
             return Report(plan, tuple(failed))
         skipped: list[Failure] = []
-        with ThreadPoolExecutor(1, thread_name_prefix="script") as aside:
-            installed = [
-                aside.submit(
-                    self._attempt, [script], partial(self._install, plan.user, script, skipped)
-                )
-                for script in scripts
-            ]
-            failed += self._as_admin(plan, admins)
-            if users:
-                failed += self._attempt(
-                    users, lambda: self._apply_as_user(plan.user, users, skipped)
-                )
-            for installation in installed:
-                failed += installation.result()
+        stand = threading.Event()
+        with ThreadPoolExecutor(2, thread_name_prefix="aside") as aside:
+            lanes = []
+            if users := parts.users:
+                subscribe = partial(self._apply_as_user, plan.user, users, skipped, stand)
+                lanes.append(aside.submit(self._attempt, users, subscribe))
+            for script in parts.scripts:
+                install = partial(self._install, plan.user, script, skipped)
+                lanes.append(aside.submit(self._attempt, [script], install))
+            try:
+                failed += self._as_admin(plan, parts.folders)
+            finally:
+                stand.set()
+            failed += self._as_admin(plan, parts.rest)
+            for lane in lanes:
+                failed += lane.result()
         return Report(plan, tuple(failed), tuple(skipped))
 
     def check(self, script: Script) -> tuple[str, ...]:
@@ -206,11 +210,16 @@ class Cyrus:
                 session.set_acl(names.of_user(user, path), identifier, rights)
 
     def _apply_as_user(
-        self, user: str, actions: Sequence[Action], skipped: list[Failure]
+        self,
+        user: str,
+        actions: Sequence[Action],
+        skipped: list[Failure],
+        stand: threading.Event,
     ) -> list[Failure]:
         failed: list[Failure] = []
         with self._session_of(user) as session:
             names = self._names_as_user(session)
+            stand.wait()
             for action in _one_by_one(session, names, actions):
                 try:
                     self._act_as_user(session, names, action)
@@ -274,24 +283,39 @@ class Cyrus:
         return self._user_names
 
 
-def _parted(
-    plan: Plan,
-) -> tuple[list[Action], list[Action], list[InstallScript], list[Action]]:
-    """What mail needs; the administrator's further work; scripts; what is done in the user's name."""
-    essential: list[Action] = []
-    admins: list[Action] = []
-    scripts: list[InstallScript] = []
-    users: list[Action] = []
-    for action in plan.actions:
-        if action in plan.essential:
-            essential.append(action)
-        elif isinstance(action, InstallScript):
-            scripts.append(action)
-        elif isinstance(action, UserAction):
-            users.append(action)
-        else:
-            admins.append(action)
-    return essential, admins, scripts, users
+class _Parts(NamedTuple):
+    """A plan's actions, by who does them and when.
+
+    Args:
+        essential: what mail needs.
+        folders: the administrator's work up to the last folder that the user has to do with.
+        rest: the administrator's work after that.
+        users: what is done in the user's name.
+    """
+
+    essential: Sequence[Action]
+    folders: Sequence[Action]
+    rest: Sequence[Action]
+    users: Sequence[UserAction]
+    scripts: Sequence[InstallScript]
+
+
+def _parted(plan: Plan) -> _Parts:
+    essential = plan.essential
+    others = [action for action in plan.actions if action not in essential]
+    users = [action for action in others if isinstance(action, UserAction)]
+    scripts = [action for action in others if isinstance(action, InstallScript)]
+    admins = [action for action in others if not isinstance(action, UserAction | InstallScript)]
+    paths = {action.path for action in users if not isinstance(action, SubscribeShared)}
+    last = max(
+        (
+            number
+            for number, action in enumerate(admins, start=1)
+            if isinstance(action, CreateMailbox) and action.path in paths
+        ),
+        default=0,
+    )
+    return _Parts(essential, admins[:last], admins[last:], users, scripts)
 
 
 def _one_by_one(session: Session, names: Mailboxes, actions: Sequence[Action]) -> Iterator[Action]:
