@@ -30,8 +30,7 @@ _logins = logging.getLogger("autocreate.login")
 _TEXT = "%(levelname)s %(message)s"
 
 # What a value in the text log may have in quotes only.
-_TO_QUOTE = frozenset(" '\"=\\")
-
+_TO_QUOTE = re.compile(r"""[ '"=\\]""").search
 
 # What begins a line of the log for systemd's journal (sd-daemon(3)): the priorities of syslog(3).
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -209,15 +208,14 @@ class _TextFormatter(logging.Formatter):
         line = super().formatMessage(record)
         if not line.isprintable():
             line = "".join(it if it.isprintable() else repr(it)[1:-1] for it in line)
-        for name, value in getattr(record, "fields", {}).items():
-            line += f" {name}={_word(value)}"
-        return line
+        fields = getattr(record, "fields", {})
+        return line + "".join([f" {name}={_word(value)}" for name, value in fields.items()])
 
 
 def _word(value: Any) -> str:
     text = str(value)
-    plain = text.isprintable() and _TO_QUOTE.isdisjoint(text)
-    return text if plain and text else repr(text)
+    is_plain = text.isprintable() and text and not _TO_QUOTE(text)
+    return text if is_plain else repr(text)
 
 
 def _json_formatter() -> logging.Formatter:

@@ -19,13 +19,12 @@ def test_a_user_is_believed_for_a_while() -> None:
     assert "joe" not in ready
 
 
-def test_the_least_recently_used_is_forgotten_first() -> None:
+def test_the_one_believed_longest_is_forgotten_first() -> None:
     ready = Ready(2, 300.0, Clock())
-    ready.add("joe", ready.moment())
-    ready.add("ann", ready.moment())
-    assert "joe" in ready
-    ready.add("bob", ready.moment())
+    for user in ("joe", "ann", "joe", "bob"):
+        ready.add(user, ready.moment())
     assert [user for user in ("joe", "ann", "bob") if user in ready] == ["joe", "bob"]
+    assert ready.snapshot() == {"users": 2, "size": 2, "seconds": 300.0}
 
 
 def test_what_was_found_before_something_was_forgotten_is_not_believed() -> None:

@@ -5,7 +5,9 @@ their domains. What an MTA has let through is read generously; what could mean t
 never be a user's name (control characters, bytes that are no UTF-8), is `Malformed`.
 """
 
+import re
 import unicodedata
+from functools import lru_cache
 
 import idna
 
@@ -14,6 +16,10 @@ from autocreate.model import Address
 
 # Twice what a path may have (RFC 5321, 4.5.3.1.3): beyond it no database is asked.
 MAX_LENGTH = 512
+
+# An address or a part of it in which nothing is quoted, as nearly all are.
+_PLAIN = re.compile(r'[^"\\]*').fullmatch
+_PLAIN_LOCAL = re.compile(r'[^"\\@ <>(),;:\[\]]+').fullmatch
 
 # Every printable ASCII character that is neither a dot nor atext (RFC 5322, section 3.2.3).
 _QUOTED = frozenset(' "(),:;<>@[\\]')
@@ -61,6 +67,7 @@ def domain_of(argument: str) -> str:
         return domain
 
 
+@lru_cache(1024)
 def normal_domain(domain: str) -> str:
     """A domain in lower-case A-labels without a final dot; address literals stay as they are.
 
@@ -88,9 +95,8 @@ def without_detail(local: str, delimiters: str) -> str:
         local: an unquoted local part.
         delimiters: each character of it begins a detail, as in Postfix's recipient_delimiter.
     """
-    for position, character in enumerate(local):
-        if character in delimiters:
-            return local[:position]
+    for delimiter in delimiters:
+        local = local.partition(delimiter)[0]
     return local
 
 
@@ -102,7 +108,10 @@ def is_postmaster(address: Address) -> bool:
 def needs_quotes(local: str) -> bool:
     """Can a local part be written only with quotes, being no dot-atom (RFC 5321, section 4.1.2)?"""
     return (
-        local.startswith(".") or local.endswith(".") or ".." in local or bool(_QUOTED & set(local))
+        local.startswith(".")
+        or local.endswith(".")
+        or ".." in local
+        or not _QUOTED.isdisjoint(local)
     )
 
 
@@ -139,6 +148,8 @@ def _without_source_route(path: str) -> str:
 
 def _split(mailbox: str) -> tuple[str, str, str]:
     """Part a mailbox at its only unquoted @, if it has one."""
+    if _PLAIN(mailbox) and mailbox.count("@") <= 1:
+        return mailbox.partition("@")
     at = None
     for position, character, is_quoted in _scan(mailbox):
         if character == "@" and not is_quoted:
@@ -152,6 +163,8 @@ def _split(mailbox: str) -> tuple[str, str, str]:
 
 def _unquoted(local: str) -> str:
     """A local part without its quotes and backslashes."""
+    if _PLAIN_LOCAL(local):
+        return local
     kept = []
     for _, character, is_quoted in _scan(local):
         if not is_quoted and character in " <>(),;:[]":
