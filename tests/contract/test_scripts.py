@@ -126,7 +126,11 @@ def test_users_at_once_have_one_script_each(site: Site, user: str) -> None:
     users = [f"{user}-{number}" for number in range(3)] * 2
     with ThreadPoolExecutor(len(users)) as pool:
         reports = list(pool.map(lambda it: site.install(it, site.script()), users))
-    assert [(report.failed, report.skipped) for report in reports] == [((), ())] * 6
+    assert [report.skipped for report in reports] == [()] * 6
+    for one, report in zip(users, reports, strict=True):
+        # As of several MTAs: Cyrus may turn away who gets in another's way, and that one comes back.
+        if report.failed:
+            assert site.install(one, site.script()).failed == ()
     for one in users:
         assert site.scripts(one) == {"default.sieve": (site.script().text, True)}
 

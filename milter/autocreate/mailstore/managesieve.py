@@ -73,6 +73,9 @@ class ManageSieve:
             elif session.text_of(script.name) != script.text:
                 raise Refused(f"{user!r} has another script of that name, which is left alone")
             session.activate(script.name)
+            if not _active(session.scripts()):
+                # Another MTA did the same at the same moment, and Cyrus ended with none active.
+                session.activate(script.name)
 
         self._acting_for(user, work)
 
@@ -236,12 +239,19 @@ class Session:
         self.check(script.text)
 
     def put(self, script: Script) -> None:
-        """PUTSCRIPT: keep a script, byte for byte."""
-        self._command("PUTSCRIPT", script.name.encode(), script.text)
+        """PUTSCRIPT: keep a script that was offered, byte for byte."""
+        self._do("PUTSCRIPT", script.name.encode(), script.text)
 
     def activate(self, name: str) -> None:
         """SETACTIVE: from now on this script filters the user's mail."""
-        self._command("SETACTIVE", name.encode())
+        self._do("SETACTIVE", name.encode())
+
+    def _do(self, name: str, *arguments: bytes) -> None:
+        """A command that has no good reason left to be refused: it is the server's trouble, and may pass."""
+        try:
+            self._command(name, *arguments)
+        except Refused as refusal:
+            raise Temporary(f"{self._server} cannot keep the script ({refusal})") from refusal
 
     def _greeted(self) -> None:
         """Read the capabilities, which the server tells unasked."""

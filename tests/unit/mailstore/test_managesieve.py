@@ -69,7 +69,11 @@ class FakeServer:
             self._greet(stream)
             while words := _read(stream):
                 self.heard.append(words)
-                stream.write(self.answers.get(words[0], b"OK\r\n"))
+                answer = self.answers.get(words[0], b"OK\r\n")
+                if words[0] == b"SETACTIVE" and answer == b"OK\r\n":
+                    listed = b"{%d}\r\n%b ACTIVE\r\n" % (len(words[1]), words[1])
+                    self.answers[b"LISTSCRIPTS"] = listed + answer
+                stream.write(answer)
 
     def _greet(self, stream: socket.SocketIO) -> None:
         if not self._pause:
@@ -105,6 +109,7 @@ def test_a_script_is_checked_kept_and_made_active_by_the_administrator_for_the_u
             [b"CHECKSCRIPT", SCRIPT.text],
             [b"PUTSCRIPT", b"default.sieve", SCRIPT.text],
             [b"SETACTIVE", b"default.sieve"],
+            [b"LISTSCRIPTS"],
             [b"UNAUTHENTICATE"],
         ]
 
@@ -141,7 +146,7 @@ def test_whatever_is_in_a_name_or_a_script_it_stays_one_argument(name: str, text
         server.store().install("joe", Script(name, text))
         assert server.heard[4] == [b"PUTSCRIPT", name.encode(), text]
         assert server.heard[5] == [b"SETACTIVE", name.encode()]
-        assert len(server.heard) == 7
+        assert len(server.heard) == 8
 
 
 def test_a_user_id_with_a_nul_is_refused() -> None:
@@ -182,7 +187,12 @@ def test_a_script_of_ours_that_an_earlier_attempt_left_is_made_active() -> None:
     }
     with FakeServer(answers=answers) as server:
         server.store().install("joe", SCRIPT)
-        assert server.commands[2:] == [b"GETSCRIPT", b"SETACTIVE", b"UNAUTHENTICATE"]
+        assert server.commands[2:] == [
+            b"GETSCRIPT",
+            b"SETACTIVE",
+            b"LISTSCRIPTS",
+            b"UNAUTHENTICATE",
+        ]
 
 
 def test_another_script_of_that_name_is_left_alone() -> None:
@@ -229,6 +239,17 @@ def test_try_later_is_worth_another_attempt(command: bytes) -> None:
     with (
         FakeServer(answers={command: b'NO (TRYLATER) "busy"\r\n'}) as server,
         pytest.raises(Temporary, match="busy"),
+    ):
+        server.store().install("joe", SCRIPT)
+
+
+@pytest.mark.parametrize("command", [b"PUTSCRIPT", b"SETACTIVE"])
+def test_a_script_that_was_taken_and_cannot_be_kept_is_worth_another_attempt(
+    command: bytes,
+) -> None:
+    with (
+        FakeServer(answers={command: b'NO "Error putting script"\r\n'}) as server,
+        pytest.raises(Temporary, match="cannot keep the script"),
     ):
         server.store().install("joe", SCRIPT)
 
