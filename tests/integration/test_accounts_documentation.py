@@ -1,4 +1,4 @@
-"""Every example in docs/accounts.md is run, with the addresses and paths of private servers in the place of its own."""
+"""The examples of sources in the README and in docs/accounts.md are run: only addresses and paths are replaced."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from tests.servers.postgres import Postgres
 from tests.servers.product import Product
 from tests.servers.slapd import Slapd
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "accounts.md"
-BLOCKS = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+from autocreate.accounts import SOURCES as SOURCE_TYPES
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = {
+    name: re.findall(r"```toml\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    for name in ("README.md", "docs/accounts.md")
+}
+BLOCKS = [block for blocks in DOCUMENTS.values() for block in blocks]
 SOURCES = [block for block in BLOCKS if block.startswith("[accounts.")]
 
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
@@ -50,9 +56,16 @@ def mariadb() -> Iterator[MariaDb]:
         yield server
 
 
-def test_there_are_examples_of_all_types() -> None:
-    types = {found[1] for block in SOURCES if (found := re.search(r'^type = "(\w+)"', block, re.M))}
-    assert types == {"file", "ldap", "nss", "sasldb", "shadow", "sql"}
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_there_are_examples_of_all_types(document: str) -> None:
+    examples = [block for block in DOCUMENTS[document] if block.startswith("[accounts.")]
+    found = "\n".join(examples)
+    assert set(re.findall(r'^type = "(\w+)"', found, re.MULTILINE)) == set(SOURCE_TYPES)
+    assert set(re.findall(r'^url = "(\w+):', found, re.MULTILINE)) == {
+        "mysql",
+        "postgresql",
+        "sqlite",
+    }
 
 
 @pytest.mark.parametrize("block", [it for it in SOURCES if '"ldap"' in it])
