@@ -17,6 +17,7 @@ from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.accounts.sql import SqlSource
 from autocreate.errors import Busy, Silent, Temporary, Unreachable
 from autocreate.model import Account
+from tests.servers.common import run
 from tests.servers.database import DatabaseServer
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -315,6 +316,24 @@ def test_ways_to_connect_and_bind(slapd: Slapd, tmp_path: Path, way: str) -> Non
         },
     }
     assert ldap(slapd, tmp_path, **ways[way]).lookup("joe") == Account("joe", "it")
+
+
+@pytest.mark.parametrize("place", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_without_a_ca_file_the_systems_certificates_are_trusted(
+    slapd: Slapd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    certificates = tmp_path / "certs"
+    certificates.mkdir()
+    copied = certificates / "ours.pem"
+    copied.write_bytes(slapd.certificate.ca_file.read_bytes())
+    run(["openssl", "rehash", certificates])
+    system = {"SSL_CERT_FILE": "/none", "SSL_CERT_DIR": "/none"}
+    system[place] = str(copied if place == "SSL_CERT_FILE" else certificates)
+    for name, value in system.items():
+        monkeypatch.setenv(name, value)
+    for url in (slapd.url, slapd.ldaps_url):
+        source = ldap(slapd, tmp_path, urls=[url], ca_file=None)
+        assert source.lookup("joe") == Account("joe", "it")
 
 
 def test_the_password_never_goes_over_a_connection_that_is_not_secured(

@@ -7,6 +7,7 @@ what it must be told. An answer is either complete or an error.
 import os
 import queue
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -144,9 +145,8 @@ class Connection:
             ldap.OPT_TIMEOUT: servers.timeout,
             ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
             ldap.OPT_X_TLS_PROTOCOL_MIN: _TLS_1_2,
+            **_authorities(servers.ca_file),
         }
-        if servers.ca_file:
-            options[ldap.OPT_X_TLS_CACERTFILE] = str(servers.ca_file)
         for option, value in options.items():
             self._ldap.set_option(option, value)
         # What was set counts only for contexts made afterwards.
@@ -194,6 +194,14 @@ _ADVICE = {
     "SIZELIMIT_EXCEEDED": "more entries than the server, or one user, may have",
     "REFERRAL": "the server refers to another one: ask that one",
 }
+
+
+def _authorities(ca_file: Path | None) -> dict[int, str]:
+    """The certificates to trust. A context of a connection's own has not even ldap.conf(5)'s."""
+    system = ssl.get_default_verify_paths()
+    if trusted := ca_file or system.cafile:
+        return {ldap.OPT_X_TLS_CACERTFILE: str(trusted)}
+    return {ldap.OPT_X_TLS_CACERTDIR: system.capath} if system.capath else {}
 
 
 def _words(error: ldap.LDAPError) -> str:
