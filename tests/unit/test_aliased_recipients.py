@@ -157,11 +157,11 @@ def test_what_needs_no_mailbox_of_ours_passes(build: Build, target: str) -> None
 
 def test_a_doubt_about_a_table_refuses_nobody_and_lets_known_users_in(build: Build) -> None:
     house = build({})
-    house.doubt = "line 3 has no colon behind a name"
+    house.doubt = "line 3 has no name, colon and value"
     verdict = house.verify("gone@example.org")
     assert verdict.answer is Answer.TEMPORARY
     assert verdict.reason == (
-        "no alias was found, but one may exist: aliases.it: line 3 has no colon behind a name"
+        "no alias was found, but one may exist: aliases.it: line 3 has no name, colon and value"
     )
     assert house.verify("joe@example.org").answer is Answer.ACCEPT
 

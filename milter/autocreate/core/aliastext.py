@@ -36,7 +36,7 @@ def parse_table(text: str) -> AliasText:
 
 def parse_aliases(text: str) -> AliasText:
     """Read `name: value, value` lines: aliases(5) of Postfix and Sendmail."""
-    return _parsed(text, ":".__eq__, "has no colon behind a name")
+    return _parsed(text, ":".__eq__, "has no name, colon and value")
 
 
 def folded(key: str) -> str:
@@ -99,7 +99,7 @@ def _parsed(text: str, ends_key: Callable[[str], bool], problem: str) -> AliasTe
     problems = []
     for number, line in _logical_lines(text):
         key, *value = _parted(line, ends_key, most=1)
-        if not value or not key.strip() or (ends_key is str.isspace and not value[0].strip()):
+        if not key.strip() or not value or not value[0].strip():
             problems.append(f"line {number} {problem}")
         else:
             entries.setdefault(folded(key.strip()), value[0].strip())

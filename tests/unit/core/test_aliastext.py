@@ -59,11 +59,19 @@ def test_aliases_have_a_name_a_colon_and_values() -> None:
 
 def test_lines_that_mean_nothing_are_told_by_their_numbers() -> None:
     assert parse_table("a b\n\nalone\nc d\n").problems == ("line 3 has no value behind its key",)
-    assert parse_aliases("a: b\nno colon here\n").problems == ("line 2 has no colon behind a name",)
+    assert parse_aliases("a: b\nno colon here\n").problems == (
+        "line 2 has no name, colon and value",
+    )
 
 
-def test_a_name_with_nothing_behind_its_colon_is_an_alias_for_nobody() -> None:
-    assert parse_aliases("nobody:\n").entries == {"nobody": ""}
+def test_a_name_with_nothing_behind_its_colon_is_no_alias_as_postalias_and_newaliases_have_it() -> (
+    None
+):
+    read = parse_aliases("a: b\nnobody:\n")
+    assert (read.entries, read.problems) == (
+        {"a": "b"},
+        ("line 2 has no name, colon and value",),
+    )
 
 
 @pytest.mark.parametrize(
