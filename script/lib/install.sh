@@ -105,6 +105,11 @@ install_browser() {
     install_packages chromium fonts-dejavu-core
 }
 
+# systemd's tools for units and sockets; it need not run.
+install_systemd() {
+    install_packages systemd
+}
+
 # unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a
 # world-writable folder (Sendmail refuses aliases and sockets there).
 unpack_sendmail() {

@@ -69,7 +69,7 @@ class Product:
         self._socket = socket
         self._environment = dict(environment or {})
         self._command = command
-        self._contained = contained
+        self.contained = contained
         self._cleanup = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path()
@@ -113,8 +113,8 @@ class Product:
             *(COMMAND, self._command, "--config", self.config_file),
             *arguments,
         ]
-        if self._contained:
-            command = self._contained(*command)
+        if self.contained:
+            command = self.contained(*command)
         with self._log_file.open("ab") as output:
             self._process = start(command, output, self._environment)
 

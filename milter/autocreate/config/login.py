@@ -61,7 +61,7 @@ class Login(Section):
 
     socket: UnixSocket = "unix:/run/autocreate/login.sock"
     """Where Cyrus asks for passwords (`sasl_saslauthd_path` of imapd.conf): `unix:/path`, or `fd:N`
-    for a socket that was inherited."""
+    for a socket that was inherited. One that systemd holds there is taken as it is."""
     socket_mode: Mode = "0660"
     """The mode of the Unix sockets."""
     socket_group: GroupOfSystem | None = None

@@ -42,7 +42,8 @@ class Milter(Section):
     """[milter]: the socket, and which recipients are ours."""
 
     socket: Socket = "unix:/run/autocreate/milter.sock"
-    """Where to listen: `unix:/path`, `inet:HOST:PORT`, or `fd:N` for a socket that was inherited."""
+    """Where to listen: `unix:/path`, `inet:HOST:PORT`, or `fd:N` for a socket that was inherited. One
+    that systemd holds at that place (a .socket unit) is taken as it is."""
     socket_mode: Mode = "0660"
     """The mode of a Unix socket."""
     socket_group: GroupOfSystem | None = None

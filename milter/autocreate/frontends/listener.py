@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autocreate.errors import ConfigurationError, Temporary
+from autocreate.frontends.activation import HandedOver
 
 _BACKLOG = 128
 
@@ -40,14 +41,27 @@ class Listener:
         return self._socket
 
     def stop(self) -> None:
-        """Refuse new connections from now on. Whoever accepts on the descriptor is left alone."""
+        """Take no new connections from now on. Whoever accepts on the descriptor is left alone."""
         if not self._is_ours:
+            self._let_go()
             return
         with contextlib.suppress(OSError):
             if self._socket.family == socket.AF_UNIX:
                 os.unlink(self._socket.getsockname())
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _let_go(self) -> None:
+        """Leave whoever connects from now on to the next instance, which gets the same socket.
+
+        It must not be shut, and libmilter does not stop accepting. So the descriptor becomes that of
+        another socket, where nobody comes.
+        """
+        with socket.socket(self._socket.family, self._socket.type) as elsewhere:
+            elsewhere.bind("" if elsewhere.family == socket.AF_UNIX else ("", 0))
+            if elsewhere.type == socket.SOCK_STREAM:
+                elsewhere.listen()
+            os.dup2(elsewhere.fileno(), self._socket.fileno(), inheritable=False)
 
 
 def peer_uid(connection: socket.socket) -> int:
@@ -64,8 +78,11 @@ def listening(
     mode: int,
     group: str | None,
     kind: socket.SocketKind = socket.SOCK_STREAM,
+    handed_over: HandedOver | None = None,
 ) -> Iterator[Listener]:
     """A socket that listens at `place`, for as long as the context lasts.
+
+    If systemd holds one there it is taken, with the mode and the group that it has.
 
     Args:
         key: what the configuration calls it, for messages.
@@ -73,6 +90,7 @@ def listening(
         mode: of a Unix socket.
         group: that a Unix socket belongs to, or None for the process's.
         kind: SOCK_STREAM for connections, or SOCK_DGRAM for datagrams to a Unix socket.
+        handed_over: what systemd has handed over to this process.
 
     Raises:
         Temporary: another instance owns the place.
@@ -81,17 +99,20 @@ def listening(
     family, _, rest = place.partition(":")
     with contextlib.ExitStack() as held:
         try:
-            if family == "unix":
+            held_by_systemd = handed_over.take(place, kind) if handed_over else None
+            if held_by_systemd:
+                opened = held.enter_context(_listens(held_by_systemd, kind))
+            elif family == "unix":
                 opened = held.enter_context(_unix(key, Path(rest), mode, group, kind))
             elif family == "fd":
-                opened = held.enter_context(_inherited(int(rest), kind))
+                opened = held.enter_context(_listens(socket.socket(fileno=int(rest)), kind))
             else:
                 opened = held.enter_context(_inet(rest))
         except OSError as error:
             raise ConfigurationError(
                 key, [f"cannot listen at {place}: {error.strerror or error}"]
             ) from error
-        yield Listener(opened, is_ours=family != "fd")
+        yield Listener(opened, is_ours=family != "fd" and held_by_systemd is None)
 
 
 @contextlib.contextmanager
@@ -152,9 +173,8 @@ def _inet(place: str) -> socket.socket:
     return listener
 
 
-def _inherited(descriptor: int, kind: socket.SocketKind) -> socket.socket:
-    listener = socket.socket(fileno=descriptor)
+def _listens(listener: socket.socket, kind: socket.SocketKind) -> socket.socket:
     listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     if listener.type != kind or listens != (kind == socket.SOCK_STREAM):
-        raise OSError(f"descriptor {descriptor} is not a listening socket of this kind")
+        raise OSError(f"descriptor {listener.fileno()} is not a listening socket of this kind")
     return listener

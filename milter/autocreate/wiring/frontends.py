@@ -11,10 +11,16 @@ from typing import Literal
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.errors import ConfigurationError
+from autocreate.frontends.activation import HandedOver
 from autocreate.frontends.control import Control
 from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
 from autocreate.passwords import CHECKERS, PasswordChecker
+
+_NOBODYS = (
+    "which no key of the configuration names: write the place that the .socket unit has into it "
+    "(milter.socket, login.socket, login.notify_socket), or disable that unit"
+)
 
 FrontEndName = Literal["milter", "login"]
 
@@ -24,30 +30,35 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
     """The front ends of these names, listening where the configuration says but serving nobody yet.
 
     Raises:
-        ConfigurationError: one cannot listen at its place.
+        ConfigurationError: one cannot listen at its place, or systemd listens where none does.
         Temporary: another instance owns the place.
     """
+    handed_over = HandedOver()
     with contextlib.ExitStack() as held:
         frontends: list[FrontEnd] = []
         if "milter" in names:
-            frontends.append(held.enter_context(_milter(config)))
+            frontends.append(held.enter_context(_milter(config, handed_over)))
         if "login" in names:
             alone = "milter" not in names
             milter = _control_socket(config, ["milter"]) if alone else None
-            frontends += held.enter_context(_login(config.login, milter))
+            frontends += held.enter_context(_login(config.login, milter, handed_over))
         if place := _control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
             frontends.append(Control(listener))
         if config.metrics.listen:
-            frontends.append(held.enter_context(_metrics(config.metrics.listen)))
+            frontends.append(held.enter_context(_metrics(config.metrics.listen, handed_over)))
+        if unknown := handed_over.left():
+            raise ConfigurationError(
+                "systemd", [f"listens for us at {place}, {_NOBODYS}" for place in unknown]
+            )
         yield frontends
 
 
 @contextlib.contextmanager
-def _metrics(place: str) -> Iterator[FrontEnd]:
+def _metrics(place: str, handed_over: HandedOver) -> Iterator[FrontEnd]:
     from autocreate.frontends.metrics import Metrics  # noqa: PLC0415 -- it loads prometheus_client
 
-    with listening("metrics.listen", f"inet:{place}", 0, None) as listener:
+    with listening("metrics.listen", f"inet:{place}", 0, None, handed_over=handed_over) as listener:
         yield Metrics(listener)
 
 
@@ -68,17 +79,21 @@ def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | Non
 
 
 @contextlib.contextmanager
-def _milter(config: Config) -> Iterator[FrontEnd]:
+def _milter(config: Config, handed_over: HandedOver) -> Iterator[FrontEnd]:
     from autocreate.frontends.milter import Milter  # noqa: PLC0415 -- it loads libmilter
 
     settings = config.milter
     mode = int(settings.socket_mode, 8)
-    with listening("milter.socket", settings.socket, mode, settings.socket_group) as listener:
+    with listening(
+        "milter.socket", settings.socket, mode, settings.socket_group, handed_over=handed_over
+    ) as listener:
         yield Milter(listener)
 
 
 @contextlib.contextmanager
-def _login(settings: Login | None, milter: Path | None) -> Iterator[list[FrontEnd]]:
+def _login(
+    settings: Login | None, milter: Path | None, handed_over: HandedOver
+) -> Iterator[list[FrontEnd]]:
     from autocreate.frontends.events import Events  # noqa: PLC0415 -- only to serve logins
     from autocreate.frontends.login import LoginServer  # noqa: PLC0415
 
@@ -91,13 +106,16 @@ def _login(settings: Login | None, milter: Path | None) -> Iterator[list[FrontEn
     frontends: list[FrontEnd] = []
     with contextlib.ExitStack() as held:
         if settings.upstream:
-            listener = held.enter_context(listening("login.socket", settings.socket, mode, group))
+            listener = held.enter_context(
+                listening("login.socket", settings.socket, mode, group, handed_over=handed_over)
+            )
             checker = _checker(settings.upstream)
             frontends.append(LoginServer(listener, checker, peers, settings.requests))
         if settings.notify_socket:
             listener = held.enter_context(
                 listening(
-                    "login.notify_socket", settings.notify_socket, mode, group, socket.SOCK_DGRAM
+                    *("login.notify_socket", settings.notify_socket, mode, group),
+                    *(socket.SOCK_DGRAM, handed_over),
                 )
             )
             frontends.append(Events(listener, peers, settings.notifyd, milter))
