@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autocreate.core.aliastext import few
-from autocreate.model import Answer, Login, Recipient, Verdict
+from autocreate.core.plan import as_text
+from autocreate.model import Answer, Login, Plan, Recipient, Verdict
 
 _recipients = logging.getLogger("autocreate.recipient")
 _logins = logging.getLogger("autocreate.login")
@@ -151,6 +152,8 @@ def _decision(
         "asked": " ".join(map(_asked, (verdict, *verdict.parts))).strip(),
         "policy": verdict.policy,
         "created": verdict.created or "",
+        # What is carried out has a line for each step.
+        "plan": "; ".join(map(_planned, verdict.plans)) if verdict.withheld else "",
         "ms": round(milliseconds, 1),
         "reason": verdict.reason,
     }
@@ -164,6 +167,11 @@ def _asked(verdict: Verdict) -> str:
         f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}"
         for source, milliseconds in verdict.asked
     )
+
+
+def _planned(plan: Plan) -> str:
+    """`joe: create INBOX, subscribe to Sent`."""
+    return f"{plan.user}: {', '.join(as_text(plan))}"
 
 
 def _is_journal(stream: TextIO) -> bool:
