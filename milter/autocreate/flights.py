@@ -20,13 +20,16 @@ class Flights(Generic[T]):
     Args:
         workers: how many pieces of work run at once. The rest wait in line, each no longer than
             somebody waits for it.
+        before: what these take over from, whose work in progress is not begun anew.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, before: "Flights[T] | None" = None) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")
         # Reentrant: a future that is cancelled, or done already, calls `_land` on the spot.
         self._lock = threading.RLock()
         self._aloft: dict[Hashable, _Flight[T]] = {}
+        if before:
+            self._lock, self._aloft = before._lock, before._aloft
 
     def join(self, key: Hashable, work: Callable[[], T], timeout: float) -> T:
         """The result of the work in progress for `key`, or of `work`, begun now if there is none.

@@ -58,7 +58,7 @@ class Service:
     """The program's use cases. Safe to call from several threads at once.
 
     Args:
-        flights: runs the work, one piece at a time per user.
+        flights: runs the work, one piece at a time per user; the service that takes over joins it.
         ready: remembers whose mailbox stands.
         release: lets go of every connection and file below.
         aliases: whom an address stands for; None: always for itself.
@@ -78,7 +78,7 @@ class Service:
         self._provisioner = provisioner
         self._journal = journal
         self._decisions = Decisions(provisioner, flights, ready)
-        self._flights = flights
+        self.flights = flights
         self._ready = ready
         self._release = release
         self._aliases = aliases
@@ -221,7 +221,7 @@ class Service:
         """Take no new work and let go of every connection."""
         if self._aliases:
             self._aliases.close()
-        self._flights.close()
+        self.flights.close()
         self._release()
 
     def _judge(self, recipient: Recipient, until: float, apply: bool) -> Verdict:
@@ -316,7 +316,7 @@ class Service:
         if verdict.answer is Answer.PASS and not verdict.user:
             return  # somebody else's mail
         try:
-            self._flights.join(
+            self.flights.join(
                 ("record", recipient.argument),
                 lambda: self._recorded(recipient, verdict),
                 max(0.1, until - time.monotonic()),

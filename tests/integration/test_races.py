@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
 from tests.integration.conftest import WHOLE_TREE, Way
 from tests.servers.brake import Brake
 from tests.servers.common import wait_until
@@ -38,6 +39,26 @@ def test_sessions_for_the_same_new_user_share_one_creation(
         assert not first.done()
         brake.let_go()
         assert [first.result(), second.result(), third.result()] == [[250]] * 3
+        assert here.tree(user) == WHOLE_TREE
+        assert creations(here.product, user) == 1
+
+
+def test_sessions_before_and_after_a_reload_share_one_creation(
+    cyrus: Cyrus, way: Callable[[Product], Way], named: Callable[[str], str]
+) -> None:
+    user = named("reloaded")
+    with Brake(cyrus.imap_port) as brake, ThreadPoolExecutor() as pool:
+        settings = {"cyrus": {"port": brake.port}}
+        here = way(Product(cyrus, accounts=[user], settings=settings))
+        brake.hold(r"CREATE .*Archive")
+        before = pool.submit(here.codes, user)
+        brake.wait_until_held()
+        assert here.product.reload() == "INFO reloaded"
+        after = pool.submit(here.codes, user)
+        with pytest.raises(TimeoutError):
+            after.result(1.5)  # alone it would have finished the tree long ago
+        brake.let_go()
+        assert [before.result(), after.result()] == [[250], [250]]
         assert here.tree(user) == WHOLE_TREE
         assert creations(here.product, user) == 1
 

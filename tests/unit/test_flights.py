@@ -140,6 +140,24 @@ def test_a_deadline_that_has_passed_already_is_kept(flights: Flights[str]) -> No
     work.may_end.set()
 
 
+def test_who_takes_over_joins_the_work_in_progress() -> None:
+    before: Flights[str] = Flights(workers=1)
+    go_on = threading.Event()
+
+    def work() -> str:
+        assert go_on.wait(LONG)
+        return "the first"
+
+    first = before.board("joe", work)
+    after = Flights(2, before)
+    second = after.board("joe", lambda: "the second")
+    before.close()
+    go_on.set()
+    assert [first(LONG), second(LONG)] == ["the first", "the first"]
+    assert after.join("joe", lambda: "the next", LONG) == "the next"
+    after.close()
+
+
 def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
     flights: Flights[str] = Flights(workers=1)
     running, queued = Work(), Work()

@@ -262,21 +262,26 @@ def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn
 
     statistics = Statistics()
 
-    def service() -> "Service":
-        return _built(config_path, dry_run, statistics)
+    def service(before: "Service | None" = None) -> "Service":
+        return _built(config_path, dry_run, statistics, before)
 
     with open_frontends(load(config_path), names) as frontends:
         run(frontends, service(), service, statistics)
 
 
-def _built(config_path: Path, dry_run: bool, statistics: "Statistics | None" = None) -> "Service":
+def _built(
+    config_path: Path,
+    dry_run: bool,
+    statistics: "Statistics | None" = None,
+    before: "Service | None" = None,
+) -> "Service":
     """The service as the file has it now, logging as the file says."""
     from autocreate import logs
     from autocreate.config import load
     from autocreate.wiring.office import build_service
 
     config = load(config_path)
-    built = build_service(config, dry_run, statistics)
+    built = build_service(config, dry_run, statistics, before)
     syslog = config.log.socket if config.log.to == "syslog" else None
     logs.configure(config.log.format, config.log.level, syslog=syslog)
     return built

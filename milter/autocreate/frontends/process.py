@@ -46,13 +46,13 @@ class FrontEnd(Protocol):
 def run(
     frontends: Sequence[FrontEnd],
     service: Service,
-    reload: Callable[[], Service],
+    reload: Callable[[Service], Service],
     statistics: Statistics,
 ) -> NoReturn:
     """Serve until SIGTERM or SIGINT. SIGHUP and SIGUSR1 reload. Never returns: see `_exit`.
 
     Args:
-        reload: makes the service anew; what it raises leaves the old one answering.
+        reload: makes the service that takes over from one; what it raises leaves that one answering.
         statistics: of this process, for as long as it lives.
     """
     events = _Events()
@@ -197,11 +197,11 @@ def _complete_all(traffic: Traffic, stopping: threading.Event, everything: bool)
         log.log(level, "%s: another attempt: %s", entry.user, verdict.reason)
 
 
-def _reload(traffic: Traffic, reload: Callable[[], Service]) -> None:
+def _reload(traffic: Traffic, reload: Callable[[Service], Service]) -> None:
     # What Type=notify-reload wants to be told besides (sd_notify(3)).
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
     try:
-        service = reload()
+        service = reload(traffic.service)
     except AutocreateError as error:
         log.error("not reloaded, the old configuration goes on: %s", error)
     except Exception:

@@ -36,23 +36,30 @@ class Office(NamedTuple):
 
 
 def build_service(
-    config: Config, dry_run: bool = False, statistics: Statistics | None = None
+    config: Config,
+    dry_run: bool = False,
+    statistics: Statistics | None = None,
+    before: Service | None = None,
 ) -> Service:
     """Everything that a front end or a command needs, connected to nothing yet but the journal.
 
     Args:
         dry_run: decide everything and do nothing, whatever the file says.
         statistics: where to count what is counted here, if anybody wants to know.
+        before: the service that this one takes over from: nobody whom it works on is worked on twice.
 
     Raises:
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
-    return build_office(config, dry_run, statistics).service
+    return build_office(config, dry_run, statistics, before).service
 
 
 def build_office(
-    config: Config, dry_run: bool = False, statistics: Statistics | None = None
+    config: Config,
+    dry_run: bool = False,
+    statistics: Statistics | None = None,
+    before: Service | None = None,
 ) -> Office:
     """As `build_service`. Closing the service closes all of it."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
@@ -92,7 +99,7 @@ def build_office(
         ),
         provisioner_,
         journal,
-        Flights(config.milter.workers),
+        Flights(config.milter.workers, before.flights if before else None),
         ready,
         release,
         aliases,
