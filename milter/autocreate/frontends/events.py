@@ -159,11 +159,12 @@ class Milter:
         self._control = control
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="milter")
         self._room = threading.BoundedSemaphore(_MOST_USERS)
+        self._is_well = True
 
     def tell(self, user: str) -> None:
         """Let it look at a user's mailbox again. Does not wait until it knows."""
         if not self._room.acquire(blocking=False):
-            log.error("the milter at %s does not hear of %s: it is too slow", self._control, user)
+            log.error("the milter does not hear that a mailbox of %s is gone: it is slow", user)
             return
         self._thread.submit(self._tell, user)
 
@@ -171,8 +172,11 @@ class Milter:
         try:
             if self._control.exists():
                 control.ask(self._control, "forget", user=user)
+            self._is_well = True
         except Temporary as error:
-            log.warning("the milter was not told that a mailbox of %s is gone: %s", user, error)
+            if self._is_well:  # once, and not for every one of them
+                log.error("the milter does not hear that a mailbox of %s is gone: %s", user, error)
+            self._is_well = False
         except Exception:
             log.exception("a defect of this program, while the milter was told of a mailbox")
         finally:
