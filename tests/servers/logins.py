@@ -134,7 +134,11 @@ class Site:
         settings["login"] = {
             "socket": f"unix:{self.socket}",
             "socket_mode": "0666",
-            "upstream": {"type": "saslauthd", "path": str(self.saslauthd.socket)},
+            "upstream": {
+                "type": "saslauthd",
+                "path": str(self.saslauthd.socket),
+                "timeout": 60.0,  # a machine that is busy with other tests
+            },
             "notify_socket": f"unix:{self.notify_socket}",
             **self._login,
             **login,
