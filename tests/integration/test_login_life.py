@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
+import textwrap
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +41,28 @@ def relayed(**login: object) -> Iterator[tuple[Site, Relay]]:
         # Longer than any of these tests is silent: what waits is to go on by itself.
         site.restart(cyrus={"port": relay.port, "timeout": 7.5})
         yield site, relay
+
+
+def test_what_is_documented_works_as_it_is_pasted() -> None:
+    document, readme = Path("docs/login.md").read_text(), Path("README.md").read_text()
+    with Site(["ann"], start=False) as site:
+
+        def pasted(text: str) -> str:
+            for ours, there in (
+                ("/run/autocreate/login.sock", site.socket),
+                ("/run/autocreate/notify.sock", site.notify_socket),
+                ("/run/saslauthd/mux", site.saslauthd.socket),
+            ):
+                text = text.replace(ours, str(there))
+            return text
+
+        lines = re.findall(r"^sasl_pwcheck_method.*(?:\n.*){4}\n```", document, re.MULTILINE)[0]
+        assert textwrap.indent(lines, "   ") in readme
+        imapd_conf = site.cyrus.imapd_conf_file.read_text().splitlines()
+        assert set(pasted(lines).splitlines()[:-1]) <= set(imapd_conf)
+        example = re.findall(r"^```toml\n(.*?)^```", document, re.DOTALL | re.MULTILINE)[0]
+        site.restart(**tomllib.loads(pasted(example))["login"])
+        assert "INBOX/Sent" in site.imap_folders("ann")
 
 
 def test_a_login_succeeds_though_cyrus_is_silent_and_its_tree_follows() -> None:
