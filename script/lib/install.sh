@@ -105,9 +105,9 @@ install_browser() {
     install_packages chromium fonts-dejavu-core
 }
 
-# systemd's tools for units and sockets; it need not run.
-install_systemd() {
-    install_packages systemd
+# What reads the files that we ship for the system: systemd's tools (it need not run), syslog, log rotation.
+install_system() {
+    install_packages systemd rsyslog logrotate
 }
 
 # unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a

@@ -5,6 +5,7 @@ The package manager runs in a mount namespace of its own, with an overlay on `/`
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +60,8 @@ def test_it_installs_and_says_what_to_do_next(package: Path, overlay: Path) -> N
             """
             dpkg --install /package.deb >/dev/null
             autocreate --version
-            stat --format '%U:%G %a %n' /etc/autocreate /etc/autocreate/autocreate.toml /var/lib/autocreate
+            stat --format '%U:%G %a %n' /etc/autocreate /etc/autocreate/autocreate.toml \
+                /var/lib/autocreate /var/spool/postfix/autocreate
             dpkg --listfiles autocreate-milter | grep -c '/man[15]/.*gz$'
             autocreate config check 2>&1 || echo "status $?"
             """,
@@ -67,12 +69,13 @@ def test_it_installs_and_says_what_to_do_next(package: Path, overlay: Path) -> N
     )
     lines = said.splitlines()
     assert lines[0] == "autocreate, version 0.1.0"
-    assert lines[1:4] == [
+    assert lines[1:5] == [
         "root:autocreate 750 /etc/autocreate",
         "root:autocreate 640 /etc/autocreate/autocreate.toml",
         "autocreate:autocreate 750 /var/lib/autocreate",
+        "autocreate:postfix 2750 /var/spool/postfix/autocreate",
     ]
-    assert lines[4] == "2"
+    assert lines[5] == "2"
     assert "cyrus.password_file: cannot read /etc/autocreate/cyrus.secret" in said
     assert lines[-1] == "status 78"
 
@@ -107,6 +110,55 @@ def test_what_is_installed_serves_under_its_own_user(
     assert "user/deb/Sent" in cyrus.mailboxes("user/deb*")
 
 
+def test_its_syslog_lines_are_in_a_file_of_their_own_that_is_turned_over(
+    package: Path, overlay: Path
+) -> None:
+    said = run(
+        overlaid(
+            package,
+            overlay,
+            """
+            dpkg --install /package.deb >/dev/null
+            cat >/rsyslog.conf <<'END'
+            module(load="imuxsock" SysSock.Use="off")
+            input(type="imuxsock" Socket="/syslog")
+            include(file="/etc/rsyslog.d/autocreate-milter.conf")
+            action(type="omfile" file="/others")
+END
+            rm -rf /run/systemd /run/rsyslogd.pid
+            rsyslogd -f /rsyslog.conf -i /run/rsyslogd.pid
+            trap 'kill "$(cat /run/rsyslogd.pid)"' EXIT
+            await() { for _ in $(seq 1000); do if "$@"; then return; fi; sleep 0.01; done; false; }
+            says() {
+                /usr/lib/autocreate-milter/bin/python -c '
+import logging, pathlib, sys
+from autocreate import logs
+logs.configure("text", "info", syslog=pathlib.Path("/syslog"))
+logging.getLogger("autocreate").info(sys.argv[1])' "$1"
+            }
+            await test -s /run/rsyslogd.pid -a -S /syslog
+            logrotate --force /etc/logrotate.d/autocreate-milter
+            says 'the first'
+            logger --socket /syslog --tag other 'not ours'
+            await grep -q 'the first' /var/log/autocreate.log
+            await grep -q 'not ours' /others
+            grep -c autocreate /others || true
+            logrotate --force --state /state /etc/logrotate.d/autocreate-milter
+            says 'the second'
+            await grep -q 'the second' /var/log/autocreate.log
+            grep -o 'autocreate.*' /var/log/autocreate.log /var/log/autocreate.log.1
+            stat --format '%U:%G %a' /var/log/autocreate.log
+            """,
+        )
+    )
+    assert re.sub(r"\[\d+\]", "", said).splitlines() == [
+        "0",
+        "/var/log/autocreate.log:autocreate: INFO the second",
+        "/var/log/autocreate.log.1:autocreate: INFO the first",
+        "root:adm 640",
+    ]
+
+
 def test_removing_and_purging_leaves_only_what_the_administrator_made(
     package: Path, overlay: Path
 ) -> None:
@@ -118,6 +170,8 @@ def test_removing_and_purging_leaves_only_what_the_administrator_made(
             dpkg --install /package.deb >/dev/null
             echo secret >/etc/autocreate/cyrus.secret
             touch /var/lib/autocreate/accounts.db /var/lib/autocreate/journal.db
+            touch /var/log/autocreate.log /var/log/autocreate.log.1
+            touch /var/spool/postfix/autocreate/milter.sock.lock
             dpkg --remove autocreate-milter >/dev/null
             ls /etc/autocreate
             dpkg --purge autocreate-milter >/dev/null 2>&1
