@@ -52,9 +52,17 @@ def test_an_account_that_nobody_may_use(source: AccountSource, user: str) -> Non
     assert source.lookup(user) is None
 
 
+def test_users_in_order_are_listed_and_no_others(source: AccountSource, tmp_path: Path) -> None:
+    passwd = tmp_path / "passwd"
+    passwd.write_text(passwd.read_text().replace("unshadowed:x:3000:100:::\n", ""))
+    assert set(source.names() or ()) == {"joe", "key-only", "expires-later", "soon-to-change"}
+
+
 def test_a_user_of_whom_shadow_says_nothing_is_in_doubt(source: AccountSource) -> None:
     with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' and shadow\(5\) has not"):
         source.lookup("unshadowed")
+    with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' and shadow\(5\) has not"):
+        source.names()
 
 
 @pytest.mark.parametrize(

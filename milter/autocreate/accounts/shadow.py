@@ -5,9 +5,11 @@ user"; so getspnam_r(3) is asked itself.
 """
 
 import ctypes
+import errno
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autocreate.accounts.nss import NssSource, entry_of, text_of
 from autocreate.errors import Temporary
@@ -33,6 +35,7 @@ class _Spwd(ctypes.Structure):
 
 
 _libc = ctypes.CDLL(None)
+_listing = threading.Lock()
 
 
 class Ageing(NamedTuple):
@@ -85,13 +88,37 @@ class ShadowSource(NssSource):
                 f"passwd(5) has {user!r} and shadow(5) has not, or this process may not read it: "
                 "let it run in the group shadow"
             )
-        ageing = Ageing(found.sp_lstchg, found.sp_max, found.sp_inact, found.sp_expire)
-        is_locked = text_of(found.sp_pwdp).startswith("!")
-        if is_locked or ageing.is_over(int(self._clock() // _DAY)):
-            return None
-        return account
+        return account if self._is_in_order(found) else None
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`."""
-        users = [user for user in super().names() or () if self.lookup(user)]
+        # One after the other: to look each up takes as long as reading the file takes, each time.
+        listed = {text_of(entry.sp_namp): self._is_in_order(entry) for entry in _entries()}
+        users = [
+            user
+            for user in super().names() or ()
+            if (listed[user] if user in listed else self.lookup(user))
+        ]
         return iter(users) if users else None
+
+    def _is_in_order(self, entry: _Spwd) -> bool:
+        """Is an account neither locked nor expired?"""
+        ageing = Ageing(entry.sp_lstchg, entry.sp_max, entry.sp_inact, entry.sp_expire)
+        is_locked = text_of(entry.sp_pwdp).startswith("!")
+        return not is_locked and not ageing.is_over(int(self._clock() // _DAY))
+
+
+def _entries() -> Iterator[_Spwd]:
+    """All of shadow(5) that can be listed, by getspent_r(3), of which a process has but one."""
+
+    def next_entry(_key: None, *places: Any) -> int:
+        error: int = _libc.getspent_r(*places)
+        return 0 if error == errno.ENOENT else error
+
+    with _listing:
+        _libc.setspent()
+        try:
+            while entry := entry_of(next_entry, None, _Spwd, "the next entry of shadow(5)"):
+                yield entry
+        finally:
+            _libc.endspent()
