@@ -49,6 +49,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         yield made
 
 
+# The servers have a test of their own, in which their tables are filled faster.
+LOCAL = ("file", "postfix-table", "nss", "shadow", "sasldb", "sqlite")
+
 odd_names = pytest.mark.parametrize("user", ODD_NAMES.values(), ids=ODD_NAMES)
 
 
@@ -131,3 +134,15 @@ def test_many_threads_ask_at_once_and_each_gets_its_own_answer(database: Databas
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(database.source.lookup, users))
     assert found == [Account(user, "it") if user != "zoe" else None for user in users]
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+def test_twenty_thousand_accounts(kind: str, tmp_path: Path) -> None:
+    users = [f"user{number:05}" for number in range(20_000)]
+    with DATABASES[kind](tmp_path) as database:
+        database.put(dict.fromkeys(users, ()))
+        assert database.source.lookup("user00000") == Account("user00000", "it")
+        assert database.source.lookup("user19999") == Account("user19999", "it")
+        assert database.source.lookup("user20000") is None
+        names = database.source.names()
+        assert names is None or sorted(names) == users

@@ -5,7 +5,7 @@ just now, is in doubt: see `autocreate.accounts.watched`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +39,8 @@ class FileSource:
     ) -> None:
         self.name = name
         self.has_groups = groups is not None
-        parse = partial(_table, domains) if format == "postfix" else _users
+        self._domains = frozenset(domains)
+        parse = partial(_table, self._domains) if format == "postfix" else _users
         self._users = Watched(path, parse, clock)
         self._groups = Watched(groups, _groups, clock) if groups else None
 
@@ -67,8 +68,9 @@ class FileSource:
         )
 
     def names(self) -> Iterator[str] | None:
-        """See `AccountSource.names`."""
-        return iter(self._users.read())
+        """See `AccountSource.names`. Who is known with and without one of `domains` comes once."""
+        parts = ((user, *user.rpartition("@")) for user in self._users.read())
+        return (user for user, _, at, domain in parts if not (at and domain in self._domains))
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -89,7 +91,7 @@ def _users(text: str) -> Mapping[str, str]:
     return users
 
 
-def _table(domains: Sequence[str], text: str) -> Mapping[str, str]:
+def _table(domains: Collection[str], text: str) -> Mapping[str, str]:
     """The keys of a Postfix table. Postfix looks for them in lower case, so that is what they are."""
     # A line that begins with white space continues the one before it, unless it is a comment.
     keys = [
