@@ -1,6 +1,7 @@
 """The database drivers that this program depends on, for URLs that name none."""
 
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -15,5 +16,8 @@ def parsed(url: str) -> URL:
     Raises:
         sqlalchemy.exc.ArgumentError: it is none.
     """
-    found = make_url(url)
+    try:
+        found = make_url(url)
+    except ValueError:
+        raise ArgumentError("its port is no number") from None
     return found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))

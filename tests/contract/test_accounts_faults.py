@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts.sql import SqlSource
-from autocreate.errors import Temporary
+from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
 
 from .databases import Nss, Sqlite, moved_away
@@ -84,6 +84,18 @@ def test_a_query_that_answers_something_else_is_a_doubt(
     with pytest.raises(Temporary, match=complaint):
         source.lookup("joe")
     source.close()
+
+
+def test_a_url_that_is_none_is_told_without_the_password_in_it() -> None:
+    with pytest.raises(ConfigurationError, match="url: its port is no number") as raised:
+        SqlSource("it", "mysql://u:secret@localhost:port/mail", "SELECT :user")
+    assert "secret" not in str(raised.value)
+
+
+def test_an_option_that_a_driver_lacks_is_a_doubt_in_words() -> None:
+    source = SqlSource("it", "mysql://u:secret@127.0.0.1:1/mail?nosuch=1", "SELECT :user")
+    with pytest.raises(Temporary, match=r"an option in the URL that the driver lacks: .*nosuch"):
+        source.lookup("joe")
 
 
 @pytest.fixture

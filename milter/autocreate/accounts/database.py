@@ -119,6 +119,13 @@ class Database:
             raise Busy(
                 f"{self}: all {connections} connections are busy for {self._timeout:g} s"
             ) from error
+        except TypeError as error:
+            if is_connected:
+                raise
+            # PyMySQL takes what the URL has behind its `?` for arguments.
+            raise Temporary(
+                f"{self}: an option in the URL that the driver lacks: {error}"
+            ) from error
         except (SQLAlchemyError, UnicodeError) as error:
             reason = getattr(error, "orig", None) or error
             text = f"{self}: {' '.join(str(reason).split())}"
