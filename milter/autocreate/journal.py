@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.core.plan import as_json
@@ -36,6 +35,8 @@ _metadata = sa.MetaData()
 
 # Bytes of a key are few on MariaDB and MySQL (3072, at four a character), which also take `Joe` for `joe`.
 _LONGEST_RECIPIENT = 700
+# These make columns as wide as they are told; what is not told has room for 64 KiB.
+_LONGEST_TALLY = 2**24 - 1
 
 
 def _key(length: int) -> sa.types.TypeEngine[str]:
@@ -96,7 +97,9 @@ _hours = sa.Table(
     _metadata,
     sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("writer", sa.String(128), primary_key=True),
-    sa.Column("tally", sa.Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
+    sa.Column(
+        "tally", sa.Text().with_variant(sa.Text(_LONGEST_TALLY), "mysql", "mariadb"), nullable=False
+    ),
 )
 
 

@@ -3,11 +3,14 @@
 In the language of man(7). A page is printed, never kept in a file of ours, so it cannot be out of date.
 """
 
+import ast
+import inspect
 import json
 import re
 from collections.abc import Iterator
 from datetime import date
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -18,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from autocreate.config.sections import Config, Folder
+from autocreate.config.types import Section
 
 _PACKAGE = "autocreate-milter"
 
@@ -57,9 +61,10 @@ def configuration_page() -> str:
         "A TOML file. Whatever is wrong with it (a key that is not known, a value that cannot be) is "
         'reported all at once by\n.BR "autocreate config check" ;\nnothing starts on a wrong file.',
     ]
+    said = _said_in(Config)
     for key, field in Config.model_fields.items():
         for section in _sections_of(field.annotation):
-            lines += _section(_head_of(key, section), section, field.description or "")
+            lines += _section(_head_of(key, section), section, said.get(key, ""))
             lines += _subsections(key, section)
     lines.append(".SH SEE ALSO\nautocreate(1), imapd.conf(5)")
     return "\n".join(lines) + "\n"
@@ -86,8 +91,10 @@ def _section(head: str, section: type[BaseModel], text: str) -> Iterator[str]:
     yield f".SH {_escaped(head)}\n{_paragraphs(_text_of(section))}"
     if text:
         yield f".PP\n{_paragraphs(text)}"
+    said = _said_in(section)
     for key, field in section.model_fields.items():
-        yield f".TP\n.BR {_quoted(key)} {_quoted(_value_of(field))}\n{_paragraphs(_said(field))}"
+        words = _with_choices(field, said.get(key, ""))
+        yield f".TP\n.BR {_quoted(key)} {_quoted(_value_of(field))}\n{_paragraphs(words)}"
 
 
 def _subsections(key: str, section: type[BaseModel]) -> Iterator[str]:
@@ -118,11 +125,30 @@ def _value_of(field: FieldInfo) -> str:
     return f" = {shown}"
 
 
-def _said(field: FieldInfo) -> str:
+def _said_in(section: type[BaseModel]) -> dict[str, str]:
+    """What the source says below each key.
+
+    Pydantic could collect it, but would read and parse the source for every command that is started.
+    """
+    said: dict[str, str] = {}
+    for kind in reversed(section.__mro__):
+        if not issubclass(kind, Section):
+            continue
+        (tree,) = ast.parse(inspect.getsource(kind)).body
+        assert isinstance(tree, ast.ClassDef)
+        for key, text in pairwise(tree.body):
+            match key, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(words))),
+                ):
+                    said[name] = inspect.cleandoc(words)
+    return said
+
+
+def _with_choices(field: FieldInfo, words: str) -> str:
     choices = _alternatives(field.annotation)
-    if field.is_required() or not choices:
-        return field.description or ""
-    return f"{field.description or ''} One of {choices}."
+    return words if field.is_required() or not choices else f"{words} One of {choices}."
 
 
 def _alternatives(annotation: Any) -> str:

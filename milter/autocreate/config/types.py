@@ -191,4 +191,4 @@ SpecialUse = Literal["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent",
 class Section(BaseModel):
     """A table of the file. The text below a key is its documentation: see autocreate.toml(5)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
