@@ -248,7 +248,7 @@ def test_a_compiled_script_older_than_its_source_is_told(cyrus: Cyrus, tmp_path:
     assert store(cyrus).check(script) == ()
     os.utime(compiled, (1, 1))
     assert store(cyrus).check(script) == (
-        f"{compiled} is older than {source}, but used: run autocreate sieve compile",
+        f"{compiled} is older than {source}: run autocreate sieve compile",
     )
     compiled.write_bytes(b"keep;\n")
     assert store(cyrus).check(script) == (f"{compiled} is no compiled script, so it is not used",)

@@ -41,6 +41,8 @@ def check(config_path: Path) -> None:
     logs.configure(settings.log.format, "warning")
     status = 0
     with closing(build_service(settings)) as service:
+        if not service.scripts():
+            click.echo("nobody is given a sieve script")
         for policy, script in service.scripts():
             name = f"policy {policy!r}: {script.source}"
             try:

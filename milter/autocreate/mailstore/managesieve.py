@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 from autocreate.breaker import Breaker
 from autocreate.errors import Refused, Silent, Temporary, Unreachable
 from autocreate.mailstore.imap import Server
+from autocreate.mailstore.sievefiles import doubts
 from autocreate.mailstore.wire import tls_context
 from autocreate.model import Script
 from autocreate.pool import Pool
@@ -96,7 +97,8 @@ class ManageSieve:
             session.check(script.text)
 
         self._run(work)
-        return ()
+        # Of no use here, but perhaps to a Cyrus that creates natively by the same imapd.conf.
+        return tuple(doubts(script))
 
     def close(self) -> None:
         """End every connection."""

@@ -123,7 +123,7 @@ class SieveFiles:
         with self._translated():
             self._owner()
             self._compiler.compile(script.text)
-        return tuple(_doubts(script))
+        return tuple(doubts(script))
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -189,7 +189,8 @@ def save(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def _doubts(script: Script) -> Iterator[str]:
+def doubts(script: Script) -> Iterator[str]:
+    """What looks wrong about a script's compiled file, if it has one."""
     if not script.compiled:
         return
     try:
@@ -203,10 +204,7 @@ def _doubts(script: Script) -> Iterator[str]:
         if not is_bytecode(data):
             yield f"{script.compiled} is no compiled script, so it is not used"
         elif is_older:
-            yield (
-                f"{script.compiled} is older than {script.source}, but used: "
-                "run autocreate sieve compile"
-            )
+            yield f"{script.compiled} is older than {script.source}: run autocreate sieve compile"
 
 
 def _bytecode_in(path: str) -> bytes | None:
