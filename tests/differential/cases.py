@@ -178,6 +178,9 @@ CASES: Mapping[str, Case] = {
     "another default partition": Case(
         {**ON, "defaultpartition": "archive", "autocreate_inbox_folders": "A"}
     ),
+    "other users below a prefix of the site's": Case(
+        {**ON, **FOLDERS, "altnamespace": "yes", "userprefix": "People"}
+    ),
     # -- shared folders
     "named shared folders, where they exist and the user may": Case({**ON, **SHARED}, shared=NEWS),
     "the same with dots, beside INBOX": Case(

@@ -9,6 +9,8 @@ import poplib
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from autocreate.config import load
 from autocreate.core.policy import select
 from tests.differential.cases import FOLDERS, NEWS, ON, SCRIPTS, USES, VIRTUAL
@@ -180,17 +182,20 @@ def test_a_caret_is_a_dot_natively_and_a_stranger_s_to_us() -> None:
         assert pair.ours.mailboxes() == set()
 
 
-def test_lmtpd_dies_of_a_compiled_script_natively_and_we_install_it() -> None:
-    """autocreate_sieve() rewinds a file that it has not opened."""
+@pytest.mark.parametrize("is_there", [True, False])
+def test_lmtpd_dies_of_a_compiled_script_natively_and_we_install_it(is_there: bool) -> None:
+    """autocreate_sieve() rewinds a file that it has not opened; it does not get to making a missing one either."""
     with fresh_folder("scripts") as folder:
         script, compiled = folder / "default.sieve", folder / "default.bc"
         script.write_text(SCRIPTS["default.sieve"])
-        run(["/usr/lib/cyrus/bin/sievec", script, compiled])
+        if is_there:
+            run(["/usr/lib/cyrus/bin/sievec", script, compiled])
         options = {
             **ON,
             **FOLDERS,
             "autocreate_sieve_script": str(script),
             "autocreate_sieve_script_compiled": str(compiled),
+            "generate_compiled_sieve_script": "yes",
         }
         with Pair(options, accounts=["joe"]) as pair:
             outcome = pair.deliver(["joe"])["joe"]
