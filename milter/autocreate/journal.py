@@ -9,7 +9,6 @@ twice does no harm.
 import contextlib
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from autocreate.core.plan import as_json
 from autocreate.drivers import parsed
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import LMTP, Recipient, Verdict
+from autocreate.sqlitefile import SqliteFile, prepare
 
 log = logging.getLogger(__name__)
 
@@ -150,11 +150,10 @@ class Journal:
                 "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
             ) from error
         self._name = f"journal {found.render_as_string(hide_password=True)}"
-        self._path = "" if is_server else _path_of(found.database)
-        self._file = _NO_FILE
+        self._file = SqliteFile(None if is_server else found.database)
         self._opening = threading.Lock()
         if not is_server:
-            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "connect", prepare)
         with self._translated():
             self._open()
 
@@ -317,21 +316,20 @@ class Journal:
 
     def _open(self) -> None:
         """Make what is missing: the file, and the tables in it."""
-        if self._path:
-            _make_file(self._path)
+        self._file.make()
         with self._engine.begin() as connection:
             _metadata.create_all(connection)
-        self._file = _file_at(self._path)
+        self._file.opened()
 
     def _look_after_file(self) -> None:
         """Turn to the file that is there now, if somebody removed or replaced the one that is open.
 
         SQLite would go on writing to what nobody can read again.
         """
-        if _file_at(self._path) == self._file:
+        if not self._file.is_lost:
             return
         with self._opening:
-            if _file_at(self._path) == self._file:
+            if not self._file.is_lost:
                 return  # another thread did it
             self._engine.dispose()
             self._open()
@@ -375,51 +373,3 @@ def _forget_first_hours(connection: sa.Connection) -> None:
 
 def _row(entry: Entry) -> dict[str, Any]:
     return {column.name: getattr(entry, column.name) for column in _unfinished.columns}
-
-
-# Device and inode of a file that is not there.
-_NO_FILE = (0, 0)
-
-
-def _path_of(database: str | None) -> str:
-    """The path of an SQLite database; empty for one in memory, or that only SQLite can tell."""
-    is_path = database and database != ":memory:" and not database.startswith("file:")
-    return database if database and is_path else ""
-
-
-def _file_at(path: str) -> tuple[int, int]:
-    """Which file is there."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return _NO_FILE
-    return found.st_dev, found.st_ino
-
-
-def _make_file(path: str) -> None:
-    """Make a missing SQLite file belong to its folder's owner, whoever makes it.
-
-    The first to open the journal may be root with a shell command, and the milter must be able to
-    write it afterwards. SQLite itself sees to its other files.
-    """
-    if os.geteuid() != 0:
-        return
-    with contextlib.suppress(OSError):  # what is wrong will be said when it is opened
-        folder = os.stat(os.path.dirname(path) or ".")
-        made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
-        try:
-            os.fchown(made, folder.st_uid, folder.st_gid)
-        finally:
-            os.close(made)
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    """Readers beside a writer, and patience instead of "database is locked" (sqlite.org/wal.html).
-
-    `synchronous` stays at its default, FULL: an entry must survive a power cut.
-    """
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA busy_timeout=2000")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()

@@ -1,0 +1,65 @@
+"""The file of an SQLite database that a process keeps open, writes to, and may lose."""
+
+import contextlib
+import os
+from typing import Any
+
+# Device and inode of what is not there.
+_NOTHING = (0, 0)
+
+
+class SqliteFile:
+    """A database's file.
+
+    Args:
+        database: its path; a database in memory, or at a server, has none.
+    """
+
+    def __init__(self, database: str | None) -> None:
+        is_path = database and database != ":memory:" and not database.startswith("file:")
+        self._path = database if database and is_path else ""
+        self._opened = _NOTHING
+
+    def make(self) -> None:
+        """Make a missing file belong to its folder's owner, whoever makes it.
+
+        The first to open it may be root with a shell command, and the process that serves must be
+        able to write it afterwards. SQLite itself sees to its other files.
+        """
+        if not self._path or os.geteuid() != 0:
+            return
+        with contextlib.suppress(OSError):  # what is wrong will be said when it is opened
+            folder = os.stat(os.path.dirname(self._path) or ".")
+            made = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
+            try:
+                os.fchown(made, folder.st_uid, folder.st_gid)
+            finally:
+                os.close(made)
+
+    def opened(self) -> None:
+        """Note that the file at the path is the one that is open."""
+        self._opened = self._found()
+
+    @property
+    def is_lost(self) -> bool:
+        """Is it another file, or none, that is at the path now?"""
+        return self._found() != self._opened
+
+    def _found(self) -> tuple[int, int]:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return _NOTHING
+        return found.st_dev, found.st_ino
+
+
+def prepare(connection: Any, _record: Any) -> None:
+    """Readers beside a writer, and patience instead of "database is locked" (sqlite.org/wal.html).
+
+    `synchronous` is FULL: what was written must survive a power cut.
+    """
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA busy_timeout=2000")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
