@@ -7,8 +7,8 @@ from pydantic import Discriminator, Field
 
 from autocreate.config.types import (
     GroupOfSystem,
+    Host,
     Mode,
-    Name,
     ReadableFile,
     Seconds,
     Section,
@@ -41,7 +41,7 @@ class ImapUpstream(Section):
     """An IMAP server that lets in by SASL PLAIN who has the right password."""
 
     type: Literal["imap"]
-    host: Name
+    host: Host
     """The server. With TLS its certificate must be for this name or address."""
     port: Annotated[Whole, Field(gt=0, lt=65536)] = 143
     """Its IMAP port."""

@@ -13,6 +13,7 @@ from autocreate.config.login import Login
 from autocreate.config.types import (
     Domain,
     GroupOfSystem,
+    Host,
     Identifier,
     JournalUrl,
     Limit,
@@ -82,7 +83,7 @@ class Milter(Section):
 class Cyrus(Section):
     """[cyrus]: where the server is, and how it spells users."""
 
-    host: Name = "127.0.0.1"
+    host: Host = "127.0.0.1"
     """The server. With TLS its certificate must be for this name or address."""
     port: Annotated[Whole, Field(gt=0, lt=65536)] = 143
     """Its IMAP port."""

@@ -6,6 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -129,7 +130,25 @@ def _ldap_url(url: str) -> str:
         raise ValueError(
             'is none of "ldap://HOST", "ldaps://HOST", "ldapi://%2Fpath%2Fto%2Fsocket"'
         )
+    if not url.startswith("ldapi:") and not _has_place(url):
+        raise ValueError(f'{url} has no good host or port; write it like "ldap://HOST:389"')
     return url
+
+
+def _has_place(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.port != 0 and bool(_host(parts.hostname or ""))
+    except ValueError:
+        return False
+
+
+def _host(host: str) -> str:
+    try:
+        host.encode("idna")  # as a connection is going to do
+    except UnicodeError as error:
+        raise ValueError(f"{host!r} is no name of a host, nor an address") from error
+    return host
 
 
 def _filter(known: set[str], filter_: str) -> str:
@@ -156,6 +175,7 @@ def _script(path: Path) -> Path:
 Switch = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1)]
+Host = Annotated[Name, AfterValidator(_host)]
 Domain = Annotated[str, AfterValidator(_domain)]
 JournalUrl = Annotated[str, AfterValidator(_database_url)]
 DatabaseUrl = Annotated[JournalUrl, AfterValidator(_existing_database)]
