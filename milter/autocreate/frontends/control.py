@@ -5,11 +5,13 @@ One JSON object a line is a question, one a line the answer: `{"ask": "figures"}
 the kernel's word for who they are; they are answered one after the other, each within seconds.
 """
 
+import errno
 import json
 import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,8 +51,12 @@ class Control:
         while True:
             try:
                 connection, _ = self._listener.socket.accept()
-            except OSError:
-                return  # the listener was stopped
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    return  # the listener was stopped
+                log.error("a question could not be accepted: %s", error)
+                time.sleep(0.1)  # of descriptors, say, there may soon be some again
+                continue
             try:
                 with connection:
                     self._answer(connection, traffic)

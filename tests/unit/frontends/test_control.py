@@ -1,0 +1,36 @@
+"""The control socket goes on, whatever the machine runs short of."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+from autocreate.frontends.control import Control, ask
+from autocreate.frontends.listener import Listener, listening
+from autocreate.frontends.traffic import Traffic
+from tests.unit.house import House
+
+
+class Short:
+    """A listening socket that has no descriptor left for the first who connects."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    def accept(self) -> Any:
+        if self._failures:
+            raise self._failures.pop()
+        return self._listener.socket.accept()
+
+
+def test_a_lack_of_descriptors_ends_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "control"
+    with listening("milter.control", f"unix:{place}", 0o600, None) as listener:
+        short: Any = Short(listener)
+        Control(Listener(short, is_ours=False)).serve(
+            Traffic(House(tmp_path).service), lambda error: None
+        )
+        assert ask(place, "figures")["ready"]["users"] == 0
+        listener.stop()
