@@ -74,3 +74,30 @@ def test_the_dashboard_asks_for_instances_that_are_there(watched: Prometheus) ->
     )
     assert instances == "label_values(autocreate_info, instance)"
     assert watched.query("autocreate_info")
+
+
+def test_panels_have_numbers_of_their_own_and_lie_side_by_side() -> None:
+    panels = DASHBOARD["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken = [
+        (column, row)
+        for panel in panels
+        for place in [panel["gridPos"]]
+        for column in range(place["x"], place["x"] + place["w"])
+        for row in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(taken)) == len(taken)
+    assert max(column for column, _ in taken) < 24  # Grafana's grid
+
+
+def test_every_panel_asks_the_prometheus_that_is_chosen() -> None:
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert [it["name"] for it in DASHBOARD["templating"]["list"] if it["type"] == "datasource"] == [
+        "datasource"
+    ]
+    for panel in DASHBOARD["panels"]:
+        assert [panel["datasource"], *(it["datasource"] for it in panel["targets"])] == [chosen] * (
+            1 + len(panel["targets"])
+        )
+        references = [target["refId"] for target in panel["targets"]]
+        assert len(set(references)) == len(references)

@@ -86,7 +86,7 @@ def test_what_is_installed_serves_under_its_own_user(
     port = free_port()
     with Product(cyrus, accounts=["deb"], socket=f"inet:127.0.0.1:{port}") as product:
         script = f"""
-            dpkg --install /package.deb >/dev/null
+            dpkg --install /package.deb >/dev/null 2>&1
             cp {product.folder}/* /var/lib/autocreate/
             sed -i 's|{product.folder}|/var/lib/autocreate|g' /var/lib/autocreate/autocreate.toml
             chown -R autocreate /var/lib/autocreate
