@@ -52,8 +52,8 @@ class Control:
             try:
                 connection, _ = self._listener.socket.accept()
             except OSError as error:
-                if error.errno == errno.EINVAL:
-                    return  # the listener was stopped
+                if error.errno in (errno.EINVAL, errno.EBADF):
+                    return  # the listener was stopped, or closed
                 log.error("a question could not be accepted: %s", error)
                 time.sleep(0.1)  # of descriptors, say, there may soon be some again
                 continue
