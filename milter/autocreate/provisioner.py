@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from autocreate.accounts.directory import Directory
@@ -271,8 +272,10 @@ class Provisioner:
             log.info("%s: done: %s", user, describe(action))
         for action, error in report.skipped:
             log.warning("%s: could not %s, and will not: %s", user, describe(action), error)
-        for action, error in report.failed:
-            log.error("%s: could not %s: %s", user, describe(action), error)
+        # A server that is lost fails all of them for one reason.
+        for error, failures in groupby(report.failed, lambda failure: failure.error):
+            what = ", ".join(describe(failure.action) for failure in failures)
+            log.error("%s: could not %s: %s", user, what, error)
         created = not stood and report.usable
         if created:
             # Here and nowhere else, so that the log has one such line for each mailbox: whoever

@@ -209,6 +209,15 @@ def test_mail_waits_for_inbox_and_its_quota(build: Build, missing: Action) -> No
     assert (entry.usable, entry.attempts) == (False, 1)
 
 
+def test_what_fails_for_one_reason_is_one_line_of_the_log(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = build((replace(EVERYONE, tree=replace(TREE, quota=Quota(5))),))
+    fail_at(house, CreateMailbox(()), SetQuota(Quota(5)))
+    mail(house)
+    assert "joe: could not create INBOX, set quota 5 KiB: over quota" in caplog.messages
+
+
 def test_mail_does_not_wait_for_the_rest(build: Build, clock: Clock) -> None:
     house = build()
     fail_at(house, CreateMailbox(("Sent",)))
