@@ -116,6 +116,21 @@ def test_a_passwd_file_that_is_broken_is_a_doubt(nss: tuple[Nss, Path], content:
     assert database.source.lookup("nobody-of-this-name") is None
 
 
+def test_a_database_of_groups_that_does_not_answer_is_a_doubt(nss: tuple[Nss, Path]) -> None:
+    database, passwd = nss
+    database.put({"joe": ["staff"]})
+    with passwd.with_name("group").open("a") as group:
+        group.write("users:x:100:\n")
+    joe = Account("joe", "it")
+    assert database.source.groups(joe) == {"staff", "users"}
+    # A source that is not configured is an unavailable one, as SSSD is when it is away.
+    nsswitch = passwd.with_name("nsswitch.conf")
+    nsswitch.write_text(nsswitch.read_text().replace("group: files", "group: files hesiod"))
+    assert database.source.lookup("joe") == joe
+    with pytest.raises(Temporary, match="cannot look up groups"):
+        database.source.groups(joe)
+
+
 def test_an_error_of_the_system_is_a_doubt(nss: tuple[Nss, Path]) -> None:
     database, passwd = nss
     passwd.unlink()

@@ -16,6 +16,7 @@ from autocreate.model import Account
 
 _LONGEST_ENTRY = 1 << 20  # bytes; a group of 20,000 members takes about 200 KiB
 _MOST_GROUPS = 1 << 16  # NGROUPS_MAX of Linux
+_NO_GROUP = b"no group of this name"
 
 
 class _Passwd(ctypes.Structure):
@@ -81,15 +82,14 @@ class NssSource:
         return Account(user, self.name)
 
     def groups(self, account: Account) -> frozenset[str]:
-        """See `AccountSource.groups`; the primary group is among them.
-
-        getgrouplist(3) has no way to say that one of several databases did not answer.
-        """
+        """See `AccountSource.groups`; the primary group is among them."""
         found = self._passwd(account.user)
         if found is None:
             return frozenset()
         names = (self._group_name(number) for number in _group_numbers(account.user, found.pw_gid))
-        return frozenset(name for name in names if name)
+        groups = frozenset(name for name in names if name)
+        self._require_answers()
+        return groups
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`. Databases such as SSSD's list nobody unless told to."""
@@ -110,6 +110,14 @@ class NssSource:
         """A passwd(5) that is empty or garbled knows nobody, and the C library calls that a no."""
         if entry_of(_libc.getpwuid_r, ctypes.c_uint32(0), _Passwd, "user 0") is None:
             raise Temporary("the system does not know user 0 (root): its user database is broken")
+
+    def _require_answers(self) -> None:
+        """See to it that the database of groups answers, or the last one of several.
+
+        getgrouplist(3) passes over those that do not, and the user would be in fewer groups. For a
+        group that is in none of them, getgrnam_r(3) asks them all, and tells the last one's error.
+        """
+        entry_of(_libc.getgrnam_r, _NO_GROUP, _Group, "groups")
 
     def _group_name(self, number: int) -> str:
         found = entry_of(_libc.getgrgid_r, ctypes.c_uint32(number), _Group, f"group {number}")
