@@ -310,8 +310,10 @@ class Session(IMAPClient):
 
 def _mailbox(name: str) -> bytes:
     """A mailbox name for the wire: modified UTF-7 (RFC 3501, 5.1.3), quoted."""
-    if not all(character.isprintable() for character in name):
+    if not name.isprintable():
         raise Refused(f"mailbox name {name!r} has control characters")
+    if name.isascii() and "&" not in name:
+        return _quoted(name)  # nothing to encode, as in nearly all of them
     encoded: bytes = to_modified_utf7(name)
     return _quoted(encoded.decode("ascii"))
 
