@@ -1,15 +1,17 @@
-"""The file of an SQLite database that a process keeps open, writes to, and may lose."""
+"""The file of an SQLite database that a process keeps open, and that may be replaced meanwhile."""
 
 import contextlib
 import os
 from typing import Any
+
+import sqlalchemy as sa
 
 # Device and inode of what is not there.
 _NOTHING = (0, 0)
 
 
 class SqliteFile:
-    """A database's file.
+    """The file of a database that is written to, and may be lost.
 
     Args:
         database: its path; a database in memory, or at a server, has none.
@@ -38,19 +40,28 @@ class SqliteFile:
 
     def opened(self) -> None:
         """Note that the file at the path is the one that is open."""
-        self._opened = self._found()
+        self._opened = _found(self._path)
 
     @property
     def is_lost(self) -> bool:
         """Is it another file, or none, that is at the path now?"""
-        return self._found() != self._opened
+        return _found(self._path) != self._opened
 
-    def _found(self) -> tuple[int, int]:
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return _NOTHING
-        return found.st_dev, found.st_ino
+
+def follow_file(engine: sa.Engine) -> None:
+    """Have a pool open the database anew where another file has taken its place."""
+
+    def note(connection: Any, record: Any) -> None:
+        _, _, path = next(connection.execute("PRAGMA database_list"))
+        record.info["file"] = path, _found(path)
+
+    def compare(_connection: Any, record: Any, _proxy: Any) -> None:
+        path, opened = record.info["file"]
+        if _found(path) != opened:
+            raise sa.exc.DisconnectionError  # the pool's own word for: take a new one
+
+    sa.event.listen(engine, "connect", note)
+    sa.event.listen(engine, "checkout", compare)
 
 
 def prepare(connection: Any, _record: Any) -> None:
@@ -63,3 +74,12 @@ def prepare(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA busy_timeout=2000")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _found(path: str) -> tuple[int, int]:
+    """Which file is at the path now."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return _NOTHING
+    return found.st_dev, found.st_ino

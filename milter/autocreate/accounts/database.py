@@ -1,7 +1,7 @@
 """An SQL database that is asked by queries of the administrator's: connections, time limits, errors.
 
 SQLAlchemy keeps the pool. Each driver is told its time limits in its own words; SQLite is opened
-read only, and anew for each query.
+read only, and anew where its file was replaced.
 """
 
 import math
@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from autocreate.drivers import parsed
 from autocreate.errors import Busy, ConfigurationError, Silent, Temporary, Unreachable
+from autocreate.sqlitefile import follow_file
 
 
 class Database:
@@ -146,12 +147,20 @@ def text_of(value: object) -> str:
 def _engine(url: URL, timeout: float, connections: int) -> Engine:
     kind = url.get_backend_name()
     if kind == "sqlite":
-        # Read only, so that a missing file is an error and not a new, empty database; and opened
-        # for each look-up, so that a file that was replaced is noticed.
+        # Read only, so that a missing file is an error and not a new, empty database.
         if url.database and not url.database.startswith("file:"):
             location = f"file:{quote(url.database)}"
             url = url.set(database=location, query={**url.query, "mode": "ro", "uri": "true"})
-        return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"timeout": timeout})
+        engine = sa.create_engine(
+            url,
+            poolclass=sa.QueuePool,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=timeout,
+            connect_args={"timeout": timeout, "check_same_thread": False},
+        )
+        follow_file(engine)
+        return engine
     engine = sa.create_engine(
         url,
         pool_size=connections,
