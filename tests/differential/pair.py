@@ -75,7 +75,6 @@ class Pair:
         self._shared = dict(shared or {})
         self._accounts = tuple(accounts)
         self._settings = dict(settings or {})
-        self._environment = dict(environment or {})
         self._separator = "." if options.get("unixhierarchysep", "yes") == "no" else "/"
         self._cleanup = contextlib.ExitStack()
 
@@ -95,7 +94,6 @@ class Pair:
                     self.ours,
                     accounts=self._accounts,
                     policies=[],
-                    environment=self._environment,
                     settings={
                         **self._settings,
                         "milter": {"domains": ["*"]},
@@ -129,9 +127,6 @@ class Pair:
 
     def _verdicts(self, recipients: list[str]) -> dict[str, tuple[str, str | None]]:
         """What the milter answers to each, and what it has the sender told if it refuses."""
-        if self._environment:  # which only a process of its own can have
-            said = self.product.json("provision", *recipients)
-            return {it["address"]: (it["answer"], it["reply"]) for it in said}
         with contextlib.closing(build_service(load(self.product.config_file))) as service:
             verdicts = {it: service.verify(Recipient(it, mailer="lmtp")) for it in recipients}
             return {
