@@ -101,6 +101,11 @@ class Provisioner:
         self._clock = clock
         self._created = created
 
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """The first that matches decides."""
+        return self._rules.policies
+
     def decide(self, question: Question) -> Verdict:
         """What to answer about a user, once its tree is made as far as it can be made now.
 

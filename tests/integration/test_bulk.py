@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pty
 import re
 import signal
 import sqlite3
@@ -200,3 +202,99 @@ def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
         done: subprocess.CompletedProcess[str] = product.run("audit")
         assert done.returncode == 75
         assert "accounts.staff: does not list its users" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("apply", "--policy", "everybody", "--all"),
+            "autocreate: --policy: there is no policy 'everybody'; one of everyone\n",
+        ),
+        (
+            ("provision", "--domain", "other.test"),
+            "autocreate: --domain: other.test is not among milter.domains\n",
+        ),
+        (
+            ("audit", "--source", "people"),
+            "autocreate: --source: there is no accounts.people; one of staff\n",
+        ),
+    ],
+)
+def test_a_name_that_is_nobodys_is_told_instead_of_finding_nothing(
+    arguments: tuple[str, ...], words: str, cyrus: Cyrus
+) -> None:
+    with office(cyrus, "ann") as product:
+        done = product.run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (78, "", words)
+
+
+def test_users_without_a_mailbox_are_counted_where_a_policy_is_applied(server: Cyrus) -> None:
+    with office(server, "ann", "bob") as product:
+        assert product.run("provision", "ann@example.org").returncode == 0
+        done = product.run("apply", "--policy", "everyone", "--all")
+    assert done.stderr == (
+        "2 accounts: 1 as it should be, 1 without a mailbox; nothing was changed\n"
+    )
+
+
+def test_what_goes_to_a_file_is_not_shown_beside_the_bar_of_a_terminal(server: Cyrus) -> None:
+    terminal, ours = pty.openpty()
+    with office(server, "ann", "bob") as product, open(terminal, "rb", buffering=0):
+        done = subprocess.run(
+            [COMMAND, "provision", "--all"],
+            stdout=subprocess.PIPE,
+            stderr=ours,
+            text=True,
+            env={**os.environ, "AUTOCREATE_CONFIG": str(product.config_file), "TERM": "xterm"},
+            check=False,
+        )
+        os.close(ours)
+        shown = os.read(terminal, 65536).decode()
+    assert sorted(line.split(":")[0] for line in done.stdout.splitlines()) == ["ann", "bob"]
+    assert "2/2" in shown
+    assert "to be done: create" not in shown
+
+
+def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(server: Cyrus) -> None:
+    users = [f"many{number}" for number in range(300)]
+    with office(server, *users, policy=PLAIN) as product:
+        command = subprocess.Popen(
+            [COMMAND, "provision", "--all", "--yes", "--max-new", "100"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)},
+        )
+        assert command.stdout is not None
+        assert "created" in command.stdout.readline()
+        command.send_signal(signal.SIGINT)
+        _said, errors = command.communicate(timeout=30)
+        found = re.match(r"interrupted: (\d+) of 300 are done\n", errors)
+        assert found, errors
+        assert command.returncode == 1
+
+        done = product.run("provision", "--all", "--yes", "--max-new", "100")
+        assert done.returncode == 0
+    assert len(server.mailboxes("user/many%")) == 300
+
+
+def test_what_cannot_be_written_is_told_without_a_traceback(cyrus: Cyrus) -> None:
+    with office(cyrus, "ann") as product, open("/dev/full", "w") as full:
+        environment = {**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)}
+        done = subprocess.run(
+            [COMMAND, "check", "ann@example.org"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            check=False,
+        )
+        page = product.run("report", "--html", "/nonexistent/report.html")
+    assert (done.returncode, done.stderr) == (
+        74,
+        "autocreate: cannot go on: [Errno 28] No space left on device\n",
+    )
+    assert page.stderr == (
+        "Error: Could not open file '/nonexistent/report.html': No such file or directory\n"
+    )

@@ -82,6 +82,7 @@ def provision(
     from autocreate.admin.census import Census
 
     with _office(config_path) as office, Census() as census:
+        _require_known(office, domain)
         survey(census, office.accounts, office.store, chosen)
         new = census.count_without_mailbox()
         if yes:
@@ -138,6 +139,7 @@ def apply(
     from autocreate.admin.plans import Plans
 
     with _office(config_path) as office, Census() as census, Plans() as plans:
+        _require_known(office, domain, policy)
         survey(census, office.accounts, office.store, chosen)
 
         def compare(user: str) -> "Verdict":
@@ -152,6 +154,7 @@ def apply(
                     outcomes.note(user, verdict)
 
             each(compare, census.with_both(), office.parallel, keep)
+            outcomes.leave_out(census.count_without_mailbox())
         if not yes:
             if plans:
                 click.echo(f"checksum {plans.checksum()}")
@@ -204,6 +207,7 @@ def audit(
     write = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
     count = 0
     with _office(config_path) as office, Census() as census:
+        _require_known(office, domain)
         survey(census, office.accounts, office.store, chosen)
 
         def compare(user: str) -> "Verdict":
@@ -256,6 +260,20 @@ def _chosen(
     return Selection(sources, groups, domain)
 
 
+def _require_known(office: "Office", domain: str, policy: str | None = None) -> None:
+    """A name that is nobody's would select nothing, or by another policy, and say nothing of it."""
+    from autocreate.errors import ConfigurationError
+
+    domains = office.service.rules.domains
+    if domain and not domains & {domain.lower(), "*"}:
+        raise ConfigurationError("--domain", [f"{domain} is not among milter.domains"])
+    policies = [it.name for it in office.provisioner.policies]
+    if policy is not None and policy not in policies:
+        raise ConfigurationError(
+            "--policy", [f"there is no policy {policy!r}; one of {', '.join(policies)}"]
+        )
+
+
 @contextmanager
 def _office(config_path: Path) -> Iterator["Office"]:
     from contextlib import closing
@@ -301,9 +319,19 @@ class _Outcomes:
         elif word != SATISFIED:
             self._bar.say(f"{user}: {word}: {verdict.reason}")
 
+    def leave_out(self, count: int) -> None:
+        """So many more have no mailbox, and nothing was asked about them."""
+        self._words["without a mailbox"] += count
+
+    def done(self) -> int:
+        """How many users are done."""
+        return self._words.total()
+
     def conclude(self, accounts: int) -> int:
         """Tell the sum on stderr; the exit status by the gravest outcome."""
-        counts = ", ".join(f"{count} {word}" for word, count in sorted(self._words.items()))
+        counts = ", ".join(
+            f"{count} {word}" for word, count in sorted(self._words.items()) if count
+        )
         changed = "" if self._is_applied else "; nothing was changed"
         click.echo(f"{accounts} accounts: {counts or 'nothing to do'}{changed}", err=True)
         return self._status
@@ -315,8 +343,15 @@ def _telling(
 ) -> Iterator[_Outcomes]:
     from autocreate.cli.progress import progress
 
-    with progress(what, total) as bar:
-        yield _Outcomes(bar, as_json, is_applied, is_silent)
+    outcomes = None
+    try:
+        with progress(what, total) as bar:
+            outcomes = _Outcomes(bar, as_json, is_applied, is_silent)
+            yield outcomes
+    except KeyboardInterrupt:
+        done = outcomes.done() if outcomes else 0
+        click.echo(f"interrupted: {done} of {total} are done", err=True)
+        raise
 
 
 def _as_text(discrepancy: Any) -> None:

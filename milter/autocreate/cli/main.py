@@ -1,5 +1,6 @@
 """The `autocreate` command. What a command needs is imported when it runs, to keep the others fast."""
 
+import errno
 import os
 import sys
 import threading
@@ -61,6 +62,11 @@ class _Group(click.Group):
             for line in str(error).splitlines():
                 click.echo(f"autocreate: {line}", err=True)
             ctx.exit(error.exit_status)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read has read enough; click ends without a word
+            click.echo(f"autocreate: cannot go on: {error}", err=True)
+            ctx.exit(os.EX_IOERR)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,8 +74,8 @@ class _Group(click.Group):
 def main() -> None:
     """Verify a recipient, create its Cyrus mailbox, then accept the mail.
 
-    Exit status: 0 all is well; 65 a recipient is unknown; 75 cannot tell now, try again;
-    78 the configuration is wrong.
+    Exit status: 0 all is well; 65 a recipient is unknown; 74 what was found cannot be written;
+    75 cannot tell now, try again; 78 the configuration is wrong.
     """
 
 

@@ -77,6 +77,7 @@ def _bar(what: str, total: int) -> Iterator[Progress]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,
+        redirect_stdout=False,  # or what is written to a file would be shown here instead
     ) as bar:
         task = bar.add_task(what, total=total, rate="")
 

@@ -64,7 +64,10 @@ def report(config_path: Path, since: float, html: Path | None) -> None:
     now = time.time()
     found = make_report(load(config_path), now - since, now)
     if html:
-        html.write_text(page(found), encoding="utf-8")
+        try:
+            html.write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(str(html), error.strerror) from error
         click.echo(f"{html}: written")
     else:
         click.echo("\n".join(_text(found)))
@@ -104,7 +107,7 @@ def quantiles(found: "Report") -> Iterator[tuple[str, int, str, str, str]]:
 def _text(found: "Report") -> Iterator[str]:
     yield f"From {moment(found.since)} to {moment(found.until)}"
     if found.is_empty:
-        yield "Nothing was seen."
+        yield "Nothing was seen. Processes that serve tell what they counted once a minute."
         return
     yield from _section("Recipients and logins", _recipients(found))
     yield from _section(
