@@ -441,3 +441,5 @@ def test_a_part_of_the_tree_that_is_elsewhere_is_a_doubt_and_is_not_followed(
             Temporary, match=r"has only a part of .* refers to ldap://127\.0\.0\.1:1/"
         ):
             source.lookup("nobody-of-this-name")
+        with pytest.raises(Temporary, match="has only a part of "):
+            list(source.names() or ())

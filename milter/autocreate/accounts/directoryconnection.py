@@ -104,15 +104,11 @@ class Connection:
                 timeout=self.timeout,
                 sizelimit=limit + 1 if limit else 0,
             )
-        entries = [_entry(dn, values) for dn, values in found if dn is not None]
-        elsewhere = [urls[0] for dn, urls in found if dn is None]
+        entries, elsewhere = _parted(found)
         if limit and len(entries) > limit:
             raise Temporary(f"{self.url}: {filter_} finds more than {limit} entries")
         if elsewhere and not entries:
-            raise Temporary(
-                f"{self.url}: has only a part of {base!r}, and refers to {elsewhere[0]}: choose a "
-                "base that this server holds wholly"
-            )
+            raise self._partial(base, elsewhere)
         return entries
 
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
@@ -123,7 +119,10 @@ class Connection:
                     base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
                 )
                 _, found, _, controls = self._ldap.result3(asked, timeout=self.timeout)
-            yield from (_entry(dn, values) for dn, values in found if dn is not None)
+            entries, elsewhere = _parted(found)
+            if elsewhere:
+                raise self._partial(base, elsewhere)
+            yield from entries
             page.cookie = next(
                 (it.cookie for it in controls if it.controlType == page.controlType), b""
             )
@@ -136,6 +135,12 @@ class Connection:
     def discard(self) -> None:
         # libldap's unbind sends what it can and closes; it never waits for an answer.
         self.close()
+
+    def _partial(self, base: str, elsewhere: Sequence[str]) -> Temporary:
+        return Temporary(
+            f"{self.url}: has only a part of {base!r}, and refers to {elsewhere[0]}: choose a "
+            "base that this server holds wholly"
+        )
 
     def _set_options(self, servers: Servers) -> None:
         options = {
@@ -233,6 +238,12 @@ def _within(seconds: float, work: Callable[[], None], url: str) -> None:
         raise Silent(f"{url}: cannot connect: no answer within {seconds:g} s") from None
     if error:
         raise error
+
+
+def _parted(found: Sequence[tuple[str | None, Any]]) -> tuple[list[Entry], list[str]]:
+    """The entries of an answer, and where it refers to for others."""
+    entries = [_entry(dn, values) for dn, values in found if dn is not None]
+    return entries, [urls[0] for dn, urls in found if dn is None]
 
 
 def _entry(dn: str, values: Mapping[str, Sequence[bytes]]) -> Entry:
