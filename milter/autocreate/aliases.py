@@ -100,7 +100,10 @@ class Aliases:
         with noting() as asked:
             found = resolve(address, self._tables, self._domains, self._delimiters, is_mapped)
         # A list may ask a table a thousand times: one line a table is enough.
-        spent: dict[str, float] = {}
-        for table, milliseconds in asked:
-            spent[table] = spent.get(table, 0.0) + (milliseconds or 0.0)
-        return replace(found, asked=tuple(Asked(*each) for each in spent.items()))
+        tables: dict[str, Asked] = {}
+        for table, milliseconds, failed in asked:
+            _, spent, has_failed = tables.get(table, Asked(table, 0.0))
+            tables[table] = Asked(
+                table, (spent or 0.0) + (milliseconds or 0.0), failed or has_failed
+            )
+        return replace(found, asked=tuple(tables.values()))

@@ -81,11 +81,15 @@ class _Work:
         self.was_done = True
         question = self.question
         with noting() as asked:
-            verdict = self._provisioner.decide(question)
-        if question.entry is not None:
-            # Here, and not by who waits: that may be for a recipient's verdict, which says nothing
-            # about the entry.
-            self._provisioner.conclude(question.entry, verdict)
+            try:
+                verdict = self._provisioner.decide(question)
+                if question.entry is not None:
+                    # Here, and not by who waits: that may be for a recipient's verdict, which says
+                    # nothing about the entry.
+                    self._provisioner.conclude(question.entry, verdict)
+            except AutocreateError as error:
+                # Here, while it is known who was asked.
+                verdict = Verdict(Answer.TEMPORARY, str(error), question.user)
         return replace(
             verdict, service=question.service, asked=tuple(asked), address=question.address
         )

@@ -162,10 +162,10 @@ def _decision(
 
 
 def _asked(verdict: Verdict) -> str:
-    """`people:1.3 staff:cache`: who was asked, and for how many milliseconds."""
+    """`people:1.3 staff:cache old:2001.7!`: who was asked, for how many milliseconds, and in vain."""
     return " ".join(
-        f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}"
-        for source, milliseconds in verdict.asked
+        f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}{'!' * failed}"
+        for source, milliseconds, failed in verdict.asked
     )
 
 

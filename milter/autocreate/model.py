@@ -83,10 +83,16 @@ ALL_SHARED = "*"
 
 
 class Asked(NamedTuple):
-    """An account source or a table of aliases was asked, and took so long; None where a cache knew."""
+    """An account source or a table of aliases was asked.
+
+    Args:
+        milliseconds: how long it took; None where a cache knew.
+        failed: it could not tell.
+    """
 
     source: str
     milliseconds: float | None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,9 @@ def test_the_log_line_of_a_recipient_says_who_was_asked_and_how_long_it_took(
     code(product, "nobody-1")
     product.wait_for_log(r"recipient=<nobody-1@example.org>.* asked=staff:[0-9.]+ ")
     product.wait_for_log(r"recipient=<nobody-1@example.org>.* asked=staff:cache ")
+    product.database.write_text("this is no database at all, and so long that it is seen\n" * 100)
+    code(product, "nobody-3")
+    product.wait_for_log(r"recipient=<nobody-3@example.org>.* asked=staff:[0-9.]+! ")
 
 
 def test_the_cache_is_explained_in_words_and_figures(product: Product) -> None:

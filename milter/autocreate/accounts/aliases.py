@@ -123,4 +123,4 @@ class Measured:
             error = "; ".join(filter(None, told))
             seconds = self._clock() - begun
             self.figures.answered(seconds, error)
-            note(Asked(f"aliases.{self.name}", seconds * 1000))
+            note(Asked(f"aliases.{self.name}", seconds * 1000, bool(error)))

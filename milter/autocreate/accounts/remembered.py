@@ -125,7 +125,7 @@ class Remembered:
         finally:
             seconds = self._clock() - begun
             self._figures.answered(seconds, error)
-            note(Asked(self.name, seconds * 1000))
+            note(Asked(self.name, seconds * 1000, bool(error)))
         memory.remember(user, known)
         return known
 
