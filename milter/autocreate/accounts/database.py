@@ -169,6 +169,7 @@ def _engine(url: URL, timeout: float, connections: int) -> Engine:
         pool_use_lifo=True,
         pool_reset_on_return=None,  # with autocommit there is nothing to roll back
         isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
         connect_args=_limits(kind, timeout),
     )
     if url.drivername == "postgresql+psycopg":
