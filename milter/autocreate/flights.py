@@ -5,6 +5,7 @@ to its end: a tree that is half made is best finished.
 """
 
 import threading
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -12,6 +13,9 @@ from typing import Generic, TypeVar
 from autocreate.errors import DeadlinePassed, Temporary
 
 T = TypeVar("T")
+
+# Seconds. Work that takes longer hangs, as a look-up in NSS can, and is begun anew beside it.
+_LONGEST = 300.0
 
 
 class Flights(Generic[T]):
@@ -21,10 +25,17 @@ class Flights(Generic[T]):
         workers: how many pieces of work run at once. The rest wait in line, each no longer than
             somebody waits for it.
         before: what these take over from, whose work in progress is not begun anew.
+        clock: a monotonic clock, in seconds.
     """
 
-    def __init__(self, workers: int, before: "Flights[T] | None" = None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        before: "Flights[T] | None" = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")
+        self._clock = clock
         # Reentrant: a future that is cancelled, or done already, calls `_land` on the spot.
         self._lock = threading.RLock()
         self._aloft: dict[Hashable, _Flight[T]] = {}
@@ -61,13 +72,14 @@ class Flights(Generic[T]):
 
     def _board(self, key: Hashable, work: Callable[[], T]) -> "_Flight[T]":
         with self._lock:
+            now = self._clock()
             flight = self._aloft.get(key)
-            if flight is None:
+            if flight is None or now - flight.begun > _LONGEST:
                 try:
-                    flight = self._aloft[key] = _Flight(self._executor.submit(work))
+                    flight = self._aloft[key] = _Flight(self._executor.submit(work), now)
                 except RuntimeError as error:
                     raise Temporary("shutting down") from error
-                flight.future.add_done_callback(lambda _: self._land(key))
+                flight.future.add_done_callback(lambda future: self._land(key, future))
             flight.waiting += 1
             return flight
 
@@ -83,9 +95,11 @@ class Flights(Generic[T]):
         finally:
             self._leave(flight)
 
-    def _land(self, key: Hashable) -> None:
+    def _land(self, key: Hashable, future: "Future[T]") -> None:
         with self._lock:
-            self._aloft.pop(key, None)
+            flight = self._aloft.get(key)
+            if flight and flight.future is future:
+                del self._aloft[key]
 
     def _leave(self, flight: "_Flight[T]") -> None:
         with self._lock:
@@ -95,8 +109,9 @@ class Flights(Generic[T]):
 
 
 class _Flight(Generic[T]):
-    def __init__(self, future: "Future[T]") -> None:
+    def __init__(self, future: "Future[T]", begun: float) -> None:
         self.future = future
+        self.begun = begun
         self.waiting = 0
 
     def has_raised(self, error: BaseException) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from autocreate.errors import DeadlinePassed, Refused, Temporary
 from autocreate.flights import Flights
 from tests.servers.common import wait_until
+from tests.unit.clock import Clock
 
 LONG = 30.0
 
@@ -138,6 +139,26 @@ def test_a_deadline_that_has_passed_already_is_kept(flights: Flights[str]) -> No
     with pytest.raises(DeadlinePassed):
         flights.join("joe", work, -1.0)
     work.may_end.set()
+
+
+def test_work_that_hangs_is_begun_anew_after_five_minutes() -> None:
+    clock = Clock()
+    flights: Flights[str] = Flights(3, clock=clock)
+    go_on = threading.Event()
+
+    def hang() -> str:
+        assert go_on.wait(LONG)
+        return "at last"
+
+    hung = flights.board("joe", hang)
+    clock.now += 300.0
+    joined = flights.board("joe", lambda: "not begun")
+    clock.now += 1.0
+    second = flights.board("joe", hang)
+    go_on.set()
+    assert [it(LONG) for it in (hung, joined, second)] == ["at last"] * 3
+    assert flights.join("joe", lambda: "the next", LONG) == "the next"
+    flights.close()
 
 
 def test_who_takes_over_joins_the_work_in_progress() -> None:
