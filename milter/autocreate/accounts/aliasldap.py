@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from autocreate.accounts.directoryconnection import Servers
-from autocreate.accounts.directoryserver import DirectoryServer, fill, password
+from autocreate.accounts.directoryserver import DirectoryServer, fill
+from autocreate.accounts.passwordfile import password
 from autocreate.breaker import Breaker
 from autocreate.core.aliases import Found
 from autocreate.core.aliastext import folded, key_parts

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, Row
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from autocreate.accounts.passwordfile import password
 from autocreate.drivers import parsed
 from autocreate.errors import Busy, ConfigurationError, Silent, Temporary, Unreachable
 from autocreate.sqlitefile import follow_file
@@ -50,7 +51,7 @@ class Database:
         try:
             found = parsed(url)
             if password_file:
-                found = found.set(password=_first_line(password_file))
+                found = found.set(password=password(key, password_file))
             self._engine = _engine(found, timeout, connections)
         except (ArgumentError, NoSuchModuleError) as error:
             raise ConfigurationError(key, [f"url: {error}"]) from error
@@ -58,8 +59,6 @@ class Database:
             raise ConfigurationError(
                 key, [f"url: {error}; install autocreate-milter[postgresql] or [mysql]"]
             ) from error
-        except (OSError, UnicodeDecodeError, IndexError) as error:
-            raise ConfigurationError(key, [f"password_file: {error}"]) from error
 
     def __str__(self) -> str:
         return self._engine.url.render_as_string(hide_password=True)
@@ -208,7 +207,3 @@ def _patient_connection(timeout: float) -> Callable[..., Any]:
                 raise psycopg.errors.ConnectionTimeout(f"no answer within {timeout:g} s") from error
 
     return Connection.connect
-
-
-def _first_line(path: Path) -> str:
-    return path.read_text(encoding="utf-8").splitlines()[0]

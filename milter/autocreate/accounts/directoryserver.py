@@ -5,12 +5,11 @@ python-ldap has no pool of its own.
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import ldap.filter
 
 from autocreate.accounts.directoryconnection import Connection, Entry, Servers
-from autocreate.errors import ConfigurationError, Silent, Unreachable
+from autocreate.errors import Silent, Unreachable
 from autocreate.pool import Pool
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -74,23 +73,6 @@ class DirectoryServer:
             return connection
         kind = Silent if all(isinstance(error, Silent) for error in errors) else Unreachable
         raise kind("; ".join(map(str, errors)))
-
-
-def password(key: str, path: Path | None) -> str:
-    """The password in a file's first line; none without a file.
-
-    Args:
-        key: where the configuration names the directory, for the error: `accounts.staff`.
-
-    Raises:
-        ConfigurationError: the file cannot be read.
-    """
-    if path is None:
-        return ""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, UnicodeDecodeError, IndexError) as error:
-        raise ConfigurationError(key, [f"password_file: {error}"]) from error
 
 
 def fill(template: str, **values: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import ldap.dn
 
 from autocreate.accounts.directoryconnection import Entry, Servers
-from autocreate.accounts.directoryserver import DirectoryServer, fill, password
+from autocreate.accounts.directoryserver import DirectoryServer, fill
+from autocreate.accounts.passwordfile import password
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
