@@ -161,8 +161,6 @@ def test_reloads_under_load_lose_no_reply_and_cause_no_doubt(
 ) -> None:
     users = [named(f"reload{number}") for number in range(200)]
     here = way(Product(cyrus, accounts=users))
-    # Two who are the first of their letter at once can meet in Cyrus ("can't open new subscriptions file").
-    assert here.codes(users[0]) == [250]
     with contextlib.ExitStack() as stack:
         # Some sessions stand all the time, others are new; some users are being created, others stand.
         standing = [stack.enter_context(here.session()) for _ in range(8)]
