@@ -331,6 +331,7 @@ class Journal:
         with self._opening:
             if not self._file.is_lost:
                 return  # another thread did it
+            self._file.closed()
             self._engine.dispose()
             self._open()
             log.error(

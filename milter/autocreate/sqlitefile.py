@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-# Device and inode of what is not there.
+# Device and inode of what is not there, and of none that could be.
 _NOTHING = (0, 0)
+_NONE = (-1, -1)
 
 
 class SqliteFile:
@@ -41,6 +42,10 @@ class SqliteFile:
     def opened(self) -> None:
         """Note that the file at the path is the one that is open."""
         self._opened = _found(self._path)
+
+    def closed(self) -> None:
+        """Note that none is open: a new one may get the very inode that the old one had."""
+        self._opened = _NONE
 
     @property
     def is_lost(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from autocreate import journal as journals
+from autocreate import sqlitefile
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.journal import Entry, Journal
 from autocreate.model import Answer, CreateMailbox, Plan, Recipient, Verdict
+from autocreate.sqlitefile import SqliteFile
 from tests.unit.clock import Clock
 
 JOE = Entry("joe", "joe@example.org", next_try=100.0)
@@ -251,6 +254,25 @@ def test_many_threads_begin_a_removed_file_anew_once(
         list(threads.map(write, range(8)))
     assert len(journal.due(0.0, limit=100)) == 8
     assert len(caplog.records) == 1
+
+
+def test_a_new_file_with_the_inode_of_the_old_one_is_not_taken_for_it(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or whoever came before its tables were made would miss them."""
+    monkeypatch.setattr(sqlitefile, "_found", lambda path: (1, int(os.path.exists(path))))
+    journal = Journal(f"sqlite:///{tmp_path}/journal.db", clock)
+    looked_lost = []
+
+    def make(file: SqliteFile) -> None:
+        (tmp_path / "journal.db").touch()
+        looked_lost.append(file.is_lost)
+
+    monkeypatch.setattr(SqliteFile, "make", make)
+    remove(tmp_path)
+    journal.begin(JOE)
+    assert looked_lost == [True]
+    assert not journal._file.is_lost
 
 
 def test_a_folder_that_is_missing_is_temporary_and_named(tmp_path: Path, clock: Clock) -> None:
