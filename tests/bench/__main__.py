@@ -21,6 +21,7 @@ BENCHES = {
     "first": "the first delivery to a new user: against Cyrus's native autocreate",
     "login": "logins through us: against a Cyrus that asks saslauthd itself",
     "memory": "resident size: against a do-nothing pymilter",
+    "processes": "two milters behind one descriptor: against one",
     "start": "from the shell until a command has ended: against `python -c pass`",
     "verify": "look-ups in account sources: against the bare driver",
     "warm": "recipients that are known, through Postfix: against a do-nothing pymilter, and none",

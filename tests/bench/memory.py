@@ -22,7 +22,7 @@ from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 
 SESSIONS = 1_000
-RECIPIENTS = 400_000
+RECIPIENTS = 1_000_000
 FLAT_TARGET = 0.95
 THREADS = 4
 
