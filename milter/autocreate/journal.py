@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.core.plan import as_json
-from autocreate.drivers import parsed
+from autocreate.drivers import parsed, server_engine
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import LMTP, Recipient, Verdict
 from autocreate.sqlitefile import SqliteFile, prepare
@@ -30,6 +30,9 @@ SEEN_LIMIT = 100_000
 
 # How many hours of processes are kept: one MTA's of two years.
 HOURS_LIMIT = 20_000
+
+# Seconds for a server to answer. A reload waits for it, and with it the signals.
+_PATIENCE = 5.0
 
 _metadata = sa.MetaData()
 
@@ -143,7 +146,11 @@ class Journal:
         try:
             found = parsed(url)
             is_server = found.get_backend_name() != "sqlite"
-            self._engine = sa.create_engine(found, pool_pre_ping=is_server)
+            self._engine = (
+                server_engine(found, _PATIENCE, pool_pre_ping=True)
+                if is_server
+                else sa.create_engine(found)
+            )
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             reason = str(error).partition("\n")[0]
             raise ConfigurationError(

@@ -11,12 +11,16 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.engine import make_url
 
+from autocreate import journal as journals
 from autocreate.core.tally import Tally
+from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
 from autocreate.model import Answer, Recipient, Verdict
 from autocreate.statistics import Statistics
+from tests.servers.common import wait_until
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
+from tests.servers.relay import Relay
 
 # Beyond what a signed 32-bit number holds, which ends in January 2038.
 LATER = 2_200_000_000.0
@@ -36,6 +40,32 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
             mariadb.execute(f"GRANT ALL ON journal.* TO {mariadb.user}")
             url = make_url(mariadb.url).set(drivername="mariadb", password=mariadb.password)
             yield url.set(database="journal").render_as_string(hide_password=False)
+
+
+def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "_PATIENCE", 1.0)
+    server = make_url(url)
+    assert server.port
+    with Relay(server.port) as relay:
+        beyond = server.set(port=relay.port).render_as_string(hide_password=False)
+        with contextlib.closing(Journal(beyond, time.time)) as journal:
+            journal.begin(Entry("joe", "joe@example.org"))
+            relay.pause()
+            begun = time.monotonic()
+            with pytest.raises(Temporary, match="cannot be used"):
+                journal.entry("joe")
+            assert time.monotonic() - begun < 20.0
+            relay.resume()
+            assert wait_until(lambda: _entry(journal, "joe"), 30.0, "the journal")
+
+
+def _entry(journal: Journal, user: str) -> Entry | None:
+    try:
+        return journal.entry(user)
+    except Temporary:
+        return None
 
 
 def test_hours_of_several_processes_add_up(url: str) -> None:

@@ -4,11 +4,9 @@ SQLAlchemy keeps the pool. Each driver is told its time limits in its own words;
 read only, and anew where its file was replaced.
 """
 
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +16,7 @@ from sqlalchemy.engine import URL, Engine, Row
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.accounts.passwordfile import password
-from autocreate.drivers import parsed
+from autocreate.drivers import parsed, server_engine
 from autocreate.errors import Busy, ConfigurationError, Silent, Temporary, Unreachable
 from autocreate.sqlitefile import follow_file
 
@@ -160,50 +158,13 @@ def _engine(url: URL, timeout: float, connections: int) -> Engine:
         )
         follow_file(engine)
         return engine
-    engine = sa.create_engine(
+    return server_engine(
         url,
+        timeout,
         pool_size=connections,
         max_overflow=0,
-        pool_timeout=timeout,
         pool_use_lifo=True,
         pool_reset_on_return=None,  # with autocommit there is nothing to roll back
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
-        connect_args=_limits(kind, timeout),
     )
-    if url.drivername == "postgresql+psycopg":
-        sa.event.listen(engine, "do_connect", partial(_connect_postgresql, timeout))
-    return engine
-
-
-def _limits(kind: str, timeout: float) -> dict[str, Any]:
-    if kind in ("mysql", "mariadb"):
-        return {"connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout}
-    if kind == "postgresql":
-        # Prepared statements would break behind a pgbouncer that pools transactions.
-        return {"connect_timeout": math.ceil(timeout), "prepare_threshold": None}
-    return {}
-
-
-def _connect_postgresql(
-    timeout: float, _dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]
-) -> Any:
-    """A connection that gives up waiting for an answer, which psycopg's own never does."""
-    return _patient_connection(timeout)(*arguments, **options)
-
-
-def _patient_connection(timeout: float) -> Callable[..., Any]:
-    import psycopg  # noqa: PLC0415 -- an extra, which only PostgreSQL needs
-    from psycopg.pq import TransactionStatus  # noqa: PLC0415
-
-    class Connection(psycopg.Connection[Any]):
-        def wait(self, gen: Any, interval: float = 0.1, limit: float | None = None) -> Any:
-            try:
-                return super().wait(gen, interval, timeout if limit is None else limit)
-            except psycopg.OperationalError as error:
-                if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
-                    raise
-                self.close()  # its answer may still come, and would be taken for the next one's
-                raise psycopg.errors.ConnectionTimeout(f"no answer within {timeout:g} s") from error
-
-    return Connection.connect
