@@ -180,7 +180,7 @@ def apply(
     type=click.Choice(["text", "json", "csv"]),
     default="text",
     show_default=True,
-    help="How it is told, one line a finding.",
+    help="How it is told, one line a finding; in CSV after a line with the names of the columns.",
 )
 @config_option
 def audit(
@@ -223,6 +223,8 @@ def audit(
             if trees:
                 yield from audits.trees(census.with_both(), compare)
 
+        if form == "csv":
+            _as_csv(audits.Discrepancy._fields)
         for discrepancy in found():
             write(discrepancy)
             count += 1
@@ -362,5 +364,5 @@ def _as_json(discrepancy: Any) -> None:
     click.echo(json.dumps(discrepancy._asdict()))
 
 
-def _as_csv(discrepancy: Any) -> None:
-    csv.writer(sys.stdout).writerow(discrepancy)
+def _as_csv(row: Any) -> None:
+    csv.writer(sys.stdout).writerow(row)
