@@ -86,9 +86,7 @@ class DatabaseServer(ABC):
     def stop(self) -> None:
         if self._process is not None:
             process, self._process = self._process, None
-            for pid in _family(process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            _signal_family(process.pid, signal.SIGCONT)
             self._end(process)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
@@ -97,13 +95,11 @@ class DatabaseServer(ABC):
     def pause(self) -> None:
         """It holds its connections, the kernel takes new ones for it, and it says nothing."""
         assert self._process is not None
-        for pid in _family(self._process.pid):
-            os.kill(pid, signal.SIGSTOP)
+        _signal_family(self._process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         assert self._process is not None
-        for pid in _family(self._process.pid):
-            os.kill(pid, signal.SIGCONT)
+        _signal_family(self._process.pid, signal.SIGCONT)
 
     @property
     def log_file(self) -> Path:
@@ -117,6 +113,13 @@ class DatabaseServer(ABC):
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"{self.name} ended at its start\n{self.log()}")
         return self._is_up()
+
+
+def _signal_family(pid: int, number: signal.Signals) -> None:
+    for member in _family(pid):
+        # The child that served a connection ends with it, and may have done so just now.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, number)
 
 
 def _family(pid: int) -> list[int]:
