@@ -260,8 +260,10 @@ def test_what_goes_to_a_file_is_not_shown_beside_the_bar_of_a_terminal(server: C
 def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(server: Cyrus) -> None:
     users = [f"many{number}" for number in range(300)]
     with office(server, *users, policy=PLAIN) as product:
+        # A shell has what runs in its background ignore the signal, these tests and their children too.
+        heeding = ["env", "--default-signal=INT", COMMAND]
         command = subprocess.Popen(
-            [COMMAND, "provision", "--all", "--yes", "--max-new", "100"],
+            [*heeding, "provision", "--all", "--yes", "--max-new", "100"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -283,6 +285,9 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
 def test_what_cannot_be_written_is_told_without_a_traceback(cyrus: Cyrus) -> None:
     with office(cyrus, "ann") as product, open("/dev/full", "w") as full:
         environment = {**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)}
+        environment.pop(
+            "PYTHONUNBUFFERED", None
+        )  # what is left for the end cannot be written either
         done = subprocess.run(
             [COMMAND, "check", "ann@example.org"],
             stdout=full,

@@ -51,7 +51,7 @@ class _Group(click.Group):
                 if thread is not threading.main_thread() and not thread.daemon:
                     thread.join(max(0.0, until - time.monotonic()))
                     if thread.is_alive():
-                        sys.stdout.flush()
+                        _end_output()
                         os._exit(end.code if isinstance(end.code, int) else os.EX_SOFTWARE)
             raise
 
@@ -66,7 +66,16 @@ class _Group(click.Group):
             if error.errno == errno.EPIPE:
                 raise  # whoever read has read enough; click ends without a word
             click.echo(f"autocreate: cannot go on: {error}", err=True)
+            _end_output()
             ctx.exit(os.EX_IOERR)
+
+
+def _end_output() -> None:
+    """Write what is left to be written. What cannot be is let go, or Python would end with a status of its own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
