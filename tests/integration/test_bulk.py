@@ -261,7 +261,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
     users = [f"many{number}" for number in range(300)]
     with office(server, *users, policy=PLAIN) as product:
         # A shell has what runs in its background ignore the signal, these tests and their children too.
-        heeding = ["env", "--default-signal=INT", COMMAND]
+        heeding = ["env", "--default-signal=INT", str(COMMAND)]
         command = subprocess.Popen(
             [*heeding, "provision", "--all", "--yes", "--max-new", "100"],
             stdout=subprocess.PIPE,
