@@ -38,10 +38,10 @@ class Metrics:
 
     def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Without metrics mail goes on, so nothing here has failed."""
-        registry = CollectorRegistry()
-        registry.register(_Figures(traffic))
-        ProcessCollector(registry=registry)
-        handler = MetricsHandler.factory(registry)
+        ours = CollectorRegistry()
+        ours.register(_Figures(traffic))
+        ProcessCollector(registry=ours)
+        handler = MetricsHandler.factory(ours)
         self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _PATIENCE})
         self._server.socket.close()
         self._server.socket = self._listener.socket
