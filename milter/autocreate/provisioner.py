@@ -126,7 +126,7 @@ class Provisioner:
             begun = self._journal.entry(user) if entry else self._entry(user)
             if begun is not None and not begun.begun:
                 begun = None
-            if begun is None or (entry is None and begun.usable and begun.next_try > self._clock()):
+            if begun is None or (entry is None and self._may_wait(begun, service)):
                 return self._accept(account, begun, moment)
         if service != LMTP:
             account = self._directory.find(user) or account
@@ -258,8 +258,17 @@ class Provisioner:
         if begun is None:
             self._ready.add(account.user, since)
             return Verdict(Answer.ACCEPT, "INBOX stands", account.user, account.source)
-        reason = f"INBOX stands, the rest is tried again later: {begun.error}"
+        rest = f"is tried again later: {begun.error}" if begun.error else "is being made"
+        reason = f"INBOX stands, the rest {rest}"
         return Verdict(Answer.ACCEPT, reason, account.user, account.source)
+
+    def _may_wait(self, begun: Entry, service: str) -> bool:
+        """Is the rest of a tree whose INBOX stands for later, or for somebody else who is at it?
+
+        The very session in which another process makes it may be the login that we are told of.
+        """
+        is_in_the_making = begun.attempts == 0 and service != LMTP
+        return begun.next_try > self._clock() and (begun.usable or is_in_the_making)
 
     def _not_to_create(self, account: Account, stands: bool, reason: str) -> Verdict:
         answer = Answer.ACCEPT if stands else Answer.UNKNOWN

@@ -11,7 +11,9 @@ import pytest
 
 from autocreate.core.naming import Users
 from autocreate.errors import Temporary
+from autocreate.journal import Entry
 from autocreate.model import Address, Answer, Folder, Login, Recipient, Tree, Verdict
+from tests.unit.clock import Clock
 from tests.unit.house import EVERYONE, TREE, House
 
 Build = Callable[..., House]
@@ -80,6 +82,23 @@ def test_sources_in_doubt_do_not_matter_to_a_mailbox_that_stands(build: Build) -
     house.accounts.doubt = True
     house.store.trees["joe"] = TREE
     assert house.service.log_in(Login("joe", "imap")).answer is Answer.ACCEPT
+
+
+def test_a_login_leaves_a_tree_alone_that_another_process_is_at(build: Build) -> None:
+    clock = Clock()
+    house = build(clock=clock)
+    house.store.trees["joe"] = Tree((Folder(),))
+    house.journal.begin(Entry("joe", "joe@example.org", next_try=clock.now + 60.0))
+    verdict = house.service.log_in(Login("joe", "imap"))
+    assert (verdict.answer, verdict.reason) == (
+        Answer.ACCEPT,
+        "INBOX stands, the rest is being made",
+    )
+    assert paths(house, "joe") == [()]
+
+    clock.now += 61.0  # it must have died
+    assert house.service.log_in(Login("joe", "imap")).reason == "completed"
+    assert paths(house, "joe") == [(), ("Sent",)]
 
 
 def test_what_a_login_could_not_wait_for_is_done_afterwards(build: Build) -> None:
