@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.bench.contest import Contestant, Result, in_turn
 from tests.servers import smtp
-from tests.servers.common import fresh_folder
+from tests.servers.common import fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import Product
@@ -108,16 +108,17 @@ class Site:
     def _wait_for(self, users: list[str]) -> None:
         """Until Cyrus has taken the mail of all of them, as Postfix logs it."""
         missing = set(users)
-        deadline = time.monotonic() + 120
-        while missing:
+
+        def have_arrived() -> bool:
             self._begun_line += self._log.read()
             *lines, self._begun_line = self._begun_line.split("\n")
             for user, status in re.findall(r"to=<([^@>]+)@.* status=(\w+)", "\n".join(lines)):
                 assert status != "bounced", lines
                 if status == "sent":
                     missing.discard(user)
-            assert time.monotonic() < deadline, f"{len(missing)} deliveries have not arrived"
-            time.sleep(0.001)
+            return not missing
+
+        wait_until(have_arrived, 120.0, "the deliveries", lambda: " ".join(missing), pause=0.001)
 
 
 def _script(folder: Path) -> str:

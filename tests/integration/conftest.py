@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from tests.servers.mariadb import MariaDb
 from tests.servers.postfix import Postfix
+from tests.servers.postgres import Postgres
 from tests.servers.product import Product
 from tests.servers.sendmail import Sendmail
 from tests.servers.smtp import Dialogue, Reply
@@ -26,6 +28,22 @@ def start_mta(request: pytest.FixtureRequest) -> Callable[..., Mta]:
     """Makes an MTA; every test that asks for it runs once with Postfix and once with Sendmail."""
     make: Callable[..., Mta] = request.param
     return make
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A database server on which `joe` has an account, in the group `staff`."""
+    with Postgres() as server:
+        server.put({"joe": ["staff"]})
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariaDb]:
+    """As `postgres`."""
+    with MariaDb() as server:
+        server.put({"joe": ["staff"]})
+        yield server
 
 
 @pytest.fixture

@@ -27,20 +27,6 @@ def slapd() -> Iterator[Slapd]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as server:
-        server.put({"joe": ["staff"]})
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDb]:
-    with MariaDb() as server:
-        server.put({"joe": ["staff"]})
-        yield server
-
-
 @pytest.fixture
 def product(cyrus: Cyrus) -> Iterator[Product]:
     with Product(cyrus) as made:

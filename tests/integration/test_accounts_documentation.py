@@ -42,20 +42,6 @@ def slapd() -> Iterator[Slapd]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as server:
-        server.put({"joe": ["staff"]})
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDb]:
-    with MariaDb() as server:
-        server.put({"joe": ["staff"]})
-        yield server
-
-
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_there_are_examples_of_all_types(document: str) -> None:
     examples = [block for block in DOCUMENTS[document] if block.startswith("[accounts.")]

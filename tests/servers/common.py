@@ -35,6 +35,7 @@ def wait_until(
     timeout: float,
     what: str,
     log: Callable[[], str] | None = None,
+    pause: float = 0.01,
 ) -> T:
     """Polls until the condition is true, and returns its value; AssertionError with the log if never."""
     deadline = time.monotonic() + timeout
@@ -45,7 +46,7 @@ def wait_until(
         if time.monotonic() > deadline:
             words = log() if log else ""
             raise AssertionError(f"waited {timeout:g} s in vain for {what}\n{words}".rstrip())
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 _given: set[int] = set()
