@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from berkeleydb import db
-
 from autocreate.accounts import AccountSource
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
@@ -23,6 +21,7 @@ from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.shadow import ShadowSource
 from autocreate.accounts.sql import SqlSource
 from tests.bench.contest import Result, in_turn
+from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -80,11 +79,7 @@ def _microseconds(
 def _files(folder: Path) -> dict[str, AccountSource]:
     users, sasldb = folder / "users", folder / "sasldb2"
     users.write_text("".join(f"{user}\n" for user in USERS))
-    made = db.DB()
-    made.open(str(sasldb), dbtype=db.DB_HASH, flags=db.DB_CREATE)
-    for user in USERS:
-        made.put(b"\0".join((user.encode(), b"example.org", b"userPassword")), b"geheim")
-    made.close()
+    write_hash(sasldb, ((sasldb_key(user, "example.org"), b"geheim") for user in USERS))
 
     def later() -> float:
         return time.time() + 3600

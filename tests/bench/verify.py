@@ -40,6 +40,7 @@ from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
 from tests.bench.contest import Contestant, Result, in_turn
+from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -159,17 +160,13 @@ def _sqlite(folder: Path) -> Iterator[Both]:
 @contextlib.contextmanager
 def _sasldb(folder: Path) -> Iterator[Both]:
     path = folder / "sasldb2"
-    made = db.DB()
-    made.open(str(path), dbtype=db.DB_HASH, flags=db.DB_CREATE)
-    for user in USERS:
-        made.put(_key(user), b"x")
-    made.close()
+    write_hash(path, ((sasldb_key(user, "cyrus.test"), b"x") for user in USERS))
 
     def ask(user: str) -> bool:
         opened = db.DB()
         opened.open(str(path), dbtype=db.DB_UNKNOWN, flags=db.DB_RDONLY)
         try:
-            return bool(opened.exists(_key(user)))
+            return bool(opened.exists(sasldb_key(user, "cyrus.test")))
         finally:
             opened.close()
 
@@ -256,10 +253,6 @@ SOURCES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Both]]] = 
     "MariaDB": _mariadb,
     "LDAP": _ldap,
 }
-
-
-def _key(user: str) -> bytes:
-    return b"\0".join((user.encode(), b"cyrus.test", b"userPassword"))
 
 
 def _secret(folder: Path, password: str) -> Path:

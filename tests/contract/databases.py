@@ -14,14 +14,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from berkeleydb import db
-
 from autocreate.accounts import AccountSource
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
 from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.sql import SqlSource
 from tests.servers import slapd
+from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.database import DatabaseServer
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -167,14 +166,9 @@ class Sasldb(Database):
         )
 
     def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
-        self._file.unlink(missing_ok=True)
-        made = db.DB()
-        made.open(str(self._file), dbtype=db.DB_HASH, flags=db.DB_CREATE)
-        for user in accounts:
-            name, _, realm = user.partition("@")
-            key = b"\0".join(it.encode() for it in (name, realm or "example.org", "userPassword"))
-            made.put(key, b"geheim")
-        made.close()
+        names = (user.partition("@") for user in accounts)
+        keys = (sasldb_key(name, realm or "example.org") for name, _, realm in names)
+        write_hash(self._file, ((key, b"geheim") for key in keys))
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
