@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -116,24 +116,71 @@ def start(
 
 
 def session_members(session: int) -> list[int]:
-    """The living processes of a session (zombies are dead), oldest first."""
-    members = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                # The command's name, in parentheses, may hold anything: the fields begin after the last one.
-                state, _parent, _group, owner, *rest = (
-                    (entry / "stat").read_text().rpartition(")")[2].split()
-                )
-                if int(owner) == session and state not in "ZX":
-                    members.append((int(rest[15]), int(entry.name)))
+    """The living processes of a session, oldest first."""
+    members = [
+        (int(fields[_STARTED]), pid)
+        for pid, fields in _living().items()
+        if int(fields[_SESSION]) == session
+    ]
     return [pid for _started, pid in sorted(members)]
 
 
-def signal_session(session: int, number: signal.Signals) -> None:
-    for pid in session_members(session):
+def family(pid: int) -> list[int]:
+    """A process and its living descendants, parents first."""
+    parents = {pid: int(fields[_PARENT]) for pid, fields in _living().items()}
+    found = [pid]
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        # It may have ended just now.
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def pause_all(members: Callable[[], list[int]]) -> None:
+    """Pauses processes and whom they start meanwhile, until each of their threads stands still.
+
+    A thread that is at work on another processor stops only when it comes to see the signal.
+    """
+
+    def all_stand() -> bool:
+        moving = [pid for pid in members() if not _stands(pid)]
+        signal_all(moving, signal.SIGSTOP)
+        return not moving
+
+    wait_until(all_stand, STOP_TIMEOUT, "a pause")
+
+
+# Fields of a process in proc(5), counted from its state on. The command's name before that is in parentheses and may
+# hold anything, so they begin after the last one.
+_STATE, _PARENT, _SESSION, _STARTED = 0, 1, 3, 19
+
+
+def _stat(place: Path) -> list[str]:
+    return (place / "stat").read_text().rpartition(")")[2].split()
+
+
+def _living() -> dict[int, list[str]]:
+    """The processes of this machine and their fields; zombies are dead."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                fields = _stat(entry)
+                if fields[_STATE] not in "ZX":
+                    found[int(entry.name)] = fields
+    return found
+
+
+def _stands(pid: int) -> bool:
+    try:
+        return all(_stat(thread)[_STATE] in "TZX" for thread in Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return False  # of a thread that has just ended, or of all: looked at once more
 
 
 def end(
@@ -145,15 +192,15 @@ def end(
         if server.poll() is None:
             server.terminate()
         # A stopped process takes a signal only when it goes on.
-        signal_session(session, signal.SIGCONT)
+        signal_all(session_members(session), signal.SIGCONT)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: server.poll() is not None, timeout, "its end")
-        signal_session(session, signal.SIGTERM)
+        signal_all(session_members(session), signal.SIGTERM)
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not session_members(session), linger, "the end of its session")
     finally:
         while session_members(session):
-            signal_session(session, signal.SIGKILL)
+            signal_all(session_members(session), signal.SIGKILL)
             time.sleep(0.01)
         server.wait()
 

@@ -27,9 +27,10 @@ from .common import (
     free_port,
     fresh_folder,
     greets,
+    pause_all,
     run,
     session_members,
-    signal_session,
+    signal_all,
     start,
     wait_until,
 )
@@ -147,12 +148,10 @@ class Cyrus:
 
     def pause(self) -> None:
         """Connections are accepted (by the kernel) and hear nothing, and neither do those that stand."""
-        # The master first, so that it starts no further child in between.
-        signal_session(self.pid, signal.SIGSTOP)
-        signal_session(self.pid, signal.SIGSTOP)
+        pause_all(lambda: self.pids)
 
     def resume(self) -> None:
-        signal_session(self.pid, signal.SIGCONT)
+        signal_all(self.pids, signal.SIGCONT)
 
     @property
     def pid(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
@@ -12,7 +11,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from .common import HOST, START_TIMEOUT, end, free_port, fresh_folder, start, wait_until
+from .common import (
+    HOST,
+    START_TIMEOUT,
+    end,
+    family,
+    free_port,
+    fresh_folder,
+    pause_all,
+    signal_all,
+    start,
+    wait_until,
+)
 from .tls import Certificate, make_certificate
 
 
@@ -86,7 +96,7 @@ class DatabaseServer(ABC):
     def stop(self) -> None:
         if self._process is not None:
             process, self._process = self._process, None
-            _signal_family(process.pid, signal.SIGCONT)
+            signal_all(family(process.pid), signal.SIGCONT)
             self._end(process)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
@@ -94,12 +104,10 @@ class DatabaseServer(ABC):
 
     def pause(self) -> None:
         """It holds its connections, the kernel takes new ones for it, and it says nothing."""
-        assert self._process is not None
-        _signal_family(self._process.pid, signal.SIGSTOP)
+        pause_all(self._members)
 
     def resume(self) -> None:
-        assert self._process is not None
-        _signal_family(self._process.pid, signal.SIGCONT)
+        signal_all(self._members(), signal.SIGCONT)
 
     @property
     def log_file(self) -> Path:
@@ -109,28 +117,12 @@ class DatabaseServer(ABC):
         """What it was asked, and what it says of itself."""
         return self.log_file.read_text("utf-8", "replace") if self.log_file.exists() else ""
 
+    def _members(self) -> list[int]:
+        # Not of its session: PostgreSQL's children lead sessions of their own.
+        assert self._process is not None
+        return family(self._process.pid)
+
     def _answers(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError(f"{self.name} ended at its start\n{self.log()}")
         return self._is_up()
-
-
-def _signal_family(pid: int, number: signal.Signals) -> None:
-    for member in _family(pid):
-        # The child that served a connection ends with it, and may have done so just now.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, number)
-
-
-def _family(pid: int) -> list[int]:
-    """A process and its descendants, parents first. PostgreSQL's children lead sessions of their own."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(fields[1])
-    family = [pid]
-    for member in family:
-        family += [child for child, parent in parents.items() if parent == member]
-    return family

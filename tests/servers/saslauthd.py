@@ -14,7 +14,16 @@ from pathlib import Path
 from types import TracebackType
 
 from .berkeley import write_hash
-from .common import START_TIMEOUT, end, fresh_folder, signal_session, start, wait_until
+from .common import (
+    START_TIMEOUT,
+    end,
+    fresh_folder,
+    pause_all,
+    session_members,
+    signal_all,
+    start,
+    wait_until,
+)
 
 SASLAUTHD = Path("/usr/sbin/saslauthd")
 SERVICES = ("imap", "pop", "sieve")
@@ -118,12 +127,14 @@ class Saslauthd:
 
     def pause(self) -> None:
         """Its socket takes requests, and nothing comes back."""
-        assert self._process is not None
-        signal_session(self._process.pid, signal.SIGSTOP)
+        pause_all(self._members)
 
     def resume(self) -> None:
+        signal_all(self._members(), signal.SIGCONT)
+
+    def _members(self) -> list[int]:
         assert self._process is not None
-        signal_session(self._process.pid, signal.SIGCONT)
+        return session_members(self._process.pid)
 
     def log(self) -> str:
         return (self.folder / "log").read_text("utf-8", "replace")
