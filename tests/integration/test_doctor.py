@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.integration.doctor import files_of, findings, no_mta
 from tests.integration.test_contrib import parameters_of_main_cf, reply_to_mail
-from tests.servers.common import fresh_folder
+from tests.servers.common import fresh_folder, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
@@ -33,7 +33,9 @@ def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
     with Product(cyrus) as product:
         product.start()
         parameters = {
-            name: value.replace("unix:/autocreate/milter.sock", product.socket)
+            name: value.replace("unix:/autocreate/milter.sock", product.socket).replace(
+                "unix:/run/cyrus/socket/lmtp", f"inet:{cyrus.host}:{cyrus.lmtp_port}"
+            )
             for name, value in parameters_of_main_cf().items()
         } | {"virtual_alias_maps": ""}
         with Postfix(parameters=parameters) as postfix:
@@ -50,6 +52,41 @@ def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
             assert [it["gravity"] for it in found] == ["critical", "critical"]
             assert "the default action is accept" in found[0]["what"]
             assert "asks a server whether the mailbox exists" in found[1]["what"]
+
+
+def test_a_socket_of_cyrus_that_postfix_cannot_reach_is_critical(
+    cyrus: Cyrus, nowhere: Path
+) -> None:
+    path = nowhere / "socket/lmtp"
+    path.parent.mkdir(mode=0o750)
+    with Product(cyrus) as product:
+        product.start()
+        parameters = {"recipient_delimiter": "+", "virtual_transport": f"lmtp:unix:{path}"}
+        with Postfix(milter=product.socket, parameters=parameters) as postfix:
+
+            def undelivered() -> list[str]:
+                places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+                _status, found = findings(product, *places)
+                return [it["what"] for it in found if "not delivered" in it["why"]]
+
+            assert undelivered() == [
+                f"nobody listens at main.cf: virtual_transport (unix:{path}): No such file or directory"
+            ]
+            with another_server(path, b"220 cyrus LMTP\r\n"):
+                assert undelivered() == [
+                    f"{path.parent} has mode 0750: user postfix may not enter that folder"
+                ]
+            path.unlink()
+            path.parent.chmod(0o755)
+            with another_server(path, b"220 cyrus LMTP\r\n"):
+                path.chmod(0o777)
+                assert undelivered() == []
+                run(["postconf", "-c", postfix.config, "-F", "lmtp/unix/chroot=y"])
+                queue = run(["postconf", "-c", postfix.config, "-hx", "queue_directory"]).strip()
+                assert undelivered() == [
+                    f"main.cf: virtual_transport: Postfix's lmtp runs chrooted and looks for {path} at "
+                    f"{queue}{path}, where nothing is"
+                ]
 
 
 def test_a_sendmail_that_waits_too_short_a_time_is_critical(cyrus: Cyrus, nowhere: Path) -> None:

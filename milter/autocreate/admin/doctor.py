@@ -5,10 +5,11 @@ is looked up in the DNS.
 """
 
 import contextlib
+import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from autocreate.core.access import Person
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
 from autocreate.core.imapd import CyrusFiles
+from autocreate.core.postfixcheck import Delivery
 from autocreate.mailstore.imap import Server
 
 _PATIENCE = 20.0  # seconds for a program that only reads files
@@ -104,7 +106,45 @@ def _postfix(folder: Path, ours: Ours) -> tuple[list[Person], list[Finding]]:
         )
         return [], [unread]
     owner = socketprobe.person(postfix.get("mail_owner"))
-    return [owner] if owner else [], postfixcheck.examine(postfix, ours)
+    callers = [owner] if owner else []
+    findings = postfixcheck.examine(postfix, ours)
+    for delivery in postfixcheck.deliveries(postfix, ours):
+        findings += _delivery(delivery, callers)
+    return callers, findings
+
+
+def _delivery(delivery: Delivery, callers: Sequence[Person]) -> Iterator[Finding]:
+    """Can Postfix hand mail over to Cyrus there?"""
+    matters = "mail that was accepted is not delivered: it waits in Postfix's queue"
+    service, where = delivery.service, f"main.cf: {delivery.parameter}"
+    if delivery.place != delivery.path and _is_missing(delivery.place):
+        yield critical(
+            f"{where}: Postfix's {service.name} runs chrooted and looks for {delivery.path} at "
+            f"{delivery.place}, where nothing is",
+            matters,
+            f"postconf -F {service.name}/{service.kind}/chroot=n && postfix reload; or cyrus.conf: an "
+            "lmtpd that listens there",
+        )
+        return
+    door = Door(
+        where,
+        f"unix:{delivery.place}",
+        tuple(callers),
+        matters,
+        remedy="make that user a member of its group (on Debian: adduser postfix mail), and restart Postfix",
+        unit="cyrus-imapd",
+    )
+    yield from socketprobe.examine(door)
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:  # whoever knocks there says so
+        return False
+    return False
 
 
 def _sendmail(path: Path, ours: Ours) -> list[Finding]:

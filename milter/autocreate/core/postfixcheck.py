@@ -9,6 +9,13 @@ from autocreate.core.findings import Finding, Ours, critical, warning
 # What makes Postfix ask Cyrus itself, where a new user does not exist yet.
 _ASKS_A_SERVER = re.compile(r"\b(socketmap|tcp):")
 
+# Domains that Postfix delivers for, who exists there, and how it delivers (ADDRESS_CLASS_README).
+_CLASSES = (
+    ("virtual_mailbox_domains", "virtual_mailbox_maps", "virtual_transport"),
+    ("mydestination", "local_recipient_maps", "local_transport"),
+    ("relay_domains", "relay_recipient_maps", "relay_transport"),
+)
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -41,6 +48,23 @@ class Postfix:
         """The value of a parameter, for a service if it says otherwise."""
         own = (f"{service.name}/{service.kind}", name) if service else ("", "")
         return self.overrides.get(own, self.parameters.get(name, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A Unix socket by which mail for us leaves Postfix.
+
+    Args:
+        parameter: what of main.cf names it.
+        service: the line of master.cf that delivers there.
+        path: the socket as it is written.
+        place: where the service looks for it.
+    """
+
+    parameter: str
+    service: Service
+    path: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +116,19 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
         *_aliases(postfix, ours),
         *_delimiter(postfix, ours),
     ]
+
+
+def deliveries(postfix: Postfix, ours: Ours) -> Iterator[Delivery]:
+    """The Unix sockets by which mail in our domains is delivered (lmtp(8): `lmtp:unix:PATH`)."""
+    services = {it.name: it for it in postfix.services if it.kind == "unix"}
+    for domains, _, transport in _CLASSES:
+        if not _ours_in(postfix, domains, ours):
+            continue
+        for parameter in (transport, "mailbox_transport")[: 2 if domains == "mydestination" else 1]:
+            name, _, nexthop = postfix.get(parameter).partition(":")
+            kind, _, path = nexthop.partition(":")
+            if kind == "unix" and (service := services.get(name)):
+                yield Delivery(parameter, service, path, _seen(postfix, service, path))
 
 
 def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
@@ -188,14 +225,8 @@ def _macros(postfix: Postfix) -> Iterator[Finding]:
 
 
 def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
-    classes = (
-        ("virtual_mailbox_domains", "virtual_mailbox_maps", "virtual_transport"),
-        ("mydestination", "local_recipient_maps", "local_transport"),
-        ("relay_domains", "relay_recipient_maps", "relay_transport"),
-    )
-    lists = {domains: _words(postfix.get(domains)) for domains, _, _ in classes}
-    for domains, maps, transport in classes:
-        ours_there = sorted(it for it in lists[domains] if ours.domains & {it, "*"})
+    for domains, maps, transport in _CLASSES:
+        ours_there = _ours_in(postfix, domains, ours)
         if not ours_there:
             continue
         shown = ", ".join(ours_there)
@@ -213,8 +244,8 @@ def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
             "Postfix asks Cyrus itself before the milter is asked, and refuses new users",
             "main.cf: remove it for our domains; the milter verifies them",
         )
-    if not any(":" in word for words in lists.values() for word in words):
-        known = {word for words in lists.values() for word in words}
+    known = {word for domains, _, _ in _CLASSES for word in _words(postfix.get(domains))}
+    if not any(":" in word for word in known):
         known.update(_words(postfix.get("virtual_alias_domains")))
         for domain in sorted(ours.domains - known - {"*"}):
             yield warning(
@@ -229,7 +260,7 @@ def _aliases(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
     if ours.has_aliases:
         return
     parameters = ["virtual_alias_maps"]
-    if any(ours.domains & {it, "*"} for it in _words(postfix.get("mydestination"))):
+    if _ours_in(postfix, "mydestination", ours):
         parameters.append("alias_maps")
     for parameter in parameters:
         if value := postfix.get(parameter):
@@ -268,15 +299,24 @@ def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
 
 def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> _Milter | None:
     """Our milter in a list, if the service can reach it there."""
-    queue = postfix.get("queue_directory")
     for milter in _milters(postfix.get(name, service)):
-        place = milter.place
-        kind, _, where = place.partition(":")
-        if kind == "unix" and (not where.startswith("/") or (service and service.is_chrooted)):
-            place = f"unix:{queue}/{where.lstrip('/')}"
+        kind, _, where = milter.place.partition(":")
+        place = f"unix:{_seen(postfix, service, where)}" if kind == "unix" else milter.place
         if _same(place, ours.socket) or ours.socket.startswith("fd:"):
             return milter
     return None
+
+
+def _seen(postfix: Postfix, service: Service | None, path: str) -> str:
+    """Where a service looks for a Unix socket: below the queue if it is chrooted, or the path not absolute."""
+    if path.startswith("/") and not (service and service.is_chrooted):
+        return path
+    return f"{postfix.get('queue_directory')}/{path.lstrip('/')}"
+
+
+def _ours_in(postfix: Postfix, domains: str, ours: Ours) -> list[str]:
+    """Our domains in a list of Postfix's, sorted."""
+    return sorted(it for it in _words(postfix.get(domains)) if ours.domains & {it, "*"})
 
 
 def _names(value: str, socket: str) -> bool:
