@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -153,6 +154,17 @@ def test_what_is_no_request_is_dropped_and_the_next_is_answered(start: Start, ba
             assert client.recv(100) == b""
         assert rig.checker.asked == []
         assert rig.ask(request()).endswith(b"OK (from above)")
+
+
+def test_who_asks_nothing_is_no_reason_for_a_warning(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with start() as rig:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(rig.path))
+        wait_until(lambda: caplog.records, 10.0, "the line in the log")
+    assert [it.levelname for it in caplog.records] == ["INFO"]
 
 
 def test_a_request_that_does_not_come_to_its_end_is_dropped(

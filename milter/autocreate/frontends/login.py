@@ -164,6 +164,7 @@ def _read(connection: socket.socket, room: memoryview) -> int:
 
     Raises:
         Malformed: it is none, or does not come to its end in time.
+        OSError: the client went away before it asked.
     """
     until = time.monotonic() + _READING
     length = 0
@@ -173,6 +174,8 @@ def _read(connection: socket.socket, room: memoryview) -> int:
             received = connection.recv_into(room[length:])
         except TimeoutError:
             raise Malformed(f"not complete after {_READING:g} s") from None
+        if not received and not length:
+            raise ConnectionAbortedError("it asked nothing")  # the doctor, say
         if not received:
             raise Malformed("shorter than it says")
         length += received
