@@ -78,6 +78,17 @@ def test_a_server_that_offers_no_plain_is_critical_and_the_remedy_names_the_opti
     )
 
 
+def test_a_server_that_cannot_check_passwords_is_not_said_to_refuse_ours(nowhere: Path) -> None:
+    asks_nobody = {
+        "sasl_pwcheck_method": "saslauthd",
+        "sasl_saslauthd_path": f"{nowhere}/mux",
+    }
+    with Cyrus(imapd_conf=asks_nobody) as cyrus, Product(cyrus) as product:
+        _status, found = findings(product, *no_mta(nowhere))
+    (login,) = [it for it in found if "could not check the password" in it["what"]]
+    assert "systemctl status saslauthd" in login["remedy"]
+
+
 def test_a_wrong_password_and_a_server_without_tls_have_remedies_of_their_own(
     cyrus: Cyrus, nowhere: Path
 ) -> None:

@@ -13,7 +13,7 @@ from autocreate.core.findings import Finding, critical, warning
 from autocreate.errors import AutocreateError, Refused
 from autocreate.mailstore import managesieve
 from autocreate.mailstore.cyrus import Cyrus
-from autocreate.mailstore.imap import Server, Session
+from autocreate.mailstore.imap import CANNOT_CHECK, Server, Session
 
 _DAYS_BEFORE_EXPIRY = 14
 _PUT_OFF = "no mailbox can be looked for or created, and mail is put off"
@@ -133,6 +133,11 @@ def _way_in(error: AutocreateError, server: Server, clock: Callable[[], float]) 
         )
     if any(sasl in words for sasl in _NO_PLAIN):
         return _plain_remedy(server)
+    if CANNOT_CHECK in words:
+        return (
+            "on the server: start what imapd.conf's sasl_pwcheck_method names (systemctl status saslauthd), "
+            "let Cyrus's user in to its socket, and see Cyrus's own log"
+        )
     if "does not let" in words:
         return (
             f"the password of {server.admin!r} into the first line of cyrus.password_file, or another "

@@ -59,6 +59,10 @@ class Server:
         return f"Server({self})"
 
 
+# libsasl's words for SASL_FAIL: the password was neither right nor wrong.
+CANNOT_CHECK = "generic failure"
+
+
 class Session(IMAPClient):
     """A connection that is logged in, as the administrator or for a user.
 
@@ -104,6 +108,12 @@ class Session(IMAPClient):
         except LoginError as error:
             if isinstance(error.__context__, imaplib.IMAP4.abort):
                 raise error.__context__ from None  # it was no answer, but the end of the connection
+            if user is None and CANNOT_CHECK in str(error):
+                raise Unreachable(
+                    f"{self._server} could not check the password of the administrator "
+                    f"{self._server.admin!r} ({error}): see whether what its sasl_pwcheck_method names "
+                    "(saslauthd?) runs"
+                ) from error
             if user is None:
                 raise Unreachable(
                     f"{self._server} does not let the administrator {self._server.admin!r} in "
