@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import logging
-import os
-import signal
 import time
 import traceback
 import tracemalloc
@@ -128,12 +126,10 @@ def test_a_server_process_that_is_killed_amid_a_command_is_replaced(frail: Cyrus
     with Relay(frail.imap_port) as relay, ThreadPoolExecutor(1) as threads:
         store = Store(_server(relay.port), 1)
         store.apply(Plan("max", "", (CreateMailbox(()),)))
-        served = frail.pids[1:]
         relay.pause_before(b"MYRIGHTS")
         answer = threads.submit(store.exists, "max")
         wait_until(lambda: relay.is_paused, 30, "the command")
-        for pid in served:
-            os.kill(pid, signal.SIGKILL)
+        frail.kill_busy()
         relay.resume()
         assert answer.result(timeout=60) is True
 
@@ -149,8 +145,7 @@ def test_a_plan_that_a_killed_server_process_broke_off_is_completed_later(frail:
         relay.pause_before(b"SETQUOTA")
         report = threads.submit(store.apply, plan)
         wait_until(lambda: relay.is_paused, 30, "the command")
-        for pid in frail.pids[1:]:
-            os.kill(pid, signal.SIGKILL)
+        frail.kill_busy()
         relay.resume()
         broken = report.result(timeout=60)
         assert not broken.usable
