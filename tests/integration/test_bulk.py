@@ -179,7 +179,7 @@ def test_a_changed_policy_is_applied_as_it_was_reviewed_and_brings_nothing_back(
         assert "user/ann/Junk" in server.mailboxes("user/ann/*")
         assert "user/ann/Sent" not in server.mailboxes("user/ann/*")
 
-        restored = product.run("apply", "--policy", "everyone", "--restore", "ann")
+        restored = product.run("apply", "--policy", "everyone", "--restore", "--to", "ann")
         assert "ann: to be done: create Sent as \\Sent; subscribe to Sent" in restored.stdout
 
 

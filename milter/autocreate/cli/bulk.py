@@ -107,6 +107,7 @@ def provision(
 @click.command()
 @click.argument("users", metavar="[USER...|-]", nargs=-1)
 @click.option("--policy", required=True, help="Only users whose policy this is.")
+@click.option("--to", multiple=True, metavar="USER", help="This user, as if named by itself.")
 @_selecting
 @click.option("--restore", is_flag=True, help="Bring back what users have done away with, too.")
 @click.option("--yes", metavar="CHECKSUM", help="Do exactly what was shown with this checksum.")
@@ -115,6 +116,7 @@ def provision(
 def apply(
     users: tuple[str, ...],
     policy: str,
+    to: tuple[str, ...],
     everybody: bool,
     sources: tuple[str, ...],
     groups: tuple[str, ...],
@@ -131,7 +133,7 @@ def apply(
     if anything has changed meanwhile. Nothing is ever deleted, and a folder or subscription that a
     user was given once and has done away with stays away.
     """
-    chosen = _chosen(users, everybody, sources, groups, domain, are_users=True)
+    chosen = _chosen((*users, *to), everybody, sources, groups, domain, are_users=True)
     assert chosen is not None
 
     from autocreate.admin.bulk import each, survey
