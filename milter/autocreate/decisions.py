@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from autocreate.accounts.figures import noting
-from autocreate.errors import AutocreateError, Temporary
+from autocreate.accounts.figures import Notes, noting
+from autocreate.errors import AutocreateError, DeadlinePassed, Temporary
 from autocreate.flights import Flights
 from autocreate.model import Answer, Verdict
 from autocreate.provisioner import Provisioner, Question
@@ -62,6 +62,9 @@ class Decisions:
             while verdict.service != question.service and verdict.answer is Answer.UNKNOWN:
                 verdict = self._flights.join(question.key, work, until - time.monotonic())
             return verdict if work.was_done else _of_another(verdict)
+        except DeadlinePassed as error:
+            awaited = f"accounts.{work.notes.awaited}: " if work.notes.awaited else ""
+            return Verdict(Answer.TEMPORARY, f"{awaited}{error}", question.user)
         except AutocreateError as error:
             return Verdict(Answer.TEMPORARY, str(error), question.user)
         except Exception as error:
@@ -76,11 +79,13 @@ class _Work:
         self._provisioner = provisioner
         self.question = question
         self.was_done = False
+        self.notes = Notes()
 
     def __call__(self) -> Verdict:
         self.was_done = True
         question = self.question
-        with noting() as asked:
+        self.notes = Notes()
+        with noting(self.notes) as asked:
             try:
                 verdict = self._provisioner.decide(question)
                 if question.entry is not None:

@@ -33,7 +33,7 @@ def brake(cyrus: Cyrus) -> Iterator[Brake]:
 @pytest.fixture(scope="module")
 def product(cyrus: Cyrus, brake: Brake) -> Iterator[Product]:
     cyrus.create("user/standing")
-    settings = {"cyrus": {"port": brake.port, "timeout": 1.0}}
+    settings = {"cyrus": {"port": brake.port, "timeout": 2.0}}
     with Product(cyrus, accounts=ACCOUNTS, settings=settings) as product:
         yield product
 

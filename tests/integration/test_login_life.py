@@ -100,7 +100,7 @@ def test_a_tree_that_a_kill_left_half_made_is_completed_at_the_next_start() -> N
 
 
 def test_a_saslauthd_that_does_not_answer_is_a_failure_and_never_an_ok() -> None:
-    upstream = {"type": "saslauthd", "timeout": 0.5}
+    upstream = {"type": "saslauthd", "timeout": 2.0}
     with Site(["ann"], start=False) as site:
         site.restart(upstream={**upstream, "path": str(site.saslauthd.socket)})
         site.saslauthd.pause()

@@ -242,6 +242,22 @@ def test_who_was_asked_and_for_how_long_is_noted_for_whoever_wants_to_know(
     assert second.milliseconds is None
 
 
+def test_who_is_asked_at_this_moment_is_noted_until_the_answer(
+    remembered: Remembered, source: Source
+) -> None:
+    awaited: list[str] = []
+    lookup = source.lookup
+
+    def watched(user: str) -> Account | None:
+        awaited.append(notes.awaited)
+        return lookup(user)
+
+    source.lookup = watched  # type: ignore[method-assign]
+    with noting() as notes:
+        remembered.lookup("joe")
+    assert (awaited, notes.awaited) == (["staff"], "")
+
+
 # -- several sources ---------------------------------------------------------------------------
 
 

@@ -8,29 +8,45 @@ from typing import Any
 
 from autocreate.model import Asked
 
-_asked: ContextVar[list[Asked] | None] = ContextVar("asked", default=None)
+
+class Notes(list[Asked]):
+    """Who has answered, in that order; and `awaited`, who is asked at this moment, which another thread may read."""
+
+    awaited = ""
+
+
+_notes: ContextVar[Notes | None] = ContextVar("notes", default=None)
 
 
 @contextmanager
-def noting() -> Iterator[list[Asked]]:
-    """Whom this thread asks until the context ends, in that order.
+def noting(notes: Notes | None = None) -> Iterator[Notes]:
+    """Whom this thread asks until the context ends.
 
     The questions are put far below those who want to know, by code that answers others too; so the
     notes lie beside the call and not in it.
+
+    Args:
+        notes: where to write; new ones if not given.
     """
-    noted: list[Asked] = []
-    token = _asked.set(noted)
+    notes = Notes() if notes is None else notes
+    token = _notes.set(notes)
     try:
-        yield noted
+        yield notes
     finally:
-        _asked.reset(token)
+        _notes.reset(token)
+
+
+def note_question(source: str) -> None:
+    """Tell whoever is noting that a source is asked from now on, until `note`."""
+    if (notes := _notes.get()) is not None:
+        notes.awaited = source
 
 
 def note(asked: Asked) -> None:
-    """Tell whoever is noting, if anybody is."""
-    noted = _asked.get()
-    if noted is not None:
-        noted.append(asked)
+    """Tell whoever is noting of an answer."""
+    if (notes := _notes.get()) is not None:
+        notes.append(asked)
+        notes.awaited = ""
 
 
 class Figures:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from cachetools import TTLCache
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.figures import Figures, note
+from autocreate.accounts.figures import Figures, note, note_question
 from autocreate.breaker import Breaker
 from autocreate.errors import Busy, Temporary, Unreachable
 from autocreate.model import Account, Asked
@@ -114,6 +114,7 @@ class Remembered:
     def _asked(self, memory: "_Memory", user: str, ask: Callable[[], T]) -> "_Known":
         begun = self._clock()
         error = ""
+        note_question(self.name)
         try:
             known = _Known(ask())
         except (Unreachable, Busy) as failure:
