@@ -284,6 +284,17 @@ def test_pam_itself_can_know_the_passwords() -> None:
         assert "PAM cannot tell by its service 'imap'" in site.product.log()
 
 
+def test_a_pam_that_hangs_is_a_failure_and_holds_up_nobody_else() -> None:
+    with Site(["ann"], login={"upstream": {"type": "pam", "timeout": 2.0}}) as site:
+        assert "INBOX/Sent" in site.imap_folders("ann")
+        site.pam.configure("imap", auth="auth required pam_exec.so quiet /bin/sleep 60")
+        with pytest.raises(LoginRefused, match="generic failure"):
+            site.imap("ann")
+        assert "PAM did not answer within 2 s by its service 'imap'" in site.product.log()
+        assert site.sieve("ann").startswith("OK")
+        assert site.product.stop() == 0
+
+
 def test_an_account_that_pam_has_expired_is_refused() -> None:
     with Site(["ann"], login={"upstream": {"type": "pam"}}) as site:
         site.pam.configure(

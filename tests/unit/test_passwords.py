@@ -183,10 +183,10 @@ def test_what_an_imap_server_does_not_say_is_neither_yes_nor_no(
 
 
 def test_nobody_is_asked_for_an_empty_password() -> None:
-    assert Pam().check(attempt("")).startswith(b"NO")
+    assert Pam(None, 10.0).check(attempt("")).startswith(b"NO")
     assert Imap("127.0.0.1", 1, "none", None, timeout=1.0).check(attempt("")).startswith(b"NO")
 
 
 def test_pam_takes_no_path_for_the_name_of_a_service() -> None:
     with pytest.raises(Temporary, match="no name of a PAM service"):
-        Pam().check(attempt(service="../imap"))
+        Pam(None, 10.0).check(attempt(service="../imap"))

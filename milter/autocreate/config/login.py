@@ -35,6 +35,8 @@ class PamUpstream(Section):
     type: Literal["pam"]
     service: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
     """The file of /etc/pam.d. If not given, the one named as Cyrus's service: imap, pop, sieve."""
+    timeout: Seconds = 15.0
+    """Seconds to wait for its answer."""
 
 
 class ImapUpstream(Section):

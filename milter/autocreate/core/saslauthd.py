@@ -28,7 +28,7 @@ class Attempt:
         Malformed: it is no request; the text says why.
     """
 
-    __slots__ = ("client", "login", "password", "raw", "realm", "service")
+    __slots__ = ("client", "is_wiped", "login", "password", "raw", "realm", "service")
 
     def __init__(self, raw: memoryview) -> None:
         strings = [string for string in _strings(raw) if string is not None]
@@ -36,6 +36,7 @@ class Attempt:
             raise Malformed("shorter than it says")
         login, password, service, realm, *rest = strings
         self.raw = raw
+        self.is_wiped = False
         self.password = password
         if 0 in password:
             raise Malformed("a NUL in the password")
@@ -58,6 +59,7 @@ class Attempt:
 
     def wipe(self) -> None:
         """Overwrite the request, the password in it."""
+        self.is_wiped = True
         self.raw[:] = bytes(len(self.raw))
 
     def __repr__(self) -> str:

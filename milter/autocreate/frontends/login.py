@@ -130,8 +130,10 @@ class LoginServer:
         statistics: Statistics,
     ) -> None:
         begun = time.monotonic()
-        answer = self._checker.check(attempt)
-        attempt.wipe()
+        try:
+            answer = self._checker.check(attempt)
+        finally:
+            attempt.wipe()
         if not answer.startswith(OK):
             log.debug("the password of %r is wrong", attempt.user)
             connection.sendall(saslauthd.answer(answer))

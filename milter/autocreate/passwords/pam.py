@@ -6,6 +6,7 @@ anything but the password and the name gets no answer, and the login fails.
 
 import ctypes
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from autocreate.core.saslauthd import Attempt
@@ -18,6 +19,9 @@ _PROMPT_ECHO_OFF, _PROMPT_ECHO_ON = 1, 2
 _NEED_NO_ANSWER = (3, 4)  # ERROR_MSG, TEXT_INFO
 _RHOST = 4
 _SILENT = 0x8000
+
+# How many ask at once: as many as log in, unless `login.requests` was raised. The rest wait in line.
+_AT_ONCE = 200
 
 # What says that this user may not log in with this password: PERM_DENIED, AUTH_ERR,
 # CRED_INSUFFICIENT, USER_UNKNOWN, MAXTRIES, NEW_AUTHTOK_REQD, ACCT_EXPIRED, CRED_EXPIRED and
@@ -58,10 +62,14 @@ class Pam:
     Args:
         service: the file of /etc/pam.d that says how, or None for the one that is named as the
             client's service: imap, pop, sieve.
+        timeout: seconds for its answer. PAM itself knows no limit; a module that hangs keeps one of
+            our threads, and what it says in the end nobody hears.
     """
 
-    def __init__(self, service: str | None = None) -> None:
+    def __init__(self, service: str | None, timeout: float) -> None:
         self._service = service
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pam")
         try:
             self._pam = ctypes.CDLL("libpam.so.0")
         except OSError as error:
@@ -78,6 +86,16 @@ class Pam:
             raise Temporary(f"{service!r} is no name of a PAM service")
         if not attempt.password:
             return NO + b" empty password"
+        asked = self._threads.submit(self._checked, service, attempt)
+        try:
+            return asked.result(self._timeout)
+        except TimeoutError as error:
+            asked.cancel()
+            raise Temporary(
+                f"PAM did not answer within {self._timeout:g} s by its service {service!r}"
+            ) from error
+
+    def _checked(self, service: str, attempt: Attempt) -> bytes:
         handle = ctypes.c_void_p()
         # Kept in a name, because PAM calls it until pam_end.
         conversation = _Conversation(_answers(attempt))
@@ -116,6 +134,8 @@ def _answers(attempt: Attempt) -> Any:
     """The conversation function of pam_conv(3): it answers with the password and the name."""
 
     def converse(count: int, messages: Any, responses: Any, _data: Any) -> int:
+        if attempt.is_wiped:  # nobody waits for the answer any more
+            return _CONV_ERR
         array = _libc.calloc(count, ctypes.sizeof(_Response))
         if not array:
             return _BUF_ERR
