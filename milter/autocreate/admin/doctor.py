@@ -140,10 +140,9 @@ def _delivery(delivery: Delivery, callers: Sequence[Person]) -> Iterator[Finding
 def _is_missing(path: str) -> bool:
     try:
         os.stat(path)
-    except FileNotFoundError:
-        return True
-    except OSError:  # whoever knocks there says so
-        return False
+    except OSError as error:
+        # Of any other reason whoever knocks there hears.
+        return isinstance(error, FileNotFoundError)
     return False
 
 

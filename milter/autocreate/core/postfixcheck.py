@@ -121,14 +121,14 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
 def deliveries(postfix: Postfix, ours: Ours) -> Iterator[Delivery]:
     """The Unix sockets by which mail in our domains is delivered (lmtp(8): `lmtp:unix:PATH`)."""
     services = {it.name: it for it in postfix.services if it.kind == "unix"}
-    for domains, _, transport in _CLASSES:
-        if not _ours_in(postfix, domains, ours):
-            continue
-        for parameter in (transport, "mailbox_transport")[: 2 if domains == "mydestination" else 1]:
-            name, _, nexthop = postfix.get(parameter).partition(":")
-            kind, _, path = nexthop.partition(":")
-            if kind == "unix" and (service := services.get(name)):
-                yield Delivery(parameter, service, path, _seen(postfix, service, path))
+    parameters = [it for domains, _, it in _CLASSES if _ours_in(postfix, domains, ours)]
+    if "local_transport" in parameters:
+        parameters.append("mailbox_transport")  # by which local(8) hands it on
+    for parameter in parameters:
+        name, _, nexthop = postfix.get(parameter).partition(":")
+        kind, _, path = nexthop.partition(":")
+        if kind == "unix" and (service := services.get(name)):
+            yield Delivery(parameter, service, path, _seen(postfix, service, path))
 
 
 def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
