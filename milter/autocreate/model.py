@@ -265,6 +265,21 @@ class Report:
         return tuple(action for action in self.plan.actions if action not in amiss)
 
     @property
+    def impossible(self) -> tuple[Failure, ...]:
+        """What was skipped though the policy wants it of everybody; a shared folder only where it is."""
+        return tuple(it for it in self.skipped if not isinstance(it.action, SubscribeShared))
+
+    @property
+    def exit_status(self) -> int:
+        """Of a command that this came out of (sysexits(3)).
+
+        75 if something is left for another attempt, 78 if something of the policy is impossible.
+        """
+        if self.impossible:
+            return 78
+        return 75 if self.failed else 0
+
+    @property
     def usable(self) -> bool:
         """Do INBOX and its quota stand, whatever else is missing?"""
         essential = self.plan.essential
@@ -313,7 +328,8 @@ class Verdict:
     Args:
         answer: what was decided.
         reason: why, in words; for the log and the command line, never for the sender.
-        plan: what was done, or would be done where nothing is applied.
+        plan: what was to be done, or would be done where nothing is applied.
+        report: what became of the plan, where it was carried out.
         created: a mailbox was created for this recipient.
         withheld: why the answer is not given to the sender ("dry run"); empty if it is.
         service: what it was decided for: mail, or a login to "imap", "pop3", "sieve".
@@ -329,6 +345,7 @@ class Verdict:
     source: str = ""
     policy: str = ""
     plan: Plan | None = None
+    report: Report | None = None
     created: bool = False
     withheld: str = ""
     notes: tuple[str, ...] = field(default=())
@@ -343,6 +360,18 @@ class Verdict:
         """The plans of this verdict and of its parts."""
         own = (self.plan,) if self.plan else ()
         return own + tuple(plan for part in self.parts for plan in part.plans)
+
+    @property
+    def done(self) -> tuple[Action, ...]:
+        """What was done of the plan, or would be."""
+        planned = self.plan.actions if self.plan else ()
+        return self.report.done if self.report else planned
+
+    @property
+    def exit_status(self) -> int:
+        """Of a command that this came out of (sysexits(3)): that of the answer or of a plan."""
+        reports = [it.report for it in (self, *self.parts) if it.report]
+        return max([self.answer.exit_status, *(report.exit_status for report in reports)])
 
     @property
     def reply(self) -> Reply | None:

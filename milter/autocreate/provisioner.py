@@ -154,6 +154,18 @@ class Provisioner:
         noted = Entry(user, str(address), service, next_try=self._clock() + _GRACE)
         return self._carry_out(noted, verdict, stands)
 
+    def is_excused(self, address: Address, user: str) -> bool:
+        """Is a user who has an account to have no mailbox, by the policies?
+
+        Raises:
+            Temporary: an account source cannot tell.
+        """
+        account = self._directory.find(user)
+        if account is None:
+            return False
+        policy = self._policy(address, account, LMTP)
+        return self._is_administrator(account) or policy is None or not policy.create
+
     def update(self, address: Address, user: str, restore: bool) -> Verdict:
         """What would bring a standing tree to today's policy. Changes nothing: see `carry_out`.
 
@@ -291,6 +303,7 @@ class Provisioner:
             what = ", ".join(describe(failure.action) for failure in failures)
             log.error("%s: could not %s: %s", user, what, error)
         created = not stood and report.usable
+        verdict = replace(verdict, report=report, created=created)
         if created:
             # Here and nowhere else, so that the log has one such line for each mailbox: whoever
             # asked may have left at the deadline, or several may have asked.
@@ -298,7 +311,7 @@ class Provisioner:
             _, at, domain = entry.address.rpartition("@")
             self._created(verdict.policy, domain if at else self._rules.users.default_domain)
         if report.failed:
-            return self._left_unfinished(entry, report, replace(verdict, created=created))
+            return self._left_unfinished(entry, report, verdict)
         try:
             self._journal.finish(user, _gifts(report))
         except Temporary as error:
@@ -306,9 +319,7 @@ class Provisioner:
             log.error("%s: its tree stands, but %s", user, error)
         self._ready.add(user, moment)
         reason = "completed" if stood else "created"
-        return replace(
-            verdict, reason=reason, created=created, notes=(*verdict.notes, *_notes(report.skipped))
-        )
+        return replace(verdict, reason=reason, notes=(*verdict.notes, *_notes(report.skipped)))
 
     def _left_unfinished(self, entry: Entry, report: Report, verdict: Verdict) -> Verdict:
         first = report.failed[0]

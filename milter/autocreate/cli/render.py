@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from autocreate.core.findings import Finding
-from autocreate.core.plan import as_json, as_text
+from autocreate.core.plan import as_json, describe
 from autocreate.model import Verdict
 
 
@@ -37,10 +37,18 @@ def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
         "created": verdict.created,
         "withheld": verdict.withheld or None,
         "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
+        "undone": _undone(verdict),
         "notes": list(verdict.notes),
         "aliases": list(verdict.aliases),
         "parts": [_part_as_json(part) for part in verdict.parts],
     }
+
+
+def printable(text: str) -> str:
+    """One line of text that may stand on a terminal, whatever names are in it."""
+    if text.isprintable():
+        return text
+    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
 
 
 def finding_as_text(finding: Finding) -> str:
@@ -69,8 +77,15 @@ def _part_as_json(part: Verdict) -> dict[str, Any]:
         "policy": part.policy or None,
         "created": part.created,
         "plan": as_json(part.plan)["actions"] if part.plan else [],
+        "undone": _undone(part),
         "notes": list(part.notes),
     }
+
+
+def _undone(verdict: Verdict) -> list[dict[str, str]]:
+    """What of the plan could not be done, and why."""
+    undone = (*verdict.report.failed, *verdict.report.skipped) if verdict.report else ()
+    return [{"action": describe(action), "error": error} for action, error in undone]
 
 
 def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
@@ -86,8 +101,8 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
     ):
         if value:
             yield f"{name + ':':9} {value}"
-    for line in as_text(verdict.plan) if verdict.plan else ():
-        yield f"{('would' if verdict.withheld else verb) + ':':9} {line}"
+    for action in verdict.done:
+        yield f"{('would' if verdict.withheld else verb) + ':':9} {describe(action)}"
     for note in verdict.notes:
         yield f"note:     {note}"
     for part in verdict.parts:

@@ -42,7 +42,7 @@ def show(
             verdict = decide(address)
         except Malformed as error:
             verdict = Verdict(Answer.MALFORMED, str(error))
-        status = max(status, verdict.answer.exit_status)
+        status = max(status, verdict.exit_status)
         lines = [json_line(address, verdict)] if as_json else text_lines(address, verdict, verb)
         click.echo("\n".join(lines))
     sys.exit(status)
