@@ -126,7 +126,7 @@ def test_an_audit_tells_what_does_not_fit_together(server: Cyrus) -> None:
                 "INSERT INTO unfinished VALUES ('kim', 'kim', 'lmtp', 1, 0, 1, 0.0, 'Cyrus was away')"
             )
 
-        found = product.run("audit", "--trees", "--format", "csv")
+        found = product.run("audit", "--trees", "--restore", "--format", "csv")
         header, *rows = csv.reader(found.stdout.splitlines())
         assert found.returncode == 1
         assert header == ["kind", "user", "detail"]
@@ -140,6 +140,15 @@ def test_an_audit_tells_what_does_not_fit_together(server: Cyrus) -> None:
         ]
         assert rows[2][2] == "Cyrus was away"
         assert rows[3][2] == "policy everyone: set quota 2097152 KiB"
+
+        # What its user has done away with is as `apply` would leave it.
+        there = product.run("audit", "--trees", "--format", "json").stdout.splitlines()
+        assert [it["kind"] for it in map(json.loads, there)] == [
+            "no-mailbox",
+            "no-account",
+            "unfinished",
+            "quota",
+        ]
 
         as_json = product.run("audit", "--format", "json").stdout.splitlines()
         assert [json.loads(line)["kind"] for line in as_json] == [
@@ -304,3 +313,157 @@ def test_what_cannot_be_written_is_told_without_a_traceback(cyrus: Cyrus) -> Non
     assert page.stderr == (
         "Error: Could not open file '/nonexistent/report.html': No such file or directory\n"
     )
+
+
+# -- what cannot be done is told as that --------------------------------------------------------
+
+
+def test_a_tree_that_is_left_unfinished_is_no_success(server: Cyrus) -> None:
+    partition = {"name": "Slow", "partition": "nowhere"}
+    with office(server, "ann", "bob", policy={**POLICY, "folders": [partition]}) as product:
+        done = product.run("provision", "--all", "--yes")
+        assert done.returncode == 75
+        assert done.stderr.splitlines()[-1] == "2 accounts: 2 unfinished"
+        (ann, _bob) = sorted(done.stdout.splitlines())
+        assert ann.startswith("ann: unfinished: create INBOX; set quota")
+        assert "could not create Slow on partition nowhere: " in ann
+        assert "; create Slow" not in ann
+
+        one = product.run("provision", "--json", "-", "--yes", stdin="ann\n")
+        assert one.returncode == 75
+        (undone,) = json.loads(one.stdout)["undone"]
+        assert undone["action"] == "create Slow on partition nowhere"
+
+
+def test_in_dry_run_nothing_is_applied_whatever_is_said(server: Cyrus) -> None:
+    with office(server, "ann") as product:
+        product.run("provision", "ann@example.org")
+        product.configure({"milter": {"mode": "dry-run"}, "policy": [{**POLICY, "quota": "3G"}]})
+        shown = product.run("apply", "--policy", "everyone", "--all", "--json")
+        checksum = json.loads(shown.stdout.splitlines()[-1])["checksum"]
+        done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum)
+        assert (done.returncode, done.stderr) == (
+            0,
+            "1 accounts: 1 to be done; nothing was changed\n",
+        )
+        assert server.quota("user/ann") == {"STORAGE": 2 << 20}
+
+
+def test_who_is_to_have_no_mailbox_is_missed_by_nobody(server: Cyrus) -> None:
+    guests = [f"guest{number}" for number in range(12)]
+    with office(server, "ann") as product:
+        for guest in guests:
+            product.add_account(guest, "guests")
+        nobody = {"name": "guests", "groups": ["guests"], "create": False}
+        product.configure({"policy": [nobody, POLICY]})
+        done = product.run("provision", "--all", "--yes")
+        assert (done.returncode, done.stderr) == (0, "13 accounts: 1 created, 12 to have none\n")
+        found = product.run("audit")
+        assert (found.returncode, found.stdout) == (0, "13 accounts, 1 mailboxes: 0 findings\n")
+
+
+def test_users_who_are_named_and_are_not_there_are_told(server: Cyrus) -> None:
+    with office(server, "ann") as product:
+        done = product.run("apply", "--policy", "everyone", "--to", "tpyo")
+        assert (done.returncode, done.stdout) == (
+            65,
+            "tpyo: without a mailbox: no account source knows this user\n",
+        )
+
+
+def with_bob_twice(product: Product) -> dict[str, str]:
+    """An account source that knows the product's users, and cannot tell of bob."""
+    with sqlite3.connect(product.database) as accounts:
+        accounts.execute("CREATE TABLE twice AS SELECT userid FROM accounts")
+        accounts.execute("INSERT INTO twice VALUES ('bob')")
+    query = "SELECT userid FROM twice WHERE userid = :user"
+    return {**LISTING, "url": f"sqlite:///{product.database}", "query": query}
+
+
+def test_a_failure_of_the_review_is_not_forgotten_when_it_is_carried_out(server: Cyrus) -> None:
+    with office(server, "ann", "bob") as product:
+        product.run("provision", "--all", "--yes")
+        staff = with_bob_twice(product)
+        product.configure({"policy": [{**POLICY, "quota": "3G"}], "accounts": {"staff": staff}})
+        shown = product.run("apply", "--policy", "everyone", "--all")
+        assert shown.returncode == 75
+        checksum = shown.stdout.split()[-1]
+        done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum)
+        assert (done.returncode, done.stderr) == (75, "1 accounts: 1 completed, 1 failed\n")
+        assert "bob: failed: " in done.stdout
+
+
+def test_a_user_in_doubt_does_not_keep_the_others_of_a_group_waiting(server: Cyrus) -> None:
+    with office(server) as product:
+        for user in ("ann", "bob"):
+            product.add_account(user, "tutors")
+        product.configure({"accounts": {"staff": with_bob_twice(product)}})
+        done = product.run("provision", "--group", "tutors", "--yes")
+        assert done.returncode == 75
+        assert "ann: created: " in done.stdout
+        assert "bob: failed: " in done.stdout
+
+
+@pytest.mark.parametrize("domain", ["example.org", "Example.ORG"])
+def test_the_default_domain_selects_those_whose_id_has_none(domain: str) -> None:
+    domains = {"virtdomains": "userid", "defaultdomain": "example.org"}
+    with (
+        Cyrus(imapd_conf=domains) as server,
+        office(server, "joe", "ann@other.test") as product,
+    ):
+        product.configure({"cyrus": domains, "milter": {"domains": ["*"]}})
+        done = product.run("provision", "--domain", domain, "--yes")
+        assert (done.returncode, done.stderr) == (0, "1 accounts: 1 created\n")
+
+
+def test_where_user_ids_have_no_domain_and_policies_go_by_it_one_is_to_be_named(
+    server: Cyrus,
+) -> None:
+    with office(server, "joe") as product:
+        other = {"name": "other", "domains": ["other.test"], "quota": "1G"}
+        product.configure(
+            {
+                "milter": {"domains": ["example.org", "other.test"]},
+                "policy": [other, POLICY],
+            }
+        )
+        for command in (
+            ("provision", "--all"),
+            ("apply", "--policy", "other", "--all"),
+            ("audit", "--trees"),
+        ):
+            done = product.run(*command)
+            assert done.returncode == 78
+            assert "--domain: policies go by domains, and user ids have none" in done.stderr
+        assert product.run("provision", "--domain", "other.test", "--yes").returncode == 0
+        assert server.quota("user/joe") == {"STORAGE": 1 << 20}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (("apply", "--policy", "everyone", "--to", "ann", "-"), b"", "name no others beside it"),
+        (("provision", "-"), b"ann\nj\xfcrgen\n", "line 2: a name that is not UTF-8"),
+        (("apply", "--policy", "everyone", b"j\xfcrgen"), b"", "a name that is not UTF-8"),
+        (("provision", "-"), None, "standard input is closed"),
+    ],
+)
+def test_names_that_cannot_be_meant_are_refused_in_words(
+    cyrus: Cyrus, arguments: tuple[str | bytes, ...], stdin: bytes | None, words: str
+) -> None:
+    with office(cyrus) as product:
+        command = [str(COMMAND), *arguments, "--config", str(product.config_file)]
+        if stdin is None:
+            command = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
+        done = subprocess.run(command, input=stdin or b"", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr.decode()
+
+
+def test_no_name_makes_a_second_line_or_reaches_a_terminal_as_it_is(server: Cyrus) -> None:
+    with office(server, "ann\nbob", "kim\x1b[2m") as product:
+        found = product.run("audit")
+    assert found.stdout.splitlines()[:2] == [
+        "no-mailbox  ann\\nbob: has an account and no mailbox",
+        "no-mailbox  kim\\x1b[2m: has an account and no mailbox",
+    ]

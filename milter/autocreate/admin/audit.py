@@ -1,13 +1,12 @@
 """What does not fit together: accounts, mailboxes, unfinished trees, trees that differ from their policy."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from autocreate.admin.census import Census
 from autocreate.core.plan import describe
-from autocreate.errors import AutocreateError
 from autocreate.journal import Entry
-from autocreate.model import SetQuota, Verdict
+from autocreate.model import Answer, SetQuota, Verdict
 
 NO_MAILBOX = "no-mailbox"
 NO_ACCOUNT = "no-account"
@@ -25,11 +24,17 @@ class Discrepancy(NamedTuple):
     detail: str
 
 
-def people(census: Census) -> Iterator[Discrepancy]:
-    """Accounts without a mailbox, and mailboxes without an account."""
+def people(census: Census, is_whole: bool) -> Iterator[Discrepancy]:
+    """Accounts without a mailbox, and mailboxes without an account.
+
+    Args:
+        is_whole: the census has all accounts; of some, the mailboxes of the others would have none.
+    """
+    for user, why in census.doubts():
+        yield Discrepancy(UNCLEAR, user, why)
     for user in census.without_mailbox():
         yield Discrepancy(NO_MAILBOX, user, "has an account and no mailbox")
-    for user in census.without_account():
+    for user in census.without_account() if is_whole else ():
         yield Discrepancy(NO_ACCOUNT, user, "has a mailbox, and no account source knows the user")
 
 
@@ -43,18 +48,14 @@ def unfinished(entries: Iterable[Entry]) -> Iterator[Discrepancy]:
         )
 
 
-def trees(users: Iterable[str], compare: Callable[[str], Verdict]) -> Iterator[Discrepancy]:
-    """Trees that differ from today's policy. Takes some commands to Cyrus for each user.
+def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:
+    """Where a tree differs from today's policy.
 
     Args:
-        compare: what would bring a user's tree to its policy.
+        verdict: what would bring the user's tree to its policy.
     """
-    for user in users:
-        try:
-            verdict = compare(user)
-        except AutocreateError as error:
-            yield Discrepancy(UNCLEAR, user, str(error))
-            continue
-        for action in verdict.plan.actions if verdict.plan else ():
-            kind = QUOTA if isinstance(action, SetQuota) else TREE
-            yield Discrepancy(kind, user, f"policy {verdict.policy}: {describe(action)}")
+    if verdict.answer is Answer.TEMPORARY:
+        yield Discrepancy(UNCLEAR, user, verdict.reason)
+    for action in verdict.plan.actions if verdict.plan else ():
+        kind = QUOTA if isinstance(action, SetQuota) else TREE
+        yield Discrepancy(kind, user, f"policy {verdict.policy}: {describe(action)}")

@@ -4,16 +4,20 @@ A run that is killed is begun again: who has a mailbox by then is not looked at 
 left half made stands in the journal.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from autocreate.accounts.directory import Directory
 from autocreate.admin.census import Census
 from autocreate.core.address import domain_of
-from autocreate.errors import AutocreateError, Refused
+from autocreate.core.naming import Users
+from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import Address, Answer, Verdict
+
+# In milter.domains: all of them.
+ANY_DOMAIN = "*"
 
 # What an outcome is called that leaves nothing to do.
 SATISFIED = "as it should be"
@@ -35,7 +39,8 @@ class Selection:
     Args:
         sources: names of account sources; empty for all that can list.
         groups: groups, one of which an account is in.
-        domain: of `joe@other.test`; or where virtual domains are off, the one that policies go by.
+        domain: of `joe@other.test`, as a lower-case A-label; or where virtual domains are off, the one that
+            policies go by.
         users: these and no others; None for all that the sources list.
     """
 
@@ -50,15 +55,25 @@ class Roster:
 
     Args:
         directory: who exists.
-        virtual_domains: a user id says its domain.
+        users: how names become user ids.
+        domains: ours, as in milter.domains.
     """
 
-    def __init__(self, directory: Directory, virtual_domains: bool) -> None:
+    def __init__(self, directory: Directory, users: Users, domains: Collection[str] = ()) -> None:
         self._directory = directory
-        self.virtual_domains = virtual_domains
+        self._users = users
+        self._domains = domains
 
-    def users(self, selection: Selection) -> Iterator[str]:
+    @property
+    def virtual_domains(self) -> bool:
+        """Does a user id say its domain?"""
+        return self._users.virtual_domains
+
+    def users(self, selection: Selection, doubt: Callable[[str, Temporary], None]) -> Iterator[str]:
         """Their user ids; one that several sources know comes several times.
+
+        Args:
+            doubt: is told of a user of whom it cannot be told whether the selection has it.
 
         Raises:
             Temporary: a source did not answer, or cannot list.
@@ -66,19 +81,38 @@ class Roster:
         """
         named = selection.users
         listed = self._directory.names(selection.sources) if named is None else iter(named)
-        for user in listed:
-            if self._is_in_domain(user, selection) and self._is_in_groups(user, selection):
-                yield user
+        for name in listed:
+            user = self._users.of_account(name)
+            try:
+                if self._is_in_domain(user, selection) and self._is_in_groups(user, selection):
+                    yield user
+            except Temporary as error:
+                doubt(user, error)
 
     def address(self, user: str, selection: Selection) -> Address:
-        """The address by which a policy is chosen for a user."""
+        """The address by which a policy is chosen for a user.
+
+        Where a user id says no domain, it is the one of the selection, else the only one that is ours.
+        """
         local, _, domain = user.partition("@")
-        return Address(local, domain or ("" if self.virtual_domains else selection.domain))
+        if self.virtual_domains:
+            return Address(local, domain)
+        return Address(local, domain or selection.domain or self._sole_domain)
+
+    def knows_domain(self, selection: Selection) -> bool:
+        """Is it clear by which domain a policy is chosen for a user?"""
+        return self.virtual_domains or bool(selection.domain or self._sole_domain)
+
+    @property
+    def _sole_domain(self) -> str:
+        """The domain that is ours, if there is but one."""
+        (first, *others) = self._domains or ("",)
+        return "" if others or first == ANY_DOMAIN else first
 
     def _is_in_domain(self, user: str, selection: Selection) -> bool:
         if not selection.domain or not self.virtual_domains:
             return True
-        return domain_of(user) == selection.domain
+        return (domain_of(user) or self._users.default_domain) == selection.domain
 
     def _is_in_groups(self, user: str, selection: Selection) -> bool:
         if not selection.groups:
@@ -87,17 +121,27 @@ class Roster:
         return account is not None and bool(self._directory.groups(account) & set(selection.groups))
 
 
-def survey(census: Census, roster: Roster, store: MailStore, selection: Selection) -> None:
+def survey(
+    census: Census,
+    roster: Roster,
+    store: MailStore,
+    selection: Selection,
+    is_excused: Callable[[str], bool],
+) -> None:
     """Take down who of a selection has an account, and who at all has a mailbox.
+
+    Args:
+        is_excused: is an account, which has no mailbox, to have none? A doubt is no.
 
     Raises:
         Temporary, ConfigurationError: as for `Roster.users` and `MailStore.users`.
     """
-    census.add_accounts(roster.users(selection))
+    census.add_accounts(roster.users(selection, census.add_doubt))
     census.add_mailboxes(store.users())
     if roster.virtual_domains:
         # There LIST leaves some out, such as user/joe beside user/joe@other.test (Cyrus 3.6).
         census.add_mailboxes([user for user in census.without_mailbox() if _exists(store, user)])
+    census.excuse([user for user in census.without_mailbox() if is_excused(user)])
 
 
 def _exists(store: MailStore, user: str) -> bool:
@@ -166,6 +210,8 @@ def outcome(verdict: Verdict, is_applied: bool) -> str:
         is_applied: plans were carried out, and not only made.
     """
     if verdict.answer is Answer.ACCEPT and verdict.plan and verdict.plan.actions:
+        if verdict.report and verdict.report.exit_status:
+            return "unfinished"
         if verdict.created:
             return "created"
         return "completed" if is_applied else "to be done"

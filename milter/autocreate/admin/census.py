@@ -1,4 +1,4 @@
-"""Two long lists of users laid side by side: those with an account and those with a mailbox.
+"""Long lists of users laid side by side: those with an account, those with a mailbox, those to have none.
 
 They are kept in a private database on disk that is gone when it is closed, so that the memory that a
 survey takes does not grow with the number of users.
@@ -11,6 +11,10 @@ from types import TracebackType
 
 _AT_ONCE = 1000  # rows
 
+_WITHOUT = (
+    "SELECT user FROM accounts EXCEPT SELECT user FROM mailboxes EXCEPT SELECT user FROM excused"
+)
+
 
 class Census:
     """A context manager. For one thread at a time."""
@@ -20,6 +24,10 @@ class Census:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("CREATE TABLE accounts (user TEXT PRIMARY KEY) WITHOUT ROWID")
         self._database.execute("CREATE TABLE mailboxes (user TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute("CREATE TABLE excused (user TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._database.execute(
+            "CREATE TABLE doubts (user TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID"
+        )
 
     def __enter__(self) -> "Census":
         return self
@@ -40,6 +48,22 @@ class Census:
         """Who has a mailbox."""
         self._add("mailboxes", users)
 
+    def excuse(self, users: Iterable[str]) -> None:
+        """Who is to have no mailbox, and is not missed among those without."""
+        self._add("excused", users)
+
+    def add_doubt(self, user: str, why: Exception) -> None:
+        """Of whom it cannot be told whether they count."""
+        self._database.execute("INSERT OR REPLACE INTO doubts VALUES (?, ?)", (user, str(why)))
+
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """Each with the reason, in order."""
+        yield from self._database.execute("SELECT user, why FROM doubts ORDER BY 1")
+
+    @property
+    def excused(self) -> int:
+        return self._count("excused")
+
     @property
     def accounts(self) -> int:
         return self._count("accounts")
@@ -49,8 +73,8 @@ class Census:
         return self._count("mailboxes")
 
     def count_without_mailbox(self) -> int:
-        """How many accounts have no mailbox."""
-        return self._count("(SELECT user FROM accounts EXCEPT SELECT user FROM mailboxes)")
+        """How many accounts have no mailbox and should."""
+        return self._count(f"({_WITHOUT})")
 
     def count_with_both(self) -> int:
         """How many accounts have a mailbox."""
@@ -62,8 +86,17 @@ class Census:
         return self._database.execute(query, (user,)).fetchone() is not None
 
     def without_mailbox(self) -> Iterator[str]:
-        """Accounts without a mailbox, in order."""
-        return self._users("SELECT user FROM accounts EXCEPT SELECT user FROM mailboxes")
+        """Accounts without a mailbox that should have one, in order."""
+        return self._users(_WITHOUT)
+
+    def everyone(self) -> Iterator[str]:
+        """All accounts, in order."""
+        return self._users("SELECT user FROM accounts")
+
+    def has_account(self, user: str) -> bool:
+        """Does this user count?"""
+        query = "SELECT 1 FROM accounts WHERE user = ?"
+        return self._database.execute(query, (user,)).fetchone() is not None
 
     def without_account(self) -> Iterator[str]:
         """Mailboxes without an account, in order."""

@@ -12,7 +12,8 @@ import click
 
 from autocreate.cli.accounts import accounts, cache
 from autocreate.cli.aliases import aliases
-from autocreate.cli.bulk import apply, audit, provision
+from autocreate.cli.audit import audit
+from autocreate.cli.bulk import apply, provision
 from autocreate.cli.explain import explain
 from autocreate.cli.options import config_option, json_option, mta_options
 from autocreate.cli.report import report

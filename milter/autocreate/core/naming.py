@@ -69,6 +69,19 @@ class Users:
             return f"{local}@{address.domain}"
         return local
 
+    def of_account(self, name: str) -> str:
+        """The user id of an account that a source lists as `name`, to which mail for it goes.
+
+        It is not looked for a detail: a name in a list is no address.
+        """
+        local, at, domain = name.rpartition("@")
+        if not (at and self.virtual_domains):
+            local, domain = name, ""
+        if self.to_lower:
+            local = local.translate(_LOWER)
+        domain = domain.translate(_LOWER)
+        return f"{local}@{domain}" if domain not in ("", self.default_domain) else local
+
     def login(self, name: str, realm: str = "") -> Address:
         """Who logs in, as an address: its domain is the realm, or what follows the last @.
 

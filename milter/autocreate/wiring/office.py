@@ -107,7 +107,7 @@ def build_office(
     return Office(
         service_,
         provisioner_,
-        Roster(directory, users.virtual_domains),
+        Roster(directory, users, frozenset(config.milter.domains)),
         store,
         journal,
         config.cyrus.connections,

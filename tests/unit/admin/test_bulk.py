@@ -10,6 +10,7 @@ import pytest
 from autocreate.accounts.directory import Directory
 from autocreate.admin.bulk import Roster, Selection, TooMany, each, outcome, require_sane
 from autocreate.admin.plans import Changed, Plans
+from autocreate.core.naming import Users
 from autocreate.core.plan import gift, unwanted
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import (
@@ -26,28 +27,32 @@ from autocreate.model import (
 from tests.unit.house import Accounts
 
 
+def never(user: str, why: Exception) -> None:
+    raise AssertionError(f"{user}: {why}")
+
+
 def roster(virtual_domains: bool = False) -> Roster:
     staff = Accounts({"joe": ["tutors"], "ann": [], "kim@other.test": ["tutors"]})
-    return Roster(Directory([staff]), virtual_domains)
+    return Roster(Directory([staff]), Users(virtual_domains, "example.org"))
 
 
 def test_all_accounts_are_meant_unless_something_narrows_it() -> None:
-    assert list(roster().users(Selection())) == ["joe", "ann", "kim@other.test"]
-    assert list(roster().users(Selection(groups=("tutors",)))) == ["joe", "kim@other.test"]
-    assert list(roster(True).users(Selection(domain="other.test"))) == ["kim@other.test"]
-    assert list(roster().users(Selection(users=("joe",)))) == ["joe"]
+    assert list(roster().users(Selection(), never)) == ["joe", "ann", "kim@other.test"]
+    assert list(roster().users(Selection(groups=("tutors",)), never)) == ["joe", "kim@other.test"]
+    assert list(roster(True).users(Selection(domain="other.test"), never)) == ["kim@other.test"]
+    assert list(roster().users(Selection(users=("joe",)), never)) == ["joe"]
 
 
 def test_a_source_that_is_not_there_and_one_that_cannot_list_are_told() -> None:
     with pytest.raises(ConfigurationError, match=r"there is no accounts\.other; one of staff"):
-        list(roster().users(Selection(sources=("other",))))
+        list(roster().users(Selection(sources=("other",)), never))
 
     class Mute(Accounts):
         def names(self) -> Iterator[str] | None:  # type: ignore[override]
             return None
 
     with pytest.raises(Temporary, match=r"accounts\.staff: does not list its users"):
-        list(Roster(Directory([Mute({})]), False).users(Selection()))
+        list(Roster(Directory([Mute({})]), Users()).users(Selection(), never))
 
 
 def test_a_policy_is_chosen_by_the_domain_of_the_user_or_of_the_selection() -> None:
