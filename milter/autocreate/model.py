@@ -118,12 +118,21 @@ class Resolution:
 class Quota:
     """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages.
 
-    `root` is for a quota root without limits, which only counts what is used.
+    `root` is for a quota root without limits, which only counts what is used. `others` are limits
+    that no policy knows of, as (resource, limit) pairs: an administrator has set them.
     """
 
     storage: int | None = None
     messages: int | None = None
     root: bool = False
+    others: tuple[tuple[str, int], ...] = ()
+
+    def keeping(self, standing: "Quota") -> "Quota":
+        """These limits, and of a root that stands those that are not given here."""
+        storage = standing.storage if self.storage is None else self.storage
+        messages = standing.messages if self.messages is None else self.messages
+        others = tuple((dict(standing.others) | dict(self.others)).items())
+        return Quota(storage, messages, (storage, messages, others) == (None, None, ()), others)
 
 
 @dataclass(frozen=True, slots=True)

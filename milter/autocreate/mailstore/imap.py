@@ -206,20 +206,25 @@ class Session(IMAPClient):
             if "does not exist" in str(refusal).lower():
                 return Quota()
             raise
-        triplets: Sequence[Any] = answer[1] if answer[1:] else ()
-        limits = dict(zip(map(_text, triplets[::3]), triplets[2::3], strict=False))
-        return Quota(limits.get("STORAGE"), limits.get("MESSAGE"), root=not limits)
+        # A limit that is overlooked here is lost as soon as the quota is set.
+        with self._translated("GETQUOTA"):
+            _name, triplets = answer
+            limits = {
+                _text(resource).upper(): int(limit)
+                for resource, _usage, limit in zip(*[iter(triplets)] * 3, strict=True)
+            }
+        root = not limits
+        storage, messages = limits.pop("STORAGE", None), limits.pop("MESSAGE", None)
+        return Quota(storage, messages, root, tuple(limits.items()))
 
     def set_quota(self, mailbox: str, quota: Quota) -> None:
         """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others."""
-        if max(quota.storage or 0, quota.messages or 0) > _GREATEST_NUMBER:
+        named = (("STORAGE", quota.storage), ("MESSAGE", quota.messages), *quota.others)
+        limits = {resource: limit for resource, limit in named if limit is not None}
+        if max(limits.values(), default=0) > _GREATEST_NUMBER:
             raise Refused(f"SETQUOTA: {describe_quota(quota)} is more than Cyrus can count")
-        limits = [
-            f"{resource} {limit}"
-            for resource, limit in (("STORAGE", quota.storage), ("MESSAGE", quota.messages))
-            if limit is not None
-        ]
-        self._command("SETQUOTA", _mailbox(mailbox), f"({' '.join(limits)})".encode("ascii"))
+        words = [b"%b %d" % (_atom(resource), limit) for resource, limit in limits.items()]
+        self._command("SETQUOTA", _mailbox(mailbox), b"(" + b" ".join(words) + b")")
 
     def special_use(self, mailbox: str) -> str | None:
         """The special-use attribute that this session's user gave a folder (RFC 6154, 5464)."""

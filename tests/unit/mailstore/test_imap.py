@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import threading
@@ -124,7 +125,11 @@ def test_a_mailbox_alone_is_one_line_or_nothing(
     imap: FakeImap, session: Session, command: str, mailbox: str
 ) -> None:
     call = {"SUBSCRIBE": session.subscribe, "GETACL": session.acl, "GETQUOTA": session.quota}
-    line = sent(imap, lambda: call[command](mailbox))
+    imap.untagged = b"* QUOTA root ()\r\n" if command == "GETQUOTA" else b""
+    try:
+        line = sent(imap, lambda: call[command](mailbox))
+    finally:
+        imap.untagged = b""
     assert line == b"" or re.fullmatch(rb"%s %s\r\n" % (command.encode(), QUOTED), line)
 
 
@@ -141,6 +146,12 @@ def test_a_mailbox_alone_is_one_line_or_nothing(
             lambda it: it.set_quota("user/joe", Quota(5, 7)),
             b'SETQUOTA "user/joe" (STORAGE 5 MESSAGE 7)\r\n',
         ),
+        (
+            lambda it: it.set_quota("user/joe", Quota(5, others=(("X-NUM-FOLDERS", 50),))),
+            b'SETQUOTA "user/joe" (STORAGE 5 X-NUM-FOLDERS 50)\r\n',
+        ),
+        (lambda it: it.set_quota("user/joe", Quota(others=(("A) (B", 5),))), b""),
+        (lambda it: it.set_quota("user/joe", Quota(others=(("A", 2**31),))), b""),
         (lambda it: it.subscribe("INBOX"), b'SUBSCRIBE "INBOX"\r\n'),
     ],
 )  # fmt: skip
@@ -162,6 +173,35 @@ def test_a_mailbox_that_is_missing_is_an_answer(imap: FakeImap, session: Session
 def test_an_existence_that_is_not_told_is_a_doubt(imap: FakeImap, session: Session) -> None:
     with pytest.raises(Unreachable, match="answered MYRIGHTS with nonsense"):
         session.exists("user/joe")
+
+
+@pytest.mark.parametrize(
+    ("told", "quota"),
+    [
+        (b"()", Quota(root=True)),
+        (b"(STORAGE 1 5)", Quota(5)),
+        (b"(Message 1 7 x-num-folders 1 50)", Quota(messages=7, others=(("X-NUM-FOLDERS", 50),))),
+    ],
+)
+def test_every_limit_is_read(imap: FakeImap, session: Session, told: bytes, quota: Quota) -> None:
+    imap.untagged = b'* QUOTA "user/joe" ' + told + b"\r\n"
+    try:
+        assert session.quota("user/joe") == quota
+    finally:
+        imap.untagged = b""
+
+
+@pytest.mark.parametrize(
+    "told", [b"", b"* QUOTA x\r\n", b"* QUOTA x 5\r\n", b"* QUOTA x (STORAGE 1)\r\n",
+             b"* QUOTA x (STORAGE 1 x)\r\n", b"* QUOTA x (STORAGE 1 2 MESSAGE)\r\n"],
+)  # fmt: skip
+def test_limits_that_cannot_be_read_are_a_doubt_and_no_absence(told: bytes) -> None:
+    imap = FakeImap()
+    imap.untagged = told
+    nonsense = pytest.raises(Unreachable, match=r"answered nonsense \(GETQUOTA\)")
+    with contextlib.closing(Session(server(imap))) as session, nonsense:
+        session.quota("user/joe")
+    imap.close()
 
 
 def test_what_stands_already_is_no_error(imap: FakeImap, session: Session) -> None:
