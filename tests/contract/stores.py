@@ -10,6 +10,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from autocreate.core.plan import difference
 from autocreate.mailstore import MailStore
@@ -63,6 +64,10 @@ class Place(ABC):
     def quota(self, user: str) -> Quota: ...
 
     @abstractmethod
+    def limit(self, user: str, quota: Quota) -> None:
+        """Set these limits and no others, as an administrator does by hand."""
+
+    @abstractmethod
     def special_use(self, user: str) -> dict[Path, str]: ...
 
     @abstractmethod
@@ -95,6 +100,9 @@ class MemoryPlace(Place):
 
     def quota(self, user: str) -> Quota:
         return self._memory.trees[user].quota
+
+    def limit(self, user: str, quota: Quota) -> None:
+        self._memory.trees[user] = replace(self._memory.trees[user], quota=quota)
 
     def special_use(self, user: str) -> dict[Path, str]:
         tree = self._tree(user)
@@ -183,7 +191,14 @@ class CyrusPlace(Place):
 
     def quota(self, user: str) -> Quota:
         limits = self._server.quota(self.name(user))
-        return Quota(limits.get("STORAGE"), limits.get("MESSAGE"))
+        storage, messages = limits.pop("STORAGE", None), limits.pop("MESSAGE", None)
+        return Quota(storage, messages, others=tuple(limits.items()))
+
+    def limit(self, user: str, quota: Quota) -> None:
+        named = (("STORAGE", quota.storage), ("MESSAGE", quota.messages), *quota.others)
+        limits = " ".join(f"{resource} {limit}" for resource, limit in named if limit is not None)
+        with self._server.admin_session() as imap:
+            assert imap.setquota(self.name(user), f"({limits})")[0] == "OK"
 
     def special_use(self, user: str) -> dict[Path, str]:
         return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autocreate.core.plan import difference
@@ -209,11 +211,60 @@ def test_a_quota_that_cyrus_cannot_count_is_refused_and_cyrus_lives_on(place: Pl
     assert place.store.exists(user) is True
 
 
-def test_a_new_quota_replaces_every_limit_of_the_old_one(place: Place) -> None:
+BY_HAND = Quota(100, 7, others=(("X-ANNOTATION-STORAGE", 9), ("X-NUM-FOLDERS", 50)))
+
+
+@pytest.mark.parametrize(
+    ("quota", "then"),
+    [
+        (Quota(storage=200), replace(BY_HAND, storage=200)),
+        (Quota(messages=8), replace(BY_HAND, messages=8)),
+        (Quota(storage=200, messages=8), replace(BY_HAND, storage=200, messages=8)),
+        (Quota(root=True), BY_HAND),
+    ],
+    ids=str,
+)
+def test_limits_that_a_quota_does_not_name_stay(place: Place, quota: Quota, then: Quota) -> None:
     user = place.new_user()
-    place.make(user, tree(quota=Quota(storage=100, messages=7)))
-    place.make(user, tree(quota=Quota(storage=200)))
-    assert place.quota(user) == Quota(storage=200)
+    place.apply(user, CreateMailbox(()))
+    place.limit(user, BY_HAND)
+    assert place.apply(user, SetQuota(quota)).failed == ()
+    assert place.quota(user) == then
+    assert place.store.observe(user, tree(quota=quota)).quota == then
+
+
+def test_a_plan_for_a_new_inbox_takes_no_limit_from_one_that_came_in_between(place: Place) -> None:
+    user, quota = place.new_user(), Quota(storage=200)
+    plan = difference(user, "some policy", tree(quota=quota), Tree())
+    place.apply(user, CreateMailbox(()))
+    place.limit(user, BY_HAND)
+    assert place.store.apply(plan).failed == ()
+    assert place.quota(user) == replace(BY_HAND, storage=200)
+
+
+def test_no_difference_is_made_of_limits_that_are_not_wanted(place: Place) -> None:
+    user = place.new_user()
+    place.apply(user, CreateMailbox(()))
+    place.limit(user, BY_HAND)
+    for quota in (Quota(), Quota(storage=100), Quota(messages=7), Quota(root=True)):
+        wanted = tree(quota=quota)
+        observed = place.store.observe(user, wanted)
+        assert observed.quota == BY_HAND
+        assert difference(user, "", wanted, observed).actions == ()
+
+
+@pytest.mark.parametrize("others", [(), BY_HAND.others[1:]], ids=str)
+def test_a_root_without_limits_is_made_where_there_is_no_root_alone(
+    place: Place, others: tuple[tuple[str, int], ...]
+) -> None:
+    user, wanted = place.new_user(), tree(quota=Quota(root=True))
+    place.make(user, wanted)
+    assert place.store.observe(user, wanted).quota == Quota(root=True)
+    if others:
+        place.limit(user, Quota(others=others))
+    observed = place.store.observe(user, wanted)
+    assert difference(user, "", wanted, observed).actions == ()
+    assert observed.quota == Quota(root=not others, others=others)
 
 
 @pytest.mark.parametrize("rights", ["lrs", "p", "lrswipkxtea", "lrswit", "k", "x", "e", "c", "d"])

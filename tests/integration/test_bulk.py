@@ -467,3 +467,29 @@ def test_no_name_makes_a_second_line_or_reaches_a_terminal_as_it_is(server: Cyru
         "no-mailbox  ann\\nbob: has an account and no mailbox",
         "no-mailbox  kim\\x1b[2m: has an account and no mailbox",
     ]
+
+
+def test_limits_that_the_policy_does_not_name_are_neither_a_finding_nor_taken_away(
+    server: Cyrus,
+) -> None:
+    with office(server, "ann", policy={**PLAIN, "quota": "2G"}) as product:
+        product.run("provision", "--all", "--yes")
+        with server.admin_session() as imap:
+            by_hand = f"(STORAGE {2 << 20} MESSAGE 10 X-NUM-FOLDERS 50)"
+            assert imap.setquota("user/ann", by_hand)[0] == "OK"
+        assert product.run("audit", "--trees").returncode == 0
+        equal = product.run("apply", "--policy", "everyone", "--all")
+        assert equal.stderr == "1 accounts: 1 as it should be; nothing was changed\n"
+
+        product.configure({"policy": [{**PLAIN, "quota": "3G"}]})
+        shown = product.run("apply", "--policy", "everyone", "--all")
+        plan, last = shown.stdout.splitlines()
+        assert plan == "ann: to be done: set quota 3145728 KiB"
+        checksum = last.removeprefix("checksum ")
+        done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum)
+        assert (done.returncode, done.stderr) == (0, "1 accounts: 1 completed\n")
+        assert server.quota("user/ann") == {
+            "STORAGE": 3 << 20,
+            "MESSAGE": 10,
+            "X-NUM-FOLDERS": 50,
+        }

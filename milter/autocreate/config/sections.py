@@ -207,7 +207,7 @@ class Policy(Section):
     quota_unit: Literal["B", "K", "M", "G", "T"] = "K"
     """What a bare number in `quota_attribute` counts: bytes, KiB, MiB and so on."""
     quota_messages: Limit | None = None
-    """The quota in messages."""
+    """The quota in messages. A limit that is not given, here or in `quota`, is left as it stands."""
     partition: Partition | None = None
     """Where Cyrus puts INBOX and what is below it; its own choice if not given."""
     partition_attribute: Name | None = None

@@ -52,10 +52,12 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
 
 
 def _lacks(wanted: Quota, observed: Quota) -> bool:
-    limits = (wanted.storage, wanted.messages)
-    if limits == (None, None):
-        return wanted.root and observed == Quota()
-    return limits != (observed.storage, observed.messages)
+    """Is a limit that is wanted another one, or the root not there? Whatever else it limits may stay."""
+    return (
+        wanted.storage not in (None, observed.storage)
+        or wanted.messages not in (None, observed.messages)
+        or (wanted.root and observed == Quota())
+    )
 
 
 def _missing_rights(folder: Folder, standing: Folder | None) -> Iterator[Action]:
@@ -142,12 +144,13 @@ def describe(action: Action) -> str:
 
 
 def describe_quota(quota: Quota) -> str:
-    """`2097152 KiB, 1000 messages`, `without limits`, or `none`."""
+    """`2097152 KiB, 1000 messages, X-NUM-FOLDERS 50`, `without limits`, or `none`."""
     parts = []
     if quota.storage is not None:
         parts.append(f"{quota.storage} KiB")
     if quota.messages is not None:
         parts.append(f"{quota.messages} messages")
+    parts += [f"{resource} {limit}" for resource, limit in quota.others]
     return ", ".join(parts) or ("without limits" if quota.root else "none")
 
 

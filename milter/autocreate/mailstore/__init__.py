@@ -42,7 +42,7 @@ class MailStore(Protocol):
         """
 
     def apply(self, plan: Plan) -> Report:
-        """Carry out a plan. What stands already counts as done.
+        """Carry out a plan. What stands already counts as done; limits that it does not name stay.
 
         Errors end up in the report, each with its action; nothing is raised for them. Once an
         essential action has failed, the rest is not tried and counts as failed.

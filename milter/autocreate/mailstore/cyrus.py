@@ -191,23 +191,35 @@ class Cyrus:
     ) -> list[Failure]:
         names = self._names(session)
         failed: list[Failure] = []
+        is_new = False
         for position, action in enumerate(actions, start=1):
             try:
-                self._administrate(session, names, plan.user, action)
+                is_new |= self._administrate(session, names, plan.user, action, is_new)
             except Refused as refusal:
                 failed.append(Failure(action, str(refusal)))
                 if action in plan.essential:
                     return failed + not_tried(actions[position:], action)
         return failed
 
-    def _administrate(self, session: Session, names: Mailboxes, user: str, action: Action) -> None:
+    def _administrate(
+        self, session: Session, names: Mailboxes, user: str, action: Action, is_new: bool
+    ) -> bool:
+        """Do it, and tell whether it made INBOX.
+
+        Args:
+            is_new: INBOX was made just now.
+        """
         match action:
             case CreateMailbox(path, special_use, partition):
-                session.create(names.of_user(user, path), special_use, partition)
+                made = session.create(names.of_user(user, path), special_use, partition)
+                return made and not path
             case SetQuota(quota):
-                session.set_quota(names.of_user(user), quota)
+                root = names.of_user(user)
+                # SETQUOTA takes away every limit that it does not name; a new INBOX has none yet.
+                session.set_quota(root, quota if is_new else quota.keeping(session.quota(root)))
             case SetAcl(path, identifier, rights):
                 session.set_acl(names.of_user(user, path), identifier, rights)
+        return False
 
     def _apply_as_user(
         self,

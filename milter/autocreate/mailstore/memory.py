@@ -135,7 +135,7 @@ class Memory:
                 _find(tree, ())
                 if max(quota.storage or 0, quota.messages or 0) >= 1 << 31:
                     raise Refused("more than can be counted")
-                return replace(tree, quota=quota)
+                return replace(tree, quota=quota.keeping(tree.quota))
             case SetAcl(path, identifier, rights):
                 return _with(tree, path, lambda folder: _granted(folder, user, identifier, rights))
             case SetSpecialUse(path, special_use):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -95,6 +96,68 @@ def test_another_quota_is_replaced() -> None:
     assert difference("joe", "p", wanted, standing).actions == (SetQuota(Quota(10)),)
 
 
+LIMITS = st.none() | st.integers(0, 3)
+QUOTAS = st.builds(
+    Quota,
+    LIMITS,
+    LIMITS,
+    st.booleans(),
+    st.lists(
+        st.tuples(st.sampled_from(["X-NUM-FOLDERS", "X-OTHER"]), st.integers(0, 3)),
+        unique_by=lambda pair: pair[0],
+    ).map(tuple),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "standing"),
+    [
+        (Quota(storage=5), Quota(5, messages=10)),
+        (Quota(messages=10), Quota(5, messages=10)),
+        (Quota(5, 10), Quota(5, 10, others=(("X-NUM-FOLDERS", 50),))),
+        (Quota(root=True), Quota(root=True)),
+        (Quota(root=True), Quota(5)),
+        (Quota(root=True), Quota(others=(("X-NUM-FOLDERS", 50),))),
+        (Quota(), Quota(5, 10)),
+    ],
+)
+def test_limits_that_the_policy_does_not_name_make_no_difference(
+    wanted: Quota, standing: Quota
+) -> None:
+    trees = Tree((Folder(),), wanted), Tree((Folder(),), standing)
+    assert difference("joe", "p", *trees).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "standing"),
+    [
+        (Quota(storage=5), Quota(messages=10)),
+        (Quota(storage=0), Quota()),
+        (Quota(messages=10), Quota(storage=10)),
+        (Quota(5, 10), Quota(5)),
+        (Quota(5, 10), Quota(5, 11)),
+        (Quota(root=True), Quota()),
+    ],
+)
+def test_a_limit_that_the_policy_names_is_set_where_it_is_none_or_another(
+    wanted: Quota, standing: Quota
+) -> None:
+    trees = Tree((Folder(),), wanted), Tree((Folder(),), standing)
+    assert difference("joe", "p", *trees).actions == (SetQuota(wanted),)
+
+
+@given(QUOTAS, QUOTAS)
+def test_a_quota_that_was_set_beside_other_limits_takes_none_away_and_is_not_set_again(
+    wanted: Quota, standing: Quota
+) -> None:
+    then = wanted.keeping(standing)
+    assert then.storage == (standing.storage if wanted.storage is None else wanted.storage)
+    assert then.messages == (standing.messages if wanted.messages is None else wanted.messages)
+    assert dict(then.others) == dict(standing.others) | dict(wanted.others)
+    trees = Tree((Folder(),), wanted), Tree((Folder(),), then)
+    assert difference("joe", "p", *trees).actions == ()
+
+
 @given(st.sets(st.lists(st.sampled_from("ab"), max_size=4).map(tuple)))
 def test_no_child_is_ever_made_before_its_parent(paths: set[tuple[str, ...]]) -> None:
     folders = tuple(map(Folder, paths))
@@ -162,3 +225,5 @@ def test_quotas_read_as_text() -> None:
     assert describe_quota(Quota()) == "none"
     assert describe_quota(Quota(storage=0)) == "0 KiB"
     assert describe_quota(Quota(messages=5)) == "5 messages"
+    assert describe_quota(Quota(root=True)) == "without limits"
+    assert describe_quota(Quota(5, others=(("X-NUM-FOLDERS", 50),))) == "5 KiB, X-NUM-FOLDERS 50"
