@@ -14,11 +14,19 @@ from pathlib import Path
 import pytest
 from tests.integration.doctor import files_of, findings, no_mta
 from tests.integration.test_contrib import parameters_of_main_cf, reply_to_mail
-from tests.servers.common import fresh_folder, run
+from tests.servers.common import free_port, fresh_folder, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
 from tests.servers.sendmail import Sendmail
+
+# What a Postfix needs besides its milter, so that nothing is found that would bite.
+QUIET = {
+    "recipient_delimiter": "+",
+    "virtual_alias_maps": "",
+    "milter_default_action": "tempfail",
+    "virtual_transport": "lmtp:inet:127.0.0.1:24",
+}
 
 
 @pytest.fixture
@@ -52,6 +60,49 @@ def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
             assert [it["gravity"] for it in found] == ["critical", "critical"]
             assert "the default action is accept" in found[0]["what"]
             assert "asks a server whether the mailbox exists" in found[1]["what"]
+
+
+def test_what_one_service_of_master_cf_has_of_its_own_is_seen(cyrus: Cyrus, nowhere: Path) -> None:
+    with Product(cyrus) as product:
+        product.start()
+        with Postfix(milter=product.socket, parameters=QUIET) as postfix:
+            smtp = f"127.0.0.1:{postfix.port}/inet"
+
+            def found() -> list[str]:
+                places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+                return [it["what"] for it in findings(product, *places)[1]]
+
+            def postconf(*arguments: str) -> None:
+                run(["postconf", "-c", postfix.config, *arguments])
+
+            # Of this compatibility level it is not chrooted, and does see our socket.
+            postconf("-F", f"{smtp}/chroot=-")
+            assert found() == []
+            postconf("-F", f"{smtp}/chroot=y")
+            (chrooted,) = [it for it in found() if "is chrooted" in it]
+            assert chrooted.startswith(f"master.cf, 127.0.0.1:{postfix.port} inet: smtpd")
+            postconf("-F", f"{smtp}/chroot=n")
+
+            postfix.set(our_restrictions="permit_mynetworks,reject_unverified_recipient")
+            postconf("-P", f"{smtp}/smtpd_recipient_restrictions=$our_restrictions")
+            postconf("-P", f"{smtp}/virtual_mailbox_maps=socketmap:unix:/x:smmapd")
+            postconf("-P", f"{smtp}/milter_rcpt_macros=i")
+            where = f"master.cf, 127.0.0.1:{postfix.port} inet"
+            assert found() == [
+                f"{where}: milter_rcpt_macros lacks {{rcpt_mailer}}",
+                f"{where}: virtual_mailbox_maps asks a server whether the mailbox exists: "
+                "socketmap:unix:/x:smmapd",
+                f"{where}: smtpd_recipient_restrictions has reject_unverified_recipient",
+            ]
+
+
+def test_a_milter_that_listens_at_every_address_is_found(cyrus: Cyrus, nowhere: Path) -> None:
+    port = free_port()
+    with Product(cyrus, socket=f"inet:0.0.0.0:{port}") as product:
+        product.start()
+        with Postfix(milter=f"inet:127.0.0.1:{port}", parameters=QUIET) as postfix:
+            places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+            assert findings(product, *places) == (0, [])
 
 
 def test_a_socket_of_cyrus_that_postfix_cannot_reach_is_critical(

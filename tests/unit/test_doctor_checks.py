@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 
-from autocreate.core import cyruscheck, imapd, imapdconf, postfixcheck, sendmailcheck
+from autocreate.core import (
+    cyruscheck,
+    imapd,
+    imapdconf,
+    postfixcheck,
+    postfixconf,
+    sendmailcheck,
+)
 from autocreate.core.access import Person, Place, obstacle
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Gravity, Ours, gravest
 from autocreate.core.imapd import CyrusFiles
 from autocreate.core.naming import Users
-from autocreate.core.postfixcheck import Postfix, Service
+from autocreate.core.postfixconf import Postfix, Service
+from autocreate.core.sockets import reaches
 
 SOCKET = "unix:/var/spool/postfix/autocreate/milter.sock"
 OURS = Ours(SOCKET, 8.0, frozenset({"example.org"}), frozenset({"lmtp", "local"}), "+")
@@ -130,19 +138,121 @@ def test_a_service_of_master_cf_without_milters_is_a_warning() -> None:
 
 
 def test_what_postconf_prints_is_read() -> None:
-    services = postfixcheck.read_services(
+    services = postfixconf.read_services(
         "smtp       inet  n       -       y       -       -       smtpd\n"
-        "smtp       unix  -       -       n       -       -       smtp -o syslog_name=x\n"
+        "smtp       unix  -       -       n       -       -       smtp -o syslog_name=x\n",
+        "3.6",
     )
     assert services == (
         Service("smtp", "inet", True, "smtpd"),
         Service("smtp", "unix", False, "smtp"),
     )
-    assert postfixcheck.read_overrides("submission/inet/smtpd_milters = unix:/x\n") == {
+    assert postfixconf.read_overrides("submission/inet/smtpd_milters = unix:/x\n") == {
         ("submission/inet", "smtpd_milters"): "unix:/x"
     }
-    assert postfixcheck.read_parameters("a = b = c\nempty =\n") == {"a": "b = c", "empty": ""}
-    assert [postfixcheck.seconds(it) for it in ("30", "30s", "5m", "1h")] == [30, 30, 300, 3600]
+    assert postfixconf.read_parameters("a = b = c\nempty =\n") == {"a": "b = c", "empty": ""}
+    assert [postfixconf.seconds(it) for it in ("30", "30s", "5m", "1h")] == [30, 30, 300, 3600]
+
+
+@pytest.mark.parametrize(
+    ("level", "is_chrooted"),
+    [("3.6", False), ("2", False), ("1", False), ("0", True), ("", True)],
+)
+def test_a_service_that_does_not_say_is_chrooted_only_below_compatibility_level_1(
+    level: str, is_chrooted: bool
+) -> None:
+    lines = "smtp inet n - - - - smtpd\nlmtp unix - - y - - lmtp\nlocal unix - n n - - local\n"
+    services = postfixconf.read_services(lines, level)
+    assert [it.is_chrooted for it in services] == [is_chrooted, True, False]
+
+
+def said_of(overrides: dict[tuple[str, str], str], **changes: str) -> list[str]:
+    """What is found where master.cf has two smtpds and something of its own."""
+    submission = Service("submission", "inet", True, "smtpd")
+    both = Postfix({**GOOD, **changes}, (*SERVICES, submission), overrides)
+    return [it.what for it in postfixcheck.examine(both, OURS)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "smtpd_recipient_restrictions",
+            "permit_mynetworks,reject_unverified_recipient",
+            "smtpd_recipient_restrictions has reject_unverified_recipient",
+        ),
+        (
+            "virtual_mailbox_maps",
+            "socketmap:unix:/run/cyrus/socket/smmap:smmapd",
+            "virtual_mailbox_maps asks a server whether the mailbox exists: "
+            "socketmap:unix:/run/cyrus/socket/smmap:smmapd",
+        ),
+        ("virtual_mailbox_maps", "hash:/x", "virtual_mailbox_maps = hash:/x"),
+        ("milter_rcpt_macros", "i", "milter_rcpt_macros lacks {rcpt_mailer}"),
+    ],
+)
+def test_what_would_bite_for_one_service_names_it_and_what_does_for_all_names_main_cf_once(
+    name: str, value: str, words: str
+) -> None:
+    assert said_of({("submission/inet", name): value}) == [f"master.cf, submission inet: {words}"]
+    assert said_of({}, **{name: value}) == [f"main.cf: {words}"]
+    good = GOOD.get(name, "")
+    assert said_of({("submission/inet", name): good}, **{name: value}) == [f"main.cf: {words}"]
+    everywhere = {(f"{it}/inet", name): good for it in ("smtp", "submission")}
+    assert said_of(everywhere, **{name: value}) == []
+
+
+def test_recipients_that_are_not_there_are_refused_by_other_restrictions_as_well() -> None:
+    verifies = "permit_mynetworks, reject_unverified_recipient"
+    for name in ("client", "helo", "sender", "relay", "recipient"):
+        (found,) = postfix(**{f"smtpd_{name}_restrictions": verifies})
+        assert found.what == f"main.cf: smtpd_{name}_restrictions has reject_unverified_recipient"
+    assert postfix(smtpd_helo_restrictions=verifies, smtpd_delay_reject="no") == []
+    # By then our milter has been asked.
+    assert postfix(smtpd_data_restrictions=verifies) == []
+
+
+def test_macros_taken_away_from_a_service_that_does_not_ask_us_are_not_ours() -> None:
+    overrides = {
+        ("submission/inet", "milter_rcpt_macros"): "i",
+        ("submission/inet", "smtpd_milters"): "inet:127.0.0.1:8891",
+    }
+    (found,) = said_of(overrides)
+    assert "its smtpd_milters do not name our socket" in found
+
+
+@pytest.mark.parametrize(
+    ("place", "listening", "is_same"),
+    [
+        ("inet:127.0.0.1:8894", "inet:127.0.0.1:8894", True),
+        ("inet:localhost:8894", "inet:127.0.0.1:8894", True),
+        ("inet:[::1]:8894", "inet:localhost:8894", True),
+        ("inet:[0:0:0:0:0:0:0:1]:8894", "inet:[::1]:8894", True),
+        ("inet:127.0.0.1:8894", "inet:0.0.0.0:8894", True),
+        ("inet:mx.example.org:8894", "inet:0.0.0.0:8894", True),
+        ("inet:localhost:8894", "inet:0.0.0.0:8894", True),
+        ("inet:[::1]:8894", "inet:0.0.0.0:8894", False),
+        ("inet:[::1]:8894", "inet:[::]:8894", True),
+        ("inet:127.0.0.1:8894", "inet:[::]:8894", True),
+        ("inet:127.0.0.1:8891", "inet:0.0.0.0:8894", False),
+        ("inet:127.0.0.1:8894", "inet:192.0.2.1:8894", False),
+        ("unix:/a", "unix:/a", True),
+        ("unix:/a", "unix:/b", False),
+        ("unix:/a:8894", "inet:0.0.0.0:8894", False),
+    ],
+)
+def test_who_listens_at_every_address_is_reached_at_any(
+    place: str, listening: str, is_same: bool
+) -> None:
+    assert reaches(place, listening) is is_same
+
+
+def test_a_milter_that_listens_at_every_address_is_found_by_postfix_and_sendmail() -> None:
+    ours = replace(OURS, socket="inet:0.0.0.0:8894")
+    milter = dict.fromkeys(("smtpd_milters", "non_smtpd_milters"), "inet:localhost:8894")
+    assert postfixcheck.examine(Postfix({**GOOD, **milter}, SERVICES), ours) == []
+    text = "O InputMailFilters=a\nXa, S=inet:8894@127.0.0.1, F=T, T=R:10s\n"
+    assert sendmailcheck.examine(text, "sendmail.cf", ours) == []
 
 
 SENDMAIL = "O InputMailFilters=autocreate\nXautocreate, S=local:/run/autocreate/milter.sock, {}\n"

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from autocreate.admin import cyrusprobe, socketprobe
 from autocreate.admin.socketprobe import Door
-from autocreate.core import cyruscheck, postfixcheck, sendmailcheck
+from autocreate.core import cyruscheck, postfixcheck, postfixconf, sendmailcheck
 from autocreate.core.access import Person
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
 from autocreate.core.imapd import CyrusFiles
 from autocreate.core.postfixcheck import Delivery
+from autocreate.core.postfixconf import Postfix
 from autocreate.mailstore.imap import Server
 
 _PATIENCE = 20.0  # seconds for a program that only reads files
@@ -165,7 +166,7 @@ def _sendmail(path: Path, ours: Ours) -> list[Finding]:
     return found
 
 
-def read_postfix(folder: Path) -> postfixcheck.Postfix:
+def read_postfix(folder: Path) -> Postfix:
     """A Postfix's configuration.
 
     Args:
@@ -187,10 +188,11 @@ def read_postfix(folder: Path) -> postfixcheck.Postfix:
         )
         return done.stdout
 
-    return postfixcheck.Postfix(
-        postfixcheck.read_parameters(postconf("-x")),
-        postfixcheck.read_services(postconf("-M")),
-        postfixcheck.read_overrides(postconf("-P")),
+    parameters = postfixconf.read_parameters(postconf("-x"))
+    return Postfix(
+        parameters,
+        postfixconf.read_services(postconf("-M"), parameters.get("compatibility_level", "")),
+        postfixconf.read_overrides(postconf("-Px")),
     )
 
 

@@ -1,10 +1,12 @@
 """A Postfix beside us: what of its configuration would bite. Follows postconf(5), master(5), MILTER_README."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from autocreate.core.findings import Finding, Ours, critical, warning
+from autocreate.core.postfixconf import Milter, Postfix, Service, milters, seconds
+from autocreate.core.sockets import reaches
 
 # What makes Postfix ask Cyrus itself, where a new user does not exist yet.
 _ASKS_A_SERVER = re.compile(r"\b(socketmap|tcp):")
@@ -16,38 +18,9 @@ _CLASSES = (
     ("relay_domains", "relay_recipient_maps", "relay_transport"),
 )
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A line of master.cf: `smtp inet n - y - - smtpd`."""
-
-    name: str
-    kind: str
-    is_chrooted: bool
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
-class Postfix:
-    """Postfix's configuration, as postconf(1) tells it.
-
-    Args:
-        parameters: main.cf and the defaults, expanded (`postconf -x`).
-        services: master.cf (`postconf -M`).
-        overrides: what master.cf says for one service: ("smtp/inet", parameter) -> value
-            (`postconf -P`).
-    """
-
-    parameters: Mapping[str, str]
-    services: tuple[Service, ...] = ()
-    overrides: Mapping[tuple[str, str], str] = field(default_factory=dict)
-
-    def get(self, name: str, service: Service | None = None) -> str:
-        """The value of a parameter, for a service if it says otherwise."""
-        own = (f"{service.name}/{service.kind}", name) if service else ("", "")
-        return self.overrides.get(own, self.parameters.get(name, ""))
+# What Postfix looks at before it asks milters about a recipient; the first three then only if it waits.
+_WAITING = ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions")
+_AT_RECIPIENT = (*_WAITING, "smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +40,12 @@ class Delivery:
     place: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Milter:
-    """One of a list of milters: its place, and settings of its own in braces."""
-
-    place: str
-    settings: Mapping[str, str]
-
-
-def read_parameters(text: str) -> dict[str, str]:
-    """`name = value` lines of `postconf -x`."""
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def read_services(text: str) -> tuple[Service, ...]:
-    """Lines of `postconf -M`."""
-    found = []
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) > 7:
-            found.append(Service(words[0], words[1], words[4] != "n", words[7]))
-    return tuple(found)
-
-
-def read_overrides(text: str) -> dict[tuple[str, str], str]:
-    """Lines of `postconf -P`: `smtp/inet/smtpd_milters = value`."""
-    found = {}
-    for name, value in read_parameters(text).items():
-        service, _, parameter = name.rpartition("/")
-        found[service, parameter] = value
-    return found
-
-
-def seconds(value: str) -> float:
-    """A time of Postfix's: `30s`, `5m`, or a bare number of seconds. Infinite if it is none."""
-    match = re.fullmatch(r"(\d+)([smhdw]?)", value.strip())
-    return int(match[1]) * _UNITS[match[2] or "s"] if match else float("inf")
-
-
 def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
     """Everything found, the milter's connection first."""
     return [
         *_smtpd(postfix, ours),
         *_local(postfix, ours),
-        *_macros(postfix),
+        *_macros(postfix, ours),
         *_recipients(postfix, ours),
         *_aliases(postfix, ours),
         *_delimiter(postfix, ours),
@@ -132,10 +66,10 @@ def deliveries(postfix: Postfix, ours: Ours) -> Iterator[Delivery]:
 
 
 def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
-    services = [it for it in postfix.services if it.command == "smtpd"]
+    services = _smtpds(postfix)
     asking = 0
     for service in services:
-        where = f"master.cf, {service.name} {service.kind}"
+        where = service.place
         if (
             "no_milters"
             in postfix.get("receive_override_options", service).replace(",", " ").split()
@@ -190,7 +124,7 @@ def _local(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
 
 
 def _settings(
-    postfix: Postfix, milter: _Milter, service: Service | None, where: str, ours: Ours
+    postfix: Postfix, milter: Milter, service: Service | None, where: str, ours: Ours
 ) -> Iterator[Finding]:
     action = milter.settings.get("default_action") or postfix.get("milter_default_action", service)
     if action == "accept":
@@ -214,14 +148,15 @@ def _settings(
         )
 
 
-def _macros(postfix: Postfix) -> Iterator[Finding]:
-    macros = postfix.get("milter_rcpt_macros")
-    if macros and "{rcpt_mailer}" not in macros:
-        yield critical(
-            "main.cf: milter_rcpt_macros lacks {rcpt_mailer}",
-            "every recipient looks as if it had not come by SMTP, and nobody is refused",
-            "main.cf: remove milter_rcpt_macros; the default has it",
-        )
+def _macros(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    asking = [it for it in _smtpds(postfix) if _ours(postfix, "smtpd_milters", it, ours)]
+    for place, macros in postfix.values("milter_rcpt_macros", asking).items():
+        if macros and "{rcpt_mailer}" not in macros:
+            yield critical(
+                f"{place}: milter_rcpt_macros lacks {{rcpt_mailer}}",
+                "every recipient looks as if it had not come by SMTP, and nobody is refused",
+                f"{place}: remove milter_rcpt_macros; the default has it",
+            )
 
 
 def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
@@ -230,7 +165,8 @@ def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
         if not ours_there:
             continue
         shown = ", ".join(ours_there)
-        yield from _maps(postfix.get(maps), f"main.cf: {maps}", shown)
+        for place, value in postfix.values(maps, _smtpds(postfix)).items():
+            yield from _maps(value, f"{place}: {maps}", shown)
         mailer = postfix.get(transport).partition(":")[0]
         if mailer and mailer not in ours.mailers:
             yield critical(
@@ -238,12 +174,7 @@ def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
                 f"recipients in {shown} pass unseen",
                 f"autocreate.toml: add {mailer!r} to milter.mailers",
             )
-    if "reject_unverified_recipient" in postfix.get("smtpd_recipient_restrictions"):
-        yield warning(
-            "main.cf: smtpd_recipient_restrictions has reject_unverified_recipient",
-            "Postfix asks Cyrus itself before the milter is asked, and refuses new users",
-            "main.cf: remove it for our domains; the milter verifies them",
-        )
+    yield from _unverified(postfix)
     known = {word for domains, _, _ in _CLASSES for word in _words(postfix.get(domains))}
     if not any(":" in word for word in known):
         known.update(_words(postfix.get("virtual_alias_domains")))
@@ -254,6 +185,19 @@ def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
                 "this Postfix does not deliver for it, so our milter passes its recipients untouched",
                 f"main.cf: virtual_mailbox_domains = {domain}, or remove it from milter.domains",
             )
+
+
+def _unverified(postfix: Postfix) -> Iterator[Finding]:
+    waits = [it for it in _smtpds(postfix) if postfix.get("smtpd_delay_reject", it) != "no"]
+    for name in _AT_RECIPIENT:
+        services = waits if name in _WAITING else _smtpds(postfix)
+        for place, value in postfix.values(name, services).items():
+            if "reject_unverified_recipient" in value:
+                yield warning(
+                    f"{place}: {name} has reject_unverified_recipient",
+                    "Postfix asks Cyrus itself before the milter is asked, and refuses new users",
+                    f"{place}: remove it for our domains; the milter verifies them",
+                )
 
 
 def _aliases(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
@@ -276,7 +220,7 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
         yield critical(
             f"{where} asks a server whether the mailbox exists: {value}",
             f"new users in {domains} are refused before any milter is asked",
-            f"{where.replace(': ', ': ', 1)} = (empty); the milter refuses unknown users instead",
+            f"{where} = (empty); the milter refuses unknown users instead",
         )
     elif value and not value.startswith("static:"):
         yield warning(
@@ -297,12 +241,17 @@ def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
         )
 
 
-def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> _Milter | None:
+def _smtpds(postfix: Postfix) -> list[Service]:
+    return [it for it in postfix.services if it.command == "smtpd"]
+
+
+def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> Milter | None:
     """Our milter in a list, if the service can reach it there."""
-    for milter in _milters(postfix.get(name, service)):
+    for milter in milters(postfix.get(name, service)):
         kind, _, where = milter.place.partition(":")
-        place = f"unix:{_seen(postfix, service, where)}" if kind == "unix" else milter.place
-        if _same(place, ours.socket) or ours.socket.startswith("fd:"):
+        is_path = kind in ("unix", "local")
+        place = f"unix:{_seen(postfix, service, where)}" if is_path else milter.place
+        if reaches(place, ours.socket) or ours.socket.startswith("fd:"):
             return milter
     return None
 
@@ -320,22 +269,8 @@ def _ours_in(postfix: Postfix, domains: str, ours: Ours) -> list[str]:
 
 
 def _names(value: str, socket: str) -> bool:
-    return any(_same(milter.place, socket) for milter in _milters(value))
-
-
-def _milters(value: str) -> Iterator[_Milter]:
-    for braced, plain in re.findall(r"\{([^}]*)\}|([^\s,]+)", value):
-        place, *settings = [word.strip() for word in (braced or plain).split(",")]
-        pairs = (setting.partition("=") for setting in settings)
-        yield _Milter(place, {key.strip(): text.strip() for key, _, text in pairs})
-
-
-def _same(place: str, socket: str) -> bool:
-    return _plain(place) == _plain(socket)
-
-
-def _plain(place: str) -> str:
-    return place.replace("inet:localhost:", "inet:127.0.0.1:").replace("local:", "unix:")
+    places = (milter.place.replace("local:", "unix:", 1) for milter in milters(value))
+    return any(reaches(place, socket) for place in places)
 
 
 def _as_postfix_writes(ours: Ours) -> str:

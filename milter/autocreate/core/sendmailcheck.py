@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from autocreate.core.access import Place
 from autocreate.core.findings import Finding, Ours, critical
+from autocreate.core.sockets import reaches
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DEFAULT_REPLY_TIMEOUT = 10.0  # seconds
@@ -83,6 +84,5 @@ def _same(place: str, socket: str) -> bool:
     kind, _, where = place.strip().partition(":")
     if kind in ("inet", "inet6"):
         port, _, host = where.partition("@")
-        host = "127.0.0.1" if host == "localhost" else host
-        return socket.replace("localhost", "127.0.0.1") == f"inet:{host}:{port}"
+        return reaches(f"inet:{host}:{port}", socket)
     return socket == f"unix:{where if kind in ('local', 'unix') else place.strip()}"

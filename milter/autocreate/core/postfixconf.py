@@ -1,0 +1,103 @@
+"""Postfix's configuration as postconf(1) tells it. Follows postconf(5), master(5), MILTER_README."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A line of master.cf: `smtp inet n - y - - smtpd`."""
+
+    name: str
+    kind: str
+    is_chrooted: bool
+    command: str
+
+    @property
+    def place(self) -> str:
+        return f"master.cf, {self.name} {self.kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Postfix:
+    """Postfix's configuration, as postconf(1) tells it.
+
+    Args:
+        parameters: main.cf and the defaults, expanded (`postconf -x`).
+        services: master.cf (`postconf -M`).
+        overrides: what master.cf says for one service: ("smtp/inet", parameter) -> value, expanded
+            (`postconf -Px`).
+    """
+
+    parameters: Mapping[str, str]
+    services: tuple[Service, ...] = ()
+    overrides: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    def get(self, name: str, service: Service | None = None) -> str:
+        """The value of a parameter, for a service if it says otherwise."""
+        own = (f"{service.name}/{service.kind}", name) if service else ("", "")
+        return self.overrides.get(own, self.parameters.get(name, ""))
+
+    def values(self, name: str, services: Iterable[Service]) -> dict[str, str]:
+        """What services heed: value by the place that says it, main.cf once for all that follow it."""
+        found = {}
+        for service in services:
+            is_own = (f"{service.name}/{service.kind}", name) in self.overrides
+            found[service.place if is_own else "main.cf"] = self.get(name, service)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Milter:
+    """One of a list of milters: its place, and settings of its own in braces."""
+
+    place: str
+    settings: Mapping[str, str]
+
+
+def read_parameters(text: str) -> dict[str, str]:
+    """`name = value` lines of `postconf -x`."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def read_services(text: str, compatibility_level: str) -> tuple[Service, ...]:
+    """Lines of `postconf -M`.
+
+    Args:
+        compatibility_level: of main.cf, such as "3.6". Below 1, and before there was one, a service is
+            chrooted unless it says otherwise.
+    """
+    chrooted = {"y", "-"} if compatibility_level.partition(".")[0] in ("", "0") else {"y"}
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 7:
+            found.append(Service(words[0], words[1], words[4] in chrooted, words[7]))
+    return tuple(found)
+
+
+def read_overrides(text: str) -> dict[tuple[str, str], str]:
+    """Lines of `postconf -Px`: `smtp/inet/smtpd_milters = value`."""
+    found = {}
+    for name, value in read_parameters(text).items():
+        service, _, parameter = name.rpartition("/")
+        found[service, parameter] = value
+    return found
+
+
+def seconds(value: str) -> float:
+    """A time of Postfix's: `30s`, `5m`, or a bare number of seconds. Infinite if it is none."""
+    match = re.fullmatch(r"(\d+)([smhdw]?)", value.strip())
+    return int(match[1]) * _UNITS[match[2] or "s"] if match else float("inf")
+
+
+def milters(value: str) -> Iterator[Milter]:
+    """The milters of a list, such as `smtpd_milters`."""
+    for braced, plain in re.findall(r"\{([^}]*)\}|([^\s,]+)", value):
+        place, *settings = [word.strip() for word in (braced or plain).split(",")]
+        pairs = (setting.partition("=") for setting in settings)
+        yield Milter(place, {key.strip(): text.strip() for key, _, text in pairs})
