@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -27,6 +27,23 @@ def parsed(url: str) -> URL:
     except ValueError:
         raise ArgumentError("its port is no number") from None
     return found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))
+
+
+def problem_of(url: str) -> str:
+    """Why a URL names no database that could be connected to; "" if it does, or may."""
+    kind = url.partition("://")[0]
+    try:
+        found = parsed(url)
+        dialect = found.get_dialect()
+    except NoSuchModuleError:
+        return f"there is no kind of database {kind!r}"
+    except ModuleNotFoundError:
+        return ""  # what is missing can be installed, and is said when it is asked
+    except ArgumentError as error:
+        return str(error).partition("\n")[0]
+    if found.port is not None and not 0 < found.port < 65536:
+        return f"there is no port {found.port}"
+    return f"{kind!r} cannot be used here" if dialect.is_async else ""
 
 
 def server_engine(url: URL, timeout: float, **options: Any) -> Engine:

@@ -120,9 +120,38 @@ def _existing_database(url: str) -> str:
 
 
 def _database_url(url: str) -> str:
-    if not re.match(r"[a-z0-9+]+://", url):
+    match = re.match(r"([a-z0-9]+)(\+\w+)?://(.*)", url, re.DOTALL)
+    if not match:
         raise ValueError('is not a database URL; write it like "sqlite:////path/to/file.db"')
+    kind, driver, place = match.groups()
+    if kind == "sqlite":
+        _sqlite_place(place)
+    if (kind != "sqlite" or driver) and (problem := _unknown_database(url)):
+        raise ValueError(
+            f'{problem}; write it like "sqlite:////path/to/file.db", '
+            '"postgresql://USER@HOST/DATABASE", "mysql://USER@HOST/DATABASE"'
+        )
     return url
+
+
+def _sqlite_place(place: str) -> None:
+    path, _, options = place.removeprefix("/").partition("?")
+    if path in ("", ":memory:") or "file::memory:" in path or "mode=memory" in options:
+        raise ValueError(
+            "is a database in memory, which begins empty and ends with its process; "
+            'write it like "sqlite:////path/to/file.db"'
+        )
+    if not place.startswith("/"):
+        raise ValueError(
+            'has a host, and SQLite has a file; write it like "sqlite:////path/to/file.db"'
+        )
+
+
+def _unknown_database(url: str) -> str:
+    """Why nobody can connect to what is no SQLite database; "" if somebody can."""
+    from autocreate.drivers import problem_of  # noqa: PLC0415 -- SQLAlchemy takes a tenth of a second
+
+    return problem_of(url)
 
 
 def _ldap_url(url: str) -> str:
