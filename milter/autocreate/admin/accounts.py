@@ -1,10 +1,12 @@
-"""Asks an account source, and says in words what is wrong with it: `autocreate accounts check`."""
+"""Asks an account source, and says in words what is wrong with it: `autocreate accounts check`, `doctor`."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from autocreate.accounts import AccountSource
+from autocreate.core.findings import Finding, critical, warning
 from autocreate.errors import AutocreateError, ConfigurationError
 from autocreate.model import Account
 
@@ -54,6 +56,50 @@ def examine(key: str, make: Callable[[], AccountSource], user: str | None = None
     return SourceReport(key, status, tuple(lines))
 
 
+def findings(key: str, make: Callable[[], AccountSource]) -> Iterator[Finding]:
+    """What would bite in one source, by the same questions.
+
+    Args:
+        key, make: as for `examine`.
+    """
+    try:
+        source = make()
+    except ConfigurationError as error:
+        yield from (cannot_tell(key, problem, "accounts") for problem in error.problems)
+        return
+    with contextlib.closing(source):
+        try:
+            for line, status in _nobody(source):
+                if status:
+                    yield critical(
+                        f"{key}: {line}",
+                        "mail for anybody at all is accepted, and makes a mailbox",
+                        f"mend what {key} is asked, then: autocreate accounts check",
+                    )
+            for line, status in _listed(source):
+                if status:
+                    yield warning(
+                        f"{key}: {line}",
+                        "whoever has an account there may be unknown to us, and refused",
+                        f"mend what {key} is asked, then: autocreate accounts check --user NAME",
+                    )
+        except AutocreateError as error:
+            yield cannot_tell(key, str(error), "accounts")
+
+
+def cannot_tell(key: str, problem: str, command: str) -> Finding:
+    """The finding about a source, or a table of aliases, that cannot be asked.
+
+    Args:
+        command: that asks it alone: "accounts" or "aliases".
+    """
+    return critical(
+        f"{key} cannot tell who exists: {problem}",
+        "recipients are put off (451) whom nobody else can tell of, unknown ones too",
+        f"mend {key}, or its server, until this is content: autocreate {command} check",
+    )
+
+
 def overall(reports: list[SourceReport]) -> int:
     """The exit status of all reports: the gravest, where one yes is enough for a user."""
     grave = max((it.status for it in reports if it.status != _UNKNOWN), default=0)
@@ -62,6 +108,13 @@ def overall(reports: list[SourceReport]) -> int:
 
 
 def _questions(source: AccountSource, user: str | None) -> Iterator[tuple[str, int]]:
+    yield from _nobody(source)
+    yield from _listed(source)
+    if user is not None:
+        yield from _asked_for(source, user)
+
+
+def _nobody(source: AccountSource) -> Iterator[tuple[str, int]]:
     begun = time.monotonic()
     if source.lookup(NOBODY) is not None:
         yield (
@@ -70,9 +123,6 @@ def _questions(source: AccountSource, user: str | None) -> Iterator[tuple[str, i
             ConfigurationError.exit_status,
         )
     yield f"answers in {(time.monotonic() - begun) * 1000:.1f} ms, with the connection", 0
-    yield from _listed(source)
-    if user is not None:
-        yield from _asked_for(source, user)
 
 
 def _listed(source: AccountSource) -> Iterator[tuple[str, int]]:

@@ -1,7 +1,7 @@
 """`autocreate doctor`: looks at the MTA, at Cyrus and at us, and says what would bite.
 
 What is read is judged in `autocreate.core`; here it is only fetched. Nothing is changed, and no name
-is looked up in the DNS.
+but those of our own file's servers is looked up in the DNS.
 """
 
 import contextlib

@@ -29,6 +29,7 @@ _LONGEST = 1 << 16  # bytes of a question
 # What can be asked. A question of another kind, such as one for metrics, is one more line here.
 QUESTIONS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
     "figures": lambda service, _: service.figures(),
+    "user": lambda _service, _question: _user(),
     "forget": lambda service, question: service.forget_accounts(question.get("user")),
 }
 
@@ -74,6 +75,11 @@ class Control:
         with connection.makefile("rwb") as lines:
             answer = _answered(lines.readline(_LONGEST), traffic)
             lines.write(json.dumps(answer).encode() + b"\n")
+
+
+def _user() -> Mapping[str, Any]:
+    """Whom this process is, for those who ask what it may read."""
+    return {"uid": os.geteuid(), "gids": sorted({os.getegid(), *os.getgroups()})}
 
 
 def _answered(line: bytes, traffic: Traffic) -> Mapping[str, Any]:

@@ -1,21 +1,28 @@
 """What `doctor` is to look at, by the configuration."""
 
+import contextlib
+import pwd
 import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autocreate.admin import doctor
+from autocreate.admin import doctor, fileprobe, journalprobe
 from autocreate.admin.doctor import Backend, Mtas
 from autocreate.admin.socketprobe import Door, person
 from autocreate.config import imapd, load
+from autocreate.config.files import files_of
 from autocreate.config.login import Login
 from autocreate.config.sections import Config
+from autocreate.core.access import Person
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
 from autocreate.core.imapd import CyrusFiles
 from autocreate.errors import ConfigurationError, Temporary
+from autocreate.frontends.control import ask
+from autocreate.wiring import sources
+from autocreate.wiring.frontends import control_sockets
 from autocreate.wiring.mailstore import server_of, sieve_server_of
 from autocreate.wiring.office import users_of
 from autocreate.wiring.policies import scripts
@@ -73,7 +80,34 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         *_readable_passwords(path, config),
         *doctor.examine(ours, list(_doors(config)), backend, mtas),
         *findings,
+        *journalprobe.examine(config.journal.url),
+        *sources.findings(config),
+        *fileprobe.examine(
+            _serving(config),
+            [("our configuration", path), *files_of(config)],
+            journalprobe.path_of(config.journal.url),
+        ),
     ]
+
+
+def _serving(config: Config) -> list[Person]:
+    """Whom the processes that serve run as; if none runs, the user whom our units name, if there is one."""
+    found = {}
+    places = control_sockets(config)
+    for place in places:
+        with contextlib.suppress(Temporary, ValueError):
+            told = ask(place, "user")
+            found[told["uid"]] = Person(_name(told["uid"]), told["uid"], frozenset(told["gids"]))
+    if places and not found and (installed := person("autocreate")):
+        return [installed]
+    return list(found.values())
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _readable_passwords(path: Path, config: Config) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """Account sources and tables of aliases: who exists, and who stands for whom."""
 
 import contextlib
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 
@@ -8,8 +9,9 @@ from autocreate.accounts import SOURCES, AccountSource
 from autocreate.accounts.aliases import TABLES, AliasTable, Measured
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.remembered import Limits, Remembered
-from autocreate.admin.accounts import SourceReport
+from autocreate.admin.accounts import SourceReport, cannot_tell
 from autocreate.admin.accounts import examine as examine_source
+from autocreate.admin.accounts import findings as source_findings
 from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.aliases import Aliases
 from autocreate.config.accounts import Accounts
@@ -17,6 +19,7 @@ from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.sections import Config
 from autocreate.core.aliases import Table
 from autocreate.core.aliaskeys import Style
+from autocreate.core.findings import Finding
 from autocreate.errors import ConfigurationError
 from autocreate.flights import Flights
 from autocreate.statistics import Statistics
@@ -43,6 +46,15 @@ def check_aliases(config: Config) -> list[SourceReport]:
         examine_aliases(f"aliases.{name}", partial(_alias_table, name, settings))
         for name, settings in config.aliases.items()
     ]
+
+
+def findings(config: Config) -> Iterator[Finding]:
+    """What would bite in account sources and tables of aliases, by asking them."""
+    for name, settings in config.accounts.items():
+        yield from source_findings(f"accounts.{name}", partial(source_of, name, settings))
+    for report in check_aliases(config):
+        if report.status:
+            yield cannot_tell(report.source, report.lines[-1], "aliases")
 
 
 def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:

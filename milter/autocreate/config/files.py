@@ -1,0 +1,37 @@
+"""Which files a configuration has us read."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autocreate.config.sections import Config
+from autocreate.config.types import Section
+
+
+def files_of(config: Config) -> Iterator[tuple[str, Path]]:
+    """Each with its key, as in the file: `accounts.staff.password_file`. Only those that are there."""
+    yield from _named("", config)
+    if imapd_conf := config.cyrus.imapd_conf:
+        yield "cyrus.imapd_conf", Path(imapd_conf.path)
+    for kind, tables in (("accounts", config.accounts), ("aliases", config.aliases)):
+        for name, table in tables.items():
+            found = re.match(r"sqlite(?:\+\w+)?:///(/[^?]*)", getattr(table, "url", ""))
+            if found:
+                yield f"{kind}.{name}.url", Path(found[1])
+
+
+def _named(key: str, value: Any) -> Iterator[tuple[str, Path]]:
+    inner = f"{key}." if key else ""
+    if isinstance(value, Path):
+        if value.is_file():
+            yield key, value
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from _named(f"{inner}{name}", getattr(value, name))
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _named(f"{inner}{name}", item)
+    elif isinstance(value, tuple):
+        for number, item in enumerate(value, start=1):
+            yield from _named(f"{key}[{number}]", item)
