@@ -61,16 +61,19 @@ class Policy:
             groups: asked only if the answer hangs on it.
         """
         if self.domains and domain not in self.domains:
-            return Match(False, "it is for other domains")
+            than = f" than {domain!r}" if domain else ", and the address has none"
+            return Match(False, f"it is for other domains{than}")
         if self.services and service not in self.services:
-            return Match(False, "it is for other services")
-        if not self.users and not self.groups:
-            return Match(True, "it is for everyone")
+            return Match(False, f"it is for other services than {service!r}")
+        why = [f"its domains have {domain!r}"] if self.domains else []
+        why += [f"its services have {service!r}"] if self.services else []
         if user in self.users:
-            return Match(True, "it names the user")
-        if self.groups and (shared := self.groups & groups()):
-            return Match(True, f"the user is in group {min(shared)!r}")
-        return Match(False, "the user is neither among its users nor in its groups")
+            why.append("it names the user")
+        elif self.groups and (shared := self.groups & groups()):
+            why.append(f"the user is in group {min(shared)!r}")
+        elif self.users or self.groups:
+            return Match(False, "the user is neither among its users nor in its groups")
+        return Match(True, " and ".join(why) or "it is for everyone")
 
     def tree_for(self, account: Account) -> tuple[Tree, tuple[str, ...]]:
         """The tree that should stand for an account, and what is wrong with its entry.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from autocreate.core.policy import Match, Policy, select
 from autocreate.model import Tree
@@ -71,4 +72,27 @@ def test_a_policy_says_why_it_is_for_somebody_or_not() -> None:
     assert why(JOE, "joe") == (True, "it names the user")
     assert why(STUDENTS) == (True, "the user is in group 'students'")
     assert why(JOE) == (False, "the user is neither among its users nor in its groups")
-    assert why(policy("guests", domains={"guests.test"})) == (False, "it is for other domains")
+    guests = policy("guests", domains={"guests.test"})
+    assert why(guests) == (False, "it is for other domains than 'example.org'")
+    assert guests.match("ann", "", "lmtp", not_asked) == (
+        False,
+        "it is for other domains, and the address has none",
+    )
+
+
+def test_a_policy_says_what_narrows_it_to_those_whom_it_is_for() -> None:
+    def why(it: Policy, user: str = "ann", service: str = "lmtp") -> Match:
+        return it.match(user, "other.test", service, of("students"))
+
+    mail = Policy("mail", Tree(), services=frozenset({"lmtp"}))
+    assert why(OTHER) == (True, "its domains have 'other.test'")
+    assert why(mail) == (True, "its services have 'lmtp'")
+    assert why(mail, service="imap") == (False, "it is for other services than 'imap'")
+    assert why(OTHER_STUDENTS) == (
+        True,
+        "its domains have 'other.test' and the user is in group 'students'",
+    )
+    assert why(replace(mail, users=frozenset({"ann"}))) == (
+        True,
+        "its services have 'lmtp' and it names the user",
+    )
