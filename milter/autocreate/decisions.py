@@ -49,7 +49,7 @@ class Decisions:
         try:
             wait = self._flights.board(question.key, work)
         except Temporary as error:
-            refusal = Verdict(Answer.TEMPORARY, str(error), user)
+            refusal = _doubt(question, str(error))
             return lambda: refusal
         return lambda: self._landed(work, wait, until)
 
@@ -64,12 +64,12 @@ class Decisions:
             return verdict if work.was_done else _of_another(verdict)
         except DeadlinePassed as error:
             awaited = f"accounts.{work.notes.awaited}: " if work.notes.awaited else ""
-            return Verdict(Answer.TEMPORARY, f"{awaited}{error}", question.user)
+            return _doubt(question, f"{awaited}{error}")
         except AutocreateError as error:
-            return Verdict(Answer.TEMPORARY, str(error), question.user)
+            return _doubt(question, str(error))
         except Exception as error:
             log.exception("%s: a defect of this program", question.user)
-            return Verdict(Answer.TEMPORARY, f"internal error: {error!r}", question.user)
+            return _doubt(question, f"internal error: {error!r}")
 
 
 class _Work:
@@ -98,6 +98,10 @@ class _Work:
         return replace(
             verdict, service=question.service, asked=tuple(asked), address=question.address
         )
+
+
+def _doubt(question: Question, reason: str) -> Verdict:
+    return Verdict(Answer.TEMPORARY, reason, question.user, address=question.address)
 
 
 def _of_another(verdict: Verdict) -> Verdict:

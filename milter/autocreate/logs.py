@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 from autocreate.core.aliastext import few
 from autocreate.core.plan import as_text
+from autocreate.core.printable import printable
 from autocreate.model import Answer, Login, Plan, Recipient, Verdict
 
 _recipients = logging.getLogger("autocreate.recipient")
@@ -213,9 +214,7 @@ class _TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
         # Clients and servers choose some of these characters; none may begin a line of its own.
-        line = super().formatMessage(record)
-        if not line.isprintable():
-            line = "".join(it if it.isprintable() else repr(it)[1:-1] for it in line)
+        line = printable(super().formatMessage(record))
         fields = getattr(record, "fields", {})
         return line + "".join([f" {name}={_word(value)}" for name, value in fields.items()])
 

@@ -69,16 +69,33 @@ def test_a_new_user_is_explained_to_the_lines_of_the_file(product: Product) -> N
 NEW = """\
 ex-new@example.org: accept
 
+Recipient
+  what is ours
+    DIR/autocreate.toml, line 4: domains = ["example.org", "guests.example.org"]
+    default: milter.mailers = ["lmtp", "cyrusv2", "virtual", "local"]
+  how an address becomes a user
+    default: milter.recipient_delimiter = "+"
+    default: cyrus.virtdomains = "off"
+    default: cyrus.lmtp_downcase_rcpt = true
+  alias tables
+    aliases.local: DIR/autocreate.toml, line 44
+
 User ex-new, for ex-new@example.org
   account sources
     accounts.staff: knows the user (N ms)
+      DIR/autocreate.toml, line 15
       groups: students
     accounts.papers: does not know the user (N ms)
+      DIR/autocreate.toml, line 21
   policies
     students: counts: the user is in group 'students'
-    guests: no: it is for other domains
+      DIR/autocreate.toml, line 25
+    guests: no: it is for other domains than 'example.org'
+      DIR/autocreate.toml, line 33
     everyone: no: it is for everyone, but an earlier one counts
+      DIR/autocreate.toml, line 38
   the policy as it is written
+    DIR/autocreate.toml, line 25: [[policy]]
     DIR/autocreate.toml, line 26: name = "students"
     DIR/autocreate.toml, line 27: groups = ["students"]
     DIR/autocreate.toml, line 28: folders = [ { name = "Sent" }, ]
@@ -102,7 +119,10 @@ Decision
 def test_a_list_is_explained_by_its_users(product: Product) -> None:
     status, text = explained(product, "ex-list@example.org")
     assert status == 0
-    assert "  alias: " in text
+    assert (
+        "  aliases that were followed\n    ex-list@example.org -> ex-new, ex-old (aliases.local)\n"
+        in text
+    )
     assert "User ex-new, for ex-new@example.org\n" in text
     old = text.partition("User ex-old")[2].partition("\n\n")[0]
     assert "accounts.papers: knows the user" in old
@@ -124,15 +144,17 @@ def test_an_unknown_user_is_explained_by_what_each_source_said(product: Product)
 def test_a_policy_that_creates_nothing_is_explained(product: Product) -> None:
     status, text = explained(product, "ex-old@guests.example.org")
     assert status == 0  # the mailbox stands
-    assert "guests: counts: it is for everyone; it creates no mailbox" in text
+    assert "guests: counts: its domains have 'guests.example.org'; it creates no mailbox" in text
 
 
-def test_a_recipient_elsewhere_has_no_user(product: Product) -> None:
+def test_a_recipient_elsewhere_has_no_user_and_the_line_that_says_so(product: Product) -> None:
     status, text = explained(product, "joe@other.test")
     assert status == 0
-    assert text == (
-        "joe@other.test: pass\n\nDecision\n  domain 'other.test' is not ours\n"
-        "  reply: none, the MTA goes on\n"
+    assert text.startswith("joe@other.test: pass\n\nRecipient\n  what is ours\n")
+    assert '    DIR/autocreate.toml, line 4: domains = ["example.org", "guests' in text
+    assert "\nUser " not in text
+    assert text.endswith(
+        "\n\nDecision\n  domain 'other.test' is not ours\n  reply: none, the MTA goes on\n"
     )
 
 
@@ -142,6 +164,12 @@ def test_programs_are_told_the_same(product: Product) -> None:
     (user,) = told["users"]
     assert [it["source"] for it in user["sources"]] == ["staff", "papers"]
     assert user["sources"][0]["groups"] == ["students"]
+    assert [it["place"].rpartition(", ")[2] for it in user["sources"]] == ["line 15", "line 21"]
+    assert told["settings"]["ours"][0] == {
+        "place": f"{product.config_file}, line 4",
+        "text": 'domains = ["example.org", "guests.example.org"]',
+    }
+    assert [it["text"] for it in told["settings"]["alias_tables"]] == ["aliases.local"]
     assert [it["counts"] for it in user["policies"]] == [True, False, False]
     assert user["standing"] == ["no INBOX"]
     assert told["answer"] == "accept"

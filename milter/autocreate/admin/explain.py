@@ -4,8 +4,8 @@ The verdict is the service's own. What is told besides is asked anew, beyond wha
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.directory import Directory
@@ -17,31 +17,60 @@ from autocreate.model import LMTP, Account, Address, Tree, Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """What the configuration says, as it is written, and where.
+
+    Args:
+        place: file and line, or "default" for what is written nowhere.
+    """
+
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAnswer:
-    """What an account source said, and how long it took; `groups` is None if it knows none."""
+    """What an account source said, and how long it took; `groups` is None if it knows none.
+
+    Args:
+        place: where its table begins.
+    """
 
     source: str
     answer: str
     milliseconds: float
     attributes: tuple[tuple[str, str], ...] = ()
     groups: tuple[str, ...] | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyLook:
-    """A policy, whether it is the one that counts, and why or why not."""
+    """A policy, whether it is the one that counts, and why or why not.
+
+    Args:
+        place: where it begins.
+    """
 
     policy: str
     counts: bool
     why: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """A key of the policy that counts, as it is written, and where."""
+class Settings:
+    """What every decision here hangs on before a user is looked at.
 
-    place: str
-    text: str
+    Args:
+        ours: which recipients are ours.
+        user: how an address becomes a user.
+        alias_tables: the tables of aliases, by their names.
+    """
+
+    ours: tuple[Option, ...]
+    user: tuple[Option, ...]
+    alias_tables: tuple[Option, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +98,8 @@ class Site:
 
     Args:
         sources: asked directly, without their caches.
-        options: the keys of a policy, by its place among `policies`.
+        options: the beginning of a policy and its keys, by its place among `policies`.
+        source_places: where the table of a source begins, by its name.
     """
 
     sources: Sequence[AccountSource]
@@ -77,6 +107,7 @@ class Site:
     store: MailStore
     default_domain: str
     options: Callable[[int], Sequence[Option]]
+    source_places: Mapping[str, str] = field(default_factory=dict)
 
 
 def users_of(verdict: Verdict, site: Site) -> list[User]:
@@ -86,7 +117,10 @@ def users_of(verdict: Verdict, site: Site) -> list[User]:
 
 def _user(part: Verdict, site: Site) -> User:
     address = part.address or Address(part.user)
-    answers = tuple(_asked(source, part.user) for source in site.sources)
+    answers = tuple(
+        _asked(source, part.user, site.source_places.get(source.name, ""))
+        for source in site.sources
+    )
     directory = Directory(site.sources)
     try:
         account = directory.find(part.user)
@@ -96,7 +130,7 @@ def _user(part: Verdict, site: Site) -> User:
         return User(part.user, str(address), answers, (), (), (), tuple(_standing(part.user, site)))
     try:
         domain = address.domain or site.default_domain
-        looks, policy = _looked_at(site.policies, account, domain, directory)
+        looks, policy = _looked_at(site, account, domain, directory)
     except Temporary as error:
         looks, policy = (PolicyLook("", False, f"cannot tell: {error}"),), None
     wanted, problems = policy.tree_for(account) if policy else (Tree(), ())
@@ -112,7 +146,7 @@ def _user(part: Verdict, site: Site) -> User:
     )
 
 
-def _asked(source: AccountSource, user: str) -> SourceAnswer:
+def _asked(source: AccountSource, user: str, place: str) -> SourceAnswer:
     begun = time.monotonic()
     account: Account | None = None
     groups: tuple[str, ...] | None = None
@@ -125,24 +159,26 @@ def _asked(source: AccountSource, user: str) -> SourceAnswer:
         answer = f"cannot tell: {error}"
     milliseconds = round((time.monotonic() - begun) * 1000, 1)
     attributes = account.attributes if account else ()
-    return SourceAnswer(source.name, answer, milliseconds, attributes, groups)
+    return SourceAnswer(source.name, answer, milliseconds, attributes, groups, place)
 
 
 def _looked_at(
-    policies: Sequence[Policy], account: Account, domain: str, directory: Directory
+    site: Site, account: Account, domain: str, directory: Directory
 ) -> tuple[tuple[PolicyLook, ...], Policy | None]:
     def groups() -> frozenset[str]:
         return directory.groups(account)
 
-    chosen = select(policies, account.user, domain, groups)
+    chosen = select(site.policies, account.user, domain, groups)
     looks = []
-    for policy in policies:
+    for number, policy in enumerate(site.policies):
         match = policy.match(account.user, domain, LMTP, groups)
         is_late = match.matches and policy is not chosen
         why = f"{match.why}, but an earlier one counts" if is_late else match.why
         if policy is chosen and not policy.create:
             why = f"{why}; it creates no mailbox{policy.why and f': {policy.why}'}"
-        looks.append(PolicyLook(policy.name, policy is chosen, why))
+        options = site.options(number)
+        place = options[0].place if options else ""
+        looks.append(PolicyLook(policy.name, policy is chosen, why, place))
     return tuple(looks), chosen
 
 

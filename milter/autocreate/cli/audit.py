@@ -97,7 +97,7 @@ def audit(
 
 
 def _as_text(discrepancy: Any) -> str:
-    from autocreate.cli.render import printable
+    from autocreate.core.printable import printable
 
     return printable(f"{discrepancy.kind:11} {discrepancy.user}: {discrepancy.detail}")
 

@@ -30,8 +30,9 @@ class Outcomes:
     def note(self, user: str, verdict: "Verdict") -> None:
         """One more user is done."""
         from autocreate.admin.bulk import SATISFIED, outcome
-        from autocreate.cli.render import json_line, printable
+        from autocreate.cli.render import json_line
         from autocreate.core.plan import describe
+        from autocreate.core.printable import printable
 
         word = outcome(verdict, self._is_applied)
         self._words[word] += 1

@@ -7,16 +7,18 @@ from typing import Any
 
 from autocreate.core.findings import Finding
 from autocreate.core.plan import as_json, describe
+from autocreate.core.printable import printable
 from autocreate.model import Verdict
 
 
 def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
-    """A verdict as indented lines.
+    """A verdict as indented lines. Nothing in a name can begin a line of its own.
 
     Args:
         verb: "would" or "did": what became of the plan, if it was not withheld.
     """
-    return [f"{address}: {verdict.answer.value}", *(f"  {line}" for line in _facts(verdict, verb))]
+    lines = (f"{address}: {verdict.answer.value}", *(f"  {it}" for it in _facts(verdict, verb)))
+    return [printable(line) for line in lines]
 
 
 def json_line(address: str, verdict: Verdict) -> str:
@@ -44,17 +46,11 @@ def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def printable(text: str) -> str:
-    """One line of text that may stand on a terminal, whatever names are in it."""
-    if text.isprintable():
-        return text
-    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
-
-
 def finding_as_text(finding: Finding) -> str:
     """What `doctor` found, as lines for a person."""
     return "\n".join(
-        (
+        printable(line)
+        for line in (
             f"{finding.gravity.name}: {finding.what}",
             f"  why:    {finding.why}",
             f"  remedy: {finding.remedy}",

@@ -1,12 +1,18 @@
-"""Where an administrator finds what a policy says: file, line, and the words there."""
+"""Where an administrator finds what counts: file, line, and the words there."""
 
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from autocreate.core import imapdconf
+from autocreate.config import imapd
+from autocreate.core.imapd import USUAL_SERVICES, ImapdConf
 from autocreate.core.imapdpolicy import is_of_family
+
+# What may stand between the items of an array.
+_BETWEEN = re.compile(r"(?:[\s,]|#[^\n]*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,51 +28,166 @@ class Line:
     text: str
 
 
-def of_policy(path: Path, number: int) -> tuple[Line, ...]:
-    """The keys of the file's policy of this number, counted from 0, each with its line."""
-    lines, count = [], -1
-    is_inside = False
-    for place, statement in _statements(path):
-        head = "".join(statement.split())
-        if head.startswith("["):
-            count += head.startswith("[[policy]]")
-            is_inside = head.startswith(("[[policy]]", "[[policy.", "[policy."))
-        if is_inside and count == number and not head.startswith("[[policy]]"):
-            lines.append(Line(place, statement))
-        elif count < 0 and head.startswith("policy="):
-            return (Line(place, statement),)  # all policies are one value
-    return tuple(lines)
+class _Statement(NamedTuple):
+    """A table's head, or a key with its value.
+
+    Args:
+        line: its first.
+        text: as it is written, comments and ends of lines too.
+        table: the keys of the table that it begins or stands in; the items of an array of tables
+            have their numbers among them, counted from 0.
+        data: what it says by itself; nothing for a head.
+    """
+
+    line: int
+    text: str
+    table: tuple[str | int, ...]
+    data: dict[str, Any]
+
+    def says(self, keys: Sequence[str | int]) -> bool:
+        """Does it give a value to these keys, or to a key within their table?"""
+        common = min(len(keys), len(self.table))
+        if self.table[:common] != tuple(keys[:common]):
+            return False
+        data: Any = self.data
+        for key in keys[common:]:
+            if not isinstance(data, dict) or key not in data:
+                return False
+            data = data[key]
+        return True
 
 
-def of_imapd_conf(path: str) -> tuple[Line, ...]:
-    """The autocreate options of an imapd.conf that was read without a mistake."""
+class Places:
+    """The configuration's file, to look up where something is said in it.
 
-    def text(name: str) -> str:
-        return Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+    Args:
+        path: a file that was read without a mistake.
+    """
 
-    options = imapdconf.read(path, text(path), text).every
-    return tuple(
-        Line(option.place, f"{option.key}: {option.value}")
-        for option in options
-        if is_of_family(option.key)
-    )
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._statements = list(_statements(path.read_text(encoding="utf-8")))
+
+    def of(self, *keys: str) -> Line | None:
+        """Where a key is given its value, or a table begins; None if nothing is said of it."""
+        return next(
+            (self._line(it.line, it.text) for it in self._statements if it.says(keys)), None
+        )
+
+    def of_policy(self, number: int) -> tuple[Line, ...]:
+        """The policy of this number, counted from 0: its beginning, then each key.
+
+        If policies are items of one value, `policy = [{ ... }, ...]`, a policy is one line.
+        """
+        table = ("policy", number)
+        inside = [it for it in self._statements if it.table[:2] == table]
+        if inside:
+            return tuple(self._line(it.line, it.text) for it in inside)
+        array = next((it for it in self._statements if it.says(("policy",))), None)
+        if array is None:
+            return ()
+        items = list(_items(array.text, len(array.data["policy"])))
+        if number < len(items):
+            line, text = items[number]
+            return (self._line(array.line + line, text),)
+        return (self._line(array.line, array.text),)
+
+    def _line(self, number: int, text: str) -> Line:
+        return Line(f"{self._path}, line {number}", " ".join(text.split()))
 
 
-def _statements(path: Path) -> Iterator[tuple[str, str]]:
-    """Each table's head and each key with its value, on one line, with its place.
+class ImapdPlaces:
+    """An imapd.conf that was read without a mistake, to look up where something is said in it.
+
+    Args:
+        cyrus_conf: the path of cyrus.conf, if that is read too.
+    """
+
+    def __init__(self, conf: ImapdConf, cyrus_conf: Path | None = None) -> None:
+        files = imapd.read(conf.path, str(cyrus_conf) if cyrus_conf else None)
+        self._options = files.options
+        self._services = files.services or USUAL_SERVICES
+
+    def of(self, key: str) -> Line | None:
+        """The option that counts for mail; None if it is not there."""
+        option = self._options.find(key, self._services["lmtp"])
+        return Line(option.place, f"{option.key}: {option.value}") if option else None
+
+    def of_policy(self) -> tuple[Line, ...]:
+        """The autocreate options."""
+        return tuple(
+            Line(option.place, f"{option.key}: {option.value}")
+            for option in self._options.every
+            if is_of_family(option.key)
+        )
+
+
+def _statements(text: str) -> Iterator[_Statement]:
+    """Each table's head and each key with its value.
 
     A statement ends with the first line at which it is TOML; that needs no second parser.
     """
     pending: list[str] = []
     begun = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    table: tuple[str | int, ...] = ()
+    lengths: dict[tuple[str | int, ...], int] = {}  # of the arrays of tables so far
+    # TOML knows one end of a line. str.splitlines() knows more, which may stand in a comment.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not pending and (not line.strip() or line.lstrip().startswith("#")):
             continue
         begun = begun if pending else number
         pending.append(line)
+        statement = "\n".join(pending)
         try:
-            tomllib.loads("\n".join(pending))
+            data = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:
             continue
-        yield f"{path}, line {begun}", " ".join(" ".join(pending).split())
         pending = []
+        if statement.lstrip().startswith("["):
+            table = _table(data, statement.lstrip().startswith("[["), lengths)
+            data = {}
+        yield _Statement(begun, statement, table, data)
+
+
+def _table(
+    head: Any, is_array: bool, lengths: dict[tuple[str | int, ...], int]
+) -> tuple[str | int, ...]:
+    """The table that a head begins. What it says by itself has one key at each level."""
+    keys: list[str] = []
+    while head:
+        ((key, head),) = head.items()
+        keys.append(key)
+        head = head[0] if isinstance(head, list) else head
+    table: tuple[str | int, ...] = ()
+    for position, key in enumerate(keys):
+        table = (*table, key)
+        if is_array and position == len(keys) - 1:
+            lengths[table] = lengths.get(table, 0) + 1
+        if table in lengths:
+            table = (*table, lengths[table] - 1)
+    return table
+
+
+def _items(text: str, count: int) -> Iterator[tuple[int, str]]:
+    """The tables in an array that is a value, each with its line from 0; none that cannot be found.
+
+    Args:
+        text: the key and the array.
+        count: how many tables there are.
+    """
+    # Its key may be written in quotes, but has no bracket in it.
+    position = text.index("[") + 1
+    for _ in range(count):
+        between = _BETWEEN.match(text, position)
+        begin = between.end() if between else position
+        end = begin
+        while end := text.find("}", end) + 1:
+            try:
+                tomllib.loads(f"item = {text[begin:end]}")
+                break
+            except tomllib.TOMLDecodeError:
+                continue
+        if not end:
+            return
+        yield text.count("\n", 0, begin), text[begin:end]
+        position = end

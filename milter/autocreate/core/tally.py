@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from autocreate.core.printable import printable
 from autocreate.model import Answer, Verdict
 
 # The upper bounds of what is told apart of times, in milliseconds. What took longer comes last.
@@ -216,5 +217,4 @@ def _in_general(reason: str) -> str:
 
 def _text(text: str) -> str:
     """A client's bytes may be no text at all; what is kept is, and has no end of a line in it."""
-    clean = text.encode("utf-8", "backslashreplace").decode("utf-8")[:_LONGEST]
-    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in clean)
+    return printable(text.encode("utf-8", "backslashreplace").decode("utf-8")[:_LONGEST])

@@ -1,0 +1,8 @@
+"""Text of unknown origin for a line of a log or of a terminal."""
+
+
+def printable(text: str) -> str:
+    """The text with what is not printable as Python writes it: it stays one line, and commands no terminal."""
+    if text.isprintable():
+        return text
+    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
