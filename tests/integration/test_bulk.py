@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
+from typing import IO
 
 import pytest
 from tests.servers.common import start, wait_until
@@ -291,27 +292,48 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
     assert len(server.mailboxes("user/many%")) == 300
 
 
-def test_what_cannot_be_written_is_told_without_a_traceback(cyrus: Cyrus) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "ann@example.org"],
+        ["audit"],
+        ["audit", "--format", "json"],
+        ["audit", "--format", "csv"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_written_is_told_without_a_traceback(
+    cyrus: Cyrus, arguments: list[str]
+) -> None:
     with office(cyrus, "ann") as product, open("/dev/full", "w") as full:
-        environment = {**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)}
-        environment.pop(
-            "PYTHONUNBUFFERED", None
-        )  # what is left for the end cannot be written either
-        done = subprocess.run(
-            [COMMAND, "check", "ann@example.org"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            check=False,
-        )
-        page = product.run("report", "--html", "/nonexistent/report.html")
+        done = written_to(full, product, arguments)
     assert (done.returncode, done.stderr) == (
         74,
         "autocreate: cannot go on: [Errno 28] No space left on device\n",
     )
-    assert page.stderr == (
-        "Error: Could not open file '/nonexistent/report.html': No such file or directory\n"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv"])
+def test_a_reader_who_has_read_enough_is_no_news(cyrus: Cyrus, form: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with office(cyrus, "ann") as product, open(writing, "w") as pipe:
+        done = written_to(pipe, product, ["audit", "--format", form])
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def written_to(
+    output: IO[str], product: Product, arguments: list[str]
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)}
+    environment.pop("PYTHONUNBUFFERED", None)  # what is left for the end cannot be written either
+    return subprocess.run(
+        [COMMAND, *arguments],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        check=False,
     )
 
 
