@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import subprocess
 import time
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from autocreate.admin.report import Report, gather
 from autocreate.cli.main import main
@@ -14,6 +19,7 @@ from autocreate.cli.reportpage import page
 from autocreate.journal import Journal
 from autocreate.model import Answer, CreateMailbox, Plan, Recipient, Verdict
 from autocreate.statistics import Statistics
+from tests.servers.product import COMMAND as AUTOCREATE
 
 from .clock import Clock
 
@@ -119,18 +125,166 @@ def test_a_journal_that_saw_nothing_is_a_page_too(rig: Rig) -> None:
     assert "Nothing was seen" in page(rig.report())
 
 
-def test_the_command_tells_it_in_words(tmp_path: Path) -> None:
-    config = configured(tmp_path)
-    with_journal = Journal(f"sqlite:///{tmp_path}/journal.db", time.time)
+def with_mail(folder: Path) -> Path:
+    """A site that has seen a little mail: its configuration."""
+    config = configured(folder)
     process = Statistics()
     process.count("milter", CREATED, 44.0, "<joe@example.org>", "192.0.2.1")
     process.count("milter", UNKNOWN, 1.5, "<nobody@example.org>", "192.0.2.1")
     process.created("students", "example.org")
-    process.save(with_journal.tally)
-    result = CliRunner().invoke(main, ["report", "--config", str(config)])
+    process.save(Journal(f"sqlite:///{folder}/journal.db", time.time).tally)
+    return config
+
+
+def run(config: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["report", "--config", str(config), *options])
+
+
+def test_the_command_tells_it_in_words(tmp_path: Path) -> None:
+    result = run(with_mail(tmp_path))
     assert result.exit_code == 0, result.output
     _, _, body = result.output.partition("\n")
     assert body == TEXT
+
+
+def test_programs_are_told_the_same_figures(tmp_path: Path) -> None:
+    result = run(with_mail(tmp_path), "--json", "--since", "1h")
+    assert result.exit_code == 0, result.output
+    (line,) = result.output.splitlines()
+    told = json.loads(line)
+    since, until = (datetime.fromisoformat(told.pop(it)) for it in ("since", "until"))
+    assert (until - since).total_seconds() == HOUR
+    times = told.pop("milliseconds")
+    assert told == {
+        "outcomes": {"created": 1, "unknown": 1},
+        "reasons": [
+            {"answer": "accept", "reason": "created", "count": 1},
+            {"answer": "unknown", "reason": "no account source knows this user", "count": 1},
+        ],
+        "created": [{"policy": "students", "domain": "example.org", "count": 1}],
+        "unknown": [{"recipient": "nobody@example.org", "count": 1}],
+        "clients": [{"client": "192.0.2.1", "count": 1}],
+        "dry_run": {"answers": {}, "created": []},
+        "unfinished": 0,
+        "left_out": [],
+    }
+    assert times == {
+        "created": {"count": 1, "median": 35.0, "p95": 48.5, "p99": 49.7},
+        "unknown": {"count": 1, "median": 1.5, "p95": 1.95, "p99": 1.99},
+    }
+
+
+def test_a_time_beyond_all_bounds_is_no_number_for_programs(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    process = Statistics()
+    process.count("milter", ACCEPTED, 20_000.0, "<joe@example.org>")
+    process.save(Journal(f"sqlite:///{tmp_path}/journal.db", time.time).tally)
+    told = json.loads(run(config, "--json").output, parse_constant=pytest.fail)
+    assert told["milliseconds"]["accept"]["median"] is None
+
+
+def test_a_page_and_an_object_are_not_had_at_once(tmp_path: Path) -> None:
+    assert run(with_mail(tmp_path), "--json", "--html", str(tmp_path / "a.html")).exit_code == 2
+
+
+@pytest.mark.parametrize("target", ["nowhere/report.html", "."])
+def test_a_page_that_cannot_be_written_ends_with_74_and_its_name(
+    tmp_path: Path, target: str
+) -> None:
+    result = run(with_mail(tmp_path), "--html", str(tmp_path / target))
+    assert result.exit_code == 74
+    assert result.output.startswith(f"autocreate: {tmp_path / target}: cannot be written: ")
+    assert len(result.output.splitlines()) == 1
+
+
+DAMAGED = [
+    "",
+    "no JSON",
+    "[]",
+    "{}",
+    '{"kinds": [["milter", "accept"]], "created": [], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [["milter", "perhaps", 1]], "created": [], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [["milter", "pass", "1"]], "created": [], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [], "created": [], "times": [["milter", "accept", 1.0, [1, 2]]], "unknown": {}, "clients": {}}',
+    '{"kinds": [], "created": [[1, "x", 1]], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [], "created": [], "times": [], "unknown": ["x"], "clients": {}}',
+    '{"kinds": [], "created": [], "times": [], "unknown": {"x": null}, "clients": {}}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--html", "HTML"]], ids=str)
+def test_rows_of_the_journal_that_make_no_sense_are_left_out_with_a_warning(
+    tmp_path: Path, options: list[str]
+) -> None:
+    config = with_mail(tmp_path)
+    journal = Journal(f"sqlite:///{tmp_path}/journal.db", time.time)
+    hour = int(time.time()) // HOUR * HOUR
+    for number, text in enumerate(DAMAGED):
+        journal.tally(hour, f"writer {number}", text)
+    page = tmp_path / "report.html"
+    command = [str(AUTOCREATE), "report", "--config", str(config)]
+    done = subprocess.run(
+        [*command, *(it.replace("HTML", str(page)) for it in options)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    warnings = done.stderr.splitlines()
+    assert len(warnings) == 11
+    assert all(it.startswith("autocreate: left out of the report: ") for it in warnings)
+    assert f"journal, table hours, hour {hour}: " in warnings[0]
+    assert warnings[-1].endswith(f": {len(DAMAGED) - 10} more rows")
+    if "--json" in options:
+        told = json.loads(done.stdout)
+        assert told["outcomes"] == {"created": 1, "unknown": 1}
+        assert len(told["left_out"]) == len(DAMAGED)
+        return
+    said = page.read_text() if options else done.stdout
+    assert f"{len(DAMAGED)} rows of the journal made no sense and are left out" in said
+    assert "nobody@example.org" in said
+    if not options:
+        assert done.stdout.split("\n", 2)[2] == TEXT
+
+
+def test_rows_of_dry_run_that_make_no_sense_are_left_out_too(rig: Rig, tmp_path: Path) -> None:
+    plan = Plan("joe", "students", (CreateMailbox(()),))
+    would = Verdict(Answer.ACCEPT, "has an account and no mailbox", "joe", "staff", plan=plan)
+    for recipient in ("joe", "a", "b", "c", "d"):
+        rig.journal.record(Recipient(f"<{recipient}@example.org>"), would)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        for recipient, change in (
+            ("a", "plan = '{'"),
+            ("b", "plan = '{}'"),
+            ("c", "answer = 'perhaps'"),
+            ("d", "last_seen = 'never'"),
+        ):
+            changed = database.execute(
+                f"UPDATE seen SET {change} WHERE recipient LIKE '%{recipient}@example.org%'"
+            )
+            assert changed.rowcount == 1
+    found = rig.report()
+    assert len(found.left_out) == 4
+    assert found.left_out[0].startswith("table seen, recipient ")
+    assert found.dry_run.answers == {"accept": 1}
+    assert found.dry_run.trees == {("students", "example.org"): 1}
+
+
+def test_no_name_in_the_report_begins_a_line_of_its_own_or_commands_the_terminal(
+    tmp_path: Path,
+) -> None:
+    config = configured(tmp_path)
+    process = Statistics()
+    process.count("milter", UNKNOWN, 1.0, "<a@\x1b[2J\nb>", "192.0.2.1\n  9  \x1b[31m\udce9")
+    process.created("p\n\x1b[2J", "d\n\x1b")
+    process.save(Journal(f"sqlite:///{tmp_path}/journal.db", time.time).tally)
+    result = CliRunner().invoke(main, ["report", "--config", str(config)], color=True)
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert "  1  192.0.2.1\\n  9  \\x1b[31m\\udce9\n" in result.output
+    assert "  1  policy p\\n\\x1b[2J  d\\n\\x1b\n" in result.output
+    assert run(config, "--html", str(tmp_path / "a.html")).exit_code == 0
 
 
 def test_a_duration_that_is_none_is_told(tmp_path: Path) -> None:

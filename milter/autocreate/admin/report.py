@@ -47,6 +47,7 @@ class Report:
         total: all of it.
         slots: the same in its course, without gaps.
         unfinished: trees that were begun and are not finished now.
+        left_out: rows of the journal that make no sense, each in words. Nothing in them counts.
     """
 
     since: float
@@ -55,6 +56,7 @@ class Report:
     slots: tuple[Slot, ...]
     dry_run: DryRun
     unfinished: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -82,17 +84,25 @@ def gather(journal: Journal, since: float, until: float) -> Report:
     """
     total = Tally()
     hours: dict[int, Counter[str]] = {}
+    left_out: list[str] = []
     for hour, text in journal.tallies(since):
-        tally = Tally.from_json(json.loads(text))
+        try:
+            tally = Tally.from_json(json.loads(text))
+            outcomes = hours.setdefault(int(hour), Counter())
+        except (RecursionError, TypeError, ValueError) as error:  # JSONDecodeError is one
+            left_out.append(f"table hours, hour {hour}: {error}")
+            continue
         total.merge(tally)
-        hours.setdefault(hour, Counter()).update(outcomes_of(tally))
+        outcomes.update(outcomes_of(tally))
+    dry_run = _dry_run(journal.seen(), since, left_out)
     return Report(
         since,
         until,
         total,
         tuple(_slots(hours, until)),
-        _dry_run(journal.seen(), since),
+        dry_run,
         journal.count_unfinished(),
+        tuple(left_out),
     )
 
 
@@ -118,22 +128,34 @@ def _slots(hours: Mapping[int, Counter[str]], until: float) -> Iterator[Slot]:
         yield Slot(begins, size, counts.get(begins, Counter()))
 
 
-def _dry_run(rows: Iterable[Mapping[str, Any]], since: float) -> DryRun:
+def _dry_run(rows: Iterable[Mapping[str, Any]], since: float, left_out: list[str]) -> DryRun:
     seen = DryRun()
     users: set[str] = set()
     for row in rows:
-        if row["last_seen"] < since:
-            break  # the latest come first
-        seen.answers[row["answer"]] += 1
-        domain = row["recipient"].rpartition("@")[2].rstrip("> ").lower()
-        if row["answer"] != Answer.ACCEPT.value or not row["plan"]:
+        try:
+            if row["last_seen"] < since:
+                break  # the latest come first
+            answer, trees = Answer(row["answer"]).value, list(_trees(row))
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            left_out.append(f"table seen, recipient {row['recipient']}: {error!r}")
             continue
-        plan = json.loads(row["plan"])
-        for each in (plan, *plan.get("others", ())):
-            if _creates(each) and each["user"] not in users:
-                users.add(each["user"])
-                seen.trees[each["policy"], domain] += 1
+        seen.answers[answer] += 1
+        for user, policy, domain in trees:
+            if user not in users:
+                users.add(user)
+                seen.trees[policy, domain] += 1
     return seen
+
+
+def _trees(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(user, policy, domain) of the mailboxes that a row of dry run would have created."""
+    if row["answer"] != Answer.ACCEPT.value or not row["plan"]:
+        return
+    domain = row["recipient"].rpartition("@")[2].rstrip("> ").lower()
+    plan = json.loads(row["plan"])
+    for each in (plan, *plan.get("others", ())):
+        if _creates(each):
+            yield str(each["user"]), str(each["policy"]), domain
 
 
 def _creates(plan: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from autocreate.admin.report import HOUR, OUTCOMES, Report
-from autocreate.cli.report import WORDS, milliseconds, moment, quantiles
+from autocreate.cli.report import WORDS, left_out, milliseconds, moment, quantiles
 from autocreate.core.chart import Column, Series, bar, number, stacked
 from autocreate.core.tally import BOUNDS, Times
 
@@ -18,6 +18,7 @@ _MOST = 12  # rows of a list
 def page(found: Report) -> str:
     """The whole page. Every word that a client chose is escaped."""
     style = files("autocreate.cli").joinpath("report.css").read_text(encoding="utf-8")
+    notice = f'<p class="note">{left_out(found)}.</p>' if found.left_out else ""
     cards = "".join(_cards(found)) if not found.is_empty else _card("Nothing was seen", _none())
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
@@ -25,7 +26,7 @@ def page(found: Report) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>autocreate: report</title>
 <style>{style}</style></head><body><main>
 <header><h1>Recipients and their mailboxes</h1>
-<p>{moment(found.since)} to {moment(found.until)}</p></header>
+<p>{moment(found.since)} to {moment(found.until)}</p>{notice}</header>
 <div class="tiles">{"".join(_tiles(found))}</div>
 <div class="cards">{cards}</div>
 <footer>Made by <code>autocreate report</code>. It holds all that it shows, and asks nobody for more.</footer>

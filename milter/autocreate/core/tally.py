@@ -179,18 +179,35 @@ class Tally:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Tally":
-        """What `as_json` made."""
+    def from_json(cls, data: Any) -> "Tally":
+        """What `as_json` made.
+
+        Raises:
+            ValueError: it did not make this, or another version of this program did.
+        """
+        try:
+            return cls._from_json(data)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f"is no tally of this version: {error!r}") from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> "Tally":
         tally = cls()
-        for *kind, count in data["kinds"]:
-            tally.kinds[Kind(*kind)] = count
+        for *words, count in data["kinds"]:
+            kind = Kind(*map(_word, words))
+            Answer(kind.answer)
+            tally.kinds[kind] = _whole(count)
         for policy, domain, count in data["created"]:
-            tally.created[policy, domain] = count
+            tally.created[_word(policy), _word(domain)] = _whole(count)
         for frontend, outcome, milliseconds, counts in data["times"]:
-            times = tally._times(frontend, outcome)
-            times.sum, times.counts = milliseconds, list(counts)
-        tally.unknown = Busiest(data["unknown"])
-        tally.clients = Busiest(data["clients"])
+            if outcome != "created":
+                Answer(outcome)
+            times = tally._times(_word(frontend), outcome)
+            if len(counts) != len(times.counts):
+                raise ValueError("other steps of time")
+            times.sum, times.counts = float(milliseconds), [_whole(count) for count in counts]
+        tally.unknown = Busiest({_word(it): _whole(n) for it, n in data["unknown"].items()})
+        tally.clients = Busiest({_word(it): _whole(n) for it, n in data["clients"].items()})
         return tally
 
     def _count(self, kind: Kind, times: int) -> None:
@@ -207,6 +224,18 @@ class Tally:
 
 
 _SEVERAL = "an alias of several"
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise TypeError(f"{value!r} is no number of times")
+    return value
 
 
 @lru_cache(maxsize=1024)
