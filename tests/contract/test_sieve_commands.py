@@ -55,11 +55,20 @@ def test_a_wrong_script_is_told_with_its_line(
         65,
         f"policy 'all': {source}: it does not compile: line 3: syntax error\n",
     )
+    assert product.json("sieve", "check") == [
+        {
+            "policy": "all",
+            "script": str(source),
+            "state": "wrong",
+            "details": ["it does not compile: line 3: syntax error"],
+        }
+    ]
 
 
 def test_a_configuration_without_a_script_is_told_to_have_none(product: Product) -> None:
     done = product.run("sieve", "check")
     assert (done.returncode, done.stdout) == (0, "nobody is given a sieve script\n")
+    assert product.json("sieve", "check") == []
 
 
 def test_a_service_that_is_down_leaves_it_undecided(product: Product, tmp_path: Path) -> None:
@@ -71,6 +80,7 @@ def test_a_service_that_is_down_leaves_it_undecided(product: Product, tmp_path: 
         f"policy 'all': {source}: cannot be checked now: Cyrus at 127.0.0.1:{port} cannot be "
         "reached (connecting): [Errno 111] Connection refused\n",
     )
+    assert [it["state"] for it in product.json("sieve", "check")] == ["not checked"]
 
 
 def test_a_compiled_script_older_than_its_source_is_told(
@@ -85,6 +95,11 @@ def test_a_compiled_script_older_than_its_source_is_told(
     assert product.run("sieve", "check").stdout == (
         f"policy 'all': {source}: compiles\n"
         f"policy 'all': {source}: {compiled} is older than {source}: run autocreate sieve compile\n"
+    )
+    (told,) = product.json("sieve", "check")
+    assert (told["state"], told["details"]) == (
+        "compiles",
+        [f"{compiled} is older than {source}: run autocreate sieve compile"],
     )
 
 
@@ -160,4 +175,5 @@ def test_off_gives_nobody_a_script(product: Product, tmp_path: Path) -> None:
     configure(product, {"sieve": "off"}, sieve=str(source))
     done = product.run("sieve", "check")
     assert (done.returncode, done.stdout) == (0, "nobody is given a sieve script\n")
+    assert product.json("sieve", "check") == []
     assert "sieve" not in product.run("plan", "joe@example.org").stdout

@@ -69,7 +69,8 @@ def test_clearing_everything_forgets_whose_mailboxes_stand(product: Product) -> 
     assert code(product, "known-to-all") == 0
     (before,) = product.json("cache", "show")
     assert before["ready"]["users"] == 1
-    product.run("cache", "clear")
+    (cleared,) = product.json("cache", "clear")
+    assert cleared == {"process": before["process"], "forgotten": None}
     (after,) = product.json("cache", "show")
     assert after["ready"]["users"] == 0
     assert after["sources"]["staff"]["remembered"]["found"]["users"] == 0

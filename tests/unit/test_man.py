@@ -59,3 +59,31 @@ def test_every_command_and_option_is_in_the_page() -> None:
 def test_a_backslash_and_a_dot_at_the_start_of_a_line_are_shown_as_they_are() -> None:
     assert "\\e\\eSent" in page("5")
     assert not [line for line in page("5").splitlines() if line.startswith("'")]
+
+
+# Those that serve have `log.format`; the others print what is to be pasted or read, or do one thing.
+WITHOUT_JSON = {
+    *("milter", "login", "run"),
+    *("aliases detect", "completion", "man", "sieve compile"),
+}
+
+
+def test_every_command_that_tells_what_it_found_tells_it_to_programs_too() -> None:
+    def names(group: click.Group, before: str = "") -> list[tuple[str, click.Command]]:
+        inner = [(f"{before}{name}", command) for name, command in group.commands.items()]
+        return [
+            found
+            for name, command in inner
+            for found in (
+                names(command, f"{name} ")
+                if isinstance(command, click.Group)
+                else [(name, command)]
+            )
+        ]
+
+    without = {
+        name
+        for name, command in names(main)
+        if not {"--json", "--format"} & {it for option in command.params for it in option.opts}
+    }
+    assert without == WITHOUT_JSON

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autocreate.cli.options import config_option, json_option
+from autocreate.core.printable import printable
 
 if TYPE_CHECKING:
     from autocreate.admin.accounts import SourceReport
@@ -62,11 +63,15 @@ def cache_show(config_path: Path, as_json: bool) -> None:
 
 @cache.command("clear")
 @config_option
+@json_option
 @click.option("--user", help="Forget this user only.")
-def cache_clear(config_path: Path, user: str | None) -> None:
+def cache_clear(config_path: Path, as_json: bool, user: str | None) -> None:
     """Make the process that serves ask again: its account sources, and Cyrus."""
     for path, _ in _each(config_path, "forget", user=user):
-        click.echo(f"{path}: forgotten: {user or 'all users'}")
+        if as_json:
+            click.echo(json.dumps({"process": str(path), "forgotten": user}))
+        else:
+            click.echo(f"{path}: forgotten: {printable(user) if user else 'all users'}")
 
 
 def show_reports(reports: "Sequence[SourceReport]", as_json: bool) -> None:
@@ -77,7 +82,7 @@ def show_reports(reports: "Sequence[SourceReport]", as_json: bool) -> None:
             continue
         state = {0: "well", 65: "well"}.get(report.status, "WRONG")
         click.echo(f"{report.source}: {state}")
-        click.echo("".join(f"  {line}\n" for line in report.lines), nl=False)
+        click.echo("".join(f"  {printable(line)}\n" for line in report.lines), nl=False)
 
 
 def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Path, Any]]:

@@ -1,6 +1,7 @@
 """The `autocreate` command. What a command needs is imported when it runs, to keep the others fast."""
 
 import errno
+import json
 import os
 import sys
 import threading
@@ -19,7 +20,8 @@ from autocreate.cli.options import config_option, json_option, mta_options
 from autocreate.cli.report import report
 from autocreate.cli.sieve import sieve
 from autocreate.cli.verdicts import open_service, show
-from autocreate.errors import AutocreateError
+from autocreate.core.printable import printable
+from autocreate.errors import AutocreateError, ConfigurationError
 
 if TYPE_CHECKING:
     from autocreate.service import Service
@@ -61,7 +63,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except AutocreateError as error:
             for line in str(error).splitlines():
-                click.echo(f"autocreate: {line}", err=True)
+                click.echo(f"autocreate: {printable(line)}", err=True)
             ctx.exit(error.exit_status)
         except OSError as error:
             if error.errno == errno.EPIPE:
@@ -166,7 +168,8 @@ def config() -> None:
 
 @config.command("check")
 @config_option
-def config_check(config_path: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def config_check(config_path: Path, as_json: bool) -> None:
     """Read the configuration and report every mistake in it. Connects to nothing.
 
     Says what was taken from imapd.conf, and which of its options nobody heeds; and which Sieve
@@ -176,18 +179,38 @@ def config_check(config_path: Path) -> None:
     from autocreate.config import load
     from autocreate.core.imapd import as_text
 
-    settings = load(config_path)
+    try:
+        settings = load(config_path)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        told = {"file": str(config_path), "good": False, "problems": error.problems}
+        click.echo(json.dumps(told))
+        sys.exit(error.exit_status)
+    imapd = settings.cyrus.imapd_conf
+    taken = as_text(imapd) if imapd else []
+    notices = [*(imapd.notices if imapd else ()), *doubts(settings)]
+    if as_json:
+        found = {
+            "file": str(config_path),
+            "good": True,
+            "problems": [],
+            "account_sources": len(settings.accounts),
+            "policies": len(settings.policy),
+            "mode": settings.milter.mode,
+            "imapd_conf": {"file": imapd.path, "taken": taken} if imapd else None,
+            "notices": notices,
+        }
+        click.echo(json.dumps(found))
+        return
     click.echo(
         f"{config_path}: good: {len(settings.accounts)} account source(s), "
         f"{len(settings.policy)} policies, mode {settings.milter.mode}"
     )
-    if imapd := settings.cyrus.imapd_conf:
-        for line in as_text(imapd):
-            click.echo(f"{imapd.path}: {line}")
-        for notice in imapd.notices:
-            click.echo(f"notice: {notice}")
-    for line in doubts(settings):
-        click.echo(f"notice: {line}")
+    for line in taken:
+        click.echo(f"{imapd.path if imapd else ''}: {line}")
+    for notice in notices:
+        click.echo(f"notice: {notice}")
 
 
 main.add_command(provision)

@@ -1,5 +1,6 @@
 """The commands for Sieve scripts: `autocreate sieve check` and `autocreate sieve compile`."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autocreate.cli.options import config_option
+from autocreate.cli.options import config_option, json_option
 from autocreate.errors import AutocreateError, ConfigurationError, Refused, Temporary
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ def sieve() -> None:
 
 @sieve.command()
 @config_option
-def check(config_path: Path) -> None:
+@json_option
+def check(config_path: Path, as_json: bool) -> None:
     """Say of every policy's script whether Cyrus's compiler takes it.
 
-    The compiler of the server is asked: by ManageSieve, or where scripts are files by sievec. Exit
-    status: 65 one does not compile; 75 cannot tell now.
+    The compiler of the server is asked: by ManageSieve, or where scripts are files by sievec. For
+    programs a script's state is "compiles", "wrong" or "not checked". Exit status: 65 one
+    does not compile; 75 cannot tell now.
     """
     from contextlib import closing
 
@@ -41,22 +44,27 @@ def check(config_path: Path) -> None:
     logs.configure(settings.log.format, "warning")
     status = 0
     with closing(build_service(settings)) as service:
-        if not service.scripts():
+        if not service.scripts() and not as_json:
             click.echo("nobody is given a sieve script")
         for policy, script in service.scripts():
-            name = f"policy {policy!r}: {script.source}"
+            details: tuple[str, ...]
             try:
-                doubts = service.check_script(script)
+                word, details = "compiles", service.check_script(script)
+                lines = [word, *details]
             except Refused as refusal:
-                click.echo(f"{name}: {refusal}")
+                word, details = "wrong", (str(refusal),)
+                lines = [str(refusal)]
                 status = max(status, _EX_DATAERR)
             except Temporary as error:
-                click.echo(f"{name}: cannot be checked now: {error}")
+                word, details = "not checked", (str(error),)
+                lines = [f"cannot be checked now: {error}"]
                 status = max(status, error.exit_status)
+            if as_json:
+                told = {"policy": policy, "script": script.source, "state": word}
+                click.echo(json.dumps({**told, "details": details}))
             else:
-                click.echo(f"{name}: compiles")
-                for doubt in doubts:
-                    click.echo(f"{name}: {doubt}")
+                name = f"policy {policy!r}: {script.source}"
+                click.echo("\n".join(f"{name}: {line}" for line in lines))
     sys.exit(status)
 
 

@@ -111,6 +111,39 @@ def test_a_good_configuration_is_said_to_be_good(config: Path) -> None:
     assert result.exit_code == 0
 
 
+def test_programs_are_told_that_a_configuration_is_good(config: Path) -> None:
+    assert json.loads(run(config, "config", "check", "--json").output) == {
+        "file": str(config),
+        "good": True,
+        "problems": [],
+        "account_sources": 1,
+        "policies": 0,
+        "mode": "enforce",
+        "imapd_conf": None,
+        "notices": [],
+    }
+
+
+def test_programs_are_told_every_mistake_in_a_configuration(config: Path) -> None:
+    config.write_text(config.read_text() + "[log]\nlevel = 'loud'\nfromat = 'json'\n")
+    result = run(config, "config", "check", "--json")
+    told = json.loads(result.output)
+    assert (told["file"], told["good"], result.exit_code) == (str(config), False, 78)
+    assert [problem.partition(":")[0] for problem in told["problems"]] == [
+        "log.level",
+        "log.fromat",
+    ]
+
+
+def test_what_an_error_names_commands_no_terminal(config: Path) -> None:
+    config.write_text(config.read_text() + "[log]\n\"le\\u001b[2Jvel\" = 'x'\n")
+    arguments = ["check", "--config", str(config), "joe@example.org"]
+    result = CliRunner().invoke(main, arguments, color=True)
+    assert result.exit_code == 78
+    assert "log.le\\x1b[2Jvel: unknown key" in result.output
+    assert "\x1b" not in result.output
+
+
 @pytest.mark.parametrize("arguments", [["check"], ["chekc"], ["completion", "csh"]])
 def test_a_wrong_command_line_ends_with_2(config: Path, arguments: list[str]) -> None:
     assert run(config, *arguments).exit_code == 2
