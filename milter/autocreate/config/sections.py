@@ -65,8 +65,9 @@ class Milter(Section):
     """The transports that deliver to Cyrus, as the MTA tells them in `{rcpt_mailer}`. Recipients with
     another one pass untouched, unless `domains` names their domain and they have an alias."""
     recipient_delimiter: Annotated[str, Field(pattern=r"^[!-/:-?\[-`{-~]*$")] = "+"
-    """Each of these characters begins the detail in `user+detail`, and `+` does in any case, since
-    Cyrus knows it."""
+    """Each of these characters begins the detail in `alias+detail`, as in Postfix's parameter of that
+    name: it counts when aliases are looked up. A user's detail begins at `+` whatever this says, since
+    that is all that Cyrus's lmtpd knows: mail to `joe-lists` is for a user of that name."""
     deadline: Seconds = 8.0
     """Seconds until a recipient is answered, whatever Cyrus and the databases do. Sendmail gives up
     after 10 seconds unless told otherwise, Postfix after 30."""

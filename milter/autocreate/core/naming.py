@@ -44,7 +44,6 @@ class Users:
         default_domain: the domain whose users have no `@` in their id.
         to_lower: mail to `Joe` is for `joe` (lmtp_downcase_rcpt).
         logins_to_lower: who logs in as `Joe` is `joe` (username_tolower).
-        delimiters: what begins a detail, as in `joe+lists`. A plus does in any case: Cyrus knows it.
         post_user: mail to `bb+folder` is for a shared folder if this is `bb` (postuser).
     """
 
@@ -52,15 +51,15 @@ class Users:
     default_domain: str = ""
     to_lower: bool = True
     logins_to_lower: bool = True
-    delimiters: str = "+"
     post_user: str = ""
 
     def user_id(self, address: Address) -> str:
         """The user id that LMTP will deliver `address` to; empty if it names no user (`+folder`).
 
-        It is what process_recipient() of Cyrus's lmtpengine.c makes of it.
+        It is what process_recipient() of Cyrus's lmtpengine.c makes of it. To Cyrus a detail begins at
+        a plus, whatever the MTA takes for one: Postfix tells it the whole local part.
         """
-        local = without_detail(address.local, f"+{self.delimiters}")
+        local = without_detail(address.local, "+")
         if self.to_lower:
             local = local.translate(_LOWER)
         if local in ("", self.post_user):

@@ -127,6 +127,5 @@ def users_of(config: Config) -> Users:
         default_domain=config.cyrus.defaultdomain,
         to_lower=config.cyrus.lmtp_downcase_rcpt,
         logins_to_lower=config.cyrus.username_tolower,
-        delimiters=config.milter.recipient_delimiter,
         post_user=config.cyrus.postuser,
     )
