@@ -109,7 +109,7 @@ def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
             Gravity.WARNING,
             "has reject_unverified_recipient",
         ),
-        ({"recipient_delimiter": ""}, Gravity.WARNING, "recipient_delimiter is ''"),
+        ({"recipient_delimiter": "+-"}, Gravity.WARNING, "recipient_delimiter has '-'"),
         (
             {"receive_override_options": "no_unknown_recipient_checks,no_milters"},
             Gravity.WARNING,
@@ -123,6 +123,25 @@ def test_what_would_bite_in_postfix(changes: dict[str, str], gravity: Gravity, w
     assert [it.gravity for it in found] == [gravity]
     assert found[0].why
     assert found[0].remedy
+
+
+def test_a_delimiter_must_be_ours_where_aliases_are_looked_up() -> None:
+    changed = Postfix({**GOOD, "recipient_delimiter": ""}, SERVICES)
+    assert postfixcheck.examine(changed, OURS) == []
+    (found,) = postfixcheck.examine(changed, replace(OURS, has_aliases=True))
+    assert (found.gravity, found.what) == (
+        Gravity.WARNING,
+        "main.cf: recipient_delimiter is '', milter.recipient_delimiter '+'",
+    )
+
+
+def test_no_delimiter_is_recommended_that_cyrus_does_not_know() -> None:
+    # Ours may agree with Postfix's, as it must for aliases.
+    ours = replace(OURS, has_aliases=True, delimiters="-+")
+    (found,) = postfixcheck.examine(Postfix({**GOOD, "recipient_delimiter": "+-"}, SERVICES), ours)
+    assert found.gravity is Gravity.WARNING
+    assert "user-detail never reaches user" in found.why
+    assert found.remedy.startswith("main.cf: recipient_delimiter = +,")
 
 
 def test_a_service_of_master_cf_without_milters_is_a_warning() -> None:

@@ -36,7 +36,7 @@ class Ours:
         socket: where the milter listens: "unix:/path", "inet:HOST:PORT" or "fd:N".
         deadline: seconds until a verdict.
         domains, mailers: whose recipients are ours; `*` among the domains means any.
-        delimiters: what begins a detail.
+        delimiters: what begins a detail where aliases are looked up.
         has_aliases: our configuration has tables of aliases.
     """
 

@@ -232,12 +232,20 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
 
 def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
     theirs = postfix.get("recipient_delimiter")
-    if set(theirs) != set(ours.delimiters):
+    if ours.has_aliases and set(theirs) != set(ours.delimiters):
         yield warning(
             f"main.cf: recipient_delimiter is {theirs!r}, milter.recipient_delimiter "
             f"{ours.delimiters!r}",
-            "Postfix and we disagree on which user user+detail is",
-            "write the same into both files, and what Cyrus's lmtpd takes",
+            "Postfix and we disagree on which alias alias+detail is",
+            "autocreate.toml: milter.recipient_delimiter as in main.cf",
+        )
+    if others := "".join(it for it in dict.fromkeys(theirs) if it != "+"):
+        example = f"user{others[0]}detail"
+        yield warning(
+            f"main.cf: recipient_delimiter has {others!r}, which is none to Cyrus's lmtpd",
+            f"unless it is an alias, {example} never reaches user: Cyrus is told it as it stands, and "
+            "cuts at + alone",
+            f"main.cf: recipient_delimiter = +, unless {example} is always an alias",
         )
 
 
