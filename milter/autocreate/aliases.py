@@ -71,13 +71,19 @@ class Aliases:
 
     def remember(self, address: Address, is_mapped: bool, resolution: Resolution) -> None:
         """Believe this for a while. Not for those who are unknown: the next alias may be theirs."""
+        if resolution.remembered:
+            return  # for no longer, and not again if it was forgotten meanwhile
         with self._lock:
-            self._known.setdefault((address, is_mapped), replace(resolution, asked=()))
+            known = replace(resolution, asked=(), remembered=True)
+            self._known.setdefault((address, is_mapped), known)
 
-    def forget(self) -> None:
-        """Ask the tables again about every address."""
+    def forget(self, address: Address | None = None, is_mapped: bool = False) -> None:
+        """Ask the tables again about an address, or about every one."""
         with self._lock:
-            self._known.clear()
+            if address is None:
+                self._known.clear()
+            else:
+                self._known.pop((address, is_mapped), None)
 
     def snapshot(self) -> dict[str, Any]:
         """How much is remembered, and what each table has cost since the start."""

@@ -105,6 +105,7 @@ class Resolution:
         steps: the aliases on the way, a line each; none if the address is no alias.
         doubts: why an alias that was not found might exist all the same.
         asked: the tables that were asked for it.
+        remembered: none was: it led there a while ago.
     """
 
     users: tuple[Address, ...] = ()
@@ -112,6 +113,7 @@ class Resolution:
     steps: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     asked: tuple[Asked, ...] = ()
+    remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

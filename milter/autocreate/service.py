@@ -287,6 +287,10 @@ class Service:
             for target in {users.user_id(it): it for it in reversed(targets)}.values()
         ]
         verdict = combined(resolution, [wait() for wait in reversed(waits)])
+        if verdict.answer is Answer.UNKNOWN and resolution.remembered:
+            # Who is gone may have become an alias since, or the alias lead to another.
+            self._aliases.forget(address, is_mapped)
+            return self._decided_for(address, until, apply, is_mapped, is_alias_at_most)
         if verdict.answer is Answer.ACCEPT:
             self._aliases.remember(address, is_mapped, resolution)
         return verdict

@@ -205,6 +205,32 @@ def test_an_alias_that_is_added_for_an_unknown_name_is_seen_at_once(build: Build
     assert house.verify("new@example.org").answer is Answer.ACCEPT
 
 
+def test_an_alias_in_the_place_of_a_user_who_was_renamed_is_seen_at_once(build: Build) -> None:
+    house = build({})
+    assert house.verify("joe@example.org").user == "joe"
+    house.accounts.users = {"kim"}
+    house.entries["joe"] = "kim"
+    house.service.forget("joe")  # Cyrus told us of the renaming
+    assert house.verify("joe@example.org").user == "kim"
+    house.questions.clear()
+    assert house.verify("joe@example.org").user == "kim"
+    assert house.questions == []
+
+
+def test_an_alias_whose_user_is_gone_is_looked_up_anew_before_it_is_refused(build: Build) -> None:
+    house = build({"info": "joe"})
+    assert house.verify("info@example.org").user == "joe"
+    house.accounts.users = {"kim"}
+    house.service.forget("joe")
+    house.questions.clear()
+    verdict = house.verify("info@example.org")
+    assert verdict.answer is Answer.UNKNOWN
+    assert [it.source for it in verdict.asked] == ["aliases.it"]
+    assert house.questions == ["info", "joe"]
+    house.entries["info"] = "kim"
+    assert house.verify("info@example.org").user == "kim"
+
+
 @pytest.mark.parametrize("mailer", ["error", "smtp"])  # "error" is that of virtual_alias_domains
 def test_with_another_mailer_only_aliases_are_ours(build: Build, mailer: str) -> None:
     house = build({"info": "joe", "list": "gone"})
