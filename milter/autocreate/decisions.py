@@ -32,6 +32,11 @@ class Decisions:
         self._provisioner = provisioner
         self._flights = flights
         self._ready = ready
+        self._era = object()
+
+    def forget(self) -> None:
+        """Answer nobody who asks from now on by a no that is being worked on already."""
+        self._era = object()
 
     def decide(self, question: Question, until: float) -> Verdict:
         """The verdict, by `until` on the monotonic clock."""
@@ -45,7 +50,7 @@ class Decisions:
         user = question.user
         if question.entry is None and user in self._ready:
             return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
-        work = _Work(self._provisioner, question)
+        work = _Work(self._provisioner, question, (self._era, question.service))
         try:
             wait = self._flights.board(question.key, work)
         except Temporary as error:
@@ -57,9 +62,10 @@ class Decisions:
         question = work.question
         try:
             verdict = wait(until - time.monotonic())
-            # A no hangs on what was asked: that of a login would be a false 550, and that of mail
-            # would leave someone who has logged in without a mailbox.
-            while verdict.service != question.service and verdict.answer is Answer.UNKNOWN:
+            # A no hangs on what was asked, and of whom: that of a login, or of sources that have been
+            # changed since, would be a false 550; and that of mail would leave someone who has
+            # logged in without a mailbox.
+            while verdict.basis != work.basis and verdict.answer is Answer.UNKNOWN:
                 verdict = self._flights.join(question.key, work, until - time.monotonic())
             return verdict if work.was_done else _of_another(verdict)
         except DeadlinePassed as error:
@@ -73,11 +79,16 @@ class Decisions:
 
 
 class _Work:
-    """The work on a question, which another's work may make needless."""
+    """The work on a question, which another's work may make needless.
 
-    def __init__(self, provisioner: Provisioner, question: Question) -> None:
+    Args:
+        basis: a no is for questions with the same one.
+    """
+
+    def __init__(self, provisioner: Provisioner, question: Question, basis: object) -> None:
         self._provisioner = provisioner
         self.question = question
+        self.basis = basis
         self.was_done = False
         self.notes = Notes()
 
@@ -95,9 +106,7 @@ class _Work:
             except AutocreateError as error:
                 # Here, while it is known who was asked.
                 verdict = Verdict(Answer.TEMPORARY, str(error), question.user)
-        return replace(
-            verdict, service=question.service, asked=tuple(asked), address=question.address
-        )
+        return replace(verdict, basis=self.basis, asked=tuple(asked), address=question.address)
 
 
 def _doubt(question: Question, reason: str) -> Verdict:

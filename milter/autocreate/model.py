@@ -343,7 +343,7 @@ class Verdict:
         report: what became of the plan, where it was carried out.
         created: a mailbox was created for this recipient.
         withheld: why the answer is not given to the sender ("dry run"); empty if it is.
-        service: what it was decided for: mail, or a login to "imap", "pop3", "sieve".
+        basis: what a no of it hangs on, which is nobody's answer who asks on another one.
         aliases: the aliases that were followed, a line each.
         parts: where they led to several users, the verdict about each.
         asked: the account sources and tables of aliases that were asked for it.
@@ -360,7 +360,7 @@ class Verdict:
     created: bool = False
     withheld: str = ""
     notes: tuple[str, ...] = field(default=())
-    service: str = LMTP
+    basis: object = field(default=None, compare=False, repr=False)
     aliases: tuple[str, ...] = ()
     parts: tuple["Verdict", ...] = ()
     asked: tuple[Asked, ...] = ()

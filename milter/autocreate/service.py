@@ -149,6 +149,7 @@ class Service:
             self._ready.clear()
         else:
             self._ready.discard(user)
+        self._decisions.forget()
 
     def figures(self) -> dict[str, Any]:
         """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""

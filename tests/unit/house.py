@@ -49,7 +49,7 @@ class Accounts:
 
 
 class House:
-    """A service over memory, and what it stands on."""
+    """A service over memory, and what it stands on. After a reload it takes over from one `before`."""
 
     def __init__(
         self,
@@ -61,12 +61,13 @@ class House:
         dry_run: bool = False,
         deadline: float = 8.0,
         clock: Callable[[], float] = time.time,
+        before: House | None = None,
     ) -> None:
         self.store = Memory()
         self.accounts = Accounts(accounts or {})
         self.journal = Journal(f"sqlite:///{folder}/journal.db", clock)
         self.ready = Ready(100, 300.0)
-        self.service = Service(
+        self.service: Service = Service(
             service.Rules(
                 domains=frozenset(["example.org"]),
                 mailers=frozenset(["lmtp"]),
@@ -85,7 +86,7 @@ class House:
                 clock,
             ),
             self.journal,
-            Flights(4),
+            Flights(4, before.service.flights if before else None),
             self.ready,
             lambda: None,
         )

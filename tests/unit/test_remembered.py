@@ -192,14 +192,15 @@ def test_one_user_or_everyone_can_be_forgotten(remembered: Remembered, source: S
     assert remembered.lookup("kim") == Account("kim", "staff")
 
 
-def test_an_answer_under_way_while_all_is_forgotten_is_not_remembered(
-    remembered: Remembered, source: Source
+@pytest.mark.parametrize("whom", [None, "joe"])
+def test_an_answer_under_way_while_it_is_to_be_forgotten_is_not_remembered(
+    remembered: Remembered, source: Source, whom: str | None
 ) -> None:
     ask = source.lookup
 
     def forget_meanwhile(user: str) -> Account | None:
         answer = ask(user)
-        remembered.forget()
+        remembered.forget(whom)
         return answer
 
     source.lookup = forget_meanwhile  # type: ignore[method-assign]

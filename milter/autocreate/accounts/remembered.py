@@ -112,7 +112,7 @@ class Remembered:
         return answer
 
     def _asked(self, memory: "_Memory", user: str, ask: Callable[[], T]) -> "_Known":
-        begun = self._clock()
+        begun, since = self._clock(), memory.moment()
         error = ""
         note_question(self.name)
         try:
@@ -127,7 +127,7 @@ class Remembered:
             seconds = self._clock() - begun
             self._figures.answered(seconds, error)
             note(Asked(self.name, seconds * 1000, bool(error)))
-        memory.remember(user, known)
+        memory.remember(user, known, since)
         return known
 
 
@@ -147,21 +147,29 @@ class _Memory:
         self._unknown: TTLCache[str, _Known] = TTLCache(limits.size, limits.unknown, clock)
         self._errors: TTLCache[str, _Known] = TTLCache(limits.size, limits.error, clock)
         self._caches = (self._found, self._unknown, self._errors)
+        self._forgotten = 0  # how often anyone was
 
     def recall(self, user: str) -> _Known | None:
         with self._lock:
             return next((known for cache in self._caches if (known := cache.get(user))), None)
 
-    def remember(self, user: str, known: _Known) -> None:
+    def moment(self) -> int:
+        """Now, for `remember`. To be taken before the source is asked."""
+        return self._forgotten
+
+    def remember(self, user: str, known: _Known, since: int) -> None:
+        """Remember an answer, unless anyone was to be forgotten since it was asked for."""
         answered = self._unknown if known.answer is None else self._found
         cache = self._errors if known.error else answered
         with self._lock:
-            cache[user] = known
+            if since == self._forgotten:
+                cache[user] = known
 
     def forget(self, user: str) -> None:
         with self._lock:
             for cache in self._caches:
                 cache.pop(user, None)
+            self._forgotten += 1
 
     def sizes(self) -> list[int]:
         """How many are found, unknown, and in error."""

@@ -1,0 +1,117 @@
+"""Who shares the answer that somebody else's question about a user gets, and who is not served by it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from autocreate.model import Account, Answer, Recipient, Verdict
+from tests.servers.common import wait_until
+from tests.unit.house import House
+
+Build = Callable[..., House]
+LONG = 30.0
+KEY = ("kim", True)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    return lambda *arguments, **named: House(tmp_path, *arguments, **named)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as executor:
+        yield executor
+
+
+def mail(house: House) -> Verdict:
+    return house.service.verify(Recipient("<kim@example.org>"))
+
+
+@contextmanager
+def look_up_under_way(
+    house: House, threads: ThreadPoolExecutor
+) -> Iterator[tuple[Future[Verdict], threading.Event]]:
+    """Mail for kim whose account is being looked up, and what lets the account source answer.
+
+    The answer is what was so when it was asked.
+    """
+    asked, go_on = threading.Event(), threading.Event()
+    lookup = house.accounts.lookup
+
+    def slow(user: str) -> Account | None:
+        found = lookup(user)
+        house.accounts.lookup = lookup  # type: ignore[method-assign]
+        asked.set()
+        assert go_on.wait(LONG)
+        return found
+
+    house.accounts.lookup = slow  # type: ignore[method-assign]
+    first = threads.submit(mail, house)
+    assert asked.wait(LONG)
+    try:
+        yield first, go_on
+    finally:
+        go_on.set()
+
+
+def wait_for_both(house: House) -> None:
+    wait_until(lambda: house.service.flights._aloft[KEY].waiting == 2, LONG, "the second caller")
+
+
+def test_a_no_is_for_all_who_ask_meanwhile(build: Build, threads: ThreadPoolExecutor) -> None:
+    house = build()
+    with look_up_under_way(house, threads) as (first, go_on):
+        second = threads.submit(mail, house)
+        wait_for_both(house)
+        house.accounts.users["kim"] = frozenset()
+        go_on.set()
+        assert first.result(LONG).answer is second.result(LONG).answer is Answer.UNKNOWN
+
+
+def test_a_no_by_the_configuration_before_a_reload_is_not_the_answer_after_it(
+    build: Build, threads: ThreadPoolExecutor
+) -> None:
+    before = build()
+    after = build(accounts={"kim": ()}, before=before)
+    with look_up_under_way(before, threads) as (first, go_on):
+        second = threads.submit(mail, after)
+        wait_for_both(after)
+        go_on.set()
+        assert first.result(LONG).answer is Answer.UNKNOWN
+        assert second.result(LONG).answer is Answer.ACCEPT
+
+
+def test_what_is_made_by_the_configuration_before_a_reload_is_not_made_twice(
+    build: Build, threads: ThreadPoolExecutor
+) -> None:
+    before = build(accounts={"kim": ()})
+    after = build(before=before)
+    with look_up_under_way(before, threads) as (first, go_on):
+        second = threads.submit(mail, after)
+        wait_for_both(after)
+        go_on.set()
+        assert first.result(LONG).created
+        assert second.result(LONG).reason == "created for another at the same time"
+    assert after.store.trees == {}
+
+
+@pytest.mark.parametrize("whom", ["kim", None])
+def test_a_no_under_way_while_accounts_are_forgotten_is_not_the_answer_to_who_asks_then(
+    build: Build, threads: ThreadPoolExecutor, whom: str | None
+) -> None:
+    house = build()
+    with look_up_under_way(house, threads) as (first, go_on):
+        house.accounts.users["kim"] = frozenset()
+        house.service.forget_accounts(whom)
+        second = threads.submit(mail, house)
+        wait_for_both(house)
+        go_on.set()
+        assert first.result(LONG).answer is Answer.UNKNOWN
+        assert second.result(LONG).answer is Answer.ACCEPT
