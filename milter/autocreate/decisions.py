@@ -50,7 +50,8 @@ class Decisions:
         user = question.user
         if question.entry is None and user in self._ready:
             return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
-        work = _Work(self._provisioner, question, (self._era, question.service))
+        basis = (self._era, question.service, question.entry is None)
+        work = _Work(self._provisioner, question, basis)
         try:
             wait = self._flights.board(question.key, work)
         except Temporary as error:
@@ -63,8 +64,8 @@ class Decisions:
         try:
             verdict = wait(until - time.monotonic())
             # A no hangs on what was asked, and of whom: that of a login, or of sources that have been
-            # changed since, would be a false 550; and that of mail would leave someone who has
-            # logged in without a mailbox.
+            # changed since, would be a false 550; and that of mail, or of a login of long ago, would
+            # leave someone who has logged in without a mailbox.
             while verdict.basis != work.basis and verdict.answer is Answer.UNKNOWN:
                 verdict = self._flights.join(question.key, work, until - time.monotonic())
             return verdict if work.was_done else _of_another(verdict)

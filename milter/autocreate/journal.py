@@ -167,19 +167,22 @@ class Journal:
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
 
-        One that is noted already is left as it is, except that it may now have been begun.
+        One that is noted already is left as it is, except that it may now have been begun; or, if it
+        was not, is to be looked at anew.
         """
         try:
             with self._transaction() as connection:
                 connection.execute(_BEGIN, _row(entry))
         except _Duplicate:
+            noted = _unfinished.update().where(_unfinished.c.user == entry.user)
             if entry.begun:
-                with self._transaction() as connection:
-                    connection.execute(
-                        _unfinished.update()
-                        .where(_unfinished.c.user == entry.user)
-                        .values(begun=True)
-                    )
+                noted = noted.values(begun=True)
+            else:
+                noted = noted.where(~_unfinished.c.begun).values(
+                    attempts=entry.attempts, next_try=entry.next_try
+                )
+            with self._transaction() as connection:
+                connection.execute(noted)
 
     def fail(self, entry: Entry, given: Collection[str] = ()) -> None:
         """Note how an attempt ended that left something missing.

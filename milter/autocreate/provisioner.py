@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 # Another MTA that shares the journal leaves a fresh entry alone for this long, in seconds.
 _GRACE = 60.0
 _LONGEST_PAUSE = 6 * 3600.0
+# For so many seconds a right password proves an account that no source knows.
+_PROOF = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,10 @@ class Provisioner:
             if begun is None or (entry is None and self._may_wait(begun, service)):
                 return self._accept(account, begun, moment)
         if service != LMTP:
-            account = self._directory.find(user) or account
+            known = self._directory.find(user)
+            if known is None and not stands and entry and self._age(entry) > _PROOF:
+                return Verdict(Answer.UNKNOWN, "has logged in long ago, and is no user now", user)
+            account = known or account
         if self._is_administrator(account):
             return self._not_to_create(account, stands, "administrators get no mailbox")
         policy = self._policy(address, account, service)
@@ -343,6 +348,10 @@ class Provisioner:
             self._journal.fail(later, given)
         except Temporary as failure:
             log.error("%s: %s; its entry is tried again as it is", entry.user, failure)
+
+    def _age(self, entry: Entry) -> float:
+        """How many seconds ago an entry was noted, at least, by the pauses that `_postpone` made."""
+        return self._clock() - entry.next_try + _GRACE * (2.0 ** min(entry.attempts, 10) - 1)
 
     def _policy(self, address: Address, account: Account, service: str) -> Policy | None:
         domain = address.domain or self._rules.users.default_domain

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.model import Account, Answer, Recipient, Verdict
+from autocreate.model import Account, Answer, Login, Recipient, Verdict
 from tests.servers.common import wait_until
+from tests.unit.clock import Clock
 from tests.unit.house import House
 
 Build = Callable[..., House]
@@ -36,9 +37,9 @@ def mail(house: House) -> Verdict:
 
 @contextmanager
 def look_up_under_way(
-    house: House, threads: ThreadPoolExecutor
+    house: House, threads: ThreadPoolExecutor, ask: Callable[[House], Verdict] = mail
 ) -> Iterator[tuple[Future[Verdict], threading.Event]]:
-    """Mail for kim whose account is being looked up, and what lets the account source answer.
+    """A question about kim, whose account is being looked up, and what lets the account source answer.
 
     The answer is what was so when it was asked.
     """
@@ -53,7 +54,7 @@ def look_up_under_way(
         return found
 
     house.accounts.lookup = slow  # type: ignore[method-assign]
-    first = threads.submit(mail, house)
+    first = threads.submit(ask, house)
     assert asked.wait(LONG)
     try:
         yield first, go_on
@@ -115,3 +116,19 @@ def test_a_no_under_way_while_accounts_are_forgotten_is_not_the_answer_to_who_as
         go_on.set()
         assert first.result(LONG).answer is Answer.UNKNOWN
         assert second.result(LONG).answer is Answer.ACCEPT
+
+
+def test_a_no_to_a_login_of_long_ago_is_not_the_answer_to_who_logs_in_now(
+    build: Build, threads: ThreadPoolExecutor
+) -> None:
+    clock = Clock()
+    house = build(clock=clock)
+    house.service.come_back(Login("kim", "imap"))
+    (entry,) = house.service.unfinished(everything=True)
+    clock.now += 2 * 3600.0
+    with look_up_under_way(house, threads, lambda it: it.service.complete(entry)) as (late, go_on):
+        login = threads.submit(house.service.log_in, Login("kim", "imap"))
+        wait_for_both(house)
+        go_on.set()
+        assert late.result(LONG).answer is Answer.UNKNOWN
+        assert login.result(LONG).created

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_what_was_only_to_be_looked_at_can_be_begun(journal: Journal) -> None:
     journal.begin(Entry("joe", "joe", "imap", begun=False, error="no answer in time"))
     journal.begin(JOE)
     assert journal.entry("joe") == Entry("joe", "joe", "imap", error="no answer in time")
+
+
+def test_who_is_to_be_looked_at_again_is_looked_at_as_if_for_the_first_time(
+    journal: Journal,
+) -> None:
+    look = Entry("joe", "joe", "imap", begun=False)
+    journal.begin(look)
+    journal.fail(replace(look, attempts=5, next_try=2000.0, error="Cyrus is away"))
+    journal.begin(replace(look, next_try=1000.0))
+    assert journal.entry("joe") == replace(look, next_try=1000.0, error="Cyrus is away")
 
 
 def test_what_was_begun_is_not_taken_back_by_a_look(journal: Journal) -> None:

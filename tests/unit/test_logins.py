@@ -113,6 +113,68 @@ def test_what_a_login_could_not_wait_for_is_done_afterwards(build: Build) -> Non
     assert house.service.unfinished(everything=True) == []
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_account_that_was_removed_since_the_login_gets_no_mailbox_later(
+    build: Build, is_removed: bool, begun: bool
+) -> None:
+    clock = Clock()
+    house = build(accounts={"joe": ()}, clock=clock)
+    house.service.come_back(Login("joe", "imap"))
+    (entry,) = house.service.unfinished(everything=False)
+    house.journal.fail(replace(entry, begun=begun))
+    if is_removed:
+        del house.accounts.users["joe"]
+    clock.now += 3601.0
+    (entry,) = house.service.unfinished(everything=False)
+    assert house.service.complete(entry).created is not is_removed
+    assert house.service.unfinished(everything=True) == []
+
+
+def test_who_is_in_no_account_source_gets_a_mailbox_within_the_hour_and_by_each_login(
+    build: Build,
+) -> None:
+    clock = Clock()
+    house = build(clock=clock)
+    house.store.failure = Temporary("Cyrus is away")
+    house.service.come_back(Login("guest", "imap"))
+
+    def try_again() -> Verdict:
+        (entry,) = house.service.unfinished(everything=True)
+        clock.now = max(clock.now, entry.next_try)
+        return house.service.complete(entry)
+
+    for _ in range(6):  # 63 minutes
+        assert try_again().answer is Answer.TEMPORARY
+    house.service.come_back(Login("guest", "imap"))
+    for _ in range(5):  # 31 more
+        try_again()
+    house.store.failure = None
+    assert try_again().created
+
+    del house.store.trees["guest"]
+    house.service.forget("guest")
+    house.service.come_back(Login("guest", "imap"))
+    house.store.failure = Temporary("Cyrus is away")
+    for _ in range(6):
+        try_again()
+    house.store.failure = None
+    assert try_again().answer is Answer.UNKNOWN
+    assert house.service.unfinished(everything=True) == []
+    assert house.service.log_in(Login("guest", "imap")).created
+
+
+def test_sources_in_doubt_do_not_end_what_is_to_be_done_for_a_login(build: Build) -> None:
+    clock = Clock()
+    house = build(clock=clock)
+    house.service.come_back(Login("joe", "imap"))
+    house.accounts.doubt = True
+    clock.now += 3601.0
+    (entry,) = house.service.unfinished(everything=False)
+    assert house.service.complete(entry).answer is Answer.TEMPORARY
+    assert [it.user for it in house.service.unfinished(everything=True)] == ["joe"]
+
+
 def test_afterwards_a_mailbox_that_stood_is_left_as_it_is(build: Build) -> None:
     house = build()
     house.service.come_back(Login("joe", "imap"))
