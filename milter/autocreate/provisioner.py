@@ -340,7 +340,7 @@ class Provisioner:
 
     def _postpone(self, entry: Entry, error: str, given: Collection[str] = ()) -> None:
         """Note another attempt that left something missing, and when to make the next."""
-        pause = min(_GRACE * 2**entry.attempts, _LONGEST_PAUSE)
+        pause = min(_GRACE * 2.0 ** min(entry.attempts, 10), _LONGEST_PAUSE)
         later = replace(
             entry, attempts=entry.attempts + 1, next_try=self._clock() + pause, error=error
         )

@@ -302,6 +302,17 @@ def test_an_attempt_that_comes_to_no_decision_is_put_off(build: Build, clock: Cl
     assert (entry.attempts, entry.next_try, entry.error) == (1, clock.now + 60, "Cyrus is away")
 
 
+def test_however_often_an_attempt_failed_the_next_one_is_noted(build: Build, clock: Clock) -> None:
+    house = build()
+    house.store.failure = Temporary("Cyrus is away")
+    entry = Entry("joe", "joe@example.org", attempts=2000, next_try=clock.now)
+    house.journal.begin(entry)
+    house.service.complete(entry)
+    noted = house.journal.entry("joe")
+    assert noted is not None
+    assert noted.next_try == clock.now + 6 * 3600
+
+
 def test_an_entry_is_not_struck_out_for_what_a_recipient_meanwhile_was_told(
     build: Build, clock: Clock
 ) -> None:
