@@ -94,7 +94,7 @@ class Nss(Database):
         users = ["root:x:0:0:root:/root:/bin/sh\n"]
         users += [f"{user}:x:{2000 + n}:100:::\n" for n, user in enumerate(accounts)]
         (self._folder / "passwd").write_text("".join(users), "utf-8")
-        (self._folder / "group").write_text(group_lines(accounts), "utf-8")
+        (self._folder / "group").write_text("root:x:0:\n" + group_lines(accounts), "utf-8")
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
@@ -296,6 +296,12 @@ def nss(folder: Path) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
+def nss_of_debian(folder: Path) -> Iterator[Database]:
+    with private_etc(folder, services="files systemd") as source:
+        yield Nss(folder, source)
+
+
+@contextlib.contextmanager
 def postfix_table(folder: Path) -> Iterator[Database]:
     yield PostfixTable(folder)
 
@@ -303,6 +309,12 @@ def postfix_table(folder: Path) -> Iterator[Database]:
 @contextlib.contextmanager
 def shadow(folder: Path) -> Iterator[Database]:
     with private_etc(folder, "shadow") as source:
+        yield Shadow(folder, source)
+
+
+@contextlib.contextmanager
+def shadow_of_debian(folder: Path) -> Iterator[Database]:
+    with private_etc(folder, "shadow", "files systemd") as source:
         yield Shadow(folder, source)
 
 
@@ -356,7 +368,9 @@ DATABASES: dict[str, Callable[[Path], AbstractContextManager[Database]]] = {
     "file": passwd,
     "postfix-table": postfix_table,
     "nss": nss,
+    "nss-debian": nss_of_debian,
     "shadow": shadow,
+    "shadow-debian": shadow_of_debian,
     "sasldb": sasldb,
     "ldap-memberof": ldap_member_of,
     "ldap-search": ldap_searched,

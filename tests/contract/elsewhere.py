@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -24,18 +25,30 @@ KINDS = {"nss": NssSource, "shadow": ShadowSource}
 
 
 @contextlib.contextmanager
-def private_etc(folder: Path, kind: str = "nss") -> Iterator[AccountSource]:
-    """An `NssSource` or `ShadowSource` named `it` in whose world the folder is /etc."""
-    (folder / "nsswitch.conf").write_text("passwd: files\ngroup: files\nshadow: files\n")
+def private_etc(
+    folder: Path, kind: str = "nss", services: str = "files", libraries: Path | None = None
+) -> Iterator[AccountSource]:
+    """An `NssSource` or `ShadowSource` named `it` in whose world the folder is /etc.
+
+    `services` is what its nsswitch.conf(5) names; `libraries` is where they are besides the usual places.
+    """
+    configure(folder, *(f"{database}: {services}" for database in ("passwd", "group", "shadow")))
+    environment = {"LD_LIBRARY_PATH": str(libraries)} if libraries else {}
     serve = [sys.executable, "-m", __name__, kind]
     with subprocess.Popen(
         ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', folder, *serve],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env={**os.environ, **environment},
     ) as process:
         yield _Elsewhere(process)
         assert process.stdin is not None
         process.stdin.close()
+
+
+def configure(folder: Path, *lines: str) -> None:
+    """Write an nsswitch.conf(5) of these lines."""
+    (folder / "nsswitch.conf").write_text("".join(f"{line}\n" for line in lines))
 
 
 class _Elsewhere:

@@ -50,7 +50,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 
 
 # The servers have a test of their own, in which their tables are filled faster.
-LOCAL = ("file", "postfix-table", "nss", "shadow", "sasldb", "sqlite")
+LOCAL = ("file", "postfix-table", "nss-debian", "shadow-debian", "sasldb", "sqlite")
 
 odd_names = pytest.mark.parametrize("user", ODD_NAMES.values(), ids=ODD_NAMES)
 

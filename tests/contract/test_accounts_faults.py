@@ -13,8 +13,7 @@ from autocreate.accounts.sql import SqlSource
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
 
-from .databases import Nss, Sqlite, moved_away
-from .elsewhere import private_etc
+from .databases import Sqlite, moved_away
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def sqlite(tmp_path: Path) -> Iterator[Sqlite]:
     made.source.close()
 
 
-def _is_in_doubt(database: Sqlite | Nss) -> None:
+def _is_in_doubt(database: Sqlite) -> None:
     for user in ("joe", "nobody-of-this-name"):
         with pytest.raises(Temporary):
             database.source.lookup(user)
@@ -96,43 +95,3 @@ def test_an_option_that_a_driver_lacks_is_a_doubt_in_words() -> None:
     source = SqlSource("it", "mysql://u:secret@127.0.0.1:1/mail?nosuch=1", "SELECT :user")
     with pytest.raises(Temporary, match=r"an option in the URL that the driver lacks: .*nosuch"):
         source.lookup("joe")
-
-
-@pytest.fixture
-def nss(tmp_path: Path) -> Iterator[tuple[Nss, Path]]:
-    with private_etc(tmp_path) as source:
-        made = Nss(tmp_path, source)
-        made.put({"joe": []})
-        yield made, tmp_path / "passwd"
-
-
-@pytest.mark.parametrize("content", ["", "joe\n", "joe:x:no number:100:::\n", "\0\0\0", "\xff\n"])
-def test_a_passwd_file_that_is_broken_is_a_doubt(nss: tuple[Nss, Path], content: str) -> None:
-    database, passwd = nss
-    passwd.write_text(content, encoding="latin-1")
-    _is_in_doubt(database)
-    database.put({"joe": []})
-    assert database.source.lookup("joe") == Account("joe", "it")
-    assert database.source.lookup("nobody-of-this-name") is None
-
-
-def test_a_database_of_groups_that_does_not_answer_is_a_doubt(nss: tuple[Nss, Path]) -> None:
-    database, passwd = nss
-    database.put({"joe": ["staff"]})
-    with passwd.with_name("group").open("a") as group:
-        group.write("users:x:100:\n")
-    joe = Account("joe", "it")
-    assert database.source.groups(joe) == {"staff", "users"}
-    # A source that is not configured is an unavailable one, as SSSD is when it is away.
-    nsswitch = passwd.with_name("nsswitch.conf")
-    nsswitch.write_text(nsswitch.read_text().replace("group: files", "group: files hesiod"))
-    assert database.source.lookup("joe") == joe
-    with pytest.raises(Temporary, match="cannot look up groups"):
-        database.source.groups(joe)
-
-
-def test_an_error_of_the_system_is_a_doubt(nss: tuple[Nss, Path]) -> None:
-    database, passwd = nss
-    passwd.unlink()
-    passwd.mkdir()
-    _is_in_doubt(database)

@@ -1,7 +1,8 @@
 """The users of this machine, as the C library knows them: passwd(5), LDAP by SSSD, and the like.
 
 Python's pwd.getpwnam turns an error of the system into KeyError, which would become a 550; so the
-C library is asked itself, by getpwnam_r(3), which tells "no such user" from "cannot tell".
+C library is asked itself, by getpwnam_r(3). Its yes counts. Its no is what the last of several
+services said, whatever befell the others, so each of them is asked before it is believed.
 """
 
 import ctypes
@@ -11,12 +12,14 @@ import pwd
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from autocreate.accounts import nsswitch
+from autocreate.accounts.nsswitch import LONGEST_ENTRY
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
-_LONGEST_ENTRY = 1 << 20  # bytes; a group of 20,000 members takes about 200 KiB
 _MOST_GROUPS = 1 << 16  # NGROUPS_MAX of Linux
-_NO_GROUP = b"no group of this name"
+_NOBODY = "no user of this name"
+_ALL = range(1 << 32)
 
 
 class _Passwd(ctypes.Structure):
@@ -70,64 +73,72 @@ class NssSource:
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
-        found = self._passwd(user)
-        if found is None:
-            self._require_root()
-            return None
-        if found.pw_uid not in self._uids:
-            return None
-        answered = text_of(found.pw_name)
-        if answered != user:
-            raise Temporary(f"asked for {user!r}, the system answered {answered!r}")
-        return Account(user, self.name)
+        return self._account(user)
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`; the primary group is among them."""
-        found = self._passwd(account.user)
-        if found is None:
-            return frozenset()
-        names = (self._group_name(number) for number in _group_numbers(account.user, found.pw_gid))
-        groups = frozenset(name for name in names if name)
-        self._require_answers()
-        return groups
+        return self._group_names(account.user)
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`. Databases such as SSSD's list nobody unless told to."""
+        # Nothing tells of a service that could not list its users, so see whether all answer.
+        self.lookup(_NOBODY)
         users = [user.pw_name for user in pwd.getpwall() if user.pw_uid in self._uids]
         return iter(users) if users else None
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _passwd(self, user: str) -> _Passwd | None:
-        encoded = user.encode("utf-8", "surrogateescape")
+    def _account(self, user: str) -> Account | None:
+        found = self._passwd(user, self._uids)
+        if found is None:
+            return None
+        answered = text_of(found.pw_name)
+        if answered != user:
+            raise Temporary(f"asked for {user!r}, the system answered {answered!r}")
+        return Account(user, self.name)
+
+    def _group_names(self, user: str) -> frozenset[str]:
+        found = self._passwd(user, _ALL)
+        if found is None:
+            return frozenset()
+        encoded = bytes_of(user)
+        numbers = nsswitch.group_numbers(encoded, found.pw_gid, _Group)
+        # A service that cannot tell a user's groups at once has the C library go through all.
+        numbers.update(_group_numbers(encoded, found.pw_gid))
+        names = map(self._group_name, numbers)
+        return frozenset(name for name in names if name)
+
+    def _passwd(self, user: str, uids: range) -> _Passwd | None:
+        """The entry of the user if it has one of these numbers."""
+        encoded = bytes_of(user)
         if b"\0" in encoded:
             return None  # C would read no further than that, and find somebody else
-        found: _Passwd | None = entry_of(_libc.getpwnam_r, encoded, _Passwd, f"user {user!r}")
-        return found
-
-    def _require_root(self) -> None:
-        """A passwd(5) that is empty or garbled knows nobody, and the C library calls that a no."""
-        if entry_of(_libc.getpwuid_r, ctypes.c_uint32(0), _Passwd, "user 0") is None:
-            raise Temporary("the system does not know user 0 (root): its user database is broken")
-
-    def _require_answers(self) -> None:
-        """See to it that the database of groups answers, or the last one of several.
-
-        getgrouplist(3) passes over those that do not, and the user would be in fewer groups. For a
-        group that is in none of them, getgrnam_r(3) asks them all, and tells the last one's error.
-        """
-        entry_of(_libc.getgrnam_r, _NO_GROUP, _Group, "groups")
+        entry: _Passwd | None = entry_of(_libc.getpwnam_r, encoded, _Passwd, "users")
+        if entry is None or entry.pw_uid not in uids:
+            found = nsswitch.find("passwd", "getpwnam_r", encoded, _Passwd)
+            entry = found.entry
+            if entry is None or entry.pw_uid not in uids:
+                return found.no("users")
+        return entry
 
     def _group_name(self, number: int) -> str:
-        found = entry_of(_libc.getgrgid_r, ctypes.c_uint32(number), _Group, f"group {number}")
-        return text_of(found.gr_name) if found else ""
+        key = ctypes.c_uint32(number)
+        entry = entry_of(_libc.getgrgid_r, key, _Group, "groups")
+        if entry is None:
+            found = nsswitch.find("group", "getgrgid_r", key, _Group)
+            entry = found.entry or found.no("groups")
+        return text_of(entry.gr_name) if entry else ""
 
 
 def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any:
-    """Call a function like getpwnam_r(3): the entry, None if there is none, Temporary in doubt."""
+    """Call a function like getpwnam_r(3): the entry, None if there is none, Temporary in doubt.
+
+    Args:
+        what: it looks up. The error names nobody, so that the log tells it once and not of each user.
+    """
     size = 4096
-    while size <= _LONGEST_ENTRY:
+    while size <= LONGEST_ENTRY:
         entry, strings, found = kind(), ctypes.create_string_buffer(size), ctypes.c_void_p()
         error = function(
             key, ctypes.byref(entry), strings, ctypes.c_size_t(size), ctypes.byref(found)
@@ -139,18 +150,22 @@ def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any
             size *= 4
         elif error != errno.EINTR:
             raise Temporary(f"the system cannot look up {what}: {os.strerror(error)}")
-    raise Temporary(f"the system's entry for {what} is longer than {_LONGEST_ENTRY} bytes")
+    raise Temporary(f"one of the system's {what} takes more than {LONGEST_ENTRY} bytes")
 
 
-def _group_numbers(user: str, primary: int) -> list[int]:
+def _group_numbers(user: bytes, primary: int) -> list[int]:
     room = 64
     while room <= _MOST_GROUPS:
         numbers, count = (ctypes.c_uint32 * room)(), ctypes.c_int(room)
-        encoded = user.encode("utf-8", "surrogateescape")
-        if _libc.getgrouplist(encoded, primary, numbers, ctypes.byref(count)) >= 0:
+        if _libc.getgrouplist(user, primary, numbers, ctypes.byref(count)) >= 0:
             return list(numbers[: count.value])
         room = max(room * 4, count.value)
-    raise Temporary(f"user {user!r} is in more than {_MOST_GROUPS} groups")
+    raise Temporary(f"user {text_of(user)!r} is in more than {_MOST_GROUPS} groups")
+
+
+def bytes_of(user: str) -> bytes:
+    """A user id as C has it."""
+    return user.encode("utf-8", "surrogateescape")
 
 
 def text_of(value: bytes | None) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from autocreate.accounts.nss import NssSource, entry_of, text_of
+from autocreate.accounts.nss import NssSource, bytes_of, entry_of, text_of
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -76,20 +76,6 @@ class ShadowSource(NssSource):
         super().__init__(name, min_uid, max_uid)
         self._clock = clock
 
-    def lookup(self, user: str) -> Account | None:
-        """See `AccountSource.lookup`."""
-        account = super().lookup(user)
-        if account is None:
-            return None
-        encoded = user.encode("utf-8", "surrogateescape")
-        found = entry_of(_libc.getspnam_r, encoded, _Spwd, f"the shadow(5) entry of {user!r}")
-        if found is None:
-            raise Temporary(
-                f"passwd(5) has {user!r} and shadow(5) has not, or this process may not read it: "
-                "let it run in the group shadow"
-            )
-        return account if self._is_in_order(found) else None
-
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`."""
         # One after the other: to look each up takes as long as reading the file takes, each time.
@@ -100,6 +86,18 @@ class ShadowSource(NssSource):
             if (listed[user] if user in listed else self.lookup(user))
         ]
         return iter(users) if users else None
+
+    def _account(self, user: str) -> Account | None:
+        account = super()._account(user)
+        if account is None:
+            return None
+        found = entry_of(_libc.getspnam_r, bytes_of(user), _Spwd, "entries of shadow(5)")
+        if found is None:
+            raise Temporary(
+                f"passwd(5) has {user!r} and shadow(5) has not, or this process may not read it: "
+                "let it run in the group shadow"
+            )
+        return account if self._is_in_order(found) else None
 
     def _is_in_order(self, entry: _Spwd) -> bool:
         """Is an account neither locked nor expired?"""
@@ -118,7 +116,7 @@ def _entries() -> Iterator[_Spwd]:
     with _listing:
         _libc.setspent()
         try:
-            while entry := entry_of(next_entry, None, _Spwd, "the next entry of shadow(5)"):
+            while entry := entry_of(next_entry, None, _Spwd, "entries of shadow(5)"):
                 yield entry
         finally:
             _libc.endspent()
