@@ -14,7 +14,7 @@ from autocreate.errors import DeadlinePassed, Temporary
 
 T = TypeVar("T")
 
-# Seconds. Work that takes longer hangs, as a look-up in NSS can, and is begun anew beside it.
+# Seconds. Work that takes longer hangs, as a read from a mount that is gone, and is begun anew beside it.
 _LONGEST = 300.0
 
 

@@ -17,6 +17,7 @@ from tests.integration.conftest import TEMPORARY, WHOLE_TREE, Way
 from tests.servers.brake import Brake
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
+from tests.servers.milterclient import MilterClient
 from tests.servers.product import COMMAND, Product
 
 Begin = Callable[[Product], Way]
@@ -120,12 +121,12 @@ def nobody_writes(path: Path) -> Iterator[None]:
     away.rename(path)
 
 
-def test_a_look_up_in_nss_that_hangs_is_a_doubt_within_the_deadline_and_holds_up_no_end(
+def test_a_look_up_in_nss_that_hangs_is_a_doubt_and_holds_up_neither_others_nor_the_end(
     cyrus: Cyrus, way: Begin, named: Named, tmp_path: Path
 ) -> None:
-    warm, cold = named("warm-nss"), named("cold-nss")
+    warm, cold, other = named("warm-nss"), named("cold-nss"), named("not-in-nss")
     users = "".join(f"{user}:x:{uid}:100:::\n" for uid, user in enumerate((warm, cold), 2000))
-    (tmp_path / "nsswitch.conf").write_text("passwd: files\ngroup: files\n")
+    (tmp_path / "nsswitch.conf").write_text("passwd: files systemd\ngroup: files systemd\n")
     (tmp_path / "passwd").write_text(f"root:x:0:0:::\n{users}")
     (tmp_path / "group").touch()
 
@@ -136,16 +137,30 @@ def test_a_look_up_in_nss_that_hangs_is_a_doubt_within_the_deadline_and_holds_up
     settings = {
         "milter": {"deadline": 4.0},
         "cyrus": {"timeout": 3.0},
-        "accounts": {"staff": {"type": "nss"}},
+        "accounts": {"system": {"type": "nss"}},
     }
-    here = way(Product(cyrus, settings=settings, contained=contained))
+    here = way(Product(cyrus, accounts=[other], settings=settings, contained=contained))
+
+    def code(user: str) -> int:
+        """What the milter says, on a connection of its own; 0 to go on."""
+        with MilterClient(here.product.socket) as client:
+            client.connect()
+            client.envfrom("<ann@client.test>")
+            return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).code
+
     assert here.codes(warm, "nobody") == [250, 550]
     with nobody_writes(tmp_path / "passwd"):
         begun = time.monotonic()
         assert here.rcpt(cold) == [TEMPORARY]
         assert time.monotonic() - begun < MTA_PATIENCE
-        assert "accounts.staff: no result within" in here.product.log()
-        assert here.codes(warm) == [250]
+        assert "accounts.system: the system gave no answer within 2 s" in here.product.log()
+        # More than there are workers, and only the source's few threads hang.
+        guesses = [f"guess{number}" for number in range(40)]
+        with ThreadPoolExecutor(len(guesses)) as threads:
+            assert set(threads.map(code, guesses)) == {451}
+        begun = time.monotonic()
+        assert here.codes(warm, other) == [250, 250]
+        assert time.monotonic() - begun < 2.0
         check = contained(COMMAND, "check", "--config", here.product.config_file, cold)
         assert subprocess.run(check, timeout=60, check=False).returncode == 75
         assert here.product.stop() == 0

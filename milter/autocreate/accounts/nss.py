@@ -16,9 +16,12 @@ from autocreate.accounts import nsswitch
 from autocreate.accounts.nsswitch import LONGEST_ENTRY
 from autocreate.errors import Temporary
 from autocreate.model import Account
+from autocreate.timelimit import TimeLimit
 
 _MOST_GROUPS = 1 << 16  # NGROUPS_MAX of Linux
 _NOBODY = "no user of this name"
+# How many look-ups run at once, and how many threads are lost at most when they hang.
+_AT_ONCE = 4
 _ALL = range(1 << 32)
 
 
@@ -63,21 +66,25 @@ class NssSource:
         name: what the configuration calls this source.
         min_uid: users below it are the system's, and have no mailbox.
         max_uid: users above it have none either (nobody is 65534).
+        timeout: seconds for a look-up, which itself knows no limit.
     """
 
     has_groups = True
 
-    def __init__(self, name: str, min_uid: int = 1000, max_uid: int = 60000) -> None:
+    def __init__(
+        self, name: str, min_uid: int = 1000, max_uid: int = 60000, timeout: float = 2.0
+    ) -> None:
         self.name = name
         self._uids = range(min_uid, max_uid + 1)
+        self._limit = TimeLimit("the system", _AT_ONCE, timeout)
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
-        return self._account(user)
+        return self._limit.run(lambda: self._account(user))
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`; the primary group is among them."""
-        return self._group_names(account.user)
+        return self._limit.run(lambda: self._group_names(account.user))
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`. Databases such as SSSD's list nobody unless told to."""
@@ -87,7 +94,8 @@ class NssSource:
         return iter(users) if users else None
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Let the threads end."""
+        self._limit.close()
 
     def _account(self, user: str) -> Account | None:
         found = self._passwd(user, self._uids)

@@ -62,7 +62,7 @@ class ShadowSource(NssSource):
     be used, as for users who have a key instead; such an account is in order.
 
     Args:
-        name, min_uid, max_uid: see `NssSource`.
+        name, min_uid, max_uid, timeout: see `NssSource`.
         clock: the time in seconds since the epoch.
     """
 
@@ -71,9 +71,10 @@ class ShadowSource(NssSource):
         name: str,
         min_uid: int = 1000,
         max_uid: int = 60000,
+        timeout: float = 2.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(name, min_uid, max_uid)
+        super().__init__(name, min_uid, max_uid, timeout)
         self._clock = clock
 
     def names(self) -> Iterator[str] | None:

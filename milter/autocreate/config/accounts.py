@@ -13,6 +13,7 @@ from autocreate.config.types import (
     LdapGroupsFilter,
     Name,
     ReadableFile,
+    Seconds,
     Section,
     Whole,
 )
@@ -59,6 +60,8 @@ class _SystemAccounts(_Accounts):
     """Users below this number are the system's and get no mailbox."""
     max_uid: Annotated[Whole, Field(ge=0)] = 60000
     """Users above this number get none either."""
+    timeout: Seconds = 2.0
+    """Seconds for a look-up, in whatever nsswitch.conf(5) names; less than `milter.deadline`."""
 
     @model_validator(mode="after")
     def _has_room(self) -> "_SystemAccounts":
