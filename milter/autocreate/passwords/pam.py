@@ -6,12 +6,12 @@ anything but the password and the name gets no answer, and the login fails.
 
 import ctypes
 import re
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
+from autocreate.timelimit import TimeLimit
 
 # <security/_pam_types.h>
 _SUCCESS, _BUF_ERR, _CONV_ERR = 0, 5, 19
@@ -62,14 +62,12 @@ class Pam:
     Args:
         service: the file of /etc/pam.d that says how, or None for the one that is named as the
             client's service: imap, pop, sieve.
-        timeout: seconds for its answer. PAM itself knows no limit; a module that hangs keeps one of
-            our threads, and what it says in the end nobody hears.
+        timeout: seconds for its answer. PAM itself knows no limit.
     """
 
     def __init__(self, service: str | None, timeout: float) -> None:
         self._service = service
-        self._timeout = timeout
-        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="pam")
+        self._limit = TimeLimit("PAM", _AT_ONCE, timeout)
         try:
             self._pam = ctypes.CDLL("libpam.so.0")
         except OSError as error:
@@ -86,14 +84,7 @@ class Pam:
             raise Temporary(f"{service!r} is no name of a PAM service")
         if not attempt.password:
             return NO + b" empty password"
-        asked = self._threads.submit(self._checked, service, attempt)
-        try:
-            return asked.result(self._timeout)
-        except TimeoutError as error:
-            asked.cancel()
-            raise Temporary(
-                f"PAM did not answer within {self._timeout:g} s by its service {service!r}"
-            ) from error
+        return self._limit.run(lambda: self._checked(service, attempt))
 
     def _checked(self, service: str, attempt: Attempt) -> bytes:
         handle = ctypes.c_void_p()
