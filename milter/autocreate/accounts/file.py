@@ -1,18 +1,21 @@
 """Accounts in a text file: one user a line, passwd(5) or a Postfix table; and groups in another.
 
-The file is read again whenever it changes. A user who is not in a file that is empty, or was written
-just now, is in doubt: see `autocreate.accounts.watched`.
+The files are read again whenever they change. What is missing in a file that is empty, or was written
+just now, is in doubt (see `autocreate.accounts.watched`): a user in the one, any group in the other.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Sized
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autocreate.accounts.watched import Watched
 from autocreate.errors import Temporary
 from autocreate.model import Account
+
+# The field of a passwd(5) line that has the number of the primary group.
+_GROUP = 3
 
 
 class FileSource:
@@ -47,20 +50,22 @@ class FileSource:
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
         users = self._users.read()
-        if user in users:
+        found = users.get(user)
+        if found is not None and not found.may_go_on:
             return Account(user, self.name)
-        if not users:
-            raise Temporary(f"{self._users.path} is empty; is somebody writing it?")
-        if doubt := self._users.doubt():
+        if doubt := _doubt(self._users, users):
             raise Temporary(doubt)
-        return None
+        return None if found is None else Account(user, self.name)
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`. A passwd(5) line's group id counts too."""
         if self._groups is None:
             return frozenset()
-        primary = self._users.read().get(account.user, "")
+        primary = self._primary(account.user)
         groups = self._groups.read()
+        # A policy hangs on whoever is not in a group just as on whoever is: all must be there.
+        if doubt := _doubt(self._groups, groups):
+            raise Temporary(doubt)
         return frozenset(
             group.name
             for group in groups
@@ -75,6 +80,28 @@ class FileSource:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _primary(self, name: str) -> str:
+        """The number of a user's primary group; nothing if it has none."""
+        users = self._users.read()
+        user = users.get(name, _User(may_go_on=True))
+        if user.group is None:
+            raise Temporary(f"{self._users.path}: the line of {name!r} ends before its group")
+        if user.may_go_on and (doubt := _doubt(self._users, users)):
+            raise Temporary(doubt)
+        return user.group
+
+
+class _User(NamedTuple):
+    """What a line says of its user.
+
+    Args:
+        group: the number of its primary group; None if the line ends before it, and should not.
+        may_go_on: the text ends where the name does; there may be more of both.
+    """
+
+    group: str | None = ""
+    may_go_on: bool = False
+
 
 class _Group(NamedTuple):
     name: str
@@ -82,16 +109,34 @@ class _Group(NamedTuple):
     members: frozenset[str]
 
 
-def _users(text: str) -> Mapping[str, str]:
-    """Users, each with the number of its group if the line says one."""
-    users = {}
-    for line in _lines(text):
-        user, *fields = line.split(":")
-        users[user.strip()] = fields[2] if len(fields) > 2 else ""
-    return users
+def _doubt(file: Watched[Any], content: Sized) -> str:
+    """Why what is missing in the content of a file may be there all the same; or nothing."""
+    return file.doubt() if content else f"{file.path} is empty; is somebody writing it?"
 
 
-def _table(domains: Collection[str], text: str) -> Mapping[str, str]:
+def _users(text: str) -> Mapping[str, _User]:
+    lines = [line.split(":") for line in _lines(text)]
+    is_passwd = any(len(fields) > _GROUP for fields in lines)
+    cut = lines[-1] if _ends_within_a_line(text) else None
+    return {
+        fields[0].strip(): _User(
+            _group_in(fields, is_passwd, fields is cut), fields is cut and len(fields) == 1
+        )
+        for fields in lines
+    }
+
+
+def _group_in(fields: Sequence[str], is_passwd: bool, is_cut: bool) -> str | None:
+    """The number of the group in a line, of passwd(5) or with something else behind its user."""
+    if len(fields) == 1:
+        return ""
+    # A number that ends where the text does may have more digits.
+    if len(fields) > _GROUP + is_cut:
+        return fields[_GROUP]
+    return None if is_passwd or is_cut else ""
+
+
+def _table(domains: Collection[str], text: str) -> Mapping[str, _User]:
     """The keys of a Postfix table. Postfix looks for them in lower case, so that is what they are."""
     # A line that begins with white space continues the one before it, unless it is a comment.
     keys = [
@@ -99,11 +144,11 @@ def _table(domains: Collection[str], text: str) -> Mapping[str, str]:
         for line in text.splitlines()
         if line.strip() and line[0] not in "# \t"
     ]
-    users = dict.fromkeys((key for key in keys if not key.startswith("@")), "")
+    users = dict.fromkeys((key for key in keys if not key.startswith("@")), _User())
     for key in list(users):
         local, _, domain = key.rpartition("@")
         if local and domain in domains:
-            users[local] = ""
+            users[local] = _User()
     return users
 
 
@@ -113,6 +158,11 @@ def _groups(text: str) -> list[_Group]:
         name, _, number, members = [*line.split(":", 3), "", "", ""][:4]
         groups.append(_Group(name.strip(), number, frozenset(map(str.strip, members.split(",")))))
     return groups
+
+
+def _ends_within_a_line(text: str) -> bool:
+    """Is there a line that no line end follows? It may be cut off."""
+    return bool(_lines(text.rpartition("\n")[2]))
 
 
 def _lines(text: str) -> list[str]:

@@ -40,7 +40,8 @@ class FileAccounts(_Accounts):
     """The file. What precedes the first colon of a line is the user; `#` begins a comment line.
     Read again whenever it changes."""
     groups: ReadableFile | None = None
-    """A file like group(5) with the users' groups."""
+    """A file like group(5) with the users' groups. One that is empty, or younger than two seconds, is a
+    doubt about everybody's."""
     format: Literal["lines", "postfix"] = "lines"
     """`postfix`: the text of a table as for postmap(1), whose keys are the users."""
     domains: tuple[Domain, ...] = ()

@@ -77,6 +77,109 @@ def test_the_no_of_a_fresh_file_is_a_doubt_and_its_yes_is_none(
     assert users.lookup("ann") is None
 
 
+def test_the_last_name_of_a_fresh_file_may_be_a_part_of_one(tmp_path: Path, clock: Clock) -> None:
+    users = source(write(tmp_path / "users", "ann\njoe", when=NOW), clock)
+    assert users.lookup("ann")
+    with pytest.raises(Temporary, match="was written just now"):
+        users.lookup("joe")
+    clock.now += 2.0
+    assert users.lookup("joe")
+
+
+# -- groups ---------------------------------------------------------------------------------------
+
+JOE = Account("joe", "staff")
+
+
+def grouped(folder: Path, clock: Clock, groups: str, when: float = NOW - 60.0) -> FileSource:
+    return source(write(folder / "users", "joe\n"), clock, write(folder / "group", groups, when))
+
+
+def test_who_is_in_no_group_of_a_settled_file_is_in_none(tmp_path: Path, clock: Clock) -> None:
+    assert grouped(tmp_path, clock, "wheel:x:10:ann\n").groups(JOE) == frozenset()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "# no groups yet\n"])
+def test_the_groups_of_an_empty_file_are_a_doubt(
+    tmp_path: Path, clock: Clock, content: str
+) -> None:
+    with pytest.raises(Temporary, match="group is empty; is somebody writing it"):
+        grouped(tmp_path, clock, content).groups(JOE)
+
+
+@pytest.mark.parametrize("content", ["wheel:x:10:joe\n", "users:x:100:ann\nwhe"])
+def test_the_groups_of_a_fresh_file_are_a_doubt_whatever_it_has_already(
+    tmp_path: Path, clock: Clock, content: str
+) -> None:
+    users = grouped(tmp_path, clock, content, when=NOW)
+    with pytest.raises(Temporary, match="group was written just now"):
+        users.groups(JOE)
+    clock.now += 2.0
+    assert users.groups(JOE) == ({"wheel"} if "joe" in content else frozenset())
+
+
+GROUP = "wheel:x:10:joe\nusers:x:100:\nlarge:x:1000:\n"
+
+
+def with_passwd(folder: Path, clock: Clock, passwd: str, when: float = NOW - 60.0) -> FileSource:
+    return source(write(folder / "passwd", passwd, when), clock, write(folder / "group", GROUP))
+
+
+@pytest.mark.parametrize(
+    "passwd",
+    [
+        "joe:x",
+        "joe:x:1000",
+        "joe:x:1000:",
+        "joe:x:1000:100",
+        "ann:x:1001:100::/:\njoe:x:1000",
+        "joe:x:1000\nann:x:1001:100::/:\n",
+    ],
+)
+def test_a_passwd_line_that_ends_before_its_group_is_a_doubt_about_groups(
+    tmp_path: Path, clock: Clock, passwd: str
+) -> None:
+    users = with_passwd(tmp_path, clock, passwd)
+    assert users.lookup("joe") == JOE
+    with pytest.raises(Temporary, match="passwd: the line of 'joe' ends before its group"):
+        users.groups(JOE)
+
+
+@pytest.mark.parametrize(
+    ("passwd", "groups"),
+    [
+        ("joe:x:1000:100\n", {"wheel", "users"}),
+        ("joe:x:1000:100:", {"wheel", "users"}),
+        ("joe:{PLAIN}x::::::\n", {"wheel"}),
+        ("joe:$apr1$salt$hash\n", {"wheel"}),
+        ("joe", {"wheel"}),
+        ("joe\nann:x:1001:100::/:\n", {"wheel"}),
+        ("ann:x:1001:100::/:\n", {"wheel"}),  # joe is known elsewhere
+    ],
+)
+def test_a_line_that_has_no_number_of_a_group_to_come_is_no_doubt(
+    tmp_path: Path, clock: Clock, passwd: str, groups: set[str]
+) -> None:
+    assert with_passwd(tmp_path, clock, passwd).groups(JOE) == groups
+
+
+@pytest.mark.parametrize("passwd", ["ann:x:1001:100::/:\n", "ann:x:1001:100::/:\njoe"])
+def test_the_primary_group_of_whom_a_fresh_file_lacks_is_a_doubt(
+    tmp_path: Path, clock: Clock, passwd: str
+) -> None:
+    users = with_passwd(tmp_path, clock, passwd, when=NOW)
+    assert users.groups(Account("ann", "staff")) == {"users"}
+    with pytest.raises(Temporary, match="passwd was written just now"):
+        users.groups(JOE)
+
+
+def test_the_primary_group_of_whom_an_empty_file_lacks_is_a_doubt(
+    tmp_path: Path, clock: Clock
+) -> None:
+    with pytest.raises(Temporary, match="passwd is empty"):
+        with_passwd(tmp_path, clock, "").groups(JOE)
+
+
 def test_a_file_that_changes_is_read_again(tmp_path: Path, clock: Clock) -> None:
     users = source(write(tmp_path / "users", "joe\n"), clock)
     assert users.lookup("ann") is None
