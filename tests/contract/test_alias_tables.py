@@ -195,6 +195,15 @@ def test_the_first_key_that_it_has_counts(kind: Kind) -> None:
     assert kind.table.find(asked)[:2] == (1, "bob@example.org")
 
 
+def test_targets_of_which_a_part_is_elsewhere_are_a_doubt(tmp_path: Path) -> None:
+    with slapd(tmp_path) as ldap:
+        with shared(Slapd).referring(PEOPLE):
+            for key in ("sales@example.org", "nobody@example.org"):
+                with pytest.raises(Temporary, match="has only a part of "):
+                    ldap.table.find([key])
+        assert ldap.table.find(["sales@example.org"]).position == 0
+
+
 @pytest.mark.parametrize("kind_of_text", ["BLOB", "INTEGER"])
 def test_targets_of_any_type_are_text(tmp_path: Path, kind_of_text: str) -> None:
     query = f"SELECT CAST('1234' AS {kind_of_text}) WHERE :key = :key"

@@ -133,6 +133,20 @@ class Slapd(DatabaseServer):
             admin.delete_ext_s(dn, serverctrls=[ManageDSAITControl()])
 
     @contextlib.contextmanager
+    def referring(self, base: str) -> Iterator[None]:
+        """Meanwhile a part of what is below `base` is at another server, which does not answer."""
+        branch = f"ou=branch,{base}"
+        self.add(
+            branch,
+            objectClass=["referral", "extensibleObject"],
+            ref="ldap://127.0.0.1:1/ou=branch",
+        )
+        try:
+            yield
+        finally:
+            self.remove(branch)
+
+    @contextlib.contextmanager
     def _admin(self) -> Iterator[Any]:
         connection = ldap.initialize(self.ldapi_url, bytes_mode=False)
         connection.simple_bind_s(f"cn=admin,{SUFFIX}", "geheim")

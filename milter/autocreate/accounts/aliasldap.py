@@ -80,6 +80,6 @@ class LdapTable:
     def _targets(self, key: str) -> list[str]:
         """The targets of an alias. An entry without any is no alias: people's entries are so."""
         asked = fill(self._filter, **key_parts(key))
-        entries = self._server.search(self._base, self._scope, asked, [self._attribute])
+        entries = self._server.find_all(self._base, self._scope, asked, [self._attribute])
         name = self._attribute.lower()
         return [target for entry in entries for target in entry.values.get(name, ())]

@@ -93,7 +93,7 @@ class Connection:
             raise Unreachable(str(error)) from error
 
     def search(
-        self, base: str, scope: str, filter_: str, attributes: Sequence[str], limit: int
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str], is_for_one: bool
     ) -> list[Entry]:
         with _Translated(self, f"cannot search {base!r} for {filter_}"):
             found = self._ldap.search_ext_s(
@@ -102,12 +102,13 @@ class Connection:
                 filter_,
                 list(attributes),
                 timeout=self.timeout,
-                sizelimit=limit + 1 if limit else 0,
+                sizelimit=2 if is_for_one else 0,
             )
         entries, elsewhere = _parted(found)
-        if limit and len(entries) > limit:
-            raise Temporary(f"{self.url}: {filter_} finds more than {limit} entries")
-        if elsewhere and not entries:
+        if is_for_one and len(entries) > 1:
+            raise Temporary(f"{self.url}: {filter_} finds more than one entry")
+        # One entry is an answer wherever the others are, a set of them only if it is whole.
+        if elsewhere and not (is_for_one and entries):
             raise self._partial(base, elsewhere)
         return entries
 

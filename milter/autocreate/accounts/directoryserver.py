@@ -27,27 +27,44 @@ class DirectoryServer:
         self._urls = servers.urls
         self._pool: Pool[Connection] = Pool(self._connect, connections, servers.timeout)
 
-    def search(
-        self, base: str, scope: str, filter_: str, attributes: Sequence[str], limit: int = 0
-    ) -> list[Entry]:
-        """The entries that a filter finds.
+    def find_one(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str]
+    ) -> Entry | None:
+        """The only entry that a filter finds, or None.
+
+        A server that holds only a part of `base` and refers to another one for the rest can say yes.
 
         Args:
             scope: "base", "one" or "sub".
-            limit: more entries than this are an error; 0 for as many as the server gives.
 
         Raises:
             Unreachable: no connection to any server; `Silent` if it is for want of an answer.
             Busy: no connection became free in time.
-            Temporary: the server cannot answer, or not completely.
+            Temporary: the server cannot answer, or finds several entries.
         """
-        return self._pool.run(lambda it: it.search(base, scope, filter_, attributes, limit))
+        found = self._pool.run(
+            lambda it: it.search(base, scope, filter_, attributes, is_for_one=True)
+        )
+        return found[0] if found else None
+
+    def find_all(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str]
+    ) -> list[Entry]:
+        """All entries that a filter finds, where one that is missing makes another answer of them.
+
+        Raises:
+            Unreachable, Busy: as `find_one` does.
+            Temporary: the server cannot answer, or holds only a part of `base`.
+        """
+        return self._pool.run(
+            lambda it: it.search(base, scope, filter_, attributes, is_for_one=False)
+        )
 
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
         """The entries that a filter finds, asked for page by page (RFC 2696) on one connection.
 
         Raises:
-            Temporary: as `search` does.
+            Temporary: as `find_all` does.
         """
         connection = self._connect()
         try:

@@ -128,14 +128,12 @@ class LdapSource:
         self._server.close()
 
     def _entry(self, user: str) -> Entry | None:
-        found = self._server.search(
-            self._base, self._scope, fill(self._filter, **_parts(user)), self._attributes, limit=1
-        )
-        return found[0] if found else None
+        asked = fill(self._filter, **_parts(user))
+        return self._server.find_one(self._base, self._scope, asked, self._attributes)
 
     def _searched_groups(self, filter_: str, account: Account) -> set[str]:
         asked = fill(filter_, **_parts(account.user), dn=account.values(_DN)[0])
-        found = self._server.search(self._groups_base, "sub", asked, [self._group_attribute])
+        found = self._server.find_all(self._groups_base, "sub", asked, [self._group_attribute])
         return {
             value
             for entry in found
