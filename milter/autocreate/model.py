@@ -103,7 +103,7 @@ class Resolution:
         users: addresses of ours that have no alias: the address itself, if it is none.
         others: what needs no mailbox of ours: addresses elsewhere, commands, files.
         steps: the aliases on the way, a line each; none if the address is no alias.
-        doubts: why an alias that was not found might exist all the same.
+        doubts: why an alias that was not found, or not in its most exact form, might exist all the same.
         asked: the tables that were asked for it.
         remembered: none was: it led there a while ago.
     """

@@ -130,6 +130,8 @@ def test_what_postfix_skips_with_a_warning_is_a_doubt_about_what_is_not_found(et
     broken = PostmapTable(f"texthash:{text(etc, TEXT + 'alone' + chr(10))}", etc)
     assert broken.find(["@catch.test"]).text == "bob"
     assert "line 4: expected format: key whitespace value" in broken.find(ABSENT).doubt
+    less_exact = broken.find(["nobody@catch.test", "@catch.test"])
+    assert (less_exact.text, less_exact.doubt) == ("bob", broken.find(ABSENT).doubt)
 
 
 def test_a_setting_that_main_cf_has_twice_is_no_doubt(etc: Path) -> None:

@@ -97,7 +97,7 @@ class House:
         self.questions += keys
         for position, key in enumerate(keys):
             if key in self.entries:
-                return Found(position, self.entries[key])
+                return Found(position, self.entries[key], self.doubt if position else "")
         return Found(doubt=self.doubt)
 
     def close(self) -> None:
@@ -164,6 +164,20 @@ def test_a_doubt_about_a_table_refuses_nobody_and_lets_known_users_in(build: Bui
         "no alias was found, but one may exist: aliases.it: line 3 has no name, colon and value"
     )
     assert house.verify("joe@example.org").answer is Answer.ACCEPT
+
+
+@pytest.mark.parametrize("target", ["gone", ""])
+def test_an_alias_that_may_not_be_the_right_one_refuses_nobody_and_passes_no_empty_list(
+    build: Build, target: str
+) -> None:
+    house = build({"list": target, "info": "joe"})
+    house.doubt = "written just now"
+    verdict = house.verify("list+x@example.org")  # there may be an alias `list+x`
+    assert verdict.answer is Answer.TEMPORARY
+    assert verdict.reason.startswith(
+        "an alias was found, but another may exist: aliases.it: written"
+    )
+    assert house.verify("info+x@example.org").answer is Answer.ACCEPT
 
 
 def test_a_bare_name_behind_an_alias_gets_the_policy_of_the_recipients_domain(

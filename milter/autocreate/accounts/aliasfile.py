@@ -1,4 +1,8 @@
-"""Aliases in text files, read by this program itself and again whenever they change."""
+"""Aliases in text files, read by this program itself and again whenever they change.
+
+What a file is caught with that somebody is writing is not all that it will have: see
+`autocreate.accounts.watched`.
+"""
 
 import threading
 import time
@@ -9,7 +13,7 @@ from cachetools import LRUCache
 
 from autocreate.accounts.watched import Watched
 from autocreate.core.aliases import Found
-from autocreate.core.aliastext import AliasText, few, folded, parse_aliases, parse_table
+from autocreate.core.aliastext import AliasText, few, folded, items, parse_aliases, parse_table
 from autocreate.errors import Temporary
 
 
@@ -31,12 +35,17 @@ class VirtualFile:
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
         read = self._file.read()
-        for index, key in enumerate(keys):
-            text = read.entries.get(folded(key))
-            if text is not None:
-                return Found(index, text)
+        fresh = self._file.doubt()
+        names = [folded(key) for key in keys]
+        position = next((at for at, name in enumerate(names) if name in read.entries), -1)
+        if fresh and position >= 0 and names[position] == read.last:
+            # Mail must not be accepted for a part of a list.
+            raise Temporary(fresh)
+        text = read.entries[names[position]] if position >= 0 else ""
+        if position == 0:
+            return Found(position, text)
         problems = [f"{self._file.path}: {few(read.problems, '; ')}"] if read.problems else []
-        return Found(doubt="; ".join(filter(None, [self._file.doubt(), *problems])))
+        return Found(position, text, "; ".join(filter(None, [fresh, *problems])))
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -53,9 +62,11 @@ class Includes:
 
     Args:
         most: how many are kept in memory.
+        clock: the time in seconds since the epoch.
     """
 
-    def __init__(self, most: int = 1000) -> None:
+    def __init__(self, most: int = 1000, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._files: LRUCache[str, Watched[str]] = LRUCache(most)
         self._lock = threading.Lock()
 
@@ -63,10 +74,23 @@ class Includes:
         """The text of a file.
 
         Raises:
-            Temporary: it cannot be read, or `name` is not an absolute path.
+            Temporary: it cannot be read, nobody is in it, or it was written just now; or `name` is not
+                an absolute path.
         """
         if not name.startswith("/"):
             raise Temporary(f":include:{name} must name an absolute path")
         with self._lock:
-            file = self._files.get(name) or self._files.setdefault(name, Watched(Path(name), str))
-        return file.read()
+            file = self._files.get(name)
+            if file is None:
+                file = self._files[name] = Watched(Path(name), _members, self._clock)
+        members = file.read()
+        if not members:
+            raise Temporary(f"{name} is empty; is somebody writing it?")
+        if doubt := file.doubt():
+            raise Temporary(doubt)
+        return members
+
+
+def _members(text: str) -> str:
+    """A text, or nothing if it has nothing but comments."""
+    return text if items(text) else ""

@@ -86,7 +86,7 @@ class PostmapTable:
 def _first(keys: Sequence[str], entries: Mapping[str, str], doubt: str) -> Found:
     for position, key in enumerate(keys):
         if key in entries:
-            return Found(position, entries[key])
+            return Found(position, entries[key], doubt if position else "")
     return Found(doubt=doubt)
 
 

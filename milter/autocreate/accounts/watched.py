@@ -60,9 +60,9 @@ class Watched(Generic[T]):
             raise Temporary(f"{self.path} cannot be read: {error}") from error
 
     def doubt(self) -> str:
-        """Why what was not found in what `read` returned may be there all the same; or nothing."""
+        """Why there may be more than what `read` returned; or nothing."""
         if not is_settled(self._written, self._clock()):
-            return f"{self.path} was written just now; its no is not final yet"
+            return f"{self.path} was written just now, and may not be whole yet"
         return ""
 
 

@@ -31,7 +31,8 @@ class Found(NamedTuple):
     Args:
         position: of the key among those asked for; -1 if it has none of them.
         text: the right-hand side.
-        doubt: why a table that has none of them might have one after all, in words.
+        doubt: why a table might have one after all of those that come before it, or of all if it has
+            none, in words.
     """
 
     position: int = -1

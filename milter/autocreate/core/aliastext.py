@@ -23,10 +23,12 @@ class AliasText:
     Args:
         entries: right-hand sides by `folded` key.
         problems: the lines that mean nothing, each in words.
+        last: the key of the entry that the text ends with. If more of it comes, it may be more of this.
     """
 
     entries: Mapping[str, str]
     problems: tuple[str, ...] = ()
+    last: str = ""
 
 
 def parse_table(text: str) -> AliasText:
@@ -97,13 +99,17 @@ def few(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
 def _parsed(text: str, ends_key: Callable[[str], bool], problem: str) -> AliasText:
     entries: dict[str, str] = {}
     problems = []
+    last = ""
     for number, line in _logical_lines(text):
         key, *value = _parted(line, ends_key, most=1)
         if not key.strip() or not value or not value[0].strip():
             problems.append(f"line {number} {problem}")
+            last = ""
         else:
-            entries.setdefault(folded(key.strip()), value[0].strip())
-    return AliasText(entries, tuple(problems))
+            name = folded(key.strip())
+            last = "" if name in entries else name
+            entries.setdefault(name, value[0].strip())
+    return AliasText(entries, tuple(problems), last)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

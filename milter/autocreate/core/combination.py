@@ -21,8 +21,12 @@ def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
         parts: the verdicts about `resolution.users`.
     """
     answer = _answer(resolution, parts)
-    if answer is Answer.UNKNOWN and resolution.doubts:
-        reason = f"no alias was found, but one may exist: {few(resolution.doubts, '; ')}"
+    leads_to_nobody = not parts and not resolution.others
+    if resolution.doubts and (answer is Answer.UNKNOWN or leads_to_nobody):
+        found = (
+            "an alias was found, but another" if resolution.steps else "no alias was found, but one"
+        )
+        reason = f"{found} may exist: {few(resolution.doubts, '; ')}"
         verdict = Verdict(Answer.TEMPORARY, reason, parts=tuple(parts))
     elif len(parts) == 1 and answer is parts[0].answer:
         verdict = replace(parts[0], reason="; ".join([parts[0].reason, *_not_ours(resolution)]))

@@ -71,7 +71,7 @@ def test_the_no_of_a_fresh_file_is_a_doubt_and_its_yes_is_none(
     users = source(write(tmp_path / "users", "joe\n", when=NOW), clock)
     assert users.lookup("joe")
     clock.now += 1.9
-    with pytest.raises(Temporary, match="was written just now; its no is not final yet"):
+    with pytest.raises(Temporary, match="was written just now, and may not be whole yet"):
         users.lookup("ann")
     clock.now += 0.1
     assert users.lookup("ann") is None

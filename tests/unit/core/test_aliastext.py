@@ -75,6 +75,20 @@ def test_a_name_with_nothing_behind_its_colon_is_no_alias_as_postalias_and_newal
 
 
 @pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("a b\nC d", "c"),
+        ("a b\nc d\n  e\n# comment\n\n", "c"),
+        ("a b\nc", ""),  # a problem
+        ("a b\nc d\na e", ""),  # the first counts, and it is whole
+        ("", ""),
+    ],
+)
+def test_the_entry_that_a_text_ends_with_is_told(text: str, last: str) -> None:
+    assert parse_table(text).last == last
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("joe", ["joe"]),
