@@ -35,6 +35,7 @@ ENTRIES = {
     "@catch.test": ["bob@example.org"],
     "o'brien@example.org": ["joe"],
     "jörg@example.org": ["joe"],
+    "strasse@example.org": ["joe"],
 }
 
 # What no table has, and what would find everything if it were pasted into a query.
@@ -217,8 +218,34 @@ def test_what_it_lacks_is_a_no(kind: Kind, key: str) -> None:
     assert kind.table.find([key]) == Found()
 
 
-def test_a_key_is_the_same_in_upper_case(kind: Kind) -> None:
-    assert kind.table.find(["SALES@example.org"]).position == 0
+@pytest.mark.parametrize("key", ["SALES@example.org", "straße@example.org", "STRAẞE@example.org"])
+def test_a_key_is_the_same_however_it_is_spelled(kind: Kind, key: str) -> None:
+    assert kind.table.find([key]).position == 0
+
+
+def test_keys_of_a_text_are_folded_as_postfix_folds_them(tmp_path: Path) -> None:
+    names = [
+        "weiß",
+        "strasse",
+        "ΣΊΣΥΦΟΣ",
+        "İsmail",
+        "ﬁsch",
+        "jo\N{LATIN SMALL LETTER LONG S}e",
+        "Ünal",
+        "ŉa",
+    ]
+    (tmp_path / "main.cf").write_text("smtputf8_enable = yes\n")
+    path = tmp_path / "virtual"
+    path.write_text("".join(f"{name}@example.org {n}\n" for n, name in enumerate(names)))
+    file = VirtualFile("it", old(path))
+    postmap = PostmapTable("it", f"texthash:{path}", tmp_path, timeout=30.0)
+    keys = {
+        f"{spelled}@example.org"
+        for name in [*names, "ismail", "i̇smail", "straße", "STRAẞE", "σίσυφος", "jose", "fisch"]
+        for spelled in (name, name.upper(), name.lower(), name.casefold())
+    }
+    asked = [[key] for key in sorted(keys)]
+    assert [file.find(key) for key in asked] == postmap.find_many(asked)
 
 
 def test_what_is_away_cannot_tell_and_comes_back(kind: Kind) -> None:

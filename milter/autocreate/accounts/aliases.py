@@ -63,7 +63,7 @@ class Type(NamedTuple):
 TABLES = {
     "file": Type("autocreate.accounts.aliasfile", "VirtualFile"),
     "aliases": Type("autocreate.accounts.aliasfile", "AliasesFile", Style.ALIASES, True),
-    "virtusertable": Type("autocreate.accounts.aliasfile", "VirtualFile", Style.VIRTUSERTABLE),
+    "virtusertable": Type("autocreate.accounts.aliasfile", "Virtusertable", Style.VIRTUSERTABLE),
     "ldap": Type("autocreate.accounts.aliasldap", "LdapTable"),
     "postmap": Type("autocreate.accounts.postmap", "PostmapTable", may_include=True),
     "sql": Type("autocreate.accounts.aliassql", "SqlTable"),

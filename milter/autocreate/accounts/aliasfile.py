@@ -13,12 +13,21 @@ from cachetools import LRUCache
 
 from autocreate.accounts.watched import Watched
 from autocreate.core.aliases import Found
-from autocreate.core.aliastext import AliasText, few, folded, items, parse_aliases, parse_table
+from autocreate.core.aliastext import (
+    AliasText,
+    few,
+    folded,
+    items,
+    lowered,
+    parse_aliases,
+    parse_table,
+    parse_virtusertable,
+)
 from autocreate.errors import Temporary
 
 
 class VirtualFile:
-    """`key value` lines: virtual(5), or Sendmail's virtusertable.
+    """`key value` lines: virtual(5) and canonical(5).
 
     Args:
         name: what the configuration calls this table.
@@ -27,6 +36,7 @@ class VirtualFile:
     """
 
     _parse: Callable[[str], AliasText] = staticmethod(parse_table)
+    _fold: Callable[[str], str] = staticmethod(folded)
 
     def __init__(self, name: str, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.name = name
@@ -36,7 +46,7 @@ class VirtualFile:
         """See `AliasTable.find`."""
         read = self._file.read()
         fresh = self._file.doubt()
-        names = [folded(key) for key in keys]
+        names = [self._fold(key) for key in keys]
         position = next((at for at, name in enumerate(names) if name in read.entries), -1)
         if fresh and position >= 0 and names[position] == read.last:
             # Mail must not be accepted for a part of a list.
@@ -55,6 +65,13 @@ class AliasesFile(VirtualFile):
     """`name: value, value` lines: aliases(5)."""
 
     _parse: Callable[[str], AliasText] = staticmethod(parse_aliases)
+
+
+class Virtusertable(VirtualFile):
+    """`key value` lines: Sendmail's virtusertable."""
+
+    _parse: Callable[[str], AliasText] = staticmethod(parse_virtusertable)
+    _fold: Callable[[str], str] = staticmethod(lowered)
 
 
 class Includes:

@@ -75,8 +75,9 @@ class Postmap(Section):
 class SqlAliases(SqlServer):
     """A database, asked by a query of yours.
 
-    It takes the address or the local part that is looked up as `:key`, in lower case and without quotes,
-    and what precedes and follows its `@` as `:local` and `:domain`; a catch-all is `@example.org`.
+    It takes the address or the local part that is looked up as `:key`, without quotes and in lower case
+    as Postfix has it (`strasse` for `Straße`), and what precedes and follows its `@` as `:local` and
+    `:domain`; a catch-all is `@example.org`.
     """
 
     type: Literal["sql"]

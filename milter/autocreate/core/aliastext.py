@@ -21,7 +21,7 @@ class AliasText:
     """What a text says.
 
     Args:
-        entries: right-hand sides by `folded` key.
+        entries: right-hand sides by key, `folded` or `lowered`.
         problems: the lines that mean nothing, each in words.
         last: the key of the entry that the text ends with. If more of it comes, it may be more of this.
     """
@@ -32,23 +32,31 @@ class AliasText:
 
 
 def parse_table(text: str) -> AliasText:
-    """Read `key whitespace value` lines: virtual(5), canonical(5), Sendmail's virtusertable."""
-    return _parsed(text, str.isspace, "has no value behind its key")
+    """Read `key whitespace value` lines: virtual(5), canonical(5)."""
+    return _parsed(text, str.isspace, "has no value behind its key", folded)
+
+
+def parse_virtusertable(text: str) -> AliasText:
+    """Read the same lines as Sendmail does: makemap(8) knows no full case folding."""
+    return _parsed(text, str.isspace, "has no value behind its key", lowered)
 
 
 def parse_aliases(text: str) -> AliasText:
     """Read `name: value, value` lines: aliases(5) of Postfix and Sendmail."""
-    return _parsed(text, ":".__eq__, "has no name, colon and value")
+    return _parsed(text, ":".__eq__, "has no name, colon and value", folded)
 
 
 def folded(key: str) -> str:
+    """A key without quotes and backslashes, its domain in A-labels, the rest as Postfix folds it.
+
+    That is full case folding: `straße` is `strasse`. To a domain, these are two names.
+    """
+    return _plain(key, str.casefold)
+
+
+def lowered(key: str) -> str:
     """A key without quotes and backslashes, in lower case, its domain in A-labels."""
-    plain = unicodedata.normalize("NFC", unquoted(key)).lower()
-    local, at, domain = plain.rpartition("@")
-    try:
-        return local + at + normal_domain(domain) if at else plain
-    except Malformed:
-        return plain
+    return _plain(key, str.lower)
 
 
 def key_parts(key: str) -> dict[str, str]:
@@ -96,7 +104,18 @@ def few(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
     return between.join(words[:most]) + more
 
 
-def _parsed(text: str, ends_key: Callable[[str], bool], problem: str) -> AliasText:
+def _plain(key: str, fold: Callable[[str], str]) -> str:
+    plain = unicodedata.normalize("NFC", unquoted(key))
+    local, at, domain = plain.rpartition("@")
+    try:
+        return fold(local) + at + normal_domain(domain.lower()) if at else fold(plain)
+    except Malformed:
+        return fold(plain)
+
+
+def _parsed(
+    text: str, ends_key: Callable[[str], bool], problem: str, fold: Callable[[str], str]
+) -> AliasText:
     entries: dict[str, str] = {}
     problems = []
     last = ""
@@ -106,7 +125,7 @@ def _parsed(text: str, ends_key: Callable[[str], bool], problem: str) -> AliasTe
             problems.append(f"line {number} {problem}")
             last = ""
         else:
-            name = folded(key.strip())
+            name = fold(key.strip())
             last = "" if name in entries else name
             entries.setdefault(name, value[0].strip())
     return AliasText(entries, tuple(problems), last)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.accounts.aliasfile import AliasesFile, Includes, VirtualFile
+from autocreate.accounts.aliasfile import AliasesFile, Includes, VirtualFile, Virtusertable
 from autocreate.core.aliases import Found
 from autocreate.errors import Temporary
 from tests.unit.clock import Clock
@@ -66,6 +66,15 @@ def test_an_entry_that_is_not_for_the_most_exact_key_comes_with_the_doubt_about_
     )
     assert found[:2] == (1, "all")
     assert doubt in found.doubt
+
+
+def test_a_virtusertable_is_asked_in_lower_case_and_not_folded(
+    tmp_path: Path, clock: Clock
+) -> None:
+    path = write(tmp_path / "virtusertable", "strasse@a.test joe\n", NOW - 60.0)
+    table = Virtusertable("it", path, clock)
+    assert table.find(["Strasse@a.test"]) == Found(0, "joe")
+    assert table.find(["straße@a.test"]) == Found()
 
 
 def test_an_included_file_is_a_doubt_while_it_is_fresh(tmp_path: Path, clock: Clock) -> None:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from autocreate.core.aliastext import (
     folded,
     items,
+    lowered,
     parse_aliases,
     parse_table,
+    parse_virtusertable,
     quoted,
     unquoted,
 )
@@ -117,10 +119,19 @@ def test_a_right_hand_side_is_a_list_of_items(text: str, expected: list[str]) ->
         ("info@Bücher.test", "info@xn--bcher-kva.test"),
         ("@a.test", "@a.test"),
         ("Jo\u0308rg", "jörg"),
+        ("Straße", "strasse"),
+        ("Weiß@Weiß.test", "weiss@xn--wei-7ka.test"),  # to a domain, ß is no ss
     ],
 )
 def test_keys_are_the_same_however_they_are_spelled(key: str, expected: str) -> None:
     assert folded(key) == expected
+
+
+def test_sendmail_knows_no_full_case_folding() -> None:
+    assert lowered("Straße@A.test") == "straße@a.test"
+    text = "Straße@a.test joe\nstrasse@a.test kim\n"
+    assert parse_virtusertable(text).entries == {"straße@a.test": "joe", "strasse@a.test": "kim"}
+    assert parse_table(text).entries == {"strasse@a.test": "joe"}
 
 
 @given(st.text())
