@@ -3,6 +3,7 @@
 import contextlib
 import os
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
@@ -56,15 +57,22 @@ class SqliteFile:
 def follow_file(engine: sa.Engine) -> None:
     """Have a pool open the database anew where another file has taken its place."""
 
+    def look(_dialect: Any, record: Any, arguments: Any, _named: Any) -> None:
+        record.info["before"] = _found(_path(arguments[0]))
+
     def note(connection: Any, record: Any) -> None:
         _, _, path = next(connection.execute("PRAGMA database_list"))
-        record.info["file"] = path, _found(path)
+        found = _found(path)
+        # If it was replaced meanwhile, nobody knows which of the two is open.
+        is_known = found == record.info.pop("before")
+        record.info["file"] = path, found if is_known else _NONE
 
     def compare(_connection: Any, record: Any, _proxy: Any) -> None:
         path, opened = record.info["file"]
         if _found(path) != opened:
             raise sa.exc.DisconnectionError  # the pool's own word for: take a new one
 
+    sa.event.listen(engine, "do_connect", look)
     sa.event.listen(engine, "connect", note)
     sa.event.listen(engine, "checkout", compare)
 
@@ -79,6 +87,11 @@ def prepare(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA busy_timeout=2000")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
+
+
+def _path(database: str) -> str:
+    """The path of a database that is named by it, or by a URI (sqlite.org/uri.html)."""
+    return unquote(urlsplit(database).path) if database.startswith("file:") else database
 
 
 def _found(path: str) -> tuple[int, int]:

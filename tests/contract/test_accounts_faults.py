@@ -6,6 +6,9 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from sqlite3 import dbapi2
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -62,6 +65,49 @@ def test_an_sqlite_file_that_is_replaced_is_read_anew(sqlite: Sqlite, tmp_path: 
     replacement.file.rename(sqlite.file)
     assert sqlite.source.lookup("zoe") == Account("zoe", "it")
     assert sqlite.source.lookup("joe") is None
+
+
+def test_an_sqlite_file_that_is_replaced_while_it_is_opened_is_read_anew(
+    sqlite: Sqlite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new").mkdir()
+    replacement = Sqlite(tmp_path / "new")
+    replacement.put({"zoe": []})
+    connect = dbapi2.connect
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        connection = connect(*arguments, **named)
+        if replacement.file.exists():
+            replacement.file.rename(sqlite.file)
+        return connection
+
+    monkeypatch.setattr(dbapi2, "connect", interrupted)
+    assert sqlite.source.lookup("zoe") == Account("zoe", "it")
+    assert sqlite.source.lookup("joe") is None
+
+
+@pytest.mark.parametrize("file", ["{path}", "file:{path}?uri=true", "file://{path}?uri=true"])
+def test_an_sqlite_file_with_an_odd_name_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    folder = tmp_path / "ä % b"
+    folder.mkdir()
+    made = Sqlite(folder)
+    made.put({"joe": []})
+    opened: list[object] = []
+    connect = dbapi2.connect
+
+    def noting(*arguments: Any, **named: Any) -> Any:
+        opened.append(arguments)
+        return connect(*arguments, **named)
+
+    monkeypatch.setattr(dbapi2, "connect", noting)
+    path = quote(str(made.file)) if file.startswith("file:") else str(made.file)
+    query = "SELECT userid FROM accounts WHERE userid = :user"
+    source = SqlSource("it", f"sqlite:///{file.format(path=path)}", query)
+    for _ in range(3):
+        assert source.lookup("joe") == Account("joe", "it")
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize(
