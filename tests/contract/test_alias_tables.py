@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,7 @@ from autocreate.accounts.postmap import PostmapTable
 from autocreate.core.aliases import Found
 from autocreate.core.aliastext import items
 from autocreate.errors import Temporary
+from tests.servers.common import aged
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 from tests.servers.slapd import PEOPLE, Slapd
@@ -65,24 +65,18 @@ class Kind:
         self.away = away
 
 
-def old(path: Path) -> Path:
-    an_hour_ago = time.time() - 3600
-    os.utime(path, (an_hour_ago, an_hour_ago))
-    return path
-
-
 @contextmanager
 def virtual_file(folder: Path) -> Iterator[Kind]:
     path = folder / "virtual"
     path.write_text("".join(f"{key} {', '.join(to)}\n" for key, to in ENTRIES.items()))
-    yield Kind(VirtualFile("it", old(path)), lambda: moved_away(path))
+    yield Kind(VirtualFile("it", aged(path)), lambda: moved_away(path))
 
 
 @contextmanager
 def aliases_file(folder: Path) -> Iterator[Kind]:
     path = folder / "aliases"
     path.write_text("".join(f'"{key}": {", ".join(to)}\n' for key, to in ENTRIES.items()))
-    yield Kind(AliasesFile("it", old(path)), lambda: moved_away(path))
+    yield Kind(AliasesFile("it", aged(path)), lambda: moved_away(path))
 
 
 @contextmanager
@@ -90,7 +84,7 @@ def postmap(folder: Path) -> Iterator[Kind]:
     (folder / "main.cf").write_text("smtputf8_enable = yes\n")
     path = folder / "virtual"
     path.write_text("".join(f"{key} {', '.join(to)}\n" for key, to in ENTRIES.items()))
-    table = PostmapTable("it", f"texthash:{old(path)}", folder, timeout=30.0)
+    table = PostmapTable("it", f"texthash:{aged(path)}", folder, timeout=30.0)
     yield Kind(table, lambda: moved_away(path))
 
 
@@ -237,7 +231,7 @@ def test_keys_of_a_text_are_folded_as_postfix_folds_them(tmp_path: Path) -> None
     (tmp_path / "main.cf").write_text("smtputf8_enable = yes\n")
     path = tmp_path / "virtual"
     path.write_text("".join(f"{name}@example.org {n}\n" for n, name in enumerate(names)))
-    file = VirtualFile("it", old(path))
+    file = VirtualFile("it", aged(path))
     postmap = PostmapTable("it", f"texthash:{path}", tmp_path, timeout=30.0)
     keys = {
         f"{spelled}@example.org"

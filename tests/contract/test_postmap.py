@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -15,7 +14,7 @@ import pytest
 from autocreate.accounts import postmap
 from autocreate.core.aliases import Found
 from autocreate.errors import Temporary
-from tests.servers.common import run
+from tests.servers.common import aged, run
 
 PostmapTable = partial(postmap.PostmapTable, "it", timeout=30.0)  # this machine may be busy
 
@@ -34,9 +33,7 @@ def etc(tmp_path: Path) -> Path:
 def text(etc: Path, content: str = TEXT) -> Path:
     path = etc / "virtual"
     path.write_text(content)
-    an_hour_ago = time.time() - 3600
-    os.utime(path, (an_hour_ago, an_hour_ago))
-    return path
+    return aged(path)
 
 
 def compiled(kind: str) -> Callable[[Path], str]:

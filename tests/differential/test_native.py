@@ -9,7 +9,7 @@ import pytest
 
 from tests.differential.cases import CASES, SCRIPTS, Case
 from tests.differential.pair import Pair
-from tests.servers.common import free_port, fresh_folder
+from tests.servers.common import aged, free_port, fresh_folder
 
 WRAPPER = "libnss_wrapper.so"
 
@@ -83,6 +83,7 @@ def _environment(case: Case, accounts: tuple[str, ...], folder: Path) -> dict[st
     )
     for name, text in (("passwd", passwd), ("group", group)):
         (folder / name).write_text(text)
+        aged(folder / name)
     return {
         "LD_PRELOAD": WRAPPER,
         "NSS_WRAPPER_PASSWD": str(folder / "passwd"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.servers.common import run
+from tests.servers.common import aged, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -95,7 +93,7 @@ def test_sasldb(product: Product, block: str) -> None:
     database = product.folder / "sasldb2"
     realm = ["-u", "mail.example.org"]
     run(["saslpasswd2", "-p", "-c", "-f", database, *realm, "joe"], stdin=b"geheim\n")
-    check(product, block, {"/etc/sasldb2": aged(database)})
+    check(product, block, {"/etc/sasldb2": str(aged(database))})
 
 
 @pytest.mark.parametrize("block", [it for it in SOURCES if '"file"' in it])
@@ -106,9 +104,9 @@ def test_files(product: Product, block: str) -> None:
     table = product.folder / "vmailbox"
     table.write_text("joe@example.org  joe/\n@example.org all/\n")
     names = {
-        "/etc/autocreate/users": aged(users),
-        "/etc/autocreate/groups": aged(groups),
-        "/etc/postfix/vmailbox": aged(table),
+        "/etc/autocreate/users": str(aged(users)),
+        "/etc/autocreate/groups": str(aged(groups)),
+        "/etc/postfix/vmailbox": str(aged(table)),
     }
     check(product, block, names)
 
@@ -145,11 +143,4 @@ def secret(product: Product, password: str) -> str:
     path = product.folder / "source.secret"
     path.touch(0o600)
     path.write_text(password + "\n")
-    return str(path)
-
-
-def aged(path: Path) -> str:
-    """A file as it is an hour after it was written."""
-    before = time.time() - 3600
-    os.utime(path, (before, before))
     return str(path)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from typing import Any
 
 from tests.integration.conftest import Mta
 from tests.servers import smtp
-from tests.servers.common import run
+from tests.servers.common import aged, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import Product
@@ -51,22 +49,15 @@ def running(
             aliases=as_it_writes(make, aliases),
         ) as mta,
     ):
-        age(Path(table_of(mta)["path"]))
+        aged(Path(table_of(mta)["path"]))
         product.configure({"aliases": {"it": ours or table_of(mta)}})
         product.start()
         yield product, mta
 
 
-def age(path: Path) -> Path:
-    """A file that was written just now is not believed when it says no."""
-    an_hour_ago = time.time() - 3600
-    os.utime(path, (an_hour_ago, an_hour_ago))
-    return path
-
-
 def write(path: Path, text: str) -> Path:
     path.write_text(text)
-    return age(path)
+    return aged(path)
 
 
 def compiled(table: Path, product: Product, command: str = "postmap") -> None:
@@ -316,9 +307,9 @@ def test_what_sendmails_virtusertable_has_mapped_is_not_mapped_again(cyrus: Cyru
                 "aliases": {
                     "addresses": {
                         "type": "virtusertable",
-                        "path": f"{age(sendmail.folder / 'virtusertable')}",
+                        "path": f"{aged(sendmail.folder / 'virtusertable')}",
                     },
-                    "local": {"type": "aliases", "path": f"{age(sendmail.folder / 'aliases')}"},
+                    "local": {"type": "aliases", "path": f"{aged(sendmail.folder / 'aliases')}"},
                 },
             }
         )
@@ -386,7 +377,7 @@ def test_included_files_and_commands_of_sendmail(cyrus: Cyrus) -> None:
             lmtp=(cyrus.host, cyrus.lmtp_port),
             aliases={"si-staff": f":include:{members}", "si-tickets": '"|/bin/true --new"'},
         ) as sendmail:
-            age(sendmail.folder / "aliases")
+            aged(sendmail.folder / "aliases")
             product.configure({"aliases": {"local": table_of(sendmail)}})
             product.start()
             assert send(sendmail, "si-staff@example.org") == ["250 2.1.5", "250 2.0.0"]
@@ -406,8 +397,8 @@ def test_what_is_detected_of_sendmail_works_as_it_is_pasted(cyrus: Cyrus) -> Non
             virtual_users={"info@example.org": "ds-staff"},
         ) as sendmail,
     ):
-        age(sendmail.folder / "aliases")
-        age(sendmail.folder / "virtusertable")
+        aged(sendmail.folder / "aliases")
+        aged(sendmail.folder / "virtusertable")
         cf = f"{sendmail.folder}/sendmail.cf"
         tables = detected(product, "--postfix", "/none", "--sendmail", cf)
         assert list(tables) == ["virtusertable", "local"]

@@ -80,6 +80,13 @@ def fresh_folder(name: str, base: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def aged(path: Path) -> Path:
+    """A file as it is an hour after it was written: what is missing in it then is missing."""
+    an_hour_ago = time.time() - 3600
+    os.utime(path, (an_hour_ago, an_hour_ago))
+    return path
+
+
 def run(
     command: Sequence[str | Path],
     stdin: bytes = b"",

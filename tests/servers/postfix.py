@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from typing import Final
 from .common import (
     HOST,
     START_TIMEOUT,
+    aged,
     end,
     free_port,
     fresh_folder,
@@ -268,6 +268,5 @@ class Postfix:
 
     def _age(self) -> None:
         """Postfix waits two seconds before it trusts a file that has just been written."""
-        an_hour_ago = time.time() - 3600
         for path in self.config.iterdir():
-            os.utime(path, (an_hour_ago, an_hour_ago))
+            aged(path)
