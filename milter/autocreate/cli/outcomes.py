@@ -26,9 +26,15 @@ class Outcomes:
         self._is_silent = is_silent
         self._words: Counter[str] = Counter()
         self._status = 0
+        self.done = 0  # users
 
     def note(self, user: str, verdict: "Verdict") -> None:
         """One more user is done."""
+        self.done += 1
+        self._bar.step()
+        self._tell(user, verdict)
+
+    def _tell(self, user: str, verdict: "Verdict") -> None:
         from autocreate.admin.bulk import SATISFIED, outcome
         from autocreate.cli.render import json_line
         from autocreate.core.plan import describe
@@ -37,14 +43,13 @@ class Outcomes:
         word = outcome(verdict, self._is_applied)
         self._words[word] += 1
         self._status = max(self._status, verdict.exit_status)
-        self._bar.step()
         if self._is_silent and word not in _LASTING:
             return
         if self._as_json:
             self._bar.say(json_line(user, verdict))
         elif verdict.plan and verdict.plan.actions:
             told = [describe(action) for action in verdict.done]
-            told += [f"{note}" for note in verdict.notes] if verdict.report else []
+            told += verdict.notes if verdict.report else ()
             self._bar.say(printable(f"{user}: {word}: {'; '.join(told)}"))
         elif word != SATISFIED:
             self._bar.say(printable(f"{user}: {word}: {verdict.reason}"))
@@ -58,16 +63,12 @@ class Outcomes:
         from autocreate.model import Answer, Verdict
 
         for user, why in census.doubts():
-            self.note(user, Verdict(Answer.TEMPORARY, why, user))
+            self._tell(user, Verdict(Answer.TEMPORARY, why, user))
 
     def go_on_from(self, before: "Outcomes") -> None:
         """What failed before counts here as well."""
         self._status = before._status
         self._words = Counter({word: before._words[word] for word in _LASTING & {*before._words}})
-
-    def done(self) -> int:
-        """How many users are done."""
-        return self._words.total()
 
     def conclude(self, accounts: int) -> int:
         """Tell the sum on stderr; the exit status by the gravest outcome."""
@@ -83,6 +84,14 @@ class Outcomes:
 def telling(
     what: str, total: int, as_json: bool, is_applied: bool, is_silent: bool = False
 ) -> Iterator[Outcomes]:
+    """Show how far some work is, and what becomes of each user.
+
+    Args:
+        what: is being done, in a word.
+        total: how many users there are.
+        is_applied: plans are carried out, and not only made.
+        is_silent: only what fails is told.
+    """
     from autocreate.cli.progress import progress
 
     outcomes = None
@@ -91,6 +100,6 @@ def telling(
             outcomes = Outcomes(bar, as_json, is_applied, is_silent)
             yield outcomes
     except KeyboardInterrupt:
-        done = outcomes.done() if outcomes else 0
+        done = outcomes.done if outcomes else 0
         click.echo(f"interrupted: {done} of {total} are done", err=True)
         raise

@@ -78,6 +78,7 @@ def _text(name: str, where: str) -> str:
 
 
 def normal(selection: "Selection") -> "Selection":
+    """The selection with its domain as a lower-case A-label, as configurations have it."""
     from dataclasses import replace
 
     from autocreate.core.address import normal_domain
@@ -90,6 +91,7 @@ def normal(selection: "Selection") -> "Selection":
 
 
 def excused_by(office: "Office", selection: "Selection") -> Callable[[str], bool]:
+    """Tells of a user who has an account whether it is to have no mailbox. A doubt is no."""
     from autocreate.errors import AutocreateError
 
     def is_excused(user: str) -> bool:
@@ -126,6 +128,7 @@ def require_known(office: "Office", selection: "Selection", policy: str | None =
 
 @contextmanager
 def open_office(config_path: Path) -> Iterator["Office"]:
+    """What many users at once need, as the file has it. Its log has errors alone."""
     from contextlib import closing
 
     from autocreate import logs
