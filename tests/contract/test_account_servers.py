@@ -409,15 +409,16 @@ def test_a_bad_answer_of_a_directory_is_a_doubt(
     assert not isinstance(doubt.value, Unreachable), "it is asked for others all the same"
 
 
+def ldap_with_groups(server: Slapd, folder: Path) -> AccountSource:
+    """A source that asks for the groups of which a user is a member."""
+    members = "(&(objectClass=groupOfNames)(member={dn}))"
+    return ldap(server, folder, groups_base=GROUPS, groups_filter=members)
+
+
 def test_the_size_limit_of_the_server_is_a_doubt(tmp_path: Path) -> None:
     with Slapd(sizelimit="1") as strict:
         strict.put({"joe": ["staff", "wheel"]})
-        source = ldap(
-            strict,
-            tmp_path,
-            groups_base=GROUPS,
-            groups_filter="(&(objectClass=groupOfNames)(member={dn}))",
-        )
+        source = ldap_with_groups(strict, tmp_path)
         found = source.lookup("joe")
         assert found is not None
         with pytest.raises(Temporary, match="Size limit exceeded"):
@@ -439,12 +440,7 @@ def test_a_part_of_the_tree_that_is_elsewhere_is_a_doubt_and_is_not_followed(
 
 
 def test_groups_of_which_a_part_is_elsewhere_are_a_doubt(slapd: Slapd, tmp_path: Path) -> None:
-    source = ldap(
-        slapd,
-        tmp_path,
-        groups_base=GROUPS,
-        groups_filter="(&(objectClass=groupOfNames)(member={dn}))",
-    )
+    source = ldap_with_groups(slapd, tmp_path)
     joe = source.lookup("joe")
     assert joe is not None
     with slapd.referring(GROUPS), pytest.raises(Temporary, match="has only a part of "):

@@ -15,9 +15,7 @@ from autocreate.core.naming import Users
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import Address, Answer, Verdict
-
-# In milter.domains: all of them.
-ANY_DOMAIN = "*"
+from autocreate.service import ANY_DOMAIN
 
 # What an outcome is called that leaves nothing to do.
 SATISFIED = "as it should be"
