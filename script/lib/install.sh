@@ -15,6 +15,25 @@ _quietly() {
     return "$status"
 }
 
+# require_root SCRIPT: ends the script unless root runs it.
+require_root() {
+    [ "$(id -u)" != 0 ] || return 0
+    echo "$1 starts mail servers under their own users, so it must run as root." >&2
+    exit 1
+}
+
+# Some of the servers get an /etc of their own. In most containers and chroots nobody may make one, not even root.
+require_name_spaces() {
+    local said
+    install_packages util-linux mount || exit 1
+    said=$(unshare --mount --uts --pid --fork true 2>&1) || {
+        echo "Mount name spaces of our own are missing ($said)." >&2
+        echo "In a chroot: mount --bind ROOT ROOT before you enter it. In a container: run it with CAP_SYS_ADMIN" >&2
+        echo "(docker run --cap-add SYS_ADMIN --security-opt apparmor=unconfined)." >&2
+        exit 1
+    }
+}
+
 _installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -92,10 +111,10 @@ install_servers() {
 install_databases() {
     local dir=/etc/postgresql-common/createcluster.d status=0
     local switch=$dir/autocreate-milter.conf
-    if ! _installed postgresql-15 && [ "$(id -u)" = 0 ]; then
+    if ! _installed postgresql && [ "$(id -u)" = 0 ]; then
         mkdir -p "$dir" && echo 'create_main_cluster = false' >"$switch" || return 1
     fi
-    install_packages slapd postgresql-15 mariadb-server-core mariadb-client-core || status=$?
+    install_packages slapd postgresql mariadb-server-core mariadb-client-core || status=$?
     rm -f "$switch"
     return "$status"
 }

@@ -15,7 +15,8 @@ import psycopg
 from .common import HOST, end, run
 from .database import DatabaseServer
 
-BIN = Path("/usr/lib/postgresql/15/bin")
+# Debian has a folder for each release of PostgreSQL that is installed.
+_VERSIONS = Path("/usr/lib/postgresql")
 _AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
 
 
@@ -57,7 +58,8 @@ class Postgres(DatabaseServer):
         data = self.folder / "data"
         run(
             [
-                *(*_AS_POSTGRES, BIN / "initdb", "-D", data, "-E", "UTF8", "--locale=C.UTF-8"),
+                *(*_AS_POSTGRES, _programs() / "initdb", "-D", data),
+                *("-E", "UTF8", "--locale=C.UTF-8"),
                 *("--no-sync", "--auth-local=trust", "--auth-host=scram-sha-256"),
             ]
         )
@@ -74,7 +76,7 @@ class Postgres(DatabaseServer):
         }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return [
-            *(*_AS_POSTGRES, BIN / "postgres", "-D", self.folder / "data"),
+            *(*_AS_POSTGRES, _programs() / "postgres", "-D", self.folder / "data"),
             *("-p", str(self.port), *options),
         ]
 
@@ -99,3 +101,8 @@ class Postgres(DatabaseServer):
             "CREATE TABLE memberships (userid text, name text);"
             f"GRANT SELECT ON accounts, memberships TO {self.user}"
         )
+
+
+def _programs() -> Path:
+    """Those of the newest PostgreSQL."""
+    return max(_VERSIONS.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3])).parent
