@@ -20,6 +20,7 @@ from autocreate.model import (
     SubscribeShared,
     Tree,
 )
+from tests.servers.cyrus import other_resources
 
 from .stores import OWNER, Place, tree
 
@@ -211,7 +212,7 @@ def test_a_quota_that_cyrus_cannot_count_is_refused_and_cyrus_lives_on(place: Pl
     assert place.store.exists(user) is True
 
 
-BY_HAND = Quota(100, 7, others=(("X-ANNOTATION-STORAGE", 9), ("X-NUM-FOLDERS", 50)))
+BY_HAND = Quota(100, 7, others=tuple(zip(other_resources(), (9, 50), strict=True)))
 
 
 @pytest.mark.parametrize(

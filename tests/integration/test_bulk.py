@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 from tests.servers.common import start, wait_until
-from tests.servers.cyrus import Cyrus
+from tests.servers.cyrus import Cyrus, other_resources
 from tests.servers.product import COMMAND, POLICY, Product
 
 LISTING = {
@@ -494,10 +494,11 @@ def test_no_name_makes_a_second_line_or_reaches_a_terminal_as_it_is(server: Cyru
 def test_limits_that_the_policy_does_not_name_are_neither_a_finding_nor_taken_away(
     server: Cyrus,
 ) -> None:
+    _annotations, folders = other_resources()
     with office(server, "ann", policy={**PLAIN, "quota": "2G"}) as product:
         product.run("provision", "--all", "--yes")
         with server.admin_session() as imap:
-            by_hand = f"(STORAGE {2 << 20} MESSAGE 10 X-NUM-FOLDERS 50)"
+            by_hand = f"(STORAGE {2 << 20} MESSAGE 10 {folders} 50)"
             assert imap.setquota("user/ann", by_hand)[0] == "OK"
         assert product.run("audit", "--trees").returncode == 0
         equal = product.run("apply", "--policy", "everyone", "--all")
@@ -513,5 +514,5 @@ def test_limits_that_the_policy_does_not_name_are_neither_a_finding_nor_taken_aw
         assert server.quota("user/ann") == {
             "STORAGE": 3 << 20,
             "MESSAGE": 10,
-            "X-NUM-FOLDERS": 50,
+            folders: 50,
         }

@@ -7,7 +7,9 @@ that they can judge it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import imaplib
+import re
 import shutil
 import signal
 import socket
@@ -49,6 +51,24 @@ NO_SPECIAL_USE = {
     "\\unmarked",
 }
 PARTITION = "/shared/vendor/cmu/cyrus-imapd/partition"
+
+
+@functools.cache
+def version() -> tuple[int, int]:
+    """Of the Cyrus that is installed: (3, 6)."""
+    said = run([MASTER, "-V"])
+    found = re.search(r"(\d+)\.(\d+)", said)
+    assert found, said
+    return int(found[1]), int(found[2])
+
+
+def other_resources() -> tuple[str, str]:
+    """What quotas can limit besides storage and messages: annotations, and the number of folders."""
+    # From 3.10 on, by the names of RFC 9208 (imap/quota_db.c).
+    if version() < (3, 10):
+        return "X-ANNOTATION-STORAGE", "X-NUM-FOLDERS"
+    return "ANNOTATION-STORAGE", "MAILBOX"
+
 
 imaplib.Commands.update({"GETMETADATA": ("AUTH", "SELECTED"), "SETMETADATA": ("AUTH", "SELECTED")})
 
@@ -234,6 +254,7 @@ class Cyrus:
             options |= {
                 "tls_server_cert": str(made.cert_file),
                 "tls_server_key": str(made.key_file),
+                "allowstarttls": "yes",  # off unless said from 3.10 on, and unknown before
             }
         options |= self._options
         self.imapd_conf_file.write_text(
