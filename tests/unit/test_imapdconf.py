@@ -139,7 +139,6 @@ def test_switches_that_are_none(value: str) -> None:
     ("value", "kibibytes"),
     [
         ("100", 100),
-        ("010", 8),
         ("0x10", 16),
         ("2G", 2 << 20),
         ("500 MiB", 500 << 10),
@@ -151,6 +150,21 @@ def test_quotas_in_every_spelling(value: str, kibibytes: int) -> None:
     assert policy(f"autocreate_quota: {value}\nautocreate_post: yes\n").tree.quota == Quota(
         kibibytes
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "before", "since"),
+    [("010", 8, 10), ("0x1F", 31, 31), ("08", 8, 8), ("2 GiB", 2 << 20, 2 << 20)],
+)
+def test_a_quota_is_what_it_is_to_the_version_of_the_server(
+    value: str, before: int, since: int
+) -> None:
+    """From 3.10 on it is a byte size. What only one of them starts on is read as that one reads it."""
+    conf = take(f"autocreate_quota: {value}\nautocreate_post: yes\n")
+    for version, kibibytes in (((3, 6), before), ((3, 8), before), ((3, 10), since)):
+        (found,) = conf.policies_for(version)
+        assert found.tree.quota == Quota(kibibytes)
+    assert conf.depends_on_version == (before != since)
 
 
 @pytest.mark.parametrize("value", ["1T", "lots", "1 2", "1.5G"])
@@ -314,7 +328,6 @@ def test_what_cannot_be_done_is_noticed() -> None:
         "autocreate_folders: x\n"
     ).notices
     assert [notice.partition("line ")[2] or notice for notice in notices] == [
-        "1: autocreate_quota: has a unit, on which Cyrus 3.6 does not start",
         "autocreate_subscribe_folders: 'Sent' is not among autocreate_inbox_folders, so nobody is "
         "subscribed to it",
         "5: xlist-sent: 'Sent' is not among autocreate_inbox_folders",

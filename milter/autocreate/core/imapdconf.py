@@ -12,6 +12,9 @@ from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+Version = tuple[int, int]
+"""A release of Cyrus: (3, 10)."""
+
 # isspace(3) in the C locale. Python's own notion of white space is wider.
 _SPACE = " \t\n\v\f\r"
 
@@ -20,8 +23,9 @@ _LINE = re.compile(r"(@?[A-Za-z0-9_-]+):(.*)", re.DOTALL)
 # strtol(3) with base 0: decimal, octal with a leading 0, hexadecimal with 0x.
 _INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")
 
-_SIZE = re.compile(r"([+-]?[0-9]+)\s*(?:([kKmMgG])[iI]?[bB]?|[bB])")
-_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_SIZE = re.compile(r"([+-]?[0-9]+)(?:\s*(?:([kKmMgG])[iI]?[bB]?|([bB])))?")
+_BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+BYTE_SIZES_SINCE: Version = (3, 10)
 
 # The names that Cyrus and the patch of the University of Athens had before, the preferred first.
 # Cyrus 3.6 never learnt the patch's own spelling of the compiled script.
@@ -208,21 +212,40 @@ def as_integer(option: Option) -> int:
     return sign * int(digits, base)
 
 
-def as_kibibytes(option: Option) -> int:
-    """A size in KiB, which is what a bare number counts. Cyrus 3.6 takes a bare number only; the
-    byte sizes of later versions are `500M` and `2 GiB` too (config_parsebytesize).
+def as_kibibytes(option: Option, version: Version | None = None) -> int:
+    """A size in KiB, which is what a bare number counts.
+
+    Until Cyrus 3.8 it is a number as strtol(3) reads it, so `010` is eight. From 3.10 on it is a byte
+    size (config_parsebytesize): `010` is ten, and `500M` and `2 GiB` are sizes too. A value on which
+    only one of them starts is read as that one reads it.
+
+    Args:
+        version: that of the server, or None for the latest.
 
     Raises:
-        ValueError: it is no size.
+        ValueError: it is no size to any version.
     """
-    if _INTEGER.fullmatch(option.value):
-        return as_integer(option)
-    match = _SIZE.fullmatch(option.value)
-    if not match:
+    readings = [as_byte_size(option), _as_old_size(option)]
+    if version and version < BYTE_SIZES_SINCE:
+        readings.reverse()
+    size = next((size for size in readings if size is not None), None)
+    if size is None:
         raise ValueError(
             option.wrong(f"{option.value!r} is no size; write KiB, as in 2097152, or 2G")
         )
-    return int(match[1]) * _BYTES.get((match[2] or "").lower(), 1) // 1024
+    return size
+
+
+def as_byte_size(option: Option) -> int | None:
+    """A size in KiB as Cyrus 3.10 reads it, or None if it would not start on it."""
+    match = _SIZE.fullmatch(option.value)
+    if not match:
+        return None
+    return int(match[1]) * _BYTES[(match[2] or match[3] or "k").lower()] // 1024
+
+
+def _as_old_size(option: Option) -> int | None:
+    return as_integer(option) if _INTEGER.fullmatch(option.value) else None
 
 
 # The kinds of the options that are not just text.
@@ -246,12 +269,17 @@ _KINDS: Mapping[str, Callable[[Option], object]] = {
 
 
 class Reading:
-    """Options by value, with what is wrong with them put aside until all have been read."""
+    """Options by value, with what is wrong with them put aside until all have been read.
 
-    def __init__(self, options: Options) -> None:
+    Args:
+        version: that of the server, or None for the latest.
+    """
+
+    def __init__(self, options: Options, version: Version | None = None) -> None:
         self.options = options
         self.problems = list(options.problems)
         self.notices: list[str] = []
+        self._version = version
 
     def check(self, services: Sequence[str]) -> None:
         """Note every value that cannot be, also where another option overrides it."""
@@ -275,10 +303,10 @@ class Reading:
         return self._value(as_switch, self.options.find(name, services), default)
 
     def kibibytes(self, name: str, default: int, services: Sequence[str]) -> int:
-        option = self.options.find(name, services)
-        if option and option.value[-1:].isalpha() and "x" not in option.value.lower():
-            self.notice(option.wrong("has a unit, on which Cyrus 3.6 does not start"))
-        return self._value(as_kibibytes, self.options.find(name, services), default)
+        def parse(option: Option) -> int:
+            return as_kibibytes(option, self._version)
+
+        return self._value(parse, self.options.find(name, services), default)
 
     def integer(self, name: str, default: int, services: Sequence[str]) -> int:
         return self._value(as_integer, self.options.find(name, services), default)
