@@ -249,6 +249,7 @@ class Postfix:
             "virtual_transport": transport,
             "virtual_alias_maps": f"texthash:{aliases}",
             "virtual_alias_domains": " ".join(self._alias_domains),
+            "milter_default_action": "tempfail",  # as in contrib; newer ones have another default
             "smtpd_milters": self._milter or "",
             "non_smtpd_milters": self._milter or "",
             # Nothing here may slow down a test that makes mistakes on purpose.
