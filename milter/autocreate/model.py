@@ -8,6 +8,9 @@ from typing import NamedTuple
 # The service that mail arrives by, as Cyrus names it; logins come by "imap", "pop3", "sieve".
 LMTP = "lmtp"
 
+Version = tuple[int, int]
+"""A release of Cyrus: (3, 10)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:

@@ -141,7 +141,7 @@ class Provisioner:
         if policy is None or not policy.create:
             reason = f"no mailbox for this user: {_why_none(policy)}"
             return self._not_to_create(account, stands, reason)
-        wanted, problems = policy.tree_for(account)
+        wanted, problems = policy.tree_for(account, self._store.version)
         for problem in problems:
             log.error("%s: %s", user, problem)
         observed = self._store.observe(user, wanted) if stands else Tree()
@@ -191,7 +191,7 @@ class Provisioner:
         policy = self._policy(address, account, LMTP)
         if policy is None or not policy.create:
             return Verdict(Answer.PASS, _why_none(policy), user, account.source)
-        wanted, problems = policy.tree_for(account)
+        wanted, problems = policy.tree_for(account, self._store.version)
         plan = difference(user, policy.name, wanted, self._store.observe(user, wanted))
         if not restore:
             plan = unwanted(plan, self._journal.given(user))

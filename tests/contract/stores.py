@@ -18,7 +18,7 @@ from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Action, Folder, Plan, Quota, Report, Tree
-from tests.servers.cyrus import Cyrus
+from tests.servers.cyrus import Cyrus, version
 
 Path = tuple[str, ...]
 
@@ -86,6 +86,7 @@ class MemoryPlace(Place):
         self._memory = Memory(
             shared=frozenset({"Announcements", "Announcements/Sport"}),
             partitions=frozenset({"default", "archive"}),
+            version=version(),
         )
         super().__init__(self._memory)
 

@@ -183,7 +183,8 @@ def _as_cyrus(file: Path) -> dict[str, str] | None:
 def _as_we(file: Path) -> dict[str, str]:
     options = imapdconf.read(str(file), file.read_text(), lambda path: Path(path).read_text())
     conf = imapd.take(str(file), options)
-    reading = imapdconf.Reading(options, version())
+    is_old = version() < imapdconf.BYTE_SIZES_SINCE
+    reading = imapdconf.Reading(options, imapdconf.BYTE_SIZES_SINCE if is_old else None)
     defaults = {"autocreate_users": "anyone", "defaultdomain": "internal", "sievedir": "/usr/sieve"}
     defaults |= {"sharedprefix": "Shared Folders", "userprefix": "Other Users"}
     on = {"altnamespace", "lmtp_downcase_rcpt", "unixhierarchysep", "username_tolower"}
@@ -192,6 +193,6 @@ def _as_we(file: Path) -> dict[str, str]:
         name: "yes" if reading.switch(name, name in on, ["lmtp"]) else "no" for name in SWITCHES
     }
     numbers = {name: str(reading.integer(name, -1, ["lmtp"])) for name in NUMBERS}
-    if version() >= imapdconf.BYTE_SIZES_SINCE:  # which cyr_info shows as they are written
+    if not is_old:  # which cyr_info shows as they are written
         numbers["autocreate_quota"] = reading.text("autocreate_quota", "-1", ["lmtp"])
     return strings | switches | numbers | {"virtdomains": conf.virtdomains}

@@ -20,7 +20,7 @@ from autocreate.model import (
     SubscribeShared,
     Tree,
 )
-from tests.servers.cyrus import other_resources
+from tests.servers.cyrus import other_resources, version
 
 from .stores import OWNER, Place, tree
 
@@ -102,6 +102,10 @@ def test_only_what_is_wanted_is_observed(place: Place) -> None:
     observed = place.store.observe(user, tree(Folder(("Sent",)), Folder(("Drafts",))))
     assert [folder.path for folder in observed.folders] == [(), ("Sent",)]
     assert observed.shared == ()
+
+
+def test_a_store_tells_its_version(place: Place) -> None:
+    assert place.store.version() == version()
 
 
 def test_nothing_is_left_to_do_once_a_tree_stands(place: Place) -> None:

@@ -8,7 +8,8 @@ from autocreate.core import imapd, imapdconf
 from autocreate.core.imapdpolicy import folder_path
 from autocreate.core.policy import Policy, select
 from autocreate.errors import ConfigurationError
-from autocreate.model import Folder, Quota
+from autocreate.mailstore.memory import Memory
+from autocreate.model import Account, Folder, Quota, Version
 
 PATH = "/etc/imapd.conf"
 
@@ -160,11 +161,18 @@ def test_a_quota_is_what_it_is_to_the_version_of_the_server(
     value: str, before: int, since: int
 ) -> None:
     """From 3.10 on it is a byte size. What only one of them starts on is read as that one reads it."""
-    conf = take(f"autocreate_quota: {value}\nautocreate_post: yes\n")
-    for version, kibibytes in (((3, 6), before), ((3, 8), before), ((3, 10), since)):
-        (found,) = conf.policies_for(version)
-        assert found.tree.quota == Quota(kibibytes)
-    assert conf.depends_on_version == (before != since)
+    found = policy(f"autocreate_quota: {value}\nautocreate_post: yes\n")
+    for version, kibibytes in (((3, 2), before), ((3, 8), before), ((3, 10), since)):
+        tree, _problems = found.tree_for(Account("joe", "staff"), Memory(version=version).version)
+        assert tree.quota == Quota(kibibytes)
+
+
+def test_a_server_is_not_asked_for_its_version_where_nothing_hangs_on_it() -> None:
+    def version() -> Version:
+        raise AssertionError
+
+    found = policy("autocreate_quota: 5\nautocreate_post: yes\n")
+    assert found.tree_for(Account("joe", "staff"), version) == (found.tree, ())
 
 
 @pytest.mark.parametrize("value", ["1T", "lots", "1 2", "1.5G"])

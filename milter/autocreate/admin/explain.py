@@ -131,9 +131,10 @@ def _user(part: Verdict, site: Site) -> User:
     try:
         domain = address.domain or site.default_domain
         looks, policy = _looked_at(site, account, domain, directory)
+        wanted, problems = policy.tree_for(account, site.store.version) if policy else (Tree(), ())
     except Temporary as error:
         looks, policy = (PolicyLook("", False, f"cannot tell: {error}"),), None
-    wanted, problems = policy.tree_for(account) if policy else (Tree(), ())
+        wanted, problems = Tree(), ()
     plan = difference(part.user, policy.name, wanted, Tree()) if policy else None
     return User(
         part.user,

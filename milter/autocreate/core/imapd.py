@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from autocreate.core.imapdconf import BYTE_SIZES_SINCE, Options, Reading, Version
+from autocreate.core.imapdconf import Options, Reading
 from autocreate.core.imapdpolicy import policies, strangers
 from autocreate.core.plan import describe_quota
 from autocreate.core.policy import Policy
@@ -28,8 +28,6 @@ _PROGRAMS: Mapping[str, str] = {
     "pop3d": "pop3",
     "timsieved": "sieve",
 }
-
-_BEFORE_3_10: Version = (3, 8)
 
 _COMMAND = re.compile(r'\bcmd=(?:"([^"]*)"|(\S+))')
 
@@ -70,7 +68,6 @@ class ImapdConf:
         admins: `admins` and `proxyservers` of every service; `group:NAME` among them.
         policies: what the autocreate options say, one policy for services that say the same; none
             if the file has no such option.
-        policies_before_3_10: what they say to a Cyrus before 3.10: mostly the same.
         notices: what an administrator should know, each with file and line.
     """
 
@@ -87,17 +84,7 @@ class ImapdConf:
     sharedprefix: str = "Shared Folders"
     sieve: Sieve = Sieve()
     policies: tuple[Policy, ...] = ()
-    policies_before_3_10: tuple[Policy, ...] = ()
     notices: tuple[str, ...] = ()
-
-    @property
-    def depends_on_version(self) -> bool:
-        """Do the autocreate options say one thing to Cyrus 3.10 and another to those before it?"""
-        return self.policies != self.policies_before_3_10
-
-    def policies_for(self, version: Version) -> tuple[Policy, ...]:
-        """What the autocreate options say to a version of Cyrus."""
-        return self.policies_before_3_10 if version < BYTE_SIZES_SINCE else self.policies
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +155,6 @@ def take(
         sharedprefix=reading.text("sharedprefix", "Shared Folders"),
         sieve=_sieve(reading, services["lmtp"]),
         policies=policies(reading, services),
-        # What is wrong with them, or odd, is so for every version, and has been said.
-        policies_before_3_10=policies(Reading(options, _BEFORE_3_10), services),
         notices=(*reading.notices, *strangers(options, services)),
     )
     if reading.problems:

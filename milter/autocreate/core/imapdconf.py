@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-T = TypeVar("T")
+from autocreate.model import Version
 
-Version = tuple[int, int]
-"""A release of Cyrus: (3, 10)."""
+T = TypeVar("T")
 
 # isspace(3) in the C locale. Python's own notion of white space is wider.
 _SPACE = " \t\n\v\f\r"
@@ -212,7 +211,7 @@ def as_integer(option: Option) -> int:
     return sign * int(digits, base)
 
 
-def as_kibibytes(option: Option, version: Version | None = None) -> int:
+def as_kibibytes(option: Option, before: Version | None = None) -> int:
     """A size in KiB, which is what a bare number counts.
 
     Until Cyrus 3.8 it is a number as strtol(3) reads it, so `010` is eight. From 3.10 on it is a byte
@@ -220,13 +219,13 @@ def as_kibibytes(option: Option, version: Version | None = None) -> int:
     only one of them starts is read as that one reads it.
 
     Args:
-        version: that of the server, or None for the latest.
+        before: as versions before this one read it; as the latest does if it is None.
 
     Raises:
         ValueError: it is no size to any version.
     """
     readings = [as_byte_size(option), _as_old_size(option)]
-    if version and version < BYTE_SIZES_SINCE:
+    if before and before <= BYTE_SIZES_SINCE:
         readings.reverse()
     size = next((size for size in readings if size is not None), None)
     if size is None:
@@ -272,14 +271,14 @@ class Reading:
     """Options by value, with what is wrong with them put aside until all have been read.
 
     Args:
-        version: that of the server, or None for the latest.
+        before: read them as versions of Cyrus before this one do; as the latest does if it is None.
     """
 
-    def __init__(self, options: Options, version: Version | None = None) -> None:
+    def __init__(self, options: Options, before: Version | None = None) -> None:
         self.options = options
         self.problems = list(options.problems)
         self.notices: list[str] = []
-        self._version = version
+        self._before = before
 
     def check(self, services: Sequence[str]) -> None:
         """Note every value that cannot be, also where another option overrides it."""
@@ -304,7 +303,7 @@ class Reading:
 
     def kibibytes(self, name: str, default: int, services: Sequence[str]) -> int:
         def parse(option: Option) -> int:
-            return as_kibibytes(option, self._version)
+            return as_kibibytes(option, self._before)
 
         return self._value(parse, self.options.find(name, services), default)
 

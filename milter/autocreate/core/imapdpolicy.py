@@ -8,10 +8,17 @@ import base64
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from autocreate.core.imapdconf import OLD_NAMES, Options, Reading, may_repeat
+from autocreate.core.imapdconf import (
+    BYTE_SIZES_SINCE,
+    OLD_NAMES,
+    Options,
+    Reading,
+    may_repeat,
+)
 from autocreate.core.naming import Mailboxes
-from autocreate.core.policy import Policy
+from autocreate.core.policy import OlderQuota, Policy
 from autocreate.errors import Refused
 from autocreate.model import Folder, Quota, Tree
 
@@ -57,18 +64,7 @@ def policies(reading: Reading, services: Mapping[str, tuple[str, ...]]) -> tuple
         said.setdefault(_policy(reading, service, names), []).append(service)
     if len(said) == 1:
         return tuple(said)
-    return tuple(
-        Policy(
-            policy.name,
-            policy.tree,
-            policy.users,
-            policy.groups,
-            create=policy.create,
-            services=frozenset(of),
-            why=policy.why,
-        )
-        for policy, of in said.items()
-    )
+    return tuple(replace(policy, services=frozenset(of)) for policy, of in said.items())
 
 
 def strangers(options: Options, services: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -116,13 +112,17 @@ def _policy(reading: Reading, service: str, names: Sequence[str]) -> Policy:
     groups = frozenset(user.removeprefix("group:") for user in users if user.startswith("group:"))
     everyone = "anyone" in users
     why = _why_not(reading, service, names)
+    tree = _tree(reading, names)
+    # What is wrong with an option is so for every version, and has been said.
+    older = _quota(Reading(reading.options, before=BYTE_SIZES_SINCE), names)
     return Policy(
         POLICY_NAME,
-        _tree(reading, names),
+        tree,
         frozenset() if everyone else frozenset(u for u in users if not u.startswith("group:")),
         frozenset() if everyone else groups,
         create=not why,
         why=why,
+        older_quota=OlderQuota(BYTE_SIZES_SINCE, older) if older != tree.quota else None,
     )
 
 
@@ -165,14 +165,19 @@ def _tree(reading: Reading, names: Sequence[str]) -> Tree:
         )
         for name in created
     }
+    return Tree(
+        (Folder(subscribe=True), *folders.values()), _quota(reading, names), _shared(reading, names)
+    )
+
+
+def _quota(reading: Reading, names: Sequence[str]) -> Quota:
     storage = reading.kibibytes("autocreate_quota", -1, names)
     messages = reading.integer("autocreate_quota_messages", -1, names)
-    quota = Quota(
+    return Quota(
         storage if storage > 0 else None,
         messages if messages > 0 else None,
         root=storage <= 0 and messages <= 0,
     )
-    return Tree((Folder(subscribe=True), *folders.values()), quota, _shared(reading, names))
 
 
 def _created(reading: Reading, names: Sequence[str]) -> list[str]:

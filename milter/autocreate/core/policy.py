@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from autocreate.core.sizes import parse_size
-from autocreate.model import LMTP, Account, Script, Tree
+from autocreate.model import LMTP, Account, Quota, Script, Tree, Version
 
 T = TypeVar("T")
 
@@ -18,6 +18,16 @@ class FromEntry:
     quota: str = ""
     quota_unit: str = "K"
     partition: str = ""
+
+
+class OlderQuota(NamedTuple):
+    """What versions of Cyrus before `before` take a policy's quota for.
+
+    imapd.conf does not tell which version reads it, and one number can mean two things.
+    """
+
+    before: Version
+    quota: Quota
 
 
 class Match(NamedTuple):
@@ -46,6 +56,7 @@ class Policy:
     create: bool = True
     entry: FromEntry = FromEntry()
     why: str = ""
+    older_quota: OlderQuota | None = None
 
     def matches(
         self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]
@@ -75,15 +86,23 @@ class Policy:
             return Match(False, "the user is neither among its users nor in its groups")
         return Match(True, " and ".join(why) or "it is for everyone")
 
-    def tree_for(self, account: Account) -> tuple[Tree, tuple[str, ...]]:
-        """The tree that should stand for an account, and what is wrong with its entry.
+    def tree_for(
+        self, account: Account, version: Callable[[], Version]
+    ) -> tuple[Tree, tuple[str, ...]]:
+        """The tree that an account should have, and what is wrong with its entry.
 
         A value that makes no sense counts as absent: a slip in one entry must not hold up its
         user's mail, and a quota is soon mended. A partition that Cyrus does not have is another
         matter: Cyrus refuses it, and the mail waits.
+
+        Args:
+            version: that of Cyrus; asked only if the answer hangs on it.
         """
+        tree = self.tree
+        if self.older_quota and version() < self.older_quota.before:
+            tree = replace(tree, quota=self.older_quota.quota)
         if self.entry == FromEntry():
-            return self.tree, ()
+            return tree, ()
         problems: list[str] = []
 
         def value(attribute: str, parse: Callable[[str], T], otherwise: T) -> T:
@@ -96,15 +115,15 @@ class Policy:
                 problems.append(f"attribute {attribute} {error}; policy {self.name!r} decides")
                 return otherwise
 
-        quota, inbox = self.tree.quota, self.tree.folders[0]
+        quota, inbox = tree.quota, tree.folders[0]
         storage = value(
             self.entry.quota, lambda it: parse_size(it, self.entry.quota_unit), quota.storage
         )
         partition = value(self.entry.partition, _partition, inbox.partition)
         tree = replace(
-            self.tree,
+            tree,
             quota=replace(quota, storage=storage),
-            folders=(replace(inbox, partition=partition), *self.tree.folders[1:]),
+            folders=(replace(inbox, partition=partition), *tree.folders[1:]),
         )
         return tree, tuple(problems)
 

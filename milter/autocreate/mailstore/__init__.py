@@ -14,6 +14,7 @@ from autocreate.model import (
     SetSpecialUse,
     SubscribeShared,
     Tree,
+    Version,
 )
 
 
@@ -46,6 +47,13 @@ class MailStore(Protocol):
 
         Errors end up in the report, each with its action; nothing is raised for them. Once an
         essential action has failed, the rest is not tried and counts as failed.
+        """
+
+    def version(self) -> Version:
+        """Of the server, which is asked for it. What some options of imapd.conf mean hangs on it.
+
+        Raises:
+            Temporary: the store did not say.
         """
 
     def check(self, script: Script) -> tuple[str, ...]:

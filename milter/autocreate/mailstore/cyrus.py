@@ -36,6 +36,7 @@ from autocreate.model import (
     SubscribeShared,
     Tree,
     UserAction,
+    Version,
 )
 from autocreate.pool import Pool
 
@@ -66,6 +67,10 @@ class Cyrus:
     def exists(self, user: str) -> bool:
         """Does INBOX stand? See `MailStore.exists`."""
         return self._administer(lambda session: session.exists(self._names(session).of_user(user)))
+
+    def version(self) -> Version:
+        """See `MailStore.version`."""
+        return self._administer(lambda session: session.version())
 
     def observe(self, user: str, wanted: Tree) -> Tree:
         """What stands of `wanted`. See `MailStore.observe`."""

@@ -7,6 +7,7 @@ from outside through `_quoted` or `_mailbox`; nothing else may put a byte on the
 
 import contextlib
 import imaplib
+import re
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
 from autocreate.errors import Refused, Silent, Unreachable
 from autocreate.mailstore.wire import Wire, tls_context
-from autocreate.model import Quota
+from autocreate.model import Quota, Version
 
 _SPECIAL_USE = "/private/specialuse"
 
@@ -143,6 +144,20 @@ class Session(IMAPClient):
         """The server's certificate as `ssl.SSLSocket.getpeercert` has it, or None without TLS."""
         connection = self.socket()
         return connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+
+    def version(self) -> Version:
+        """The server's, by its greeting.
+
+        Raises:
+            Unreachable: the greeting does not tell it.
+        """
+        found = re.search(rb"Cyrus IMAP (\d+)\.(\d+)", self.welcome)
+        if not found:
+            raise Unreachable(
+                f"{self._server} does not tell its version, on which the meaning of autocreate_quota "
+                "depends: write the number without a leading zero, or imapd.conf: serverinfo: on"
+            )
+        return int(found[1]), int(found[2])
 
     def mailboxes(self) -> Mailboxes:
         """How this session names mailboxes (NAMESPACE, RFC 2342)."""

@@ -24,6 +24,7 @@ from autocreate.model import (
     SubscribeShared,
     Tree,
     UserAction,
+    Version,
 )
 
 # What a folder's owner may do with it in a new Cyrus mailbox, and what nobody takes from the owner.
@@ -40,12 +41,14 @@ class Memory:
     Args:
         shared: the folders outside users' own that users may subscribe to.
         partitions: where mailboxes can be.
+        version: which Cyrus it acts as.
     """
 
     def __init__(
         self,
         shared: frozenset[str] = frozenset(),
         partitions: frozenset[str] = frozenset({"default"}),
+        version: Version = (3, 10),
     ) -> None:
         self.trees: dict[str, Tree] = {}
         self.shared = shared
@@ -53,6 +56,7 @@ class Memory:
         self.script_failure: AutocreateError | None = None
         self.wrong_scripts: dict[bytes, str] = {}
         self._partitions = partitions
+        self._version = version
         self._names = Mailboxes("/", "INBOX/")
         self._lock = threading.Lock()
 
@@ -62,6 +66,12 @@ class Memory:
             raise self.failure
         self._names.of_user(user)
         return user in self.trees
+
+    def version(self) -> Version:
+        """See `MailStore.version`."""
+        if self.failure:
+            raise self.failure
+        return self._version
 
     def observe(self, user: str, wanted: Tree) -> Tree:
         """What stands of `wanted`. See `MailStore.observe`."""
