@@ -56,10 +56,16 @@ class MariaDb(DatabaseServer):
     def _socket(self) -> Path:
         return self.folder / "mysqld.sock"
 
+    @property
+    def _places(self) -> tuple[str, str]:
+        # At its start a server removes every temporary table that it finds, another server's too.
+        return f"--datadir={self.folder}/data", f"--tmpdir={self.folder}/tmp"
+
     def _lay_out(self) -> None:
+        (self.folder / "tmp").mkdir()
         run(
             [
-                *("mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data"),
+                *("mariadb-install-db", "--no-defaults", *self._places),
                 *("--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"),
                 "--innodb-log-file-size=8M",
             ]
@@ -68,7 +74,7 @@ class MariaDb(DatabaseServer):
     def _command(self) -> list[str | Path]:
         return [
             *("/usr/sbin/mariadbd", "--no-defaults", "--user=root"),
-            *(f"--datadir={self.folder}/data", f"--socket={self._socket}"),
+            *(*self._places, f"--socket={self._socket}"),
             *(f"--bind-address={HOST}", f"--port={self.port}", "--skip-name-resolve"),
             *("--general-log", f"--general-log-file={self.folder}/server.log"),
             *(f"--ssl-cert={self.certificate.cert_file}", f"--ssl-key={self.certificate.key_file}"),
