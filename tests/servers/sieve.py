@@ -23,6 +23,8 @@ class Session:
         self._socket = socket.create_connection((cyrus.host, cyrus.sieve_port), 20.0)
         self._file = self._socket.makefile("rwb")
         self._answer()
+        # timsieved of 3.2 makes CRLF of LF.
+        self._rewrites_lines = cyrus.version < (3, 6)
         words = f"{user}\0{cyrus.admin}\0{cyrus.admin_password}".encode()
         self.ask(b'AUTHENTICATE "PLAIN" "' + base64.b64encode(words) + b'"')
 
@@ -51,6 +53,8 @@ class Session:
             listed = re.fullmatch(rb'"(.*)"( ACTIVE)?', line)
             assert listed, line
             (text,) = self.ask(b'GETSCRIPT "%s"' % listed[1])
+            if self._rewrites_lines:
+                text = text.replace(b"\r\n", b"\n")
             found[listed[1].decode()] = Script(text, listed[2] is not None)
         return found
 

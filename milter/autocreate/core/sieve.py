@@ -42,6 +42,14 @@ def is_name(name: str) -> bool:
     )
 
 
+def is_same_text(one: bytes, other: bytes) -> bool:
+    """Are two scripts the same, but for how their lines end?
+
+    timsieved of Cyrus 3.2 ends lines in CRLF whatever was sent, as RFC 5804 (2.4) has it.
+    """
+    return one.replace(b"\r\n", b"\n") == other.replace(b"\r\n", b"\n")
+
+
 def is_bytecode(data: bytes) -> bool:
     """Is that what Cyrus's compiler makes?"""
     return data.startswith(_MAGIC)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypeVar
 
 from autocreate.breaker import Breaker
+from autocreate.core.sieve import is_same_text
 from autocreate.errors import Refused, Temporary
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.sievefiles import doubts
@@ -55,7 +56,7 @@ class ManageSieve:
             if script.name not in scripts:
                 session.offer(script)
                 session.put(script)
-            elif session.text_of(script.name) != script.text:
+            elif not is_same_text(session.text_of(script.name), script.text):
                 raise Refused(f"{user!r} has another script of that name, which is left alone")
             session.activate(script.name)
             if not _active(session.scripts()):

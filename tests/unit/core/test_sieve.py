@@ -6,7 +6,7 @@ import pytest
 
 from autocreate.core.plan import as_json, as_text, difference
 from autocreate.core.policy import Policy, scripts_of
-from autocreate.core.sieve import compiler_errors, is_bytecode, script_name
+from autocreate.core.sieve import compiler_errors, is_bytecode, is_same_text, script_name
 from autocreate.model import (
     CreateMailbox,
     Folder,
@@ -109,3 +109,17 @@ def test_the_scripts_of_policies_are_told_once_each_and_only_where_something_is_
         Policy("c", WANTED, create=False),
     ]
     assert scripts_of(policies) == (("a", SCRIPT),)
+
+
+@pytest.mark.parametrize(
+    ("stored", "same"),
+    [
+        (b"keep;\r\nstop;\r\n", True),
+        (b"keep;\nstop;\n", True),
+        (b"keep;\nstop;\n\n", False),
+        (b"keep; stop;\n", False),
+        (b"", False),
+    ],
+)
+def test_a_script_is_the_same_however_the_server_ends_its_lines(stored: bytes, same: bool) -> None:
+    assert is_same_text(stored, b"keep;\nstop;\n") is same
