@@ -119,12 +119,18 @@ class Resolution:
     remembered: bool = False
 
 
+# No limit, where a policy says so: Cyrus's own number for it (QUOTA_UNLIMITED of its quota.h).
+UNLIMITED = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Quota:
     """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages.
 
-    `root` is for a quota root without limits, which only counts what is used. `others` are limits
-    that no policy knows of, as (resource, limit) pairs: an administrator has set them.
+    None is for a limit that is not given. A policy may also want none: `UNLIMITED`, which no quota
+    that was observed has. `root` is for a quota root without limits, which only counts what is used.
+    `others` are limits that no policy knows of, as (resource, limit) pairs: an administrator has set
+    them.
     """
 
     storage: int | None = None
@@ -133,9 +139,9 @@ class Quota:
     others: tuple[tuple[str, int], ...] = ()
 
     def keeping(self, standing: "Quota") -> "Quota":
-        """These limits, and of a root that stands those that are not given here."""
-        storage = standing.storage if self.storage is None else self.storage
-        messages = standing.messages if self.messages is None else self.messages
+        """These limits, and those of an existing root that are not given here: what SETQUOTA sets."""
+        storage = _limit(standing.storage if self.storage is None else self.storage)
+        messages = _limit(standing.messages if self.messages is None else self.messages)
         others = tuple((dict(standing.others) | dict(self.others)).items())
         return Quota(storage, messages, (storage, messages, others) == (None, None, ()), others)
 
@@ -391,6 +397,10 @@ class Verdict:
     def reply(self) -> Reply | None:
         """What to tell the sender, or None to let the recipient through."""
         return None if self.withheld else self.answer.reply
+
+
+def _limit(value: int | None) -> int | None:
+    return None if value == UNLIMITED else value
 
 
 def folder_name(path: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from autocreate.core.plan import difference
 from autocreate.errors import Refused
 from autocreate.model import (
+    UNLIMITED,
     CreateMailbox,
     Folder,
     Plan,
@@ -208,6 +209,22 @@ def test_a_quota_stands_to_the_last_unit(place: Place, quota: Quota) -> None:
     assert place.store.observe(user, tree(quota=quota)).quota == quota
 
 
+@pytest.mark.parametrize("before", [None, Quota(storage=0), Quota(storage=100)], ids=str)
+def test_no_limit_is_a_quota_root_without_one(place: Place, before: Quota | None) -> None:
+    user = place.new_user()
+    wanted = tree(quota=Quota(storage=UNLIMITED))
+    if before:
+        place.apply(user, CreateMailbox(()))
+        place.limit(user, before)
+        assert difference(user, "", wanted, place.store.observe(user, wanted)).actions
+        place.apply(user, SetQuota(wanted.quota))
+    else:
+        assert place.make(user, wanted).failed == ()
+    assert place.quota(user).keeping(Quota()) == Quota(root=True)
+    assert place.store.observe(user, wanted).quota == Quota(root=True)
+    assert difference(user, "", wanted, place.store.observe(user, wanted)).actions == ()
+
+
 def test_a_quota_that_cyrus_cannot_count_is_refused_and_cyrus_lives_on(place: Place) -> None:
     user = place.new_user()
     report = place.make(user, tree(quota=Quota(storage=2**31)))
@@ -226,6 +243,8 @@ BY_HAND = Quota(100, 7, others=tuple(zip(other_resources(), (9, 50), strict=True
         (Quota(messages=8), replace(BY_HAND, messages=8)),
         (Quota(storage=200, messages=8), replace(BY_HAND, storage=200, messages=8)),
         (Quota(root=True), BY_HAND),
+        (Quota(storage=UNLIMITED), replace(BY_HAND, storage=None)),
+        (Quota(storage=200, messages=UNLIMITED), replace(BY_HAND, storage=200, messages=None)),
     ],
     ids=str,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.contract.lmtp import deliver
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
@@ -27,9 +28,11 @@ POLICIES: list[dict[str, Any]] = [
 @pytest.fixture(scope="module")
 def product(cyrus: Cyrus) -> Iterator[Product]:
     with Slapd() as slapd, Product(cyrus, policies=POLICIES) as made:
-        slapd.put({"ldap-own": [], "ldap-none": [], "ldap-odd": [], "ldap-staff": ["staff"]})
+        users = ("ldap-own", "ldap-none", "ldap-odd", "ldap-zero")
+        slapd.put({**dict.fromkeys(users, ()), "ldap-staff": ["staff"]})
         slapd.set("ldap-own", mailQuota="300", mailPartition="archive")
         slapd.set("ldap-odd", mailQuota="plenty")
+        slapd.set("ldap-zero", mailQuota="0")
         secret = made.folder / "ldap.secret"
         secret.touch(0o600)
         secret.write_text(slapd.reader_password + "\n")
@@ -69,6 +72,15 @@ def test_the_policy_says_what_the_entry_does_not(product: Product, cyrus: Cyrus)
     assert code(product, "ldap-none") == 0
     assert cyrus.quota("user/ldap-none") == {"STORAGE": 2 << 20}
     assert cyrus.partition("user/ldap-none") == "default"
+
+
+def test_a_quota_of_0_in_the_entry_is_no_limit_and_mail_comes_in(
+    product: Product, cyrus: Cyrus
+) -> None:
+    assert code(product, "ldap-zero") == 0
+    assert cyrus.quota("user/ldap-zero") == {}
+    deliver(cyrus, "ldap-zero", "Subject: here\r\n\r\nhello\r\n")
+    assert b"Subject: here" in cyrus.messages("ldap-zero")[0]
 
 
 def test_an_entry_that_makes_no_sense_is_in_the_log_and_holds_up_nobodys_mail(

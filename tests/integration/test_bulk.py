@@ -491,6 +491,24 @@ def test_no_name_makes_a_second_line_or_reaches_a_terminal_as_it_is(server: Cyru
     ]
 
 
+def test_a_quota_of_0_removes_an_existing_limit_and_no_other(server: Cyrus) -> None:
+    with office(server, "ann", "bob", policy={**PLAIN, "quota": 0}) as product:
+        product.run("provision", "--all", "--yes")
+        assert product.run("audit", "--trees").returncode == 0
+        with server.admin_session() as imap:
+            # What 0 made once, when it was taken for a limit.
+            assert imap.setquota("user/ann", "(STORAGE 0 MESSAGE 10)")[0] == "OK"
+        audited = product.run("audit", "--trees")
+        assert audited.stdout.splitlines()[0] == (
+            "quota       ann: policy everyone: set quota unlimited storage"
+        )
+        *_, last = product.run("apply", "--policy", "everyone", "--all").stdout.splitlines()
+        checksum = last.removeprefix("checksum ")
+        product.run("apply", "--policy", "everyone", "--all", "--yes", checksum)
+        assert server.quota("user/ann") == {"MESSAGE": 10}
+        assert product.run("audit", "--trees").returncode == 0
+
+
 def test_limits_that_the_policy_does_not_name_are_neither_a_finding_nor_taken_away(
     server: Cyrus,
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from autocreate.core.policy import FromEntry, Policy
 from autocreate.core.sizes import parse_size
-from autocreate.model import Account, Folder, Quota, Tree
+from autocreate.model import UNLIMITED, Account, Folder, Quota, Tree
 
 DEFAULT = Tree((Folder(partition="small"), Folder(("Sent",))), Quota(storage=100, messages=7))
 POLICY = Policy("all", DEFAULT, entry=FromEntry("mailQuota", "K", "mailPartition"))
@@ -22,6 +22,12 @@ def test_the_entry_decides_where_it_says_something() -> None:
         (Folder(partition="big"), Folder(("Sent",))), Quota(storage=2 << 20, messages=7)
     )
     assert problems == ()
+
+
+@pytest.mark.parametrize("nothing", ["0", "0M", "0 GB", "00"])
+def test_0_is_no_limit(nothing: str) -> None:
+    tree, problems = tree_for(POLICY, ("mailquota", nothing))
+    assert (tree.quota, problems) == (Quota(storage=UNLIMITED, messages=7), ())
 
 
 def test_the_policy_decides_where_the_entry_says_nothing() -> None:

@@ -201,14 +201,17 @@ class Policy(Section):
     create: Switch = True
     """`false`: these users get no mailbox, and are refused as long as they have none."""
     quota: Size | None = None
-    """The quota in storage: `"2G"`, `"500M"`; a bare number counts KiB. None if not given."""
+    """The quota in storage: `"2G"`, `"500M"`; a bare number counts KiB. 0 is no limit, as in
+    `autocreate_quota` of imapd.conf: an existing limit is removed. If it is not given, an existing
+    limit is left as it is."""
     quota_attribute: Name | None = None
     """What the account source calls this user's own quota: an LDAP attribute, or a further column of
-    the SQL query. `quota` counts where the user has none, or one that makes no sense (logged)."""
+    the SQL query. 0 is no limit. `quota` counts where the user has none, or one that makes no sense
+    (logged)."""
     quota_unit: Literal["B", "K", "M", "G", "T"] = "K"
     """What a bare number in `quota_attribute` counts: bytes, KiB, MiB and so on."""
     quota_messages: Limit | None = None
-    """The quota in messages. A limit that is not given, here or in `quota`, is left as it stands."""
+    """The quota in messages. 0 and a limit that is not given are as in `quota`."""
     partition: Partition | None = None
     """Where Cyrus puts INBOX and what is below it; its own choice if not given."""
     partition_attribute: Name | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from autocreate.model import (
     ALL_SHARED,
+    UNLIMITED,
     Action,
     CreateMailbox,
     Folder,
@@ -52,11 +53,14 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
 
 
 def _lacks(wanted: Quota, observed: Quota) -> bool:
-    """Is a limit that is wanted another one, or the root not there? Whatever else it limits may stay."""
-    return (
-        wanted.storage not in (None, observed.storage)
-        or wanted.messages not in (None, observed.messages)
-        or (wanted.root and observed == Quota())
+    """Does a limit differ from the wanted one, or is the root missing? Limits not given may stay.
+
+    Who is to have no limit needs a root too: without its own, that of a parent would count.
+    """
+    kept = wanted.keeping(observed)
+    needs_root = wanted.root or UNLIMITED in (wanted.storage, wanted.messages)
+    return (kept.storage, kept.messages) != (observed.storage, observed.messages) or (
+        needs_root and observed == Quota()
     )
 
 
@@ -144,12 +148,13 @@ def describe(action: Action) -> str:
 
 
 def describe_quota(quota: Quota) -> str:
-    """`2097152 KiB, 1000 messages, X-NUM-FOLDERS 50`, `without limits`, or `none`."""
+    """`2097152 KiB, unlimited messages, X-NUM-FOLDERS 50`, `without limits`, or `none`."""
     parts = []
     if quota.storage is not None:
-        parts.append(f"{quota.storage} KiB")
+        parts.append("unlimited storage" if quota.storage == UNLIMITED else f"{quota.storage} KiB")
     if quota.messages is not None:
-        parts.append(f"{quota.messages} messages")
+        messages = "unlimited" if quota.messages == UNLIMITED else quota.messages
+        parts.append(f"{messages} messages")
     parts += [f"{resource} {limit}" for resource, limit in quota.others]
     return ", ".join(parts) or ("without limits" if quota.root else "none")
 
@@ -181,8 +186,8 @@ def _action_as_json(action: Action) -> dict[str, Any]:
         case SetQuota(quota):
             return {
                 "action": "quota",
-                "storage_kib": quota.storage,
-                "messages": quota.messages,
+                "storage_kib": _as_written(quota.storage),
+                "messages": _as_written(quota.messages),
             }
         case SetAcl(path, identifier, rights):
             return {
@@ -203,3 +208,8 @@ def _action_as_json(action: Action) -> dict[str, Any]:
             return {"action": "subscribe", "folder": folder_name(path)}
         case SubscribeShared(name):
             return {"action": "subscribe_shared", "folder": name}
+
+
+def _as_written(limit: int | None) -> int | None:
+    """A limit as policies have it: 0 is none."""
+    return 0 if limit == UNLIMITED else limit

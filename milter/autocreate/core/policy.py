@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from autocreate.core.sizes import parse_size
+from autocreate.core.sizes import limit, parse_size
 from autocreate.model import LMTP, Account, Quota, Script, Tree, Version
 
 T = TypeVar("T")
@@ -117,7 +117,9 @@ class Policy:
 
         quota, inbox = tree.quota, tree.folders[0]
         storage = value(
-            self.entry.quota, lambda it: parse_size(it, self.entry.quota_unit), quota.storage
+            self.entry.quota,
+            lambda it: limit(parse_size(it, self.entry.quota_unit)),
+            quota.storage,
         )
         partition = value(self.entry.partition, _partition, inbox.partition)
         tree = replace(

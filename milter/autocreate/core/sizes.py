@@ -2,6 +2,8 @@
 
 import re
 
+from autocreate.model import UNLIMITED
+
 # In KiB, as IMAP counts (RFC 9208).
 _UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}
 
@@ -20,6 +22,11 @@ def parse_size(text: str, unit: str = "K") -> int:
         raise ValueError('is not a size; write it like "500M" or "2G"')
     number, letter = int(match[1]), (match[2] or unit).upper()
     return countable(-(-number // 1024) if letter == "B" else number * _UNITS[letter])
+
+
+def limit(value: int) -> int:
+    """What a policy or an account's entry limits its user to: 0 is no limit, as in `autocreate_quota`."""
+    return value or UNLIMITED
 
 
 def countable(value: int) -> int:

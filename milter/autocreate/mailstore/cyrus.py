@@ -221,7 +221,8 @@ class Cyrus:
             case SetQuota(quota):
                 root = names.of_user(user)
                 # SETQUOTA takes away every limit that it does not name; a new INBOX has none yet.
-                session.set_quota(root, quota if is_new else quota.keeping(session.quota(root)))
+                before = Quota() if is_new else session.quota(root)
+                session.set_quota(root, quota.keeping(before))
             case SetAcl(path, identifier, rights):
                 session.set_acl(names.of_user(user, path), identifier, rights)
         return False

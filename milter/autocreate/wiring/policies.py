@@ -9,6 +9,7 @@ from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.imapd import Sieve
 from autocreate.core.policy import FromEntry, Policy, scripts_of
 from autocreate.core.sieve import script_name
+from autocreate.core.sizes import limit
 from autocreate.model import Folder, Quota, Script, Tree
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ def _policy(settings: PolicySettings) -> Policy:
         name=settings.name,
         tree=Tree(
             tuple(folders),
-            Quota(settings.quota, settings.quota_messages),
+            Quota(_limit(settings.quota), _limit(settings.quota_messages)),
             settings.subscribe_shared,
         ),
         users=frozenset(settings.users),
@@ -92,3 +93,7 @@ def _policy(settings: PolicySettings) -> Policy:
             settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""
         ),
     )
+
+
+def _limit(value: int | None) -> int | None:
+    return None if value is None else limit(value)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from autocreate.core.plan import as_json, as_text, describe_quota, difference
 from autocreate.model import (
+    UNLIMITED,
     CreateMailbox,
     Folder,
     Plan,
@@ -97,6 +98,7 @@ def test_another_quota_is_replaced() -> None:
 
 
 LIMITS = st.none() | st.integers(0, 3)
+WANTED_LIMITS = LIMITS | st.just(UNLIMITED)
 QUOTAS = st.builds(
     Quota,
     LIMITS,
@@ -119,6 +121,9 @@ QUOTAS = st.builds(
         (Quota(root=True), Quota(5)),
         (Quota(root=True), Quota(others=(("X-NUM-FOLDERS", 50),))),
         (Quota(), Quota(5, 10)),
+        (Quota(storage=UNLIMITED), Quota(root=True)),
+        (Quota(storage=UNLIMITED), Quota(messages=10)),
+        (Quota(5, UNLIMITED), Quota(5, others=(("X-NUM-FOLDERS", 50),))),
     ],
 )
 def test_limits_that_the_policy_does_not_name_make_no_difference(
@@ -137,6 +142,10 @@ def test_limits_that_the_policy_does_not_name_make_no_difference(
         (Quota(5, 10), Quota(5)),
         (Quota(5, 10), Quota(5, 11)),
         (Quota(root=True), Quota()),
+        (Quota(storage=UNLIMITED), Quota()),
+        (Quota(storage=UNLIMITED), Quota(storage=0)),
+        (Quota(storage=UNLIMITED), Quota(5, 10)),
+        (Quota(5, UNLIMITED), Quota(5, 10)),
     ],
 )
 def test_a_limit_that_the_policy_names_is_set_where_it_is_none_or_another(
@@ -146,13 +155,14 @@ def test_a_limit_that_the_policy_names_is_set_where_it_is_none_or_another(
     assert difference("joe", "p", *trees).actions == (SetQuota(wanted),)
 
 
-@given(QUOTAS, QUOTAS)
+@given(st.builds(Quota, WANTED_LIMITS, WANTED_LIMITS, st.booleans()), QUOTAS)
 def test_a_quota_that_was_set_beside_other_limits_takes_none_away_and_is_not_set_again(
     wanted: Quota, standing: Quota
 ) -> None:
     then = wanted.keeping(standing)
-    assert then.storage == (standing.storage if wanted.storage is None else wanted.storage)
-    assert then.messages == (standing.messages if wanted.messages is None else wanted.messages)
+    for limit in ("storage", "messages"):
+        said, stood = getattr(wanted, limit), getattr(standing, limit)
+        assert getattr(then, limit) == {None: stood, UNLIMITED: None}.get(said, said)
     assert dict(then.others) == dict(standing.others) | dict(wanted.others)
     trees = Tree((Folder(),), wanted), Tree((Folder(),), then)
     assert difference("joe", "p", *trees).actions == ()
@@ -221,7 +231,16 @@ def test_a_plan_is_plain_data() -> None:
     }
 
 
+def test_no_limit_is_0_in_plain_data_as_in_a_policy() -> None:
+    action = SetQuota(Quota(UNLIMITED, UNLIMITED))
+    assert as_json(Plan("joe", "everyone", (action,)))["actions"] == [
+        {"action": "quota", "storage_kib": 0, "messages": 0}
+    ]
+
+
 def test_quotas_read_as_text() -> None:
+    assert describe_quota(Quota(storage=UNLIMITED)) == "unlimited storage"
+    assert describe_quota(Quota(5, UNLIMITED)) == "5 KiB, unlimited messages"
     assert describe_quota(Quota()) == "none"
     assert describe_quota(Quota(storage=0)) == "0 KiB"
     assert describe_quota(Quota(messages=5)) == "5 messages"
