@@ -20,6 +20,7 @@ from tests.servers.common import run
 from tests.servers.database import DatabaseServer
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
+from tests.servers.ranges import RangedDirectory
 from tests.servers.relay import Relay
 from tests.servers.slapd import GROUPS, PEOPLE, POSIX, Slapd
 from tests.servers.tls import make_certificate
@@ -446,3 +447,47 @@ def test_groups_of_which_a_part_is_elsewhere_are_a_doubt(slapd: Slapd, tmp_path:
     with slapd.referring(GROUPS), pytest.raises(Temporary, match="has only a part of "):
         source.groups(joe)
     assert source.groups(joe) == {"staff", "wheel"}
+
+
+# -- ranges of values ----------------------------------------------------------------------------
+
+JOE = f"cn=Joe,{PEOPLE}"
+MANY_GROUPS = tuple(f"CN=Group {number:04},{GROUPS}" for number in range(10))
+
+
+@pytest.fixture
+def ranged() -> Iterator[RangedDirectory]:
+    entries = {
+        JOE: {"uid": ("joe",), "memberOf": MANY_GROUPS},
+        f"cn=Kim,{PEOPLE}": {"uid": ("kim",), "memberOf": MANY_GROUPS[:2]},
+    }
+    with RangedDirectory(entries) as made:
+        yield made
+
+
+def ranged_source(server: RangedDirectory) -> LdapSource:
+    return LdapSource("it", [server.url], PEOPLE, tls="none", member_of="memberOf", timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("most", [1, 3, 9, 10, 11])
+def test_values_that_come_in_ranges_all_count(ranged: RangedDirectory, most: int) -> None:
+    ranged.most = most
+    source = ranged_source(ranged)
+    joe = source.lookup("joe")
+    assert joe == Account("joe", "it")
+    assert joe.values("memberOf") == MANY_GROUPS
+    assert source.groups(joe) == {f"Group {number:04}" for number in range(10)}
+    assert source.groups(Account("kim", "another")) == {"Group 0000", "Group 0001"}
+    assert source.lookup("zoe") is None
+    source.close()
+
+
+@pytest.mark.parametrize("instead", ["0-2", "4-5", "3-2"])
+def test_a_range_that_does_not_follow_the_one_before_is_a_doubt(
+    ranged: RangedDirectory, instead: str
+) -> None:
+    ranged.instead[3] = instead
+    source = ranged_source(ranged)
+    with pytest.raises(Temporary, match="has not answered memberof;range=3-"):
+        source.lookup("joe")
+    source.close()

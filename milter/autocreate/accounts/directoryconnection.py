@@ -6,6 +6,7 @@ what it must be told. An answer is either complete or an error.
 
 import os
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -26,6 +27,7 @@ from autocreate.errors import Silent, Temporary, Unreachable
 _SCOPES = {"base": ldap.SCOPE_BASE, "one": ldap.SCOPE_ONELEVEL, "sub": ldap.SCOPE_SUBTREE}
 _TLS_1_2 = 0x303
 _PAGE = 500
+_RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>[0-9]+)-(?P<last>[0-9]+|\*)")
 
 
 class Entry(NamedTuple):
@@ -110,7 +112,7 @@ class Connection:
         # One entry is an answer wherever the others are, a set of them only if it is whole.
         if elsewhere and not (is_for_one and entries):
             raise self._partial(base, elsewhere)
-        return entries
+        return [self._with_all_values(entry) for entry in entries]
 
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
         page = SimplePagedResultsControl(criticality=True, size=_PAGE, cookie="")
@@ -123,7 +125,7 @@ class Connection:
             entries, elsewhere = _parted(found)
             if elsewhere:
                 raise self._partial(base, elsewhere)
-            yield from entries
+            yield from map(self._with_all_values, entries)
             page.cookie = next(
                 (it.cookie for it in controls if it.controlType == page.controlType), b""
             )
@@ -136,6 +138,43 @@ class Connection:
     def discard(self) -> None:
         # libldap's unbind sends what it can and closes; it never waits for an answer.
         self.close()
+
+    def _with_all_values(self, entry: Entry) -> Entry:
+        """An entry of which the server has answered every value, by asking it for the rest.
+
+        Active Directory gives 1,500 values at once, and calls them `memberOf;range=0-1499` ("Range
+        Retrieval of Attribute Values" of [MS-ADTS] 3.1.1.3.1.3.3).
+        """
+        ranged = [found for name in entry.values if (found := _RANGE.fullmatch(name))]
+        if not ranged:
+            return entry
+        values = {name: it for name, it in entry.values.items() if not _RANGE.fullmatch(name)}
+        for found in ranged:
+            first = entry.values[found[0]]
+            rest = self._rest(entry.dn, found)
+            values[found["name"]] = (*values.get(found["name"], ()), *first, *rest)
+        return Entry(entry.dn, values)
+
+    def _rest(self, dn: str, ranged: re.Match[str]) -> Iterator[str]:
+        """The values that come after a range.
+
+        Raises:
+            Temporary: the server does not answer them all.
+        """
+        while ranged["last"] != "*":
+            following = int(ranged["last"]) + 1
+            asked = f"{ranged['name']};range={following}-*"
+            with _Translated(self, f"cannot read {asked} of {dn!r}"):
+                found = self._ldap.search_ext_s(
+                    dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked], timeout=self.timeout
+                )
+            values = {name: it for entry in _parted(found)[0] for name, it in entry.values.items()}
+            answers = (_RANGE.fullmatch(name) for name in values)
+            answered = next((it for it in answers if it and it["name"] == ranged["name"]), None)
+            if answered is None or not _continues(answered, following):
+                raise Temporary(f"{self.url}: has not answered {asked} of {dn!r}, but {[*values]}")
+            ranged = answered
+            yield from values[ranged[0]]
 
     def _partial(self, base: str, elsewhere: Sequence[str]) -> Temporary:
         return Temporary(
@@ -215,6 +254,12 @@ def _words(error: ldap.LDAPError) -> str:
     words = [str(told[key]) for key in ("desc", "info") if told.get(key)]
     advice = _ADVICE.get(type(error).__name__)
     return ": ".join(words or [str(error)]) + (f" ({advice})" if advice else "")
+
+
+def _continues(ranged: re.Match[str], following: int) -> bool:
+    """Does a range begin at a value, and hold it?"""
+    first, last = int(ranged["first"]), ranged["last"]
+    return first == following and (last == "*" or int(last) >= first)
 
 
 def _within(seconds: float, work: Callable[[], None], url: str) -> None:
