@@ -68,12 +68,19 @@ class Account:
     """A user who exists, and the name of the account source that says so.
 
     `attributes` is what its entry says besides, as (name in lower case, value) pairs: an LDAP entry
-    may have several values of one name. It is no part of who the account is.
+    may have several values of one name. `name` is how the source spells the user id, where that is
+    another way (`KLee` for `klee`). Neither is a part of who the account is.
     """
 
     user: str
     source: str
     attributes: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    name: str = field(default="", compare=False)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The user id, and how the source spells it where that is another way."""
+        return (self.user, self.name) if self.name else (self.user,)
 
     def values(self, attribute: str) -> tuple[str, ...]:
         """What the entry has under this name, whatever its case."""

@@ -17,6 +17,7 @@ from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.core.plan import describe, difference, gift, unwanted
 from autocreate.core.policy import Policy, scripts_of, select
+from autocreate.core.spelling import shared_groups
 from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
 from autocreate.mailstore import MailStore
@@ -364,7 +365,7 @@ class Provisioner:
         if account.user in names or account.user == ANONYMOUS:
             return True
         groups = {name.removeprefix("group:") for name in names if name.startswith("group:")}
-        return bool(groups) and not groups.isdisjoint(self._groups(account))
+        return bool(groups) and bool(shared_groups(groups, self._groups(account)))
 
     def _groups(self, account: Account) -> frozenset[str]:
         # Who logged in may be in no account source, and then is in no group.

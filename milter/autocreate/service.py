@@ -142,6 +142,7 @@ class Service:
 
     def forget_accounts(self, user: str | None = None) -> None:
         """Ask tables of aliases again, and account sources and Cyrus about a user or everyone."""
+        user = None if user is None else self.rules.users.of_account(user)
         if self._aliases:
             self._aliases.forget()
         self._provisioner.forget(user)

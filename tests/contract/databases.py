@@ -37,6 +37,9 @@ class Database(ABC):
         secret: what no error may show: the password of a database that has one.
     """
 
+    # Does it find `KLee` for `klee`?
+    ignores_case = True
+
     def __init__(self, source: AccountSource, secret: str = "") -> None:
         self.source = source
         self.secret = secret
@@ -52,6 +55,10 @@ class Database(ABC):
     def known(self, *groups: str) -> frozenset[str]:
         """What a member of these groups is in, as far as a database of this kind knows groups."""
         return frozenset(groups if self.source.has_groups else ())
+
+    def own_spelling(self, name: str) -> str:
+        """How a database of this kind spells the name of an account."""
+        return name
 
     def can_hold(self, user: str) -> bool:
         """Can a database of this kind have a user of that name at all?"""
@@ -140,6 +147,9 @@ class PostfixTable(Database):
         )
         return bool(user) and is_key and user == user.lower() and is_text(user)
 
+    def own_spelling(self, name: str) -> str:
+        return name.lower()
+
 
 class Shadow(Nss):
     """type = "shadow", with a passwd(5), a group(5) and a shadow(5) of the test's own."""
@@ -215,17 +225,31 @@ class Ldap(Database):
 
 
 class SqlServer(Database):
-    """type = "sql" with a server."""
+    """type = "sql" with a server.
 
-    def __init__(self, server: Postgres | MariaDb, secret: Path) -> None:
+    Args:
+        equals: how a column `{}` is compared with the user id.
+        ignores_case: whether that finds other capitals.
+    """
+
+    def __init__(
+        self,
+        server: Postgres | MariaDb,
+        secret: Path,
+        equals: str = "{} = :user",
+        ignores_case: bool = False,
+    ) -> None:
         self._server = server
+        self.ignores_case = ignores_case
+        where = equals.format("userid")
         secret.write_text(server.password + "\n")
         super().__init__(
             SqlSource(
                 "it",
                 server.url,
-                "SELECT userid FROM accounts WHERE userid = :user",
-                "SELECT name FROM memberships WHERE userid = :user",
+                f"SELECT userid FROM accounts WHERE {where}",
+                f"SELECT name FROM memberships WHERE {where}",
+                "SELECT userid FROM accounts",
                 password_file=secret,
                 timeout=5.0,
             ),
@@ -246,10 +270,14 @@ class SqlServer(Database):
 
 
 class Sqlite(Database):
-    """type = "sql" with the embedded default."""
+    """type = "sql" with the embedded default. The rest is as for `SqlServer`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, equals: str = "{} = :user", ignores_case: bool = False
+    ) -> None:
         self.file = folder / "accounts.db"
+        self.ignores_case = ignores_case
+        where = equals.format("userid")
         with contextlib.closing(sqlite3.connect(self.file)) as connection, connection:
             connection.execute("CREATE TABLE accounts (userid TEXT)")
             connection.execute("CREATE TABLE memberships (userid TEXT, name TEXT)")
@@ -257,8 +285,9 @@ class Sqlite(Database):
             SqlSource(
                 "it",
                 f"sqlite:///{self.file}",
-                "SELECT userid FROM accounts WHERE userid = :user",
-                "SELECT name FROM memberships WHERE userid = :user",
+                f"SELECT userid FROM accounts WHERE {where}",
+                f"SELECT name FROM memberships WHERE {where}",
+                "SELECT userid FROM accounts",
                 timeout=0.1,
             )
         )
@@ -357,6 +386,28 @@ def mariadb(folder: Path) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
+def postgresql_lower(folder: Path) -> Iterator[Database]:
+    database = SqlServer(shared(Postgres), folder / "secret", "lower({}) = :user", True)
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
+def mariadb_without_case(folder: Path) -> Iterator[Database]:
+    equals = "{} = :user COLLATE utf8mb4_general_ci"
+    database = SqlServer(shared(MariaDb), folder / "secret", equals, True)
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
+def sqlite_without_case(folder: Path) -> Iterator[Database]:
+    database = Sqlite(folder, "{} = :user COLLATE NOCASE", True)
+    yield database
+    database.source.close()
+
+
+@contextlib.contextmanager
 def sqlite(folder: Path) -> Iterator[Database]:
     database = Sqlite(folder)
     yield database
@@ -375,8 +426,11 @@ DATABASES: dict[str, Callable[[Path], AbstractContextManager[Database]]] = {
     "ldap-memberof": ldap_member_of,
     "ldap-search": ldap_searched,
     "postgresql": postgresql,
+    "postgresql-lower": postgresql_lower,
     "mariadb": mariadb,
+    "mariadb-ci": mariadb_without_case,
     "sqlite": sqlite,
+    "sqlite-nocase": sqlite_without_case,
 }
 
 

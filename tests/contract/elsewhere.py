@@ -63,7 +63,7 @@ class _Elsewhere:
 
     def lookup(self, user: str) -> Account | None:
         found = self._ask("lookup", user)
-        return Account(*found) if found else None
+        return Account(found[0], found[1], name=found[2]) if found else None
 
     def groups(self, account: Account) -> frozenset[str]:
         return frozenset(self._ask("groups", account.user))
@@ -93,7 +93,9 @@ def _serve() -> None:
         try:
             if question == "lookup":
                 found = source.lookup(user)
-                answer: dict[str, Any] = {"result": found and [found.user, found.source]}
+                answer: dict[str, Any] = {
+                    "result": found and [found.user, found.source, found.name]
+                }
             elif question == "names":
                 answer = {"result": list(source.names() or ())}
             else:

@@ -247,8 +247,8 @@ def test_local_part_and_domain_are_bound_too(database: Postgres | MariaDb, tmp_p
     ("query", "words"),
     [
         ("SELECT userid FROM accounts WHERE :user <> ''", "found 2 rows for 'joe'"),
-        ("SELECT NULL FROM accounts WHERE userid = :user", "answered None"),
-        ("SELECT 'JOE' FROM accounts WHERE userid = :user", "answered 'JOE'"),
+        ("SELECT NULL FROM accounts WHERE userid = :user", "answered nothing"),
+        ("SELECT 'kim' FROM accounts WHERE userid = :user", "answered 'kim'"),
         ("SELECT userid FROM people WHERE userid = :user", "people"),
         ("SELEKT :user", "syntax"),
     ],
@@ -447,6 +447,80 @@ def test_groups_of_which_a_part_is_elsewhere_are_a_doubt(slapd: Slapd, tmp_path:
     with slapd.referring(GROUPS), pytest.raises(Temporary, match="has only a part of "):
         source.groups(joe)
     assert source.groups(joe) == {"staff", "wheel"}
+
+
+@pytest.mark.parametrize(
+    ("spelled", "asked"),
+    [
+        ("joe", "\uff4a\uff4f\uff45"),  # full width
+        ("jo e", "jo\u00a0e"),
+        ("kim", "\u212aim"),  # the sign for Kelvin
+    ],
+)
+def test_a_look_alike_of_somebodys_name_is_a_no_and_an_account_that_looks_like_it_a_doubt(
+    slapd: Slapd, tmp_path: Path, spelled: str, asked: str
+) -> None:
+    slapd.put({spelled: []})
+    source = ldap(slapd, tmp_path)
+    assert source.lookup(spelled) == Account(spelled, "it")
+    assert source.lookup(asked) is None
+    # Whoever is called that may log in by the other name.
+    slapd.put({asked: []})
+    with pytest.raises(Temporary, match="it must be the user id"):
+        source.lookup(spelled)
+    slapd.put({"joe": ["staff", "wheel"], "kim": ["staff"], "lee": []})
+
+
+def test_groups_that_are_compared_to_the_letter_know_the_name_as_the_entry_spells_it(
+    slapd: Slapd, tmp_path: Path
+) -> None:
+    slapd.put({"KLee": ["staff"], "joe": ["wheel"]})
+    source = ldap(
+        slapd,
+        tmp_path,
+        groups_base=POSIX,
+        groups_filter="(&(objectClass=posixGroup)(memberUid={user}))",
+    )
+    found = source.lookup("klee")
+    assert found == Account("klee", "it")
+    assert source.groups(found) == {"staff"}
+    assert source.groups(Account("klee", "another source")) == {"staff"}
+    slapd.put({"joe": ["staff", "wheel"], "kim": ["staff"], "lee": []})
+
+
+def test_groups_of_a_table_that_is_compared_to_the_letter_know_the_name_as_it_is_spelled(
+    database: Postgres | MariaDb, tmp_path: Path
+) -> None:
+    database.put({"KLee": ["staff"], "joe": ["wheel"]})
+    source = sql(
+        database,
+        tmp_path,
+        query="SELECT userid FROM accounts WHERE lower(userid) = :user",
+        groups_query="SELECT name FROM memberships WHERE userid = :user",
+    )
+    found = source.lookup("klee")
+    assert found == Account("klee", "it")
+    assert source.groups(found) == {"staff"}
+    database.put({"joe": ["staff"], "kim": []})
+
+
+def test_two_rows_that_differ_in_case_are_a_doubt(
+    database: Postgres | MariaDb, tmp_path: Path
+) -> None:
+    database.put({"KLee": [], "klee": []})
+    query = "SELECT userid FROM accounts WHERE lower(userid) = :user"
+    with pytest.raises(Temporary, match="found 2 rows for 'klee'"):
+        sql(database, tmp_path, query=query).lookup("klee")
+    database.put({"joe": ["staff"], "kim": []})
+
+
+def test_a_collation_that_ignores_accents_finds_nobody_whom_cyrus_can_have(tmp_path: Path) -> None:
+    with MariaDb() as server:
+        server.put({"jose": []})
+        query = "SELECT userid FROM accounts WHERE userid = :user COLLATE utf8mb4_general_ci"
+        source = sql(server, tmp_path, query=query)
+        assert source.lookup("jose") == Account("jose", "it")
+        assert source.lookup("josé") is None
 
 
 # -- ranges of values ----------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from autocreate.accounts.sql import SqlSource
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -31,7 +32,7 @@ ODD_NAMES = {
     "colon": "jo:e",
     "comma and equals": "uid=joe,dc=test",
     "comment": "#joe",
-    "SQL": "' OR '1'='1",
+    "SQL": "' or '1'='1",
     "umlaut": "jörg",
     "beyond the BMP": "jo😀",
     "domain": "joe@other.test",
@@ -89,6 +90,22 @@ def test_groups_are_those_of_the_user_and_no_others(database: Database) -> None:
 def test_all_users_are_listed_where_they_can_be(database: Database) -> None:
     names = database.source.names()
     assert names is None or set(names) >= {"joe", "kim", "lee"}
+
+
+def test_capitals_of_an_account_are_no_part_of_its_user_id(database: Database) -> None:
+    database.put({"KLee": ["staff"], "joe": []})
+    found = database.source.lookup("klee")
+    if not database.ignores_case:
+        assert found is None
+        return
+    assert found == Account("klee", "it")
+    assert database.source.lookup("kle") is None
+    assert database.source.groups(found) == database.known("staff")
+    if not isinstance(database.source, SqlSource):
+        assert database.source.groups(Account("klee", "another")) == database.known("staff")
+    names = database.source.names()
+    assert names is None or database.own_spelling("KLee") in set(names)
+    assert found.spellings[-1] == database.own_spelling("KLee")
 
 
 @odd_names

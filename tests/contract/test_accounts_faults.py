@@ -115,7 +115,6 @@ def test_an_sqlite_file_with_an_odd_name_is_opened_once(
     [
         ("SELECT userid FROM accounts WHERE :user = :user", "2 rows"),
         ("SELECT NULL WHERE :user = :user", "spelled as Cyrus spells it"),
-        ("SELECT upper(userid) FROM accounts WHERE userid = :user", "spelled as Cyrus spells it"),
         ("SELECT userid || ' ' FROM accounts WHERE userid = :user", "spelled as Cyrus spells it"),
         ("SELECT 1 FROM accounts WHERE userid = :user", "spelled as Cyrus spells it"),
         ("SELECT nosuch FROM accounts WHERE userid = :user", "no such column"),

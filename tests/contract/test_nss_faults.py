@@ -192,3 +192,31 @@ def test_a_line_that_the_c_library_cannot_read_leaves_everyone_in_doubt(
 ) -> None:
     configure(tmp_path, "passwd: files [NOTFOUND=retrun]", "group: files")
     _is_in_doubt(plain)
+
+
+def test_of_two_users_whom_cyrus_takes_for_one_the_one_that_it_spells_counts(
+    nss: Nss, tmp_path: Path
+) -> None:
+    nss.put({"KLee": ["staff"], "klee": ["wheel"]})
+    found = nss.source.lookup("klee")
+    assert found == Account("klee", "it")
+    assert found.name == ""
+    assert nss.source.groups(found) == {"wheel"}
+    nss.put({"KLee": ["staff"], "KLEE": ["wheel"]})
+    with pytest.raises(Temporary, match="to Cyrus these are one user"):
+        nss.source.lookup("klee")
+
+
+def test_a_passwd_file_that_is_no_utf_8_hides_nobody(nss: Nss, tmp_path: Path) -> None:
+    passwd = tmp_path / "passwd"
+    passwd.write_bytes(passwd.read_bytes() + b"KLee:x:2500:100:Kathy L\xe9e:::\n")
+    found = nss.source.lookup("klee")
+    assert found is not None
+    assert found.name == "KLee"
+    assert nss.source.lookup(NOBODY) is None
+
+
+def test_a_user_of_the_system_whose_name_has_capitals_is_a_no(nss: Nss, tmp_path: Path) -> None:
+    with (tmp_path / "passwd").open("a") as passwd:
+        passwd.write("Debian-exim:x:101:105:::\n")
+    assert nss.source.lookup("debian-exim") is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts.sasldb import SasldbSource
+from autocreate.core.naming import Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 from tests.servers.common import run
@@ -77,3 +78,16 @@ def test_a_look_up_asks_for_a_key_and_can_see_no_value(
     monkeypatch.setattr(source, "_open", NothingButKeys)
     assert source.lookup("joe") == Account("joe", "it")
     assert asked == [b"joe\0mail.test\0userPassword"]
+
+
+def test_capitals_are_found_again_once_the_file_has_changed(database: Path) -> None:
+    source = SasldbSource("it", database, "mail.test", an_hour_later)
+    assert source.lookup("klee") is None
+    set_password(database, "KLee", "mail.test")
+    set_password(database, "Ann", "Other.Test")
+    found = source.lookup("klee")
+    assert found is not None
+    assert found.name == "KLee"
+    users = Users(virtual_domains=True, default_domain="mail.test")
+    virtual = SasldbSource("it", database, "mail.test", an_hour_later, users)
+    assert virtual.lookup("ann@other.test") == Account("ann@other.test", "it")

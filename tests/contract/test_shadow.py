@@ -24,6 +24,8 @@ LINES = {
     "locked": f"locked:!{HASH}:19000:0:99999:7:::",
     "never-set": "never-set:!:19000:0:99999:7:::",
     "expired": f"expired:{HASH}:19000:0:99999:7::{TODAY - 1}:",
+    "KLee": f"KLee:{HASH}:19000:0:99999:7:::",
+    "Locked-too": f"Locked-too:!{HASH}:19000:0:99999:7:::",
     "expires-later": f"expires-later:{HASH}:19000:0:99999:7::{TODAY + 30}:",
     "long-unchanged": f"long-unchanged:{HASH}:{TODAY - 100}:0:30:7:7::",
     "soon-to-change": f"soon-to-change:{HASH}:{TODAY - 33}:0:30:7:7::",
@@ -42,12 +44,14 @@ def source(tmp_path: Path) -> Iterator[AccountSource]:
         yield made
 
 
-@pytest.mark.parametrize("user", ["joe", "key-only", "expires-later", "soon-to-change"])
+@pytest.mark.parametrize("user", ["joe", "key-only", "klee", "expires-later", "soon-to-change"])
 def test_an_account_in_order(source: AccountSource, user: str) -> None:
     assert source.lookup(user) == Account(user, "it")
 
 
-@pytest.mark.parametrize("user", ["locked", "never-set", "expired", "long-unchanged", "daemon"])
+@pytest.mark.parametrize(
+    "user", ["locked", "locked-too", "never-set", "expired", "long-unchanged", "daemon"]
+)
 def test_an_account_that_nobody_may_use(source: AccountSource, user: str) -> None:
     assert source.lookup(user) is None
 
@@ -55,7 +59,13 @@ def test_an_account_that_nobody_may_use(source: AccountSource, user: str) -> Non
 def test_users_in_order_are_listed_and_no_others(source: AccountSource, tmp_path: Path) -> None:
     passwd = tmp_path / "passwd"
     passwd.write_text(passwd.read_text().replace("unshadowed:x:3000:100:::\n", ""))
-    assert set(source.names() or ()) == {"joe", "key-only", "expires-later", "soon-to-change"}
+    assert set(source.names() or ()) == {
+        "joe",
+        "key-only",
+        "KLee",
+        "expires-later",
+        "soon-to-change",
+    }
 
 
 def test_a_user_of_whom_shadow_says_nothing_is_in_doubt(source: AccountSource) -> None:

@@ -5,9 +5,11 @@ A look-up has three answers, never two: an `Account`, None for an authoritative 
 become a 550.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from autocreate.core.naming import Users
+from autocreate.core.spelling import own_name
 from autocreate.model import Account
 
 
@@ -15,8 +17,8 @@ class AccountSource(Protocol):
     """A database that knows users.
 
     Sources are called from several threads at once, and are handed user ids as Cyrus spells them:
-    `joe`, or `joe@other.test` where virtual domains are on. `has_groups` says whether it was told
-    where to find any.
+    `joe`, or `joe@other.test` where virtual domains are on. A name that they find is compared as
+    `autocreate.core.spelling` says. `has_groups` says whether it was told where to find any.
     """
 
     name: str
@@ -37,7 +39,7 @@ class AccountSource(Protocol):
         """
 
     def names(self) -> Iterator[str] | None:
-        """All users, or None if this database does not list them.
+        """The names of all users, as they are spelled there; None if this database does not list them.
 
         Raises:
             Temporary: as for `lookup`; perhaps in the middle of the list.
@@ -62,3 +64,21 @@ SOURCES = {
     "shadow": Source("autocreate.accounts.shadow", "ShadowSource"),
     "sql": Source("autocreate.accounts.sql", "SqlSource"),
 }
+
+
+def account_of(
+    user: str,
+    source: str,
+    found: Sequence[str],
+    users: Users,
+    attributes: tuple[tuple[str, str], ...] = (),
+) -> Account | None:
+    """The account of `user` by the names that a source found for it; None if it is somebody else's.
+
+    Raises:
+        Temporary: see `autocreate.core.spelling.own_name`.
+    """
+    name = own_name(user, found, users)
+    if name is None:
+        return None
+    return Account(user, source, attributes, "" if name == user else name)

@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from autocreate.accounts import account_of
 from autocreate.accounts.watched import Watched
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -29,6 +32,7 @@ class FileSource:
         format: "lines" for the above, "postfix" for the text of a Postfix table (postmap(1)), whose
             keys are the users, and its `user@domain` too where the domain is one of `domains`.
         clock: the time in seconds since the epoch.
+        users: how names there become user ids.
     """
 
     def __init__(
@@ -39,23 +43,19 @@ class FileSource:
         format: str = "lines",
         domains: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
+        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
         self.has_groups = groups is not None
         self._domains = frozenset(domains)
+        self._user_ids = users
         parse = partial(_table, self._domains) if format == "postfix" else _users
-        self._users = Watched(path, parse, clock)
-        self._groups = Watched(groups, _groups, clock) if groups else None
+        self._users = Watched(path, lambda text: _Users(parse(text), users), clock)
+        self._groups = Watched(groups, partial(_groups, users), clock) if groups else None
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
-        users = self._users.read()
-        found = users.get(user)
-        if found is not None and not found.may_go_on:
-            return Account(user, self.name)
-        if doubt := _doubt(self._users, users):
-            raise Temporary(doubt)
-        return None if found is None else Account(user, self.name)
+        return self._found(user)[0]
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`. A passwd(5) line's group id counts too."""
@@ -74,21 +74,36 @@ class FileSource:
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`. Who is known with and without one of `domains` comes once."""
-        parts = ((user, *user.rpartition("@")) for user in self._users.read())
+        parts = ((user, *user.rpartition("@")) for user in self._users.read().lines)
         return (user for user, _, at, domain in parts if not (at and domain in self._domains))
 
     def close(self) -> None:
         """Nothing is held open."""
 
+    def _found(self, user: str) -> "tuple[Account | None, _User]":
+        """The account of `user`, and what its line says; nothing of either if there is no such line.
+
+        Raises:
+            Temporary: as for `AccountSource.lookup`.
+        """
+        users = self._users.read()
+        account = None
+        if names := users.spellings.of(user, users.lines):
+            try:
+                account = account_of(user, self.name, names, self._user_ids)
+            except Temporary as error:
+                raise Temporary(f"{self._users.path} has {error}") from error
+        line = users.lines[account.spellings[-1]] if account else _User(may_go_on=True)
+        if line.may_go_on and (doubt := _doubt(self._users, users.lines)):
+            raise Temporary(doubt)
+        return account, line
+
     def _primary(self, name: str) -> str:
         """The number of a user's primary group; nothing if it has none."""
-        users = self._users.read()
-        user = users.get(name, _User(may_go_on=True))
-        if user.group is None:
+        group = self._found(name)[1].group
+        if group is None:
             raise Temporary(f"{self._users.path}: the line of {name!r} ends before its group")
-        if user.may_go_on and (doubt := _doubt(self._users, users)):
-            raise Temporary(doubt)
-        return user.group
+        return group
 
 
 class _User(NamedTuple):
@@ -103,7 +118,17 @@ class _User(NamedTuple):
     may_go_on: bool = False
 
 
+class _Users:
+    """The lines of a file by the name they begin with, and names that Cyrus spells otherwise."""
+
+    def __init__(self, lines: Mapping[str, _User], users: Users) -> None:
+        self.lines = lines
+        self.spellings = Spellings(lines, users)
+
+
 class _Group(NamedTuple):
+    """A line of group(5); its members are user ids."""
+
     name: str
     number: str
     members: frozenset[str]
@@ -152,11 +177,12 @@ def _table(domains: Collection[str], text: str) -> Mapping[str, _User]:
     return users
 
 
-def _groups(text: str) -> list[_Group]:
+def _groups(users: Users, text: str) -> list[_Group]:
     groups = []
     for line in _lines(text):
         name, _, number, members = [*line.split(":", 3), "", "", ""][:4]
-        groups.append(_Group(name.strip(), number, frozenset(map(str.strip, members.split(",")))))
+        ids = frozenset(users.of_account(member.strip()) for member in members.split(","))
+        groups.append(_Group(name.strip(), number, ids))
     return groups
 
 

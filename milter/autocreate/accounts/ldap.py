@@ -8,9 +8,11 @@ from pathlib import Path
 
 import ldap.dn
 
+from autocreate.accounts import account_of
 from autocreate.accounts.directoryconnection import Entry, Servers
 from autocreate.accounts.directoryserver import DirectoryServer, fill
 from autocreate.accounts.passwordfile import password
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -29,13 +31,14 @@ class LdapSource:
         password_file: its first line is the password of `bind_dn`.
         base, scope: where people are.
         filter: finds one entry at most.
-        user_attribute: holds the user id, spelled as Cyrus spells it.
+        user_attribute: holds the user id; capitals count as Cyrus counts them.
         attributes: further ones that become attributes of the account.
         member_of: the attribute of a user's entry that names the groups; None if there is none.
         groups_base: where groups are; None for `base`.
         groups_filter: finds the entries of a user's groups; None for no such search.
         group_attribute: the name of a group in its entry.
         connections: how many may be open at once.
+        users: how accounts' names become user ids.
 
     Raises:
         ConfigurationError: the password cannot be read.
@@ -61,8 +64,10 @@ class LdapSource:
         external: bool = False,
         timeout: float = 2.0,
         connections: int = 4,
+        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
+        self._users = users
         self.has_groups = bool(member_of or groups_filter)
         self._base = base
         self._scope = scope
@@ -92,16 +97,12 @@ class LdapSource:
         entry = self._entry(user)
         if entry is None:
             return None
-        # LDAP finds `Joe` for `joe`, whose mailbox would be another one.
         spelled = entry.values.get(self._user_attribute.lower(), ())
-        if user not in spelled:
-            answered = ", ".join(map(repr, spelled)) or "nothing"
-            raise Temporary(
-                f"{entry.dn}: its {self._user_attribute} is {answered} when asked for {user!r}; it "
-                "must be the user id, spelled as Cyrus spells it"
-            )
         attributes = [(name, value) for name, values in entry.values.items() for value in values]
-        return Account(user, self.name, (*attributes, (_DN, entry.dn)))
+        try:
+            return account_of(user, self.name, spelled, self._users, (*attributes, (_DN, entry.dn)))
+        except Temporary as error:
+            raise Temporary(f"{entry.dn}: its {self._user_attribute} is {error}") from error
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`."""
@@ -132,7 +133,10 @@ class LdapSource:
         return self._server.find_one(self._base, self._scope, asked, self._attributes)
 
     def _searched_groups(self, filter_: str, account: Account) -> set[str]:
-        asked = fill(filter_, **_parts(account.user), dn=account.values(_DN)[0])
+        # `memberUid` is compared to the letter (RFC 2307), and has the name as the entry spells it.
+        dn = account.values(_DN)[0]
+        filters = [fill(filter_, **_parts(name), dn=dn) for name in account.spellings]
+        asked = f"(|{''.join(dict.fromkeys(filters))})" if len(filters) > 1 else filters[0]
         found = self._server.find_all(self._groups_base, "sub", asked, [self._group_attribute])
         return {
             value

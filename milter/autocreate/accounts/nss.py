@@ -10,10 +10,14 @@ import errno
 import os
 import pwd
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from autocreate.accounts import nsswitch
+from autocreate.accounts import account_of, nsswitch
 from autocreate.accounts.nsswitch import LONGEST_ENTRY
+from autocreate.accounts.watched import Watched
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
 from autocreate.timelimit import TimeLimit
@@ -23,6 +27,7 @@ _NOBODY = "no user of this name"
 # How many look-ups run at once, and how many threads are lost at most when they hang.
 _AT_ONCE = 4
 _ALL = range(1 << 32)
+_PASSWD = Path("/etc/passwd")
 
 
 class _Passwd(ctypes.Structure):
@@ -67,14 +72,27 @@ class NssSource:
         min_uid: users below it are the system's, and have no mailbox.
         max_uid: users above it have none either (nobody is 65534).
         timeout: seconds for a look-up, which itself knows no limit.
+        users: how names become user ids.
+
+    Services that compare names to the letter find no `KLee` for `klee`. passwd(5) is therefore read
+    for such names; the list of any other service takes too long for a recipient.
     """
 
     has_groups = True
 
     def __init__(
-        self, name: str, min_uid: int = 1000, max_uid: int = 60000, timeout: float = 2.0
+        self,
+        name: str,
+        min_uid: int = 1000,
+        max_uid: int = 60000,
+        timeout: float = 2.0,
+        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
+        self._users = users
+        self._spellings = Watched(
+            _PASSWD, lambda text: Spellings(_names(text), users), errors="surrogateescape"
+        )
         self._uids = range(min_uid, max_uid + 1)
         self._limit = TimeLimit("the system", _AT_ONCE, timeout)
 
@@ -98,19 +116,29 @@ class NssSource:
         self._limit.close()
 
     def _account(self, user: str) -> Account | None:
-        found = self._passwd(user, self._uids)
-        if found is None:
-            return None
-        answered = text_of(found.pw_name)
-        if answered != user:
-            raise Temporary(f"asked for {user!r}, the system answered {answered!r}")
-        return Account(user, self.name)
+        return self._found(user, self._uids)[0]
+
+    def _found(self, user: str, uids: range) -> tuple[Account | None, _Passwd | None]:
+        """The account of `user`, and its entry."""
+        entry = self._passwd(user, uids)
+        entries = [entry] if entry else []
+        if entry is None:
+            names = self._spellings.read().of(user)
+            entries = [it for name in names if (it := self._passwd(name, uids))]
+        if not entries:
+            return None, None
+        found = {text_of(it.pw_name): it for it in entries}
+        try:
+            account = account_of(user, self.name, tuple(found), self._users)
+        except Temporary as error:
+            raise Temporary(f"the system has {error}") from error
+        return account, found[account.spellings[-1]] if account else None
 
     def _group_names(self, user: str) -> frozenset[str]:
-        found = self._passwd(user, _ALL)
+        _, found = self._found(user, _ALL)
         if found is None:
             return frozenset()
-        encoded = bytes_of(user)
+        encoded = bytes(found.pw_name)
         numbers = nsswitch.group_numbers(encoded, found.pw_gid, _Group)
         # A service that cannot tell a user's groups at once has the C library go through all.
         numbers.update(_group_numbers(encoded, found.pw_gid))
@@ -137,6 +165,11 @@ class NssSource:
             found = nsswitch.find("group", "getgrgid_r", key, _Group)
             entry = found.entry or found.no("groups")
         return text_of(entry.gr_name) if entry else ""
+
+
+def _names(passwd: str) -> list[str]:
+    """The names of passwd(5)."""
+    return [line.partition(":")[0] for line in passwd.splitlines() if ":" in line]
 
 
 def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any:

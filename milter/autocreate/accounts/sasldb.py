@@ -11,7 +11,10 @@ from pathlib import Path
 
 from berkeleydb import db
 
+from autocreate.accounts import account_of
 from autocreate.accounts.watched import is_settled, version
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -29,6 +32,7 @@ class SasldbSource:
         realm: of user ids without `@`; None for this host's name, which is SASL's own default. A
             user id with `@` has its realm behind it.
         clock: the time in seconds since the epoch.
+        users: how names become user ids.
     """
 
     has_groups = False
@@ -39,11 +43,14 @@ class SasldbSource:
         path: Path = Path("/etc/sasldb2"),
         realm: str | None = None,
         clock: Callable[[], float] = time.time,
+        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
         self._path = path
         self._realm = realm or socket.gethostname()
         self._clock = clock
+        self._users = users
+        self._spellings: tuple[tuple[int, ...], Spellings] = ((), Spellings((), users))
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
@@ -55,14 +62,19 @@ class SasldbSource:
             before = self._path.stat()
             opened = self._open()
             try:
-                found = opened.exists(key)
+                names = (
+                    [user] if opened.exists(key) else self._odd(opened, version(before)).of(user)
+                )
             finally:
                 opened.close()
             after = self._path.stat()
         except (OSError, db.DBError) as error:
             raise self._unreadable(error) from error
-        if found:
-            return Account(user, self.name)
+        if names:
+            try:
+                return account_of(user, self.name, names, self._users)
+            except Temporary as error:
+                raise Temporary(f"{self._path} has {error}") from error
         # saslpasswd2 locks nobody out while it writes.
         if version(before) != version(after) or not is_settled(after.st_mtime, self._clock()):
             raise Temporary(f"{self._path} was written just now; its no is not final yet")
@@ -77,19 +89,32 @@ class SasldbSource:
         try:
             opened = self._open()
             try:
-                keys = list(_keys(opened))
+                names = self._names(opened)
             finally:
                 opened.close()
         except (OSError, db.DBError) as error:
             raise self._unreadable(error) from error
-        for name, realm, kind in (key.split(b"\0") for key in keys if key.count(b"\0") == 2):
-            if kind == _PROPERTY:
-                user = name.decode("utf-8", "surrogateescape")
-                domain = realm.decode("utf-8", "surrogateescape")
-                yield user if domain == self._realm else f"{user}@{domain}"
+        yield from names
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _odd(self, opened: db.DB, of: tuple[int, ...]) -> Spellings:
+        """The names that Cyrus spells otherwise, read anew for each version of the file."""
+        known, spellings = self._spellings
+        if known != of:
+            spellings = Spellings(self._names(opened), self._users)
+            self._spellings = (of, spellings)
+        return spellings
+
+    def _names(self, opened: db.DB) -> list[str]:
+        names = []
+        for key in _keys(opened):
+            parts = key.split(b"\0")
+            if len(parts) == 3 and parts[2] == _PROPERTY:
+                user, realm = (part.decode("utf-8", "surrogateescape") for part in parts[:2])
+                names.append(user if realm == self._realm else f"{user}@{realm}")
+        return names
 
     def _open(self) -> db.DB:
         opened = db.DB()

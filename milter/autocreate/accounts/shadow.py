@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from autocreate.accounts.nss import NssSource, bytes_of, entry_of, text_of
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -62,7 +63,7 @@ class ShadowSource(NssSource):
     be used, as for users who have a key instead; such an account is in order.
 
     Args:
-        name, min_uid, max_uid, timeout: see `NssSource`.
+        name, min_uid, max_uid, timeout, users: see `NssSource`.
         clock: the time in seconds since the epoch.
     """
 
@@ -72,9 +73,10 @@ class ShadowSource(NssSource):
         min_uid: int = 1000,
         max_uid: int = 60000,
         timeout: float = 2.0,
+        users: Users = CYRUS_DEFAULTS,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(name, min_uid, max_uid, timeout)
+        super().__init__(name, min_uid, max_uid, timeout, users)
         self._clock = clock
 
     def names(self) -> Iterator[str] | None:
@@ -84,7 +86,7 @@ class ShadowSource(NssSource):
         users = [
             user
             for user in super().names() or ()
-            if (listed[user] if user in listed else self.lookup(user))
+            if (listed[user] if user in listed else self.lookup(self._users.of_account(user)))
         ]
         return iter(users) if users else None
 
@@ -92,10 +94,11 @@ class ShadowSource(NssSource):
         account = super()._account(user)
         if account is None:
             return None
-        found = entry_of(_libc.getspnam_r, bytes_of(user), _Spwd, "entries of shadow(5)")
+        name = account.spellings[-1]
+        found = entry_of(_libc.getspnam_r, bytes_of(name), _Spwd, "entries of shadow(5)")
         if found is None:
             raise Temporary(
-                f"passwd(5) has {user!r} and shadow(5) has not, or this process may not read it: "
+                f"passwd(5) has {name!r} and shadow(5) has not, or this process may not read it: "
                 "let it run in the group shadow"
             )
         return account if self._is_in_order(found) else None

@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from autocreate.accounts import account_of
 from autocreate.accounts.database import Database, text_of
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -26,6 +28,7 @@ class SqlSource:
         groups_query: selects one group name a row; None for no groups.
         list_query: selects all user ids, one a row; None if this database does not list.
         password_file, timeout, connections: see `Database`.
+        users: how accounts' names become user ids.
 
     Raises:
         ConfigurationError: see `Database`.
@@ -41,8 +44,10 @@ class SqlSource:
         password_file: Path | None = None,
         timeout: float = 5.0,
         connections: int = 4,
+        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
+        self._users = users
         self.has_groups = groups_query is not None
         self._query = sa.text(query)
         self._groups_query = sa.text(groups_query) if groups_query else None
@@ -56,29 +61,22 @@ class SqlSource:
             return None
         if len(rows) > 1:
             raise Temporary(f"query found {len(rows)} rows for {user!r}, and must find one")
-        # Collations find `Joe` or `joe ` for `joe`, whose mailbox would be another one.
-        answered = rows[0][0] if rows[0][0] is None else text_of(rows[0][0])
-        if answered != user:
-            raise Temporary(
-                f"query answered {answered!r} when asked for {user!r}: its first column must be "
-                "the user id, spelled as Cyrus spells it"
-            )
+        answered = [text_of(value) for value in rows[0][:1] if value is not None]
         further = list(rows[0]._mapping.items())[1:]
-        return Account(
-            user,
-            self.name,
-            tuple(
-                (str(column).lower(), text_of(value))
-                for column, value in further
-                if value is not None
-            ),
+        attributes = tuple(
+            (str(column).lower(), text_of(value)) for column, value in further if value is not None
         )
+        try:
+            return account_of(user, self.name, answered, self._users, attributes)
+        except Temporary as error:
+            raise Temporary(f"query answered {error}") from error
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`."""
         if self._groups_query is None:
             return frozenset()
-        rows = self._select(self._groups_query, account.user)
+        # A column that is compared to the letter may have either spelling.
+        rows = [row for name in account.spellings for row in self._select(self._groups_query, name)]
         return frozenset(text_of(row[0]) for row in rows if row[0] is not None)
 
     def names(self) -> Iterator[str] | None:

@@ -26,11 +26,17 @@ class Watched(Generic[T]):
         path: the file, in UTF-8.
         parse: makes its content of its text.
         clock: the time in seconds since the epoch.
+        errors: what to do with what is no UTF-8, as `str.decode` has it.
     """
 
     def __init__(
-        self, path: Path, parse: Callable[[str], T], clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        parse: Callable[[str], T],
+        clock: Callable[[], float] = time.time,
+        errors: str = "strict",
     ) -> None:
+        self._errors = errors
         self.path = path
         self._parse = parse
         self._clock = clock
@@ -50,7 +56,7 @@ class Watched(Generic[T]):
                 found = os.stat(self.path)
                 if self._content is None or version(found) != self._version:
                     # A byte order mark, as some editors write it, is no part of the first user.
-                    text = self.path.read_text(encoding="utf-8-sig")
+                    text = self.path.read_text(encoding="utf-8-sig", errors=self._errors)
                     if version(os.stat(self.path)) != version(found):
                         raise Temporary(f"{self.path} changes while it is read")
                     self._content = self._parse(text)

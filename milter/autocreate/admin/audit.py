@@ -56,6 +56,12 @@ def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:
     """
     if verdict.answer is Answer.TEMPORARY:
         yield Discrepancy(UNCLEAR, user, verdict.reason)
+    if verdict.answer is Answer.UNKNOWN:
+        yield Discrepancy(
+            UNCLEAR,
+            user,
+            "a source lists the user, but none finds it: mail for it is refused (550)",
+        )
     for action in verdict.plan.actions if verdict.plan else ():
         kind = QUOTA if isinstance(action, SetQuota) else TREE
         yield Discrepancy(kind, user, f"policy {verdict.policy}: {describe(action)}")

@@ -12,6 +12,7 @@ from autocreate.accounts.directory import Directory
 from autocreate.admin.census import Census
 from autocreate.core.address import domain_of
 from autocreate.core.naming import Users
+from autocreate.core.spelling import shared_groups
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import Address, Answer, Verdict
@@ -116,7 +117,9 @@ class Roster:
         if not selection.groups:
             return True
         account = self._directory.find(user)
-        return account is not None and bool(self._directory.groups(account) & set(selection.groups))
+        return account is not None and bool(
+            shared_groups(selection.groups, self._directory.groups(account))
+        )
 
 
 def survey(

@@ -154,6 +154,8 @@ def _asked(source: AccountSource, user: str, place: str) -> SourceAnswer:
     try:
         account = source.lookup(user)
         answer = "knows the user" if account else "does not know the user"
+        if account and account.name:
+            answer += f", as {account.name!r}"
         if account and source.has_groups:
             groups = tuple(sorted(source.groups(account)))
     except AutocreateError as error:

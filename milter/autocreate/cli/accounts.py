@@ -24,7 +24,7 @@ def accounts() -> None:
 @accounts.command("check")
 @config_option
 @json_option
-@click.option("--user", help="Ask for this user id, as Cyrus spells it, too.")
+@click.option("--user", help="Ask for this user id or address too, as mail to it would.")
 def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
     """Ask every account source and every table of aliases, and say in words what is wrong.
 

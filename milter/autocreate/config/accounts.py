@@ -104,7 +104,7 @@ class LdapAccounts(LdapServer, _Accounts):
     filter: LdapFilter = "(uid={user})"
     """Finds the entry of a user, and no other."""
     user_attribute: Name = "uid"
-    """The attribute that holds the user id, spelled as Cyrus spells it."""
+    """The attribute that holds the user id. Capitals count as for Cyrus: `username_tolower`."""
     attributes: tuple[Name, ...] = ()
     """Further attributes of the entry, for `quota_attribute` and `partition_attribute` of policies."""
     member_of: Name | None = None
@@ -113,7 +113,8 @@ class LdapAccounts(LdapServer, _Accounts):
     """Where groups are; `base` if not given."""
     groups_filter: LdapGroupsFilter | None = None
     """Finds a user's groups: `(&(objectClass=groupOfNames)(member={dn}))`, where `{dn}` stands for the
-    name of the user's entry, or `(&(objectClass=posixGroup)(memberUid={user}))`."""
+    name of the user's entry, or `(&(objectClass=posixGroup)(memberUid={user}))`. `{user}` also stands for
+    the name as the user's entry spells it."""
     group_attribute: Name = "cn"
     """The attribute of a group's entry that holds its name."""
 
@@ -124,10 +125,12 @@ class SqlAccounts(SqlServer, _Accounts):
 
     type: Literal["sql"]
     query: Name
-    """Selects the user id as its first column, in one row at most, spelled as Cyrus spells it. Further
-    columns are attributes, for `quota_attribute` and `partition_attribute` of policies."""
+    """Selects the user id as its first column, in one row at most. Further columns are attributes, for
+    `quota_attribute` and `partition_attribute` of policies. `:user` is in lower case, as Cyrus has it:
+    a column with capitals that is compared to the letter needs `lower(userid) = :user`."""
     groups_query: Name | None = None
-    """Selects one group name of the user a row."""
+    """Selects one group name of the user a row. Where the account's name has capitals it is asked for
+    either spelling."""
     list_query: Name | None = None
     """Selects all user ids, one a row, for what is done to all users at once."""
 

@@ -190,9 +190,10 @@ class Policy(Section):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     """What the log calls it."""
     users: tuple[str, ...] = ()
-    """User ids it is for."""
+    """User ids it is for; in any case, unless `cyrus.username_tolower` is off."""
     groups: tuple[str, ...] = ()
-    """Groups whose members it is for, by the account source that knows the user."""
+    """Groups whose members it is for, by the account source that knows the user. Case and the number
+    of spaces in their names do not count."""
     domains: tuple[Domain, ...] = ()
     """Only for recipients of these domains."""
     services: tuple[Service, ...] = ()

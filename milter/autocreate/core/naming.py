@@ -17,7 +17,6 @@ ANONYMOUS = "anonymous"
 # Words of access control lists, which Cyrus gives no mailbox.
 _NOBODY = ("anyone", ANONYMOUS)
 
-# Cyrus lowers ASCII only (lcase() in lib/util.c); str.lower() would rename users beyond it.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 # What GOODCHARS of mboxname.c and the table of allowed characters of auth_unix.c both have. Beyond
@@ -61,7 +60,7 @@ class Users:
         """
         local = without_detail(address.local, "+")
         if self.to_lower:
-            local = local.translate(_LOWER)
+            local = lowered(local)
         if local in ("", self.post_user):
             return ""
         if self.virtual_domains and address.domain not in ("", self.default_domain):
@@ -69,17 +68,24 @@ class Users:
         return local
 
     def of_account(self, name: str) -> str:
-        """The user id of an account that a source lists as `name`, to which mail for it goes.
+        """The user id of an account that a source spells `name`: what Cyrus makes of it at login.
 
-        It is not looked for a detail: a name in a list is no address.
+        It is not looked for a detail: an account's name is no address.
         """
         local, at, domain = name.rpartition("@")
         if not (at and self.virtual_domains):
             local, domain = name, ""
-        if self.to_lower:
-            local = local.translate(_LOWER)
-        domain = domain.translate(_LOWER)
+        if self.logins_to_lower:
+            local = lowered(local)
+        domain = lowered(domain)
         return f"{local}@{domain}" if domain not in ("", self.default_domain) else local
+
+    def by_mail(self, name: str) -> str:
+        """The user id that mail for a name, or address, is delivered to; the name itself if it has none."""
+        local, at, domain = name.rpartition("@")
+        if not at:
+            local, domain = name, ""
+        return self.user_id(Address(local, lowered(domain))) or name
 
     def login(self, name: str, realm: str = "") -> Address:
         """Who logs in, as an address: its domain is the realm, or what follows the last @.
@@ -90,20 +96,24 @@ class Users:
         local, at, domain = name.rpartition("@")
         if realm or not at:
             local, domain = name, realm
-        return Address(local, domain.translate(_LOWER))
+        return Address(local, lowered(domain))
 
     def login_id(self, address: Address) -> str:
         """The user id that Cyrus gives to who logs in as `address`; empty if it is nobody's.
 
         It is canonify_userid()'s of Cyrus's global.c. There is no detail in a login name.
         """
-        local = address.local.translate(_LOWER) if self.logins_to_lower else address.local
+        local = lowered(address.local) if self.logins_to_lower else address.local
         user = local
         if address.domain and not (self.virtual_domains and address.domain == self.default_domain):
             # Without virtual domains it is a realm of another site's (loginrealms), whose users
             # have no mailboxes here.
             user = f"{local}@{address.domain}" if self.virtual_domains else ""
-        return user if _is_possible(user) else ""
+        return user if is_possible(user) else ""
+
+
+# As Cyrus is when its imapd.conf says nothing of all this.
+CYRUS_DEFAULTS = Users()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +182,11 @@ class Mailboxes:
         return NOT_IN_FOLDER | {self.separator, "/", *("^" if self.separator == "/" else "")}
 
 
+def lowered(text: str) -> str:
+    """In lower case as Cyrus does it: ASCII only (lcase() in lib/util.c). str.lower() goes further."""
+    return text.translate(_LOWER)
+
+
 def owner(mailbox: str) -> str:
     """Whose a mailbox is, by its name as an administrator writes it; empty for a shared one.
 
@@ -201,7 +216,7 @@ def require_possible(user: str) -> None:
     Raises:
         Refused: with what is allowed.
     """
-    if not _is_possible(user):
+    if not is_possible(user):
         raise Refused(
             f"user id {user!r} cannot be a Cyrus user: besides ASCII letters and digits it may "
             f"have # $ ' ( ) + , - . = [ ] _ ~ and spaces, no - or space at its beginning, "
@@ -210,7 +225,8 @@ def require_possible(user: str) -> None:
         )
 
 
-def _is_possible(user: str) -> bool:
+def is_possible(user: str) -> bool:
+    """Can Cyrus have a user of that id, who can log in?"""
     local, at, domain = user.partition("@")
     return (
         bool(local)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 from autocreate.core.sizes import limit, parse_size
+from autocreate.core.spelling import shared_groups
 from autocreate.model import LMTP, Account, Quota, Script, Tree, Version
 
 T = TypeVar("T")
@@ -80,8 +81,8 @@ class Policy:
         why += [f"its services have {service!r}"] if self.services else []
         if user in self.users:
             why.append("it names the user")
-        elif self.groups and (shared := self.groups & groups()):
-            why.append(f"the user is in group {min(shared)!r}")
+        elif self.groups and (shared := shared_groups(self.groups, groups())):
+            why.append(f"the user is in group {shared[0]!r}")
         elif self.users or self.groups:
             return Match(False, "the user is neither among its users nor in its groups")
         return Match(True, " and ".join(why) or "it is for everyone")

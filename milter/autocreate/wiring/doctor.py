@@ -24,8 +24,8 @@ from autocreate.frontends.control import ask
 from autocreate.wiring import sources
 from autocreate.wiring.frontends import control_sockets
 from autocreate.wiring.mailstore import server_of, sieve_server_of
-from autocreate.wiring.office import users_of
 from autocreate.wiring.policies import scripts
+from autocreate.wiring.users import users_of
 
 _HERE = re.compile(r"localhost|127\.[0-9.]+|::1")
 

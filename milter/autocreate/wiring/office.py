@@ -9,7 +9,6 @@ from autocreate.accounts.directory import Directory
 from autocreate.admin.bulk import Roster
 from autocreate.config.login import Login
 from autocreate.config.sections import Config
-from autocreate.core.naming import Users
 from autocreate.flights import Flights
 from autocreate.journal import Journal
 from autocreate.mailstore import MailStore
@@ -20,6 +19,7 @@ from autocreate.statistics import Statistics
 from autocreate.wiring.mailstore import store_of
 from autocreate.wiring.policies import policies_of
 from autocreate.wiring.sources import aliases_of, sources_of
+from autocreate.wiring.users import users_of
 
 log = logging.getLogger(__name__)
 
@@ -118,14 +118,3 @@ def _login_rules(settings: Login | None) -> dict[str, Any]:
     if settings is None:
         return {}
     return {"patience": settings.deadline, "services": frozenset(settings.services)}
-
-
-def users_of(config: Config) -> Users:
-    """How addresses and logins become user ids."""
-    return Users(
-        virtual_domains=config.cyrus.virtdomains != "off",
-        default_domain=config.cyrus.defaultdomain,
-        to_lower=config.cyrus.lmtp_downcase_rcpt,
-        logins_to_lower=config.cyrus.username_tolower,
-        post_user=config.cyrus.postuser,
-    )

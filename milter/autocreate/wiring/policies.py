@@ -7,10 +7,12 @@ from pathlib import Path
 from autocreate.config.sections import Config
 from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.imapd import Sieve
+from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy, scripts_of
 from autocreate.core.sieve import script_name
 from autocreate.core.sizes import limit
 from autocreate.model import Folder, Quota, Script, Tree
+from autocreate.wiring.users import users_of
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +29,16 @@ def scripts(config: Config) -> tuple[tuple[str, Script], ...]:
 def policies_of(config: Config) -> tuple[Policy, ...]:
     """The file's own, and imapd.conf's after them."""
     imapd = config.cyrus.imapd_conf
-    policies = [_with_script(_policy(settings), _script_of(settings)) for settings in config.policy]
+    users = users_of(config)
+    policies = [
+        _with_script(_policy(settings, users), _script_of(settings)) for settings in config.policy
+    ]
     if imapd:
         script = _default_script(imapd.sieve)
         policies += [_with_script(policy, script) for policy in imapd.policies]
     if config.cyrus.sieve == "off":
         policies = [_with_script(policy, None) for policy in policies]
-    return tuple(policies) or (_policy(_INBOX_FOR_ALL),)
+    return tuple(policies) or (_policy(_INBOX_FOR_ALL, users),)
 
 
 def _with_script(policy: Policy, script: Script | None) -> Policy:
@@ -63,7 +68,7 @@ def _script(path: str, compiled: str, keep: bool) -> Script | None:
     return None
 
 
-def _policy(settings: PolicySettings) -> Policy:
+def _policy(settings: PolicySettings, users: Users) -> Policy:
     folders = [
         Folder(
             folder.path,
@@ -84,7 +89,7 @@ def _policy(settings: PolicySettings) -> Policy:
             Quota(_limit(settings.quota), _limit(settings.quota_messages)),
             settings.subscribe_shared,
         ),
-        users=frozenset(settings.users),
+        users=frozenset(map(users.of_account, settings.users)),
         groups=frozenset(settings.groups),
         domains=frozenset(settings.domains),
         services=frozenset(settings.services),

@@ -14,7 +14,6 @@ from autocreate.admin.accounts import examine as examine_source
 from autocreate.admin.accounts import findings as source_findings
 from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.aliases import Aliases
-from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.sections import Config
 from autocreate.core.aliases import Table
@@ -23,6 +22,7 @@ from autocreate.core.findings import Finding
 from autocreate.errors import ConfigurationError
 from autocreate.flights import Flights
 from autocreate.statistics import Statistics
+from autocreate.wiring.users import users_of
 
 # The keys of a table of aliases that say how it is asked, whatever its type.
 _HOW_ASKED = {"style", "domains", "origin"}
@@ -34,9 +34,10 @@ _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds",
 
 def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
     """Ask every account source, `user` too if given: see `autocreate.admin.accounts`."""
+    users = users_of(config)
     return [
-        examine_source(f"accounts.{name}", partial(source_of, name, settings), user)
-        for name, settings in config.accounts.items()
+        examine_source(f"accounts.{name}", partial(source_of, name, config), users, user)
+        for name in config.accounts
     ]
 
 
@@ -50,8 +51,9 @@ def check_aliases(config: Config) -> list[SourceReport]:
 
 def findings(config: Config) -> Iterator[Finding]:
     """What would bite in account sources and tables of aliases, by asking them."""
-    for name, settings in config.accounts.items():
-        yield from source_findings(f"accounts.{name}", partial(source_of, name, settings))
+    users = users_of(config)
+    for name in config.accounts:
+        yield from source_findings(f"accounts.{name}", partial(source_of, name, config), users)
     for report in check_aliases(config):
         if report.status:
             yield cannot_tell(report.source, report.lines[-1], "aliases")
@@ -61,7 +63,7 @@ def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
     """The account sources in their order, each with its memory and breaker."""
     return [
         Remembered(
-            source_of(name, settings),
+            source_of(name, config),
             Limits(*(getattr(settings, key) for key in _CACHE_KEYS)),
             figures=statistics.figures(f"accounts.{name}"),
         )
@@ -69,12 +71,15 @@ def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
     ]
 
 
-def source_of(name: str, settings: Accounts) -> AccountSource:
+def source_of(name: str, config: Config) -> AccountSource:
     """One account source, bare."""
+    settings = config.accounts[name]
     module, factory = SOURCES[settings.type]
     options = settings.model_dump(exclude={"type", *_CACHE_KEYS})
     try:
-        source: AccountSource = getattr(import_module(module), factory)(name, **options)
+        source: AccountSource = getattr(import_module(module), factory)(
+            name, users=users_of(config), **options
+        )
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"accounts.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]

@@ -14,9 +14,10 @@ from autocreate.config.places import ImapdPlaces, Line, Places
 from autocreate.config.sections import Config
 from autocreate.journal import Journal
 from autocreate.model import Recipient, Verdict
-from autocreate.wiring.office import build_office, users_of
+from autocreate.wiring.office import build_office
 from autocreate.wiring.policies import policies_of
 from autocreate.wiring.sources import source_of
+from autocreate.wiring.users import users_of
 
 # The place of what is written nowhere.
 _DEFAULT = "default"
@@ -39,7 +40,7 @@ def explained(path: Path, config: Config, recipient: Recipient) -> Explanation:
     written = _Written(path, config)
     office = build_office(config)
     with contextlib.closing(office.service), contextlib.ExitStack() as opened:
-        sources = [source_of(name, settings) for name, settings in config.accounts.items()]
+        sources = [source_of(name, config) for name in config.accounts]
         for source in sources:
             opened.callback(source.close)
         site = explain.Site(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts.file import FileSource
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 from tests.unit.clock import Clock
@@ -195,8 +196,8 @@ def test_a_file_that_changes_while_it_is_read_is_a_doubt(
     users = source(path, clock)
     read = Path.read_text
 
-    def interrupted(self: Path, encoding: str) -> str:
-        text = read(self, encoding=encoding)
+    def interrupted(self: Path, encoding: str, errors: str) -> str:
+        text = read(self, encoding=encoding, errors=errors)
         write(path, "joe\nann\n")
         return text
 
@@ -218,3 +219,39 @@ def test_a_file_that_cannot_be_read_is_a_doubt(
         write(path, content)
     with pytest.raises(Temporary, match=f"users cannot be read: .*{reason}"):
         source(path, clock).lookup("joe")
+
+
+AS_WRITTEN = Users(to_lower=False, logins_to_lower=False)
+
+
+@pytest.mark.parametrize(
+    ("users", "user", "name"),
+    [
+        (CYRUS_DEFAULTS, "klee", "KLee"),
+        (CYRUS_DEFAULTS, "ann", ""),
+        (AS_WRITTEN, "KLee", ""),
+        (AS_WRITTEN, "Ann", None),
+        (AS_WRITTEN, "Klee", None),
+    ],
+)
+def test_capitals_count_as_cyrus_counts_them(
+    tmp_path: Path, clock: Clock, users: Users, user: str, name: str | None
+) -> None:
+    path = write(tmp_path / "users", "KLee:x:1000:100:::\nann:x:1001:101:::\nAnn:x:1002:102:::\n")
+    if users is AS_WRITTEN:
+        path = write(path, path.read_text().replace("Ann", "Bob"))
+    group = write(tmp_path / "group", "users:x:100:\nannies:x:101:\nwheel:x:10:KLee,Ann\n")
+    source = FileSource("it", path, group, clock=clock, users=users)
+    found = source.lookup(user)
+    assert found == (None if name is None else Account(user, "it"))
+    if found:
+        assert found.name == name
+        mine = {"klee": {"users", "wheel"}, "ann": {"annies", "wheel"}}
+        assert source.groups(found) == mine[user.lower()]
+
+
+def test_an_account_that_mail_cannot_reach_is_a_doubt(tmp_path: Path, clock: Clock) -> None:
+    path = write(tmp_path / "users", "KLee\n")
+    source = FileSource("it", path, clock=clock, users=Users(logins_to_lower=False))
+    with pytest.raises(Temporary, match="lmtp_downcase_rcpt or username_tolower is off"):
+        source.lookup("klee")

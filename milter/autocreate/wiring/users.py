@@ -1,0 +1,15 @@
+"""How user ids are spelled here."""
+
+from autocreate.config.sections import Config
+from autocreate.core.naming import Users
+
+
+def users_of(config: Config) -> Users:
+    """How addresses and logins become user ids."""
+    return Users(
+        virtual_domains=config.cyrus.virtdomains != "off",
+        default_domain=config.cyrus.defaultdomain,
+        to_lower=config.cyrus.lmtp_downcase_rcpt,
+        logins_to_lower=config.cyrus.username_tolower,
+        post_user=config.cyrus.postuser,
+    )
