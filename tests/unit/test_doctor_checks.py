@@ -331,6 +331,16 @@ def test_what_would_bite_in_imapd_conf() -> None:
     assert cyrus("admins: cyrus\nsieve_admins: root\n", managesieve=True) == [
         "imapd.conf: 'cyrus' (cyrus.admin) is not among sieve_admins",
     ]
+    assert cyrus("admins: cyrus\nusername_tolower: no\nlmtp_downcase_rcpt: no\n") == [
+        "imapd.conf: username_tolower says off, our cyrus.username_tolower on",
+        "imapd.conf: lmtp_downcase_rcpt says off, our cyrus.lmtp_downcase_rcpt on",
+    ]
+    assert cyrus("admins: cyrus\nusername_tolower: no\n")[1:] == [
+        "imapd.conf: username_tolower is off, so Cyrus lower-cases mail only"
+    ]
+    assert cyrus("admins: cyrus\nlmtp_downcase_rcpt: no\n")[1:] == [
+        "imapd.conf: lmtp_downcase_rcpt is off, so Cyrus lower-cases logins only"
+    ]
     assert cyrus("admins: cyrus\nvirtdomains: userid\ndefaultdomain: example.org\n") == [
         "imapd.conf: virtdomains says on, our cyrus.virtdomains off",
         "imapd.conf: defaultdomain says 'example.org', our cyrus.defaultdomain ''",

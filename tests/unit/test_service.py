@@ -560,3 +560,11 @@ def test_a_closed_service_is_temporary(build: Build) -> None:
     house = build()
     house.service.close()
     assert (mail(house).answer, mail(house).reason) == (Answer.TEMPORARY, "shutting down")
+
+
+def test_who_is_forgotten_may_be_spelled_as_the_account_source_does(build: Build) -> None:
+    house = build(accounts={"klee": ()})
+    assert mail(house, "<klee@example.org>").answer is Answer.ACCEPT
+    assert mail(house, "<klee@example.org>").reason == "known to stand"
+    house.service.forget_accounts("KLee")
+    assert mail(house, "<klee@example.org>").reason == "INBOX stands"

@@ -37,6 +37,7 @@ def examine(files: CyrusFiles, expected: Expected) -> list[Finding]:
         *dict.fromkeys(_administrator(files, expected)),
         *_mechanisms(files),
         *_names(conf, expected.users),
+        *_capitals(conf),
         *_native(conf),
         *dict.fromkeys(_passwords(files, expected.login_socket)),
         *_notifications(files, expected.notify_socket),
@@ -97,6 +98,18 @@ def _names(conf: ImapdConf, users: Users) -> Iterator[Finding]:
             "we create another mailbox than the one that mail is delivered to",
             f'autocreate.toml: remove cyrus.{key} and write cyrus.imapd_conf = "{conf.path}"',
         )
+
+
+def _capitals(conf: ImapdConf) -> Iterator[Finding]:
+    if conf.username_tolower == conf.lmtp_downcase_rcpt:
+        return
+    off = "lmtp_downcase_rcpt" if conf.username_tolower else "username_tolower"
+    yield warning(
+        f"{conf.path}: {off} is off, so Cyrus lower-cases {'logins' if conf.username_tolower else 'mail'} only",
+        "mail to an account whose name has capitals, as it is spelled, is for another mailbox than its "
+        "user logs in to, and is deferred (451)",
+        f"{conf.path}: {off}: yes",
+    )
 
 
 def _native(conf: ImapdConf) -> Iterator[Finding]:

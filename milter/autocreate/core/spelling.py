@@ -47,9 +47,9 @@ def own_name(user: str, found: Sequence[str], users: Users) -> str | None:
     Raises:
         Temporary: the names say neither. Its text begins with the names.
     """
-    own = sorted({name for name in found if users.of_account(name) == user})
-    if user in own:
+    if user in found and users.of_account(user) == user:
         return user
+    own = sorted({name for name in found if users.of_account(name) == user})
     if len(own) == 1:
         return own[0]
     told = ", ".join(map(repr, own or found)) or "nothing"
@@ -57,7 +57,8 @@ def own_name(user: str, found: Sequence[str], users: Users) -> str | None:
         raise Temporary(
             f"{told} when asked for {user!r}; to Cyrus these are one user: rename all but one"
         )
-    if found and not is_possible(user) and all(_looks_like(user, name, users) for name in found):
+    alike = [name for name in found if _skeleton(name) == _skeleton(user)]
+    if alike and not is_possible(user) and all(is_possible(users.of_account(it)) for it in alike):
         return None
     if lowered(user) in map(lowered, found):
         raise Temporary(
@@ -79,11 +80,6 @@ def shared_groups(wanted: Iterable[str], groups: Iterable[str]) -> list[str]:
 def _group_key(name: str) -> str:
     """A name as caseIgnoreMatch compares it (RFC 4518): NFKC, folded, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-
-
-def _looks_like(user: str, name: str, users: Users) -> bool:
-    """Does a name that may be a Cyrus user's differ from `user` only as collations ignore it?"""
-    return is_possible(users.of_account(name)) and _skeleton(user) == _skeleton(name)
 
 
 def _skeleton(text: str) -> str:

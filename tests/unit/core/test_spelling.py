@@ -53,6 +53,7 @@ def test_the_users_own_name(users: Users, user: str, found: Sequence[str], name:
         (KELVIN, ["kim"]),
         ("josé", ["jose"]),
         ("straße", ["strasse"]),
+        (FULL_WIDTH, ["joseph", "joe"]),  # of one entry
     ],
 )
 def test_a_name_that_no_cyrus_user_can_have_is_a_no_where_somebody_else_is_found_for_it(
@@ -77,7 +78,7 @@ def test_a_name_that_no_cyrus_user_can_have_is_a_no_where_somebody_else_is_found
         (CYRUS_DEFAULTS, "jos\u00e9", ["jose\u0301"], "when asked for"),
         # Not alike: what is asked is wrong, and says nothing of anybody.
         (CYRUS_DEFAULTS, "jörg", ["joerg@example.org"], "it must be the user id"),
-        (CYRUS_DEFAULTS, "jörg", ["jorg", "kim"], "it must be the user id"),
+        (CYRUS_DEFAULTS, "jörg", ["kim"], "it must be the user id"),
         (MAIL_ONLY, "klee", ["KLee"], "lmtp_downcase_rcpt or username_tolower is off"),
         (AS_WRITTEN, "KLee", ["klee"], "lmtp_downcase_rcpt or username_tolower is off"),
         (LOGINS_ONLY, "KLee", ["KLee"], "lmtp_downcase_rcpt or username_tolower is off"),
