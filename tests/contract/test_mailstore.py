@@ -336,7 +336,10 @@ def test_a_new_folder_inherits_the_rights_of_the_one_above(place: Place) -> None
 def test_missing_parents_are_made_too(place: Place) -> None:
     user = place.new_user()
     assert place.apply(user, CreateMailbox(()), CreateMailbox(("A", "B", "C"))).failed == ()
-    assert place.folders(user) == {(), ("A",), ("A", "B"), ("A", "B", "C")}
+    parents = {("A",), ("A", "B")}
+    if version() < (3, 6) and "@" in user:  # whose LIST leaves them out in another domain
+        parents = set()
+    assert place.folders(user) == {(), *parents, ("A", "B", "C")}
 
 
 def test_a_standing_folder_gets_its_special_use_from_its_owner(place: Place) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autocreate.core.sieve import is_bytecode
-from tests.contract.script_stores import WRONG
+from tests.contract.script_stores import WRONG, WRONG_AT
 from tests.servers.common import free_port
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import Product
@@ -53,14 +53,14 @@ def test_a_wrong_script_is_told_with_its_line(
     done = product.run("sieve", "check")
     assert (done.returncode, done.stdout) == (
         65,
-        f"policy 'all': {source}: it does not compile: line 3: syntax error\n",
+        f"policy 'all': {source}: it does not compile: {WRONG_AT}\n",
     )
     assert product.json("sieve", "check") == [
         {
             "policy": "all",
             "script": str(source),
             "state": "wrong",
-            "details": ["it does not compile: line 3: syntax error"],
+            "details": [f"it does not compile: {WRONG_AT}"],
         }
     ]
 
@@ -119,7 +119,7 @@ def test_a_wrong_script_leaves_what_was_compiled_before(product: Product, tmp_pa
     done = product.run("sieve", "compile", str(source), str(target))
     assert (done.returncode, done.stderr) == (
         65,
-        f"{source}: it does not compile: line 3: syntax error\n",
+        f"{source}: it does not compile: {WRONG_AT}\n",
     )
     assert target.read_bytes() == b"before"
     assert sorted(os.listdir(tmp_path)) == ["all.sieve", "out.bc"]
@@ -138,10 +138,7 @@ def test_config_check_tells_a_wrong_script_and_refuses_nothing(
     configure(product, way, sieve=str(source))
     done = product.run("config", "check")
     assert done.returncode == 0
-    assert (
-        f"notice: policy 'all': {source}: it does not compile: line 3: syntax error\n"
-        in done.stdout
-    )
+    assert f"notice: policy 'all': {source}: it does not compile: {WRONG_AT}\n" in done.stdout
 
 
 def test_a_script_of_imapd_conf_that_is_not_there_costs_the_script_alone(

@@ -15,8 +15,9 @@ import pytest
 from autocreate.errors import Refused, Temporary
 from autocreate.mailstore.sievefiles import PROGRAMS, Compiler, SieveFiles
 from autocreate.model import Script
-from tests.contract.script_stores import FILING, OWN, WRONG
+from tests.contract.script_stores import FILING, OWN, WRONG, WRONG_AT
 from tests.servers.cyrus import Cyrus
+from tests.servers.sieve import kept
 
 SCRIPT = Script("default.sieve", FILING % b"/")
 _numbers = itertools.count()
@@ -85,7 +86,7 @@ def test_the_folder_is_the_one_where_timsieved_puts_scripts(laid_out: Cyrus, use
         folder_of(laid_out, user).relative_to(top).parts
     )
     assert folder_of(laid_out, user) in ours
-    assert laid_out.scripts(user) == {"default.sieve": (SCRIPT.text, True)}
+    assert laid_out.scripts(user) == {"default.sieve": (kept(SCRIPT.text), True)}
 
 
 @pytest.mark.parametrize("user", ["joe@other.test", "an.other@other.test"])
@@ -97,7 +98,7 @@ def test_the_folder_of_a_user_of_a_virtual_domain(user: str) -> None:
         (link,) = (server.folder / "sieve").rglob("defaultbc")
         assert link.parent.name == local
         assert link.parent.parts[-3] == domain
-        assert server.scripts(user) == {"default.sieve": (SCRIPT.text, True)}
+        assert server.scripts(user) == {"default.sieve": (kept(SCRIPT.text), True)}
 
 
 def test_owner_and_modes_are_those_of_timsieveds_own(cyrus: Cyrus, user: str) -> None:
@@ -136,7 +137,7 @@ def test_as_cyruss_own_user_it_needs_no_root(cyrus: Cyrus, user: str) -> None:
     owner = _owner(cyrus.folder / "sieve")
     said = _as_user(owner, lambda: store(cyrus).install(user, SCRIPT))
     assert said == ""
-    assert cyrus.scripts(user) == {"default.sieve": (SCRIPT.text, True)}
+    assert cyrus.scripts(user) == {"default.sieve": (kept(SCRIPT.text), True)}
 
 
 def _as_user(owner: tuple[int, int], work: Callable[[], object]) -> str:
@@ -186,7 +187,7 @@ def test_what_an_attempt_left_that_was_cut_short_is_completed(cyrus: Cyrus, user
     store(cyrus).install(user, SCRIPT)
     (folder_of(cyrus, user) / "defaultbc").unlink()
     store(cyrus).install(user, SCRIPT)
-    assert cyrus.scripts(user) == {"default.sieve": (SCRIPT.text, True)}
+    assert cyrus.scripts(user) == {"default.sieve": (kept(SCRIPT.text), True)}
 
 
 def test_no_link_leads_out_of_sievedir(cyrus: Cyrus, user: str, tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_a_compiled_script_that_is_none_is_not_used(
         compiled.write_bytes(content)
     store(cyrus).install(user, Script("s", b"keep;\n", compiled=str(compiled)))
     assert (folder_of(cyrus, user) / "s.bc").read_bytes() == Compiler().compile(b"keep;\n")
-    assert cyrus.scripts(user) == {"s": (b"keep;\n", True)}
+    assert cyrus.scripts(user) == {"s": (kept(b"keep;\n"), True)}
     assert (compiled.read_bytes() if compiled.exists() else None) == content
 
 
@@ -236,7 +237,7 @@ def test_where_it_cannot_be_kept_the_user_has_the_script_all_the_same(
 ) -> None:
     script = Script("s", b"keep;\n", compiled=str(tmp_path / "no/such/x.bc"), save=True)
     store(cyrus).install(user, script)
-    assert cyrus.scripts(user) == {"s": (b"keep;\n", True)}
+    assert cyrus.scripts(user) == {"s": (kept(b"keep;\n"), True)}
     assert "the compiled script cannot be kept" in caplog.text
 
 
@@ -262,8 +263,7 @@ def test_every_error_of_the_compiler_is_told_with_its_line() -> None:
     with pytest.raises(Refused) as raised:
         Compiler().compile(b'require "nonsense";\nkeep;\nfrobnicate;\n')
     assert str(raised.value) == (
-        'it does not compile: line 1: Unsupported feature(s) in "require": "nonsense"; '
-        "line 3: syntax error"
+        f'it does not compile: line 1: Unsupported feature(s) in "require": "nonsense"; {WRONG_AT}'
     )
 
 

@@ -18,7 +18,7 @@ from tests.differential.cases import FOLDERS, NEWS, ON, SCRIPTS, USES, VIRTUAL
 from tests.differential.pair import Outcome, Pair
 from tests.servers.common import fresh_folder, run
 from tests.servers.cyrus import CYR_INFO, version
-from tests.servers.sieve import Script
+from tests.servers.sieve import Script, kept
 
 
 def test_mail_to_nobody_makes_a_mailbox_natively_and_is_refused_by_us() -> None:
@@ -169,13 +169,14 @@ def test_with_case_kept_a_domain_in_capitals_is_another_s_natively_and_not_by_us
 def test_what_becomes_of_the_default_domain_in_capitals_is_the_same_whoever_creates() -> None:
     """mbname_from_recipient() compares domains before their case is folded, until 3.12. Nothing that
     we create can help: the MTA has to write domains in lower case."""
-    codes = {(3, 2): (550,), (3, 6): (250, 421), (3, 10): (250, 421), (3, 12): (250, 250)}[
-        version()
-    ]
+    dies = (250, 421)
+    codes = {(3, 2): (550,), (3, 6): dies, (3, 10): dies, (3, 12): (250, 250)}[version()]
     with Pair({**ON, **VIRTUAL}, accounts=["joe"]) as pair:
         pair.deliver(["joe@ex.test"])
         outcome = pair.deliver(["joe@EX.test"])["joe@EX.test"]
-    assert outcome == Outcome(codes, "accept", codes)
+    # 3.2 looks for the mailbox of another user, whom native autocreate then cannot create.
+    native = (451,) if version() == (3, 2) else codes
+    assert outcome == Outcome(native, "accept", codes)
 
 
 def test_a_caret_is_a_dot_natively_and_a_stranger_s_to_us() -> None:
@@ -207,7 +208,7 @@ def test_lmtpd_dies_of_a_compiled_script_natively_and_we_install_it(is_there: bo
     assert outcome == Outcome((), "accept", (250, 250))
     assert native.scripts["joe"] == {}
     assert ours.scripts["joe"] == {
-        "default.sieve": Script(SCRIPTS["default.sieve"].encode(), is_active=True)
+        "default.sieve": Script(kept(SCRIPTS["default.sieve"].encode()), is_active=True)
     }
     assert ours.messages["joe"]["INBOX/Spam"] == 1
 

@@ -12,6 +12,7 @@ from tests.servers import smtp
 from tests.servers.common import free_port, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import Product
+from tests.servers.sieve import kept
 
 FILING = b"""require ["fileinto"];\r
 if header :contains "subject" "lists" { fileinto "INBOX/Lists"; }\r
@@ -74,7 +75,7 @@ def test_the_very_first_message_lands_where_the_script_files_it(
         )
         assert product.unfinished() == {}
     assert cyrus.messages(user) == []
-    assert cyrus.scripts(user) == {"students.sieve": (FILING, True)}
+    assert cyrus.scripts(user) == {"students.sieve": (kept(FILING), True)}
 
 
 def test_mail_does_not_wait_for_a_managesieve_that_is_down_and_the_script_comes_later(
@@ -99,7 +100,7 @@ def test_mail_does_not_wait_for_a_managesieve_that_is_down_and_the_script_comes_
         product.configure({})
         product.start()
         wait_until(lambda: not product.unfinished(), 15.0, "the script", product.log)
-    assert cyrus.scripts(user) == {"students.sieve": (FILING, True)}
+    assert cyrus.scripts(user) == {"students.sieve": (kept(FILING), True)}
 
 
 def test_a_wrong_script_is_told_at_the_start_and_stops_nothing(
@@ -142,4 +143,4 @@ def test_imapd_conf_gives_the_script_as_it_does_to_cyrus(tmp_path: Path, script:
         assert done.stdout == f"{script}: compiled into {tmp_path}/students.bc\n"
         done = product.run("provision", "joe@example.org")
         assert "did:      install the sieve script students.sieve" in done.stdout
-        assert cyrus.scripts("joe") == {"students.sieve": (FILING, True)}
+        assert cyrus.scripts("joe") == {"students.sieve": (kept(FILING), True)}

@@ -94,10 +94,6 @@ class Cyrus:
     admin_password: Final = "correct horse"
     servername: Final = "cyrus.test"
 
-    @property
-    def version(self) -> tuple[int, int]:
-        return version()
-
     def __init__(
         self,
         *,

@@ -16,6 +16,13 @@ class Script(NamedTuple):
     is_active: bool
 
 
+def kept(text: bytes) -> bytes:
+    """A script's text as the installed Cyrus keeps it: in 3.2 every line ends in CRLF."""
+    from .cyrus import version  # noqa: PLC0415 -- it imports this module
+
+    return text if version() >= (3, 6) else re.sub(rb"\r?\n", b"\r\n", text)
+
+
 class Session:
     """The user's own session, opened by the administrator. INBOX must stand."""
 
@@ -23,8 +30,6 @@ class Session:
         self._socket = socket.create_connection((cyrus.host, cyrus.sieve_port), 20.0)
         self._file = self._socket.makefile("rwb")
         self._answer()
-        # timsieved of 3.2 makes CRLF of LF.
-        self._rewrites_lines = cyrus.version < (3, 6)
         words = f"{user}\0{cyrus.admin}\0{cyrus.admin_password}".encode()
         self.ask(b'AUTHENTICATE "PLAIN" "' + base64.b64encode(words) + b'"')
 
@@ -53,8 +58,6 @@ class Session:
             listed = re.fullmatch(rb'"(.*)"( ACTIVE)?', line)
             assert listed, line
             (text,) = self.ask(b'GETSCRIPT "%s"' % listed[1])
-            if self._rewrites_lines:
-                text = text.replace(b"\r\n", b"\n")
             found[listed[1].decode()] = Script(text, listed[2] is not None)
         return found
 
