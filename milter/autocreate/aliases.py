@@ -28,6 +28,7 @@ class Aliases:
         figures: what the tables cost, by name.
         release: lets go of the tables.
         clock: a monotonic clock, in seconds.
+        is_hosted: tells of further domains whether they are ours, as `resolve` takes it.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class Aliases:
         figures: Mapping[str, Figures] | None = None,
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        is_hosted: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._flights = flights
         self._tables = tuple(tables)
         self._domains = domains
         self._delimiters = delimiters
+        self._is_hosted = is_hosted
         self._figures = figures or {}
         self._release = release
         self._known: TTLCache[_Question, Resolution] = TTLCache(size, seconds, clock)
@@ -104,7 +107,14 @@ class Aliases:
 
     def _resolved(self, address: Address, is_mapped: bool) -> Resolution:
         with noting() as asked:
-            found = resolve(address, self._tables, self._domains, self._delimiters, is_mapped)
+            found = resolve(
+                address,
+                self._tables,
+                self._domains,
+                self._delimiters,
+                is_mapped,
+                self._is_hosted,
+            )
         # A list may ask a table a thousand times: one line a table is enough.
         tables: dict[str, Asked] = {}
         for table, milliseconds, failed in asked:

@@ -16,6 +16,7 @@ from autocreate.core.address import domain_of, is_postmaster, needs_quotes, pars
 from autocreate.core.combination import combined
 from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.decisions import Decisions
+from autocreate.domains import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Entry, Journal
@@ -26,15 +27,14 @@ from autocreate.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
-ANY_DOMAIN = "*"
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What an administrator decided about recipients and logins.
 
     Args:
-        domains: ours, as lower-case A-labels; `*` for all that come with one of our mailers.
+        domains: ours, as lower-case A-labels, besides those in tables; `*` for all that come with
+            one of our mailers.
         mailers: the transports that deliver to Cyrus.
         users: how addresses become user ids.
         deadline: seconds until the verdict about a recipient, whatever happens.
@@ -62,6 +62,7 @@ class Service:
         ready: remembers whose mailbox stands.
         release: lets go of every connection and file below.
         aliases: whom an address stands for; None: always for itself.
+        domains: tables of further domains of ours; None: there are none.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Service:
         ready: Ready,
         release: Callable[[], None],
         aliases: Aliases | None = None,
+        domains: DomainTables | None = None,
     ) -> None:
         self.rules = rules
         self._provisioner = provisioner
@@ -82,6 +84,7 @@ class Service:
         self._ready = ready
         self._release = release
         self._aliases = aliases
+        self._domains = domains
 
     def verify(self, recipient: Recipient) -> Verdict:
         """Decide about a recipient, and create its mailbox where that is called for.
@@ -141,8 +144,10 @@ class Service:
         self._ready.discard(user)
 
     def forget_accounts(self, user: str | None = None) -> None:
-        """Ask tables of aliases again, and account sources and Cyrus about a user or everyone."""
+        """Ask all tables again, and account sources and Cyrus about a user or everyone."""
         user = None if user is None else self.rules.users.of_account(user)
+        if self._domains:
+            self._domains.forget()
         if self._aliases:
             self._aliases.forget()
         self._provisioner.forget(user)
@@ -156,6 +161,7 @@ class Service:
         """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""
         return {
             "ready": self._ready.snapshot(),
+            "domains": self._domains.snapshot() if self._domains else None,
             "aliases": self._aliases.snapshot() if self._aliases else None,
             **self._provisioner.figures(),
         }
@@ -167,6 +173,15 @@ class Service:
             Temporary: the journal cannot be written; what was counted is kept.
         """
         statistics.save(self._journal.tally)
+
+    def has_domain(self, domain: str) -> bool:
+        """Is a domain ours, or may any be?
+
+        Raises:
+            Temporary: a table of domains cannot tell.
+        """
+        rules = self.rules
+        return find_domain(domain, True, rules.domains, self._domains, rules.deadline).is_hosted
 
     def preview(self, recipient: Recipient) -> Verdict:
         """What `verify` would decide, with the plan it would carry out. Changes nothing."""
@@ -221,6 +236,8 @@ class Service:
 
     def close(self) -> None:
         """Take no new work and let go of every connection."""
+        if self._domains:
+            self._domains.close()
         if self._aliases:
             self._aliases.close()
         self.flights.close()
@@ -235,10 +252,22 @@ class Service:
             return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
         written = _as_the_mta_sees_it(recipient)
         domain = domain_of(written)
-        if domain and not rules.domains & {domain, ANY_DOMAIN}:
-            return Verdict(Answer.PASS, f"domain {domain!r} is not ours")
-        if not is_ours and domain not in rules.domains:
-            return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
+        try:
+            is_hosted, asked = find_domain(
+                domain, is_ours, rules.domains, self._domains, until - time.monotonic()
+            )
+        except Exception as error:
+            return _without_answer(error, written, "domains")
+        if not is_hosted:
+            why = f"domain {domain!r}" if domain and is_ours else f"mailer {mailer!r}"
+            return Verdict(Answer.PASS, f"{why} is not ours", asked=asked)
+        verdict = self._judged(recipient, written, is_ours, until, apply)
+        return replace(verdict, asked=(*asked, *verdict.asked)) if asked else verdict
+
+    def _judged(
+        self, recipient: Recipient, written: str, is_ours: bool, until: float, apply: bool
+    ) -> Verdict:
+        """Decide about a recipient in a domain of ours; `is_ours` says that its mailer is, too."""
         try:
             address = parse(written)
         except Malformed as error:
@@ -268,11 +297,8 @@ class Service:
             return self._begun_for(delivered, until, apply)()
         try:
             resolution = self._aliases.resolve(address, is_mapped, until - time.monotonic())
-        except AutocreateError as error:
-            return Verdict(Answer.TEMPORARY, str(error))
         except Exception as error:
-            log.exception("%s: a defect of this program, in its aliases", address)
-            return Verdict(Answer.TEMPORARY, f"internal error: {error!r}")
+            return _without_answer(error, address, "aliases")
         if is_alias_at_most and not resolution.steps:
             return Verdict(Answer.PASS, "no alias, and its mailer is not ours")
         users = self.rules.users
@@ -335,6 +361,14 @@ class Service:
     def _recorded(self, recipient: Recipient, verdict: Verdict) -> Verdict:
         self._journal.record(recipient, verdict)
         return verdict
+
+
+def _without_answer(error: Exception, address: object, tables: str) -> Verdict:
+    """The verdict where tables could not be asked; a defect of this program is logged."""
+    if isinstance(error, AutocreateError):
+        return Verdict(Answer.TEMPORARY, str(error))
+    log.error("%s: a defect of this program, in its %s", address, tables, exc_info=error)
+    return Verdict(Answer.TEMPORARY, f"internal error: {error!r}")
 
 
 def _is_mapped(recipient: Recipient) -> bool:

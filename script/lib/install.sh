@@ -103,8 +103,9 @@ install_packages() (
 # Postfix comes with Cyrus in one call: alone, cyrus-common would pull in Debian's default mail server.
 # cyrus-common holds master, lmtpd, timsieved, smmapd, sievec and ctl_cyrusdb; cyrus-murder holds mupdate.
 install_servers() {
-    install_packages postfix postfix-lmdb postfix-sqlite cyrus-common cyrus-imapd cyrus-pop3d cyrus-murder \
-        cyrus-admin sasl2-bin libsasl2-modules libsasl2-modules-db libnss-wrapper openssl util-linux m4 procps netbase
+    install_packages postfix postfix-ldap postfix-lmdb postfix-mysql postfix-pgsql postfix-sqlite \
+        cyrus-common cyrus-imapd cyrus-pop3d cyrus-murder cyrus-admin \
+        sasl2-bin libsasl2-modules libsasl2-modules-db libnss-wrapper openssl util-linux m4 procps netbase
 }
 
 # PostgreSQL's package would make a cluster of its own; MariaDB's does, so only the part with the programs is taken.

@@ -224,7 +224,7 @@ def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
         ),
         (
             ("provision", "--domain", "other.test"),
-            "autocreate: --domain: other.test is not among milter.domains\n",
+            "autocreate: --domain: other.test is not among milter.domains, and in no table of [domains]\n",
         ),
         (
             ("audit", "--source", "people"),

@@ -52,6 +52,21 @@ def test_a_good_postfix_has_nothing_that_would_bite() -> None:
     assert gravest([]) == 0
 
 
+def test_domains_in_a_table_of_postfix_may_be_those_in_ours() -> None:
+    theirs = {
+        "virtual_mailbox_domains": "mysql:/etc/postfix/domains.cf",
+        "mydestination": "localhost",
+        "local_recipient_maps": "unix:passwd.byname",
+        "virtual_transport": "dovecot",
+    }
+    ours = replace(OURS, domains=frozenset(), has_domain_tables=True)
+    (found,) = postfixcheck.examine(Postfix({**GOOD, **theirs}, SERVICES), ours)
+    assert (
+        found.what == "main.cf: virtual_transport is 'dovecot', which is not among milter.mailers"
+    )
+    assert found.why == "recipients in mysql:/etc/postfix/domains.cf pass unseen"
+
+
 def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
     maps = {"virtual_alias_maps": "hash:/etc/postfix/virtual", "virtual_alias_domains": "b.test"}
     ours = replace(OURS, has_aliases=True, domains=OURS.domains | {"b.test"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -95,6 +96,23 @@ def test_a_recipient_that_is_not_ours_is_told_with_the_line_that_says_so(tmp_pat
     smtp = explained(tmp_path, rest, "joe@example.org", "--mailer", "smtp")
     assert '    FILE, line 5: milter.mailers = ["lmtp"]\n' in smtp
     assert "Decision\n  mailer 'smtp' is not ours\n" in smtp
+
+
+def test_what_each_table_of_domains_says_is_told_with_its_line(tmp_path: Path) -> None:
+    for name, text in (("some", "example.org\n"), ("none", "other.test\n")):
+        (tmp_path / name).write_text(text)
+        os.utime(tmp_path / name, (1, 1))
+    tables = "".join(
+        f'[domains.{it}]\ntype = "file"\npath = "{tmp_path}/{it}"\n' for it in ("some", "none")
+    )
+    said = re.sub(r"\d+\.\d ms", "? ms", explained(tmp_path, tables))
+    assert (
+        "  domain tables\n"
+        "    domains.some: has 'example.org' (? ms)\n"
+        "      FILE, line 5\n"
+        "    domains.none: does not have 'example.org' (? ms)\n"
+        "      FILE, line 8\n"
+    ) in said
 
 
 def test_a_source_has_the_line_of_its_table(tmp_path: Path) -> None:

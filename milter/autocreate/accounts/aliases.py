@@ -69,14 +69,23 @@ TABLES = {
     "sql": Type("autocreate.accounts.aliassql", "SqlTable"),
 }
 
+# Tables of domains: the same kinds of place, asked for a domain. What stands behind one does not count.
+DOMAIN_TABLES = {
+    "file": Type("autocreate.accounts.aliasfile", "DomainFile"),
+    "ldap": Type("autocreate.accounts.aliasldap", "LdapDomains"),
+    "postmap": Type("autocreate.accounts.postmap", "PostmapTable"),
+    "sql": Type("autocreate.accounts.aliassql", "SqlDomains"),
+}
+
 
 class Measured:
-    """A table of aliases that notes what it is asked, and how long that takes.
+    """A table that notes what it is asked, and how long that takes.
 
     Args:
         table: the one to ask.
         clock: a monotonic clock, in seconds.
         figures: where to count, if they are to outlive this.
+        key: what the notes call it; `aliases.` and its name if not given.
     """
 
     def __init__(
@@ -84,8 +93,10 @@ class Measured:
         table: AliasTable,
         clock: Callable[[], float] = time.monotonic,
         figures: Figures | None = None,
+        key: str = "",
     ) -> None:
         self.name = table.name
+        self.key = key or f"aliases.{table.name}"
         self.figures = figures or Figures()
         self._table = table
         self._clock = clock
@@ -123,4 +134,4 @@ class Measured:
             error = "; ".join(filter(None, told))
             seconds = self._clock() - begun
             self.figures.answered(seconds, error)
-            note(Asked(f"aliases.{self.name}", seconds * 1000, bool(error)))
+            note(Asked(self.key, seconds * 1000, bool(error)))

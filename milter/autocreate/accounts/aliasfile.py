@@ -23,6 +23,7 @@ from autocreate.core.aliastext import (
     parse_table,
     parse_virtusertable,
 )
+from autocreate.core.domains import parse_domains
 from autocreate.errors import Temporary
 
 
@@ -72,6 +73,13 @@ class Virtusertable(VirtualFile):
 
     _parse: Callable[[str], AliasText] = staticmethod(parse_virtusertable)
     _fold: Callable[[str], str] = staticmethod(lowered)
+
+
+class DomainFile(VirtualFile):
+    """A domain a line, whatever follows it there."""
+
+    _parse: Callable[[str], AliasText] = staticmethod(parse_domains)
+    _fold: Callable[[str], str] = staticmethod(str.lower)
 
 
 class Includes:

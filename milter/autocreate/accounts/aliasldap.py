@@ -6,6 +6,7 @@ Values are escaped before they go into a filter, so no address can be one.
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from autocreate.accounts.directoryconnection import Servers
 from autocreate.accounts.directoryserver import DirectoryServer, fill
@@ -13,6 +14,10 @@ from autocreate.accounts.passwordfile import password
 from autocreate.breaker import Breaker
 from autocreate.core.aliases import Found
 from autocreate.core.aliastext import folded, key_parts
+from autocreate.core.domains import domain_parts
+
+# RFC 4511, section 4.5.1.8.
+_NO_ATTRIBUTES = "1.1"
 
 
 class LdapTable:
@@ -32,6 +37,8 @@ class LdapTable:
     Raises:
         ConfigurationError: the password cannot be read.
     """
+
+    _section = "aliases"
 
     def __init__(
         self,
@@ -59,7 +66,7 @@ class LdapTable:
             tls=tls,
             ca_file=ca_file,
             bind_dn=bind_dn,
-            password=password(f"aliases.{name}", password_file),
+            password=password(f"{self._section}.{name}", password_file),
             external=external,
             timeout=timeout,
         )
@@ -83,3 +90,17 @@ class LdapTable:
         entries = self._server.find_all(self._base, self._scope, asked, [self._attribute])
         name = self._attribute.lower()
         return [target for entry in entries for target in entry.values.get(name, ())]
+
+
+class LdapDomains(LdapTable):
+    """Domains that a filter finds, which takes one as `{domain}`. An entry is enough."""
+
+    _section = "domains"
+
+    def __init__(self, name: str, **server: Any) -> None:
+        super().__init__(name, target_attribute=_NO_ATTRIBUTES, **server)
+
+    def _targets(self, key: str) -> list[str]:
+        asked = fill(self._filter, **domain_parts(key))
+        found = self._server.find_all(self._base, self._scope, asked, [_NO_ATTRIBUTES])
+        return [key] if found else []

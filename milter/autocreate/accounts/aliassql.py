@@ -1,6 +1,6 @@
 """Aliases in a database, by a query of the administrator's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from autocreate.accounts.database import Database, text_of
 from autocreate.breaker import Breaker
 from autocreate.core.aliases import Found
 from autocreate.core.aliastext import folded, key_parts
+from autocreate.core.domains import domain_parts
 
 
 class SqlTable:
@@ -27,6 +28,9 @@ class SqlTable:
         ConfigurationError: see `Database`.
     """
 
+    _section = "aliases"
+    _parts: Callable[[str], dict[str, str]] = staticmethod(key_parts)
+
     def __init__(
         self,
         name: str,
@@ -38,7 +42,9 @@ class SqlTable:
     ) -> None:
         self.name = name
         self._query = sa.text(query)
-        self._database = Database(f"aliases.{name}", url, password_file, timeout, connections)
+        self._database = Database(
+            f"{self._section}.{name}", url, password_file, timeout, connections
+        )
         self._breaker = Breaker(str(self._database))
 
     def find(self, keys: Sequence[str]) -> Found:
@@ -54,5 +60,12 @@ class SqlTable:
 
     def _targets(self, key: str) -> list[str]:
         """The targets of an alias. A row without any is none, as to Postfix: people's rows are so."""
-        rows = self._database.select(self._query, key_parts(key))
+        rows = self._database.select(self._query, self._parts(key))
         return [text_of(row[0]) for row in rows if row[0] not in (None, "", b"")]
+
+
+class SqlDomains(SqlTable):
+    """Domains that a query finds, which takes one as `:domain`."""
+
+    _section = "domains"
+    _parts: Callable[[str], dict[str, str]] = staticmethod(domain_parts)

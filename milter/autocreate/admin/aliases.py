@@ -2,13 +2,14 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from autocreate.accounts.aliases import AliasTable
 from autocreate.admin.accounts import NOBODY, SourceReport
 from autocreate.admin.doctor import Mtas, read_postfix
 from autocreate.core import aliasproposal
+from autocreate.core.domains import domain_keys
 from autocreate.errors import AutocreateError, ConfigurationError, Temporary
 
 
@@ -49,13 +50,42 @@ def examine(key: str, make: Callable[[], AliasTable]) -> SourceReport:
         key: of the table in the configuration.
         make: makes the table; it is closed afterwards.
     """
+    asked = [f"{NOBODY}@{NOBODY}.invalid", NOBODY]
+    return _examine(
+        key, make, asked, lambda text: f"has an alias for everybody: {NOBODY!r} is {text!r}"
+    )
+
+
+def examine_domains(key: str, make: Callable[[], AliasTable]) -> SourceReport:
+    """Ask one table of domains for one that cannot be there (RFC 6761, section 6.4).
+
+    Args:
+        key, make: as for `examine`.
+    """
+    domain = f"{NOBODY}.invalid"
+    return _examine(
+        key,
+        make,
+        domain_keys(domain),
+        lambda _: f"has every domain, even {domain!r}: recipients of other sites' would be refused",
+        ConfigurationError.exit_status,
+    )
+
+
+def _examine(
+    key: str,
+    make: Callable[[], AliasTable],
+    asked: Sequence[str],
+    found_words: Callable[[str], str],
+    found_status: int = 0,
+) -> SourceReport:
     try:
         table = make()
     except ConfigurationError as error:
         return SourceReport(key, error.exit_status, error.problems)
     begun = time.monotonic()
     try:
-        found = table.find([f"{NOBODY}@{NOBODY}.invalid", NOBODY])
+        found = table.find(asked)
     except AutocreateError as error:
         return SourceReport(key, error.exit_status, (str(error),))
     finally:
@@ -63,10 +93,11 @@ def examine(key: str, make: Callable[[], AliasTable]) -> SourceReport:
     lines = [f"answers in {(time.monotonic() - begun) * 1000:.1f} ms"]
     status = 0
     if found.position >= 0:
-        lines.append(f"has an alias for everybody: {NOBODY!r} is {found.text!r}")
+        lines.append(found_words(found.text))
+        status = found_status
     if found.doubt:
         lines.append(f"unknown recipients get a temporary error, since: {found.doubt}")
-        status = Temporary.exit_status
+        status = max(status, Temporary.exit_status)
     return SourceReport(key, status, tuple(lines))
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from autocreate.accounts.directory import Directory
 from autocreate.admin.census import Census
 from autocreate.core.address import domain_of
+from autocreate.core.domains import ANY_DOMAIN
 from autocreate.core.naming import Users
 from autocreate.core.spelling import shared_groups
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import Address, Answer, Verdict
-from autocreate.service import ANY_DOMAIN
 
 # What an outcome is called that leaves nothing to do.
 SATISFIED = "as it should be"

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autocreate.accounts import AccountSource
+from autocreate.accounts.aliases import AliasTable
 from autocreate.accounts.directory import Directory
+from autocreate.core.domains import domain_keys
 from autocreate.core.plan import as_text, describe_quota, difference
 from autocreate.core.policy import Policy, select
 from autocreate.errors import AutocreateError, Temporary
@@ -30,7 +32,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class SourceAnswer:
-    """What an account source said, and how long it took; `groups` is None if it knows none.
+    """What an account source or a table said, and how long it took; `groups` is None if it knows none.
 
     Args:
         place: where its table begins.
@@ -64,6 +66,7 @@ class Settings:
 
     Args:
         ours: which recipients are ours.
+        domain_tables: what the tables of domains say of the recipient's.
         user: how an address becomes a user.
         alias_tables: the tables of aliases, by their names.
     """
@@ -71,6 +74,7 @@ class Settings:
     ours: tuple[Option, ...]
     user: tuple[Option, ...]
     alias_tables: tuple[Option, ...]
+    domain_tables: tuple[SourceAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,25 @@ def _user(part: Verdict, site: Site) -> User:
         (*(as_text(plan) if plan and policy and policy.create else ()), *problems),
         tuple(_standing(part.user, site, wanted)),
     )
+
+
+def domain_answer(table: AliasTable, domain: str, place: str) -> SourceAnswer:
+    """Ask a table of domains for one.
+
+    Args:
+        domain: in lower-case A-labels.
+        place: where the table begins.
+    """
+    begun = time.monotonic()
+    try:
+        found = table.find(domain_keys(domain))
+        answer = f"{'has' if found.position >= 0 else 'does not have'} {domain!r}"
+        if found.doubt:
+            answer = f"{answer}, but cannot tell for sure: {found.doubt}"
+    except AutocreateError as error:
+        answer = f"cannot tell: {error}"
+    milliseconds = round((time.monotonic() - begun) * 1000, 1)
+    return SourceAnswer(table.name, answer, milliseconds, place=place)
 
 
 def _asked(source: AccountSource, user: str, place: str) -> SourceAnswer:

@@ -26,17 +26,17 @@ def accounts() -> None:
 @json_option
 @click.option("--user", help="Ask for this user id or address too, as mail to it would.")
 def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
-    """Ask every account source and every table of aliases, and say in words what is wrong.
+    """Ask every account source, and every table of aliases and of domains, and say what is wrong.
 
     Changes nothing. Exit status: 0 all are well; 65 no source knows the user; 75 one cannot be asked, or
     a table leaves doubts; 78 one must be configured otherwise.
     """
     from autocreate.admin.accounts import overall
     from autocreate.config import load
-    from autocreate.wiring.sources import check_accounts, check_aliases
+    from autocreate.wiring.sources import check_accounts, check_tables
 
     config = load(config_path)
-    sources, tables = check_accounts(config, user), check_aliases(config)
+    sources, tables = check_accounts(config, user), check_tables(config)
     show_reports([*sources, *tables], as_json)
     sys.exit(max([overall(sources), *(table.status for table in tables)]))
 
@@ -119,6 +119,8 @@ def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {held['users']} users {words}, each remembered for {held['seconds']:g} s"
         if source["last_error"]:
             yield f"    last error: {source['last_error']}"
+    if domains := figures["domains"]:
+        yield from _domains_explained(domains)
     if aliases := figures["aliases"]:
         yield from _aliases_explained(aliases)
 
@@ -129,9 +131,23 @@ def _aliases_explained(aliases: Mapping[str, Any]) -> Iterator[str]:
         f"  {held['addresses']} addresses (of {held['size']} at most) are not looked up in [aliases], "
         f"each for {held['seconds']:g} s"
     )
-    for name, table in aliases["tables"].items():
+    yield from _tables_explained("aliases", aliases["tables"])
+
+
+def _domains_explained(domains: Mapping[str, Any]) -> Iterator[str]:
+    held = domains["remembered"]
+    hosted, other = held["hosted"], held["other"]
+    yield (
+        f"  {hosted['domains']} domains (of {held['size']} at most) are remembered as ours, each for "
+        f"{hosted['seconds']:g} s; {other['domains']} as others', each for {other['seconds']:g} s"
+    )
+    yield from _tables_explained("domains", domains["tables"])
+
+
+def _tables_explained(section: str, tables: Mapping[str, Any]) -> Iterator[str]:
+    for name, table in tables.items():
         lookups = table["lookups"]
         mean = f", {table['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
-        yield f"  aliases.{name}: asked {lookups} times{mean}, {table['errors']} errors or doubts"
+        yield f"  {section}.{name}: asked {lookups} times{mean}, {table['errors']} errors or doubts"
         if table["last_error"]:
             yield f"    last: {table['last_error']}"

@@ -18,15 +18,15 @@ def aliases() -> None:
 @config_option
 @json_option
 def aliases_check(config_path: Path, as_json: bool) -> None:
-    """Ask every table of aliases, and say in words what is wrong with it. Changes nothing.
+    """Ask every table of aliases and of domains, and say what is wrong with it. Changes nothing.
 
     Where an address leads is shown by `autocreate check`. Exit status: 0 all are well; 75 one cannot
     be asked, or leaves doubts; 78 one must be configured otherwise.
     """
     from autocreate.config import load
-    from autocreate.wiring.sources import check_aliases
+    from autocreate.wiring.sources import check_tables
 
-    reports = check_aliases(load(config_path))
+    reports = check_tables(load(config_path))
     show_reports(reports, as_json)
     sys.exit(max((report.status for report in reports), default=0))
 

@@ -52,6 +52,10 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
     yield ""
     yield "Recipient"
     yield from _section("what is ours", map(_written, found.settings.ours))
+    yield from _section(
+        "domain tables",
+        (line for it in found.settings.domain_tables for line in _source("domains", it)),
+    )
     yield from _section("how an address becomes a user", map(_written, found.settings.user))
     yield from _section(
         "alias tables", [f"{it.text}: {it.place}" for it in found.settings.alias_tables]
@@ -77,7 +81,9 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
 def _user(user: "User") -> Iterator[str]:
     yield ""
     yield f"User {user.user}, for {user.address}"
-    yield from _section("account sources", (line for it in user.sources for line in _source(it)))
+    yield from _section(
+        "account sources", (line for it in user.sources for line in _source("accounts", it))
+    )
     yield from _section("policies", (line for it in user.policies for line in _policy(it)))
     yield from _section("the policy as it is written", map(_written, user.options))
     yield from _section("the tree it calls for", user.tree)
@@ -91,8 +97,8 @@ def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
         yield from (f"    {line}" for line in lines)
 
 
-def _source(source: "SourceAnswer") -> Iterator[str]:
-    yield f"accounts.{source.source}: {source.answer} ({source.milliseconds} ms)"
+def _source(section: str, source: "SourceAnswer") -> Iterator[str]:
+    yield f"{section}.{source.source}: {source.answer} ({source.milliseconds} ms)"
     yield f"  {source.place}"
     for name, value in source.attributes:
         yield f"  {name} = {value}"

@@ -33,7 +33,10 @@ The configuration, unless --config or AUTOCREATE_CONFIG names another: see autoc
 """
 
 # What stands before the keys of a table in a reader's mind, as the file has it.
-_HEADS = {"accounts": "[accounts.NAME]", "aliases": "[aliases.NAME]", "policy": "[[policy]]"}
+_HEADS = {
+    **{it: f"[{it}.NAME]" for it in ("accounts", "domains", "aliases")},
+    "policy": "[[policy]]",
+}
 
 
 def command_page(group: click.Group, name: str) -> str:

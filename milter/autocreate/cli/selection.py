@@ -106,11 +106,12 @@ def excused_by(office: "Office", selection: "Selection") -> Callable[[str], bool
 def require_known(office: "Office", selection: "Selection", policy: str | None = None) -> None:
     """A name that is nobody's would select nothing, or by another policy, and say nothing of it."""
     from autocreate.errors import ConfigurationError
-    from autocreate.service import ANY_DOMAIN
 
-    domain, domains = selection.domain, office.service.rules.domains
-    if domain and not domains & {domain, ANY_DOMAIN}:
-        raise ConfigurationError("--domain", [f"{domain} is not among milter.domains"])
+    domain = selection.domain
+    if domain and not office.service.has_domain(domain):
+        raise ConfigurationError(
+            "--domain", [f"{domain} is not among milter.domains, and in no table of [domains]"]
+        )
     by_domain = any(it.domains for it in office.provisioner.policies)
     if by_domain and not office.accounts.knows_domain(selection):
         raise ConfigurationError(

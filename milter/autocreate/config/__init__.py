@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
+from autocreate.config.domains import Domains
 from autocreate.config.login import Upstream
 from autocreate.config.sections import Config
 from autocreate.config.types import Section
@@ -118,7 +119,8 @@ def _subclasses(section: type[Section]) -> Iterator[type[Section]]:
 
 def _types(location: Sequence[str | int]) -> str:
     """The types that the table at a location can have."""
-    union = {"accounts": Accounts, "aliases": Aliases, "login": Upstream}[str(location[0])]
+    unions = {"accounts": Accounts, "aliases": Aliases, "domains": Domains, "login": Upstream}
+    union = unions[str(location[0])]
     sections = get_args(get_args(union)[0])
     kinds = (get_args(section.model_fields["type"].annotation)[0] for section in sections)
     return ", ".join(f'"{kind}"' for kind in kinds)

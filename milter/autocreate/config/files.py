@@ -14,11 +14,9 @@ def files_of(config: Config) -> Iterator[tuple[str, Path]]:
     yield from _named("", config)
     if imapd_conf := config.cyrus.imapd_conf:
         yield "cyrus.imapd_conf", Path(imapd_conf.path)
-    for kind, tables in (("accounts", config.accounts), ("aliases", config.aliases)):
-        for name, table in tables.items():
-            found = re.match(r"sqlite(?:\+\w+)?:///(/[^?]*)", getattr(table, "url", ""))
-            if found:
-                yield f"{kind}.{name}.url", Path(found[1])
+    for key, table in config.databases.items():
+        if found := re.match(r"sqlite(?:\+\w+)?:///(/[^?]*)", getattr(table, "url", "")):
+            yield f"{key}.url", Path(found[1])
 
 
 def _named(key: str, value: Any) -> Iterator[tuple[str, Path]]:

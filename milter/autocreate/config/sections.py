@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
+from autocreate.config.domains import Domains
 from autocreate.config.imapd import ImapdConfFile
 from autocreate.config.login import Login
 from autocreate.config.types import (
@@ -34,6 +35,7 @@ from autocreate.config.types import (
     Tcp,
     Whole,
 )
+from autocreate.core.domains import ANY_DOMAIN
 from autocreate.core.naming import NOT_IN_FOLDER
 
 Service = Literal["lmtp", "imap", "pop3", "sieve"]
@@ -54,8 +56,10 @@ class Milter(Section):
     `socket` if not given, and nowhere if that is no path. Read at the start only."""
     mode: Literal["enforce", "dry-run"] = "enforce"
     """`dry-run` lets all mail pass and creates nothing, but logs and records what it would do."""
-    domains: Annotated[tuple[Domain, ...], Field(min_length=1)]
-    """Recipients elsewhere pass untouched. `*` for all that come with one of `mailers`."""
+    domains: tuple[Domain, ...] = ()
+    """Our domains, besides those in tables ([domains.NAME]). Recipients elsewhere pass untouched. `*` for
+    every recipient who comes with one of `mailers`; with [aliases], names beside it or tables say in
+    which domains an alias leads to users of ours."""
     mailers: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "lmtp",
         "cyrusv2",
@@ -63,7 +67,8 @@ class Milter(Section):
         "local",
     )
     """The transports that deliver to Cyrus, as the MTA tells them in `{rcpt_mailer}`. Recipients with
-    another one pass untouched, unless `domains` names their domain and they have an alias."""
+    another one pass untouched, unless `domains` names their domain, or a table of [domains] has it, and
+    they have an alias."""
     recipient_delimiter: Annotated[str, Field(pattern=r"^[!-/:-?\[-`{-~]*$")] = "+"
     """Each of these characters begins the detail in `alias+detail`, as in Postfix's parameter of that
     name: it counts when aliases are looked up. A user's detail begins at `+` whatever this says, since
@@ -76,9 +81,11 @@ class Milter(Section):
     cache_size: Annotated[Whole, Field(ge=1)] = 100_000
     """How many users whose mailboxes stand are remembered, so that their mail costs no look-up."""
     cache_seconds: Seconds = 300.0
-    """How long one is remembered. For so long an account that was removed is still accepted."""
+    """How long one is remembered, and how long it is that a table has a domain. For so long an account
+    that was removed is still accepted."""
     alias_seconds: Seconds = 10.0
-    """How long it is remembered whom an address stands for. For so long a changed alias is not seen."""
+    """How long it is remembered whom an address stands for, and that no table has a domain. For so long
+    a changed alias or a new domain is not seen."""
 
 
 class Cyrus(Section):
@@ -282,6 +289,9 @@ class Config(Section):
     cyrus: Cyrus
     accounts: Annotated[Mapping[str, Accounts], Field(min_length=1)]
     """Asked in the order written. A recipient is unknown only if all of them say no."""
+    domains: Mapping[str, Domains] = {}
+    """Tables of our domains, besides the names in `milter.domains`. A domain is ours if any of them has
+    it. One that cannot answer gets recipients a temporary error (451) whose domain no other has."""
     aliases: Mapping[str, Aliases] = {}
     """Followed before an account is looked up: whole addresses first, then local parts; in the order
     written where they are alike. Whoever has no alias is an account's user or unknown."""
@@ -290,6 +300,19 @@ class Config(Section):
     journal: Journal = Journal()
     log: Log = Log()
     metrics: Metrics = Metrics()
+
+    @property
+    def databases(self) -> Mapping[str, Accounts | Aliases | Domains]:
+        """Everything that is asked about recipients, by its key: `accounts.staff`."""
+        return {
+            f"{kind}.{name}": table
+            for kind, tables in (
+                ("accounts", self.accounts),
+                ("domains", self.domains),
+                ("aliases", self.aliases),
+            )
+            for name, table in tables.items()
+        }
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
@@ -305,11 +328,7 @@ def _impossible(config: Config) -> Iterator[str]:
             f"cyrus.timeout: {config.cyrus.timeout:g} s leaves no time for an answer before "
             f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
         )
-    databases = {
-        **{f"accounts.{name}": source for name, source in config.accounts.items()},
-        **{f"aliases.{name}": table for name, table in config.aliases.items()},
-    }
-    for name, database in databases.items():
+    for name, database in config.databases.items():
         timeout = getattr(database, "timeout", 0.0)
         # Whoever shortens the deadline alone need not have thought of every database.
         if "timeout" in database.model_fields_set and timeout >= config.milter.deadline:
@@ -327,11 +346,26 @@ def _impossible(config: Config) -> Iterator[str]:
     names = [policy.name for policy in config.policy]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"
+    yield from _impossible_domains(config)
+
+
+def _impossible_domains(config: Config) -> Iterator[str]:
+    names = set(config.milter.domains)
+    if not names and not config.domains:
+        yield (
+            'milter.domains: is missing; write it like ["example.org"], or have a table of them: '
+            "[domains.NAME]"
+        )
+    if config.aliases and names == {ANY_DOMAIN} and not config.domains:
+        yield (
+            'milter.domains: "*" does not say in which domains an alias leads to users of ours; name '
+            "them beside it, or have a table of them: [domains.NAME]"
+        )
     for policy in config.policy:
-        if "*" in policy.domains:
+        if ANY_DOMAIN in policy.domains:
             yield f"policy {policy.name!r}: domains: leave it out for recipients of every domain"
-        strange = set(policy.domains) - set(config.milter.domains) - {"*"}
-        if strange and "*" not in config.milter.domains:
+        strange = set(policy.domains) - names - {ANY_DOMAIN}
+        if strange and ANY_DOMAIN not in names and not config.domains:
             yield f"policy {policy.name!r}: {sorted(strange)} are not among milter.domains"
 
 

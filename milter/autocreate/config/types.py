@@ -227,6 +227,7 @@ LdapFilter = Annotated[str, AfterValidator(partial(_filter, {"user", "local", "d
 LdapGroupsFilter = Annotated[
     str, AfterValidator(partial(_filter, {"user", "local", "domain", "dn"}))
 ]
+LdapDomainFilter = Annotated[str, AfterValidator(partial(_filter, {"domain"}))]
 LdapAliasFilter = Annotated[str, AfterValidator(partial(_filter, {"key", "local", "domain"}))]
 Cached = Annotated[float, Field(ge=0, le=86400, strict=True)]
 Seconds = Annotated[float, Field(gt=0, le=600, strict=True)]

@@ -69,19 +69,21 @@ def resolve(
     domains: frozenset[str],
     delimiters: str,
     is_mapped: bool = False,
+    is_hosted: Callable[[str], bool] = lambda _: False,
 ) -> Resolution:
     """Where mail for `address`, one of ours, goes.
 
     Args:
         is_mapped: the MTA has made a local name of it already, and only that is still looked up.
         tables: asked in this order within each style.
-        domains: ours. What has no entry and is in none of them is elsewhere.
+        domains: ours. What has no entry and is in none of them is elsewhere, unless `is_hosted`.
         delimiters: each character of it begins a detail.
+        is_hosted: tells of any other domain whether it is ours; raises `Temporary` if it cannot.
 
     Raises:
         Temporary: a table cannot tell, the aliases go round in a circle, or find no end.
     """
-    walk = _Walk(address, tables, domains, delimiters, is_mapped)
+    walk = _Walk(address, tables, domains, delimiters, is_mapped, is_hosted)
     walk.visit(_Place(address, _STAGES.index(Style.ALIASES) if is_mapped else 0), ())
     return Resolution(
         tuple(dict.fromkeys(walk.users)),
@@ -133,9 +135,11 @@ class _Walk:
         domains: frozenset[str],
         delimiters: str,
         is_mapped: bool,
+        is_hosted: Callable[[str], bool],
     ) -> None:
         self._stages = [[table for table in tables if table.style is style] for style in _STAGES]
-        self._ours = domains.union({start.domain, ""}, *(table.domains or () for table in tables))
+        self._named = domains.union({start.domain, ""}, *(table.domains or () for table in tables))
+        self._is_hosted = is_hosted
         self._delimiters = delimiters
         self._local_name = start if is_mapped else None
         self._entered: dict[_Place, _Place] = {}
@@ -163,7 +167,7 @@ class _Walk:
             targets = items(filled_in(hit.text, hit.key))
             self._step(place, targets, f" (aliases.{hit.table.name})")
             self._follow(targets, hit, (*path, point))
-        elif place.address.domain in self._ours:
+        elif self._is_ours(place.address.domain):
             self.users.append(place.address)
         else:
             self.others.append(str(place))
@@ -320,7 +324,12 @@ class _Walk:
         """Are bare local parts looked up for this address in this table?"""
         if not address.domain or address == self._local_name:
             return True
-        return address.domain in (self._ours if table.domains is None else table.domains)
+        if table.domains is None:
+            return self._is_ours(address.domain)
+        return address.domain in table.domains
+
+    def _is_ours(self, domain: str) -> bool:
+        return domain in self._named or self._is_hosted(domain)
 
     def _step(self, place: _Place | str, targets: Sequence[str], where: str = "") -> None:
         self.steps.append(f"{place} -> {few(targets) or 'nobody'}{where}")

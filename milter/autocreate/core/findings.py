@@ -38,6 +38,7 @@ class Ours:
         domains, mailers: whose recipients are ours; `*` among the domains means any.
         delimiters: what begins a detail where aliases are looked up.
         has_aliases: our configuration has tables of aliases.
+        has_domain_tables: it has tables of domains.
     """
 
     socket: str
@@ -46,6 +47,7 @@ class Ours:
     mailers: frozenset[str]
     delimiters: str
     has_aliases: bool = False
+    has_domain_tables: bool = False
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:

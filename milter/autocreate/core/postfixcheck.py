@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autocreate.core.domains import ANY_DOMAIN
 from autocreate.core.findings import Finding, Ours, critical, warning
 from autocreate.core.postfixconf import Milter, Postfix, Service, milters, seconds
 from autocreate.core.sockets import reaches
@@ -176,9 +177,9 @@ def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
             )
     yield from _unverified(postfix)
     known = {word for domains, _, _ in _CLASSES for word in _words(postfix.get(domains))}
-    if not any(":" in word for word in known):
+    if not any(map(_is_table, known)):
         known.update(_words(postfix.get("virtual_alias_domains")))
-        for domain in sorted(ours.domains - known - {"*"}):
+        for domain in sorted(ours.domains - known - {ANY_DOMAIN}):
             yield warning(
                 f"{domain} is in none of virtual_mailbox_domains, mydestination, relay_domains, "
                 "virtual_alias_domains",
@@ -272,8 +273,17 @@ def _seen(postfix: Postfix, service: Service | None, path: str) -> str:
 
 
 def _ours_in(postfix: Postfix, domains: str, ours: Ours) -> list[str]:
-    """Our domains in a list of Postfix's, sorted."""
-    return sorted(it for it in _words(postfix.get(domains)) if ours.domains & {it, "*"})
+    """Our domains in a list of Postfix's, sorted. A table in it may have some that our tables have."""
+    return sorted(
+        it
+        for it in _words(postfix.get(domains))
+        if ours.domains & {it, ANY_DOMAIN} or (ours.has_domain_tables and _is_table(it))
+    )
+
+
+def _is_table(word: str) -> bool:
+    """Does a word of a list of Postfix's name a table or a file with more of the list?"""
+    return ":" in word or word.startswith("/")
 
 
 def _names(value: str, socket: str) -> bool:

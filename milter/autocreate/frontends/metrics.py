@@ -71,6 +71,9 @@ class _Figures(Collector):
                 figures = service.figures()
                 yield from _costs("account", "source", figures["sources"], "an account source")
                 yield from _hits(figures["sources"])
+                if figures["domains"]:
+                    tables = figures["domains"]["tables"]
+                    yield from _costs("domain", "table", tables, "a table of domains")
                 if figures["aliases"]:
                     tables = figures["aliases"]["tables"]
                     yield from _costs("alias", "table", tables, "a table of aliases")
@@ -169,6 +172,11 @@ def _caches(figures: Mapping[str, Any]) -> Iterator[Metric]:
     )
     entries.add_metric(["ready", "users"], figures["ready"]["users"])
     limits.add_metric(["ready"], figures["ready"]["size"])
+    if figures["domains"]:
+        domains = figures["domains"]["remembered"]
+        for kind in ("hosted", "other"):
+            entries.add_metric(["domains", kind], domains[kind]["domains"])
+        limits.add_metric(["domains"], domains["size"])
     if figures["aliases"]:
         aliases = figures["aliases"]["remembered"]
         entries.add_metric(["aliases", "addresses"], aliases["addresses"])

@@ -74,6 +74,7 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         frozenset(milter.mailers),
         milter.recipient_delimiter,
         bool(config.aliases),
+        bool(config.domains),
     )
     backend = Backend(server, sieve, files, expected)
     return [
@@ -115,8 +116,7 @@ def _readable_passwords(path: Path, config: Config) -> Iterator[Finding]:
         return
     tables: Mapping[str, object] = {
         "journal": config.journal,
-        **{f"accounts.{name}": source for name, source in config.accounts.items()},
-        **{f"aliases.{name}": table for name, table in config.aliases.items()},
+        **config.databases,
     }
     for key, table in tables.items():
         if re.match(r"[^/]+://[^/@]*:[^/@]+@", getattr(table, "url", "")):

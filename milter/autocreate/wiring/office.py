@@ -18,7 +18,7 @@ from autocreate.service import Service
 from autocreate.statistics import Statistics
 from autocreate.wiring.mailstore import store_of
 from autocreate.wiring.policies import policies_of
-from autocreate.wiring.sources import aliases_of, sources_of
+from autocreate.wiring.sources import aliases_of, domains_of, sources_of
 from autocreate.wiring.users import users_of
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ def build_office(
         log.warning("%s", notice)
     statistics = statistics or Statistics()
     directory = Directory(sources_of(config, statistics))
-    aliases = aliases_of(config, statistics)
+    domains = domains_of(config, statistics)
+    aliases = aliases_of(config, statistics, domains)
     store = store_of(config)
     journal = Journal(config.journal.url, time.time)
     ready = Ready(config.milter.cache_size, config.milter.cache_seconds)
@@ -103,11 +104,13 @@ def build_office(
         ready,
         release,
         aliases,
+        domains,
     )
     return Office(
         service_,
         provisioner_,
-        Roster(directory, users, frozenset(config.milter.domains)),
+        # What is in tables may be any domain.
+        Roster(directory, users, () if config.domains else config.milter.domains),
         store,
         journal,
         config.cyrus.connections,

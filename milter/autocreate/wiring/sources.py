@@ -6,19 +6,22 @@ from functools import partial
 from importlib import import_module
 
 from autocreate.accounts import SOURCES, AccountSource
-from autocreate.accounts.aliases import TABLES, AliasTable, Measured
+from autocreate.accounts.aliases import DOMAIN_TABLES, TABLES, AliasTable, Measured, Type
 from autocreate.accounts.aliasfile import Includes
 from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.admin.accounts import SourceReport, cannot_tell
 from autocreate.admin.accounts import examine as examine_source
 from autocreate.admin.accounts import findings as source_findings
 from autocreate.admin.aliases import examine as examine_aliases
+from autocreate.admin.aliases import examine_domains
 from autocreate.aliases import Aliases
 from autocreate.config.aliases import Aliases as AliasSettings
+from autocreate.config.domains import Domains as DomainSettings
 from autocreate.config.sections import Config
 from autocreate.core.aliases import Table
 from autocreate.core.aliaskeys import Style
 from autocreate.core.findings import Finding
+from autocreate.domains import DomainTables
 from autocreate.errors import ConfigurationError
 from autocreate.flights import Flights
 from autocreate.statistics import Statistics
@@ -41,20 +44,24 @@ def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
     ]
 
 
-def check_aliases(config: Config) -> list[SourceReport]:
-    """Ask every table of aliases: see `autocreate.admin.aliases`."""
-    return [
+def check_tables(config: Config) -> list[SourceReport]:
+    """Ask every table of domains and of aliases: see `autocreate.admin.aliases`."""
+    domains = [
+        examine_domains(f"domains.{name}", partial(domain_table, name, settings))
+        for name, settings in config.domains.items()
+    ]
+    return domains + [
         examine_aliases(f"aliases.{name}", partial(_alias_table, name, settings))
         for name, settings in config.aliases.items()
     ]
 
 
 def findings(config: Config) -> Iterator[Finding]:
-    """What would bite in account sources and tables of aliases, by asking them."""
+    """What would bite in account sources and tables, by asking them."""
     users = users_of(config)
     for name in config.accounts:
         yield from source_findings(f"accounts.{name}", partial(source_of, name, config), users)
-    for report in check_aliases(config):
+    for report in check_tables(config):
         if report.status:
             yield cannot_tell(report.source, report.lines[-1], "aliases")
 
@@ -87,7 +94,31 @@ def source_of(name: str, config: Config) -> AccountSource:
     return source
 
 
-def aliases_of(config: Config, statistics: Statistics) -> Aliases | None:
+def domains_of(config: Config, statistics: Statistics) -> DomainTables | None:
+    """All tables of domains as one; None if there are none."""
+    if not config.domains:
+        return None
+    release = contextlib.ExitStack()
+    tables = []
+    for name, settings in config.domains.items():
+        key = f"domains.{name}"
+        table = Measured(domain_table(name, settings), figures=statistics.figures(key), key=key)
+        release.callback(table.close)
+        tables.append(table)
+    milter = config.milter
+    return DomainTables(
+        Flights(milter.workers),
+        tables,
+        milter.cache_size,
+        milter.cache_seconds,
+        milter.alias_seconds,
+        release.close,
+    )
+
+
+def aliases_of(
+    config: Config, statistics: Statistics, domain_tables: DomainTables | None
+) -> Aliases | None:
     """All tables of aliases as one; None if there are none."""
     if not config.aliases:
         return None
@@ -126,16 +157,27 @@ def aliases_of(config: Config, statistics: Statistics) -> Aliases | None:
         config.milter.alias_seconds,
         figures,
         release.close,
+        is_hosted=domain_tables.is_hosted if domain_tables else lambda _: False,
     )
 
 
+def domain_table(name: str, settings: DomainSettings) -> AliasTable:
+    """One table of domains, bare."""
+    return _table("domains", name, settings, DOMAIN_TABLES[settings.type])
+
+
 def _alias_table(name: str, settings: AliasSettings) -> AliasTable:
-    kind = TABLES[settings.type]
+    return _table("aliases", name, settings, TABLES[settings.type])
+
+
+def _table(
+    section: str, name: str, settings: AliasSettings | DomainSettings, kind: Type
+) -> AliasTable:
     keys = settings.model_dump(exclude={"type", *_HOW_ASKED})
     try:
         table: AliasTable = getattr(import_module(kind.module), kind.factory)(name, **keys)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"aliases.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
+            f"{section}.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
         ) from error
     return table

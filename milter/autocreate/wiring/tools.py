@@ -3,20 +3,22 @@
 import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from autocreate.admin import explain, report
-from autocreate.admin.explain import Option, Settings, User
+from autocreate.admin.explain import Option, Settings, SourceAnswer, User
 from autocreate.admin.report import Report
 from autocreate.config.places import ImapdPlaces, Line, Places
 from autocreate.config.sections import Config
+from autocreate.core.address import domain_of
 from autocreate.journal import Journal
 from autocreate.model import Recipient, Verdict
 from autocreate.wiring.office import build_office
 from autocreate.wiring.policies import policies_of
-from autocreate.wiring.sources import source_of
+from autocreate.wiring.sources import domain_table, source_of
 from autocreate.wiring.users import users_of
 
 # The place of what is written nowhere.
@@ -52,7 +54,20 @@ def explained(path: Path, config: Config, recipient: Recipient) -> Explanation:
             {name: written.place("accounts", name) for name in config.accounts},
         )
         verdict = office.service.preview(recipient)
-        return Explanation(verdict, written.settings(), explain.users_of(verdict, site))
+        settings = replace(
+            written.settings(), domain_tables=tuple(_domain_answers(config, recipient, written))
+        )
+        return Explanation(verdict, settings, explain.users_of(verdict, site))
+
+
+def _domain_answers(
+    config: Config, recipient: Recipient, written: "_Written"
+) -> Iterator[SourceAnswer]:
+    """What each table of domains says of the recipient's domain, if it has one."""
+    domain = domain_of(recipient.argument)
+    for name, settings in config.domains.items() if domain else ():
+        with contextlib.closing(domain_table(name, settings)) as table:
+            yield explain.domain_answer(table, domain, written.place("domains", name))
 
 
 class _Written:
