@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.integration.scenario import MTAS, Scenario, load_all
-from tests.integration.sites import Site, site
+from tests.integration.site import Site, site
 from tests.servers.common import wait_until
 
 SCENARIOS = load_all()

@@ -88,6 +88,7 @@ class Sendmail:
         domains: Sequence[str] = ("example.org",),
         aliases: Mapping[str, str] | None = None,
         virtual_users: Mapping[str, str] | None = None,
+        virtual_map: str = "",
         milter_flags: str = "F=T",
         milter_timeouts: str = "C:5m;S:10s;R:10s;E:5m",
         base: Path | None = None,
@@ -95,12 +96,14 @@ class Sendmail:
         """`milter` as Postfix writes it: unix:/path or inet:host:port. Without `lmtp` mail is accepted and discarded.
 
         `aliases` are aliases(5) ones: local part -> recipients; `virtual_users` the virtusertable.
+        `virtual_map` is another map in its place, as FEATURE takes it.
         """
         self._milter = milter
         self._lmtp = lmtp
         self._domains = tuple(domains)
         self._aliases = dict(aliases or {})
         self._virtual_users = dict(virtual_users or {})
+        self._virtual_map = virtual_map
         self._milter_options = f"{milter_flags}, T={milter_timeouts}"
         self._base = base
         self._cleanup = contextlib.ExitStack()
@@ -238,8 +241,9 @@ class Sendmail:
 
     def _macros(self) -> str:
         milter = mailer = cyrus = virtual = ""
-        if self._virtual_users:
-            virtual = f"FEATURE(`virtusertable', `hash {self.folder}/virtusertable')dnl\n"
+        table = f"hash {self.folder}/virtusertable" if self._virtual_users else self._virtual_map
+        if table:
+            virtual = f"FEATURE(`virtusertable', `{table}')dnl\n"
         if self._milter:
             milter = f"INPUT_MAIL_FILTER(`autocreate', `S={_socket(self._milter)}, {self._milter_options}')dnl\n"
         if self._lmtp:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import ldap
 import ldap.filter
+import ldif
 from ldap.controls import SimplePagedResultsControl
 from ldap.controls.simple import ManageDSAITControl
 
@@ -35,9 +37,7 @@ include /etc/ldap/schema/dyngroup.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload dynlist
-attributetype ( 1.3.6.1.4.1.99999.1 NAME 'mailQuota' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
-attributetype ( 1.3.6.1.4.1.99999.2 NAME 'mailPartition' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
-objectclass ( 1.3.6.1.4.1.99999.3 NAME 'mailUser' AUXILIARY MAY ( mailQuota $ mailPartition ) )
+{schema}
 pidfile {folder}/slapd.pid
 argsfile {folder}/slapd.args
 TLSCACertificateFile {ca}
@@ -64,6 +64,12 @@ access to * by dn.exact="cn=reader,{suffix}" read
   by anonymous none by * none
 """
 
+# What people have besides, where no other schema is given.
+_SCHEMA = """\
+attributetype ( 1.3.6.1.4.1.99999.1 NAME 'mailQuota' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+attributetype ( 1.3.6.1.4.1.99999.2 NAME 'mailPartition' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+objectclass ( 1.3.6.1.4.1.99999.3 NAME 'mailUser' AUXILIARY MAY ( mailQuota $ mailPartition ) )"""
+
 
 class Slapd(DatabaseServer):
     """`reader` may read everything, and so may root over the Unix socket; nobody else may."""
@@ -73,8 +79,10 @@ class Slapd(DatabaseServer):
     reader: Final = f"cn=reader,{SUFFIX}"
     reader_password: Final = "liest-nur 7"
 
-    def __init__(self, sizelimit: str = "unlimited") -> None:
+    def __init__(self, sizelimit: str = "unlimited", schema: Path | None = None) -> None:
+        """`schema` has other attributes and classes, as slapd.conf(5) defines them."""
         super().__init__()
+        self._schema = schema.read_text() if schema else _SCHEMA
         self.tls_port = free_port()
         self._sizelimit = sizelimit
 
@@ -127,6 +135,14 @@ class Slapd(DatabaseServer):
                 dn, [(name, [v.encode() for v in _list(it)]) for name, it in attributes.items()]
             )
 
+    def add_entries(self, text: str) -> None:
+        """What an LDIF has."""
+        entries = ldif.LDIFRecordList(StringIO(text))
+        entries.parse()
+        with self._admin() as admin:
+            for dn, attributes in entries.all_records:
+                admin.add_s(dn, list(attributes.items()))
+
     def remove(self, dn: str) -> None:
         """Also what refers to another server."""
         with self._admin() as admin:
@@ -174,6 +190,7 @@ class Slapd(DatabaseServer):
                 suffix=SUFFIX,
                 password="geheim",
                 sizelimit=self._sizelimit,
+                schema=self._schema,
             )
         )
         self._own()
