@@ -16,11 +16,19 @@ Version = tuple[int, int]
 class Address:
     """A mail address, decoded: no quotes, no brackets, the domain in A-labels and lower case.
 
-    `domain` is empty for a bare local part such as `<postmaster>`.
+    Args:
+        domain: empty for a bare local part such as `<postmaster>`.
+        written: the domain in lower case as it was written, if that is not ASCII.
     """
 
     local: str
     domain: str = ""
+    written: str = ""
+
+    @property
+    def mta_domain(self) -> str:
+        """The domain as the MTA looks it up and passes it on: neither makes A-labels of it."""
+        return self.written or self.domain
 
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}" if self.domain else self.local

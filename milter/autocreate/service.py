@@ -342,6 +342,10 @@ class Service:
             # lmtpd looks for a user whose name has the quotes, and says that there is none.
             quotes = "Cyrus takes no mail for a local part that needs quotes"
             return lambda: Verdict(Answer.UNKNOWN, quotes)
+        if target.written and self.rules.users.virtual_domains:
+            # The MTA passes the domain on as it was written, and no user of Cyrus's is in such a one.
+            beyond = f"Cyrus has no user in a domain that is written {target.written!r}"
+            return lambda: Verdict(Answer.UNKNOWN, beyond)
         return self._decisions.begin(Question(target, user, apply), until)
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from autocreate.core.address import normal_domain
+from autocreate.core.address import a_labels, normal_domain
 from autocreate.core.sieve import script_name
 from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
@@ -25,6 +25,11 @@ def _domain(value: str) -> str:
         raise ValueError(f'{error}; write it like "example.org"') from error
     if not domain or "@" in domain:
         raise ValueError(f'{value!r} is not a domain; write it like "example.org"')
+    if domain != (exact := a_labels(value)):
+        raise ValueError(
+            f"{value!r} is {domain!r} to Postfix and {exact!r} in the DNS; write the one that your "
+            "MTA has in its configuration"
+        )
     return domain
 
 

@@ -33,7 +33,7 @@ def parse(argument: str) -> Address:
     """Read an address: `<joe@example.org>`, `joe@example.org`, `<@relay:joe@example.org>`, `joe`.
 
     Quotes and backslashes are resolved, a source route is dropped (RFC 5321, appendix C), the
-    local part is brought to NFC and the domain to lower-case A-labels.
+    local part is brought to NFC and the domain to lower-case A-labels, by `normal_domain`.
 
     Raises:
         Malformed: it is no address; the text says why.
@@ -49,7 +49,8 @@ def parse(argument: str) -> Address:
     normal = normal_domain(domain)
     if at and not normal:
         raise Malformed("no domain after the @")
-    return Address(_normal_local(_unquoted(local)), normal)
+    written = "" if domain.isascii() else domain.lower()
+    return Address(_normal_local(_unquoted(local)), normal, written)
 
 
 def domain_of(argument: str) -> str:
@@ -71,9 +72,17 @@ def domain_of(argument: str) -> str:
 def normal_domain(domain: str) -> str:
     """A domain in lower-case A-labels without a final dot; address literals stay as they are.
 
+    It is case folded first, as Postfix compares domains (casefold() of its util library): mail for
+    `straße.example` is delivered as that for `strasse.example`, although to the DNS these are two.
+
     Raises:
         Malformed: it is not a domain under IDNA 2008 with the mapping of UTS 46.
     """
+    return a_labels(domain.casefold())
+
+
+def a_labels(domain: str) -> str:
+    """As `normal_domain`, but as the DNS tells domains apart: `ß` is not `ss`."""
     lowered = domain.lower()
     if lowered.startswith("[") and lowered.endswith("]"):
         return lowered

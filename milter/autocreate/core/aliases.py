@@ -7,7 +7,7 @@ handed in as functions; nothing here knows where they are kept.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from autocreate.core.address import parse
@@ -115,11 +115,11 @@ class _Hit(NamedTuple):
     def is_met_by(self, target: Address, is_local: bool) -> bool:
         """Does an alias that names `target` name itself? Such an alias is the user, too."""
         if self.table.style is Style.ALIASES:
-            return is_local and target.local.lower() in (
-                self.address.local.lower(),
-                unquoted(self.key.text),
+            return is_local and target.local.casefold() in (
+                self.address.local.casefold(),
+                unquoted(self.key.text).casefold(),
             )
-        return str(target).lower() == str(self.address).lower()
+        return _spelled(target) == _spelled(self.address)
 
 
 _Path = tuple[_Place | str, ...]
@@ -253,7 +253,7 @@ class _Walk:
                 address = parse(item[is_escaped:])
                 if is_postfix:
                     domain = address.domain or hit.table.origin
-                    address = Address(address.local + hit.key.rest, domain)
+                    address = replace(address, local=address.local + hit.key.rest, domain=domain)
         except Malformed:
             return None
         if is_escaped:
@@ -347,4 +347,9 @@ def _named(table: Table) -> Iterator[None]:
 def _identity(address: Address, stage: int) -> str:
     """What an address is to the tables of a stage."""
     is_aliases = stage < _BEYOND and _STAGES[stage] is Style.ALIASES
-    return (address.local if is_aliases else str(address)).lower()
+    return address.local.casefold() if is_aliases else _spelled(address)
+
+
+def _spelled(address: Address) -> str:
+    """An address as a table of whole addresses has it."""
+    return f"{address.local}@{address.mta_domain}".casefold()

@@ -61,22 +61,22 @@ def filled_in(text: str, key: Key) -> str:
 
 def _virtual(address: Address, base: str, detail: str, is_local: bool) -> Iterator[Key]:
     """virtual(5) and canonical(5), "TABLE SEARCH ORDER" and "ADDRESS EXTENSION"."""
-    exact = quoted(address.local)
-    if address.domain:
-        yield Key(f"{exact}@{address.domain}")
+    exact, domain = quoted(address.local), address.mta_domain
+    if domain:
+        yield Key(f"{exact}@{domain}")
         if detail:
-            yield Key(f"{quoted(base)}@{address.domain}", detail)
+            yield Key(f"{quoted(base)}@{domain}", detail)
     if is_local:
         yield Key(exact)
         if detail:
             yield Key(quoted(base), detail)
-    if address.domain:
-        yield Key(f"@{address.domain}")
+    if domain:
+        yield Key(f"@{domain}")
 
 
 def _virtusertable(address: Address) -> Iterator[Key]:
     """The look-ups in $(virtuser ...) of Sendmail's proto.m4. Its detail begins at a `+`."""
-    local, domain = address.local, address.domain
+    local, domain = address.local, address.mta_domain
     base, plus, detail = local.partition("+")
     yield _virtuser(local, domain, local)
     if base and plus:

@@ -9,8 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from autocreate.core.address import needs_quotes, normal_domain
-from autocreate.errors import Malformed
+from autocreate.core.address import needs_quotes
 
 # What is between these is not parted.
 _CLOSING = {'"': '"', "(": ")", "<": ">"}
@@ -47,16 +46,16 @@ def parse_aliases(text: str) -> AliasText:
 
 
 def folded(key: str) -> str:
-    """A key without quotes and backslashes, its domain in A-labels, the rest as Postfix folds it.
+    """A key without quotes and backslashes, as Postfix folds it (`straße` is `strasse`).
 
-    That is full case folding: `straße` is `strasse`. To a domain, these are two names.
+    It makes no A-labels of a domain: `bücher.example` and `xn--bcher-kva.example` are two keys.
     """
-    return _plain(key, str.casefold)
+    return _plain(key).casefold()
 
 
 def lowered(key: str) -> str:
-    """A key without quotes and backslashes, in lower case, its domain in A-labels."""
-    return _plain(key, str.lower)
+    """A key without quotes and backslashes, in lower case."""
+    return _plain(key).lower()
 
 
 def key_parts(key: str) -> dict[str, str]:
@@ -104,13 +103,8 @@ def few(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
     return between.join(words[:most]) + more
 
 
-def _plain(key: str, fold: Callable[[str], str]) -> str:
-    plain = unicodedata.normalize("NFC", unquoted(key))
-    local, at, domain = plain.rpartition("@")
-    try:
-        return fold(local) + at + normal_domain(domain.lower()) if at else fold(plain)
-    except Malformed:
-        return fold(plain)
+def _plain(key: str) -> str:
+    return unicodedata.normalize("NFC", unquoted(key))
 
 
 def _parsed(

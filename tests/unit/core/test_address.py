@@ -48,13 +48,30 @@ ANYTHING = st.text(
         ("<joe@[192.0.2.1]>", "joe", "[192.0.2.1]"),
         ("<joe@[IPv6:2001:DB8::1]>", "joe", "[ipv6:2001:db8::1]"),
         ("<δοκιμή@example.org>", "δοκιμή", "example.org"),
-        ("<joe@Bücher.example>", "joe", "xn--bcher-kva.example"),
         ("<joe@XN--BCHER-KVA.example>", "joe", "xn--bcher-kva.example"),
-        ("<joe@例え。テスト。>", "joe", "xn--r8jz45g.xn--zckzah"),
     ],
 )
 def test_an_address_is_read(argument: str, local: str, domain: str) -> None:
     assert parse(argument) == Address(local, domain)
+
+
+@pytest.mark.parametrize(
+    ("argument", "domain", "written"),
+    [
+        ("<joe@Bücher.example>", "xn--bcher-kva.example", "bücher.example"),
+        ("<joe@例え。テスト。>", "xn--r8jz45g.xn--zckzah", "例え。テスト。"),
+        ("<joe@Straße.example>", "strasse.example", "straße.example"),
+        ("<joe@STRAẞE.example>", "strasse.example", "straße.example"),
+        ("<joe@ﬁsch.example>", "fisch.example", "ﬁsch.example"),
+        ("<joe@xn--strae-oqa.example>", "xn--strae-oqa.example", ""),
+    ],
+)
+def test_a_domain_is_folded_as_postfix_folds_it_and_also_kept_as_it_was_written(
+    argument: str, domain: str, written: str
+) -> None:
+    assert parse(argument) == Address("joe", domain, written)
+    assert parse(argument).mta_domain == (written or domain)
+    assert domain_of(argument) == domain
 
 
 def test_a_local_part_is_composed() -> None:

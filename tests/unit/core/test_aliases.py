@@ -77,6 +77,8 @@ def ends(address: str, *tables: Table, is_mapped: bool = False) -> tuple[list[st
             ["joe+x@a.test", "joe@a.test", "joe+x", "joe", "@a.test"],
         ),
         (Style.VIRTUAL, "joe", True, ["joe"]),
+        (Style.VIRTUAL, "joe@Bücher.test", False, ["joe@bücher.test", "@bücher.test"]),
+        (Style.VIRTUSERTABLE, "joe@Bücher.test", True, ["joe@bücher.test", "@bücher.test"]),
         (Style.VIRTUAL, '"jo e"@a.test', False, ['"jo e"@a.test', "@a.test"]),
         (Style.VIRTUAL, "+x@a.test", False, ["+x@a.test", "@a.test"]),
         (Style.ALIASES, "Joe+X@a.test", True, ["joe+x", "joe+*", "joe"]),
