@@ -9,7 +9,8 @@ from typing import Any
 from cachetools import TTLCache
 
 from autocreate.accounts.figures import Figures, noting
-from autocreate.core.aliases import Table, resolve
+from autocreate.core.aliases import resolve
+from autocreate.core.aliastable import Table
 from autocreate.flights import Flights
 from autocreate.model import Address, Asked, Resolution
 

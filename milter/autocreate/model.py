@@ -120,6 +120,7 @@ class Resolution:
     Args:
         users: addresses of ours that have no alias: the address itself, if it is none.
         others: what needs no mailbox of ours: addresses elsewhere, commands, files.
+        unknown: addresses that the MTA refuses, in domains that have nothing but aliases.
         steps: the aliases on the way, a line each; none if the address is no alias.
         doubts: why an alias that was not found, or not in its most exact form, might exist all the same.
         asked: the tables that were asked for it.
@@ -128,6 +129,7 @@ class Resolution:
 
     users: tuple[Address, ...] = ()
     others: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     asked: tuple[Asked, ...] = ()

@@ -27,6 +27,9 @@ from autocreate.statistics import Statistics
 
 log = logging.getLogger(__name__)
 
+# Why an address does not exist that Postfix refuses.
+ALIAS_DOMAIN = "has no alias, and its domain has nothing else"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -314,7 +317,9 @@ class Service:
             self._begun_for(target, until, apply)
             for target in {users.user_id(it): it for it in reversed(targets)}.values()
         ]
-        verdict = combined(resolution, [wait() for wait in reversed(waits)])
+        parts = [wait() for wait in reversed(waits)]
+        parts += [Verdict(Answer.UNKNOWN, ALIAS_DOMAIN, it) for it in resolution.unknown]
+        verdict = combined(resolution, parts)
         if verdict.answer is Answer.UNKNOWN and resolution.remembered:
             # Who is gone may have become an alias since, or the alias lead to another.
             self._aliases.forget(address, is_mapped)

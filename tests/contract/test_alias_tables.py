@@ -20,7 +20,7 @@ from autocreate.accounts.aliasfile import AliasesFile, VirtualFile
 from autocreate.accounts.aliasldap import LdapTable
 from autocreate.accounts.aliassql import SqlTable
 from autocreate.accounts.postmap import PostmapTable
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.core.aliastext import items
 from autocreate.errors import Temporary
 from tests.servers.common import aged

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts import postmap
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.errors import Temporary
 from tests.servers.common import aged, run
 

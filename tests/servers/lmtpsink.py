@@ -11,18 +11,19 @@ from .common import HOST
 
 
 class LmtpSink:
-    """Listens between `__enter__` and `__exit__`; `recipients` are the RCPT arguments in the order they came.
+    """Listens between `__enter__` and `__exit__`. It offers SMTPUTF8, as Cyrus does from 3.12 on.
 
-    It offers SMTPUTF8, as Cyrus does from 3.12 on, unless told otherwise.
+    `recipients` are the RCPT arguments in the order they came, `subjects` those of their messages.
     """
 
     host = HOST
 
-    def __init__(self, *, smtputf8: bool = True) -> None:
+    def __init__(self) -> None:
         self.recipients: list[str] = []
-        offers = ["PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", *["SMTPUTF8"] * smtputf8]
+        self.subjects: list[str] = []
+        offers = ["PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8"]
         self._server = _Server((HOST, 0), _Session)
-        self._server.recipients = self.recipients
+        self._server.recipients, self._server.subjects = self.recipients, self.subjects
         self._server.greeting = "".join(f"250-{it}\r\n" for it in offers) + "250 HELP"
         self.port = int(self._server.server_address[1])
 
@@ -44,6 +45,7 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     recipients: list[str]
+    subjects: list[str]
     greeting: str
 
 
@@ -53,7 +55,7 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self._say("220 sink LMTP")
         accepted: list[str] = []
-        while line := self.rfile.readline().decode("utf-8", "replace").rstrip("\r\n"):
+        while line := self._line().rstrip("\r\n"):
             match line.split(" ")[0].split(":")[0].upper():
                 case "LHLO":
                     self._say(self.server.greeting)
@@ -63,8 +65,9 @@ class _Session(socketserver.StreamRequestHandler):
                     self._say("250 2.1.5 ok")
                 case "DATA":
                     self._say("354 go ahead")
-                    while self.rfile.readline().rstrip(b"\r\n") != b".":
-                        pass
+                    message = "".join(iter(self._line, ".\r\n"))
+                    found = re.search(r"(?mi)^Subject: (.*?)\r?$", message)
+                    self.server.subjects += [found[1] if found else ""] * len(accepted)
                     self.server.recipients += accepted
                     for _ in accepted:
                         self._say("250 2.0.0 ok")
@@ -74,6 +77,9 @@ class _Session(socketserver.StreamRequestHandler):
                     return
                 case _:
                     self._say("250 2.0.0 ok")
+
+    def _line(self) -> str:
+        return self.rfile.readline().decode("utf-8", "replace")
 
     def _say(self, text: str) -> None:
         self.wfile.write(text.encode() + b"\r\n")

@@ -244,6 +244,7 @@ class Postfix:
             "mynetworks": "127.0.0.0/8",
             "smtp_dns_support_level": "disabled",
             "smtputf8_enable": "yes",
+            "recipient_delimiter": "+",
             "virtual_mailbox_domains": " ".join(self._domains),
             "virtual_mailbox_maps": "static:all",
             "virtual_transport": transport,

@@ -89,6 +89,7 @@ class Sendmail:
         aliases: Mapping[str, str] | None = None,
         virtual_users: Mapping[str, str] | None = None,
         virtual_map: str = "",
+        mailer_flags: str = "",
         milter_flags: str = "F=T",
         milter_timeouts: str = "C:5m;S:10s;R:10s;E:5m",
         base: Path | None = None,
@@ -96,7 +97,8 @@ class Sendmail:
         """`milter` as Postfix writes it: unix:/path or inet:host:port. Without `lmtp` mail is accepted and discarded.
 
         `aliases` are aliases(5) ones: local part -> recipients; `virtual_users` the virtusertable.
-        `virtual_map` is another map in its place, as FEATURE takes it.
+        `virtual_map` is another map in its place, as FEATURE takes it. `mailer_flags` are flags for
+        cyrusv2 besides its own: `+5`.
         """
         self._milter = milter
         self._lmtp = lmtp
@@ -104,6 +106,7 @@ class Sendmail:
         self._aliases = dict(aliases or {})
         self._virtual_users = dict(virtual_users or {})
         self._virtual_map = virtual_map
+        self._mailer_flags = mailer_flags
         self._milter_options = f"{milter_flags}, T={milter_timeouts}"
         self._base = base
         self._cleanup = contextlib.ExitStack()
@@ -251,6 +254,8 @@ class Sendmail:
                 "define(`confLOCAL_MAILER', `cyrusv2')dnl\n"
                 f"define(`CYRUSV2_MAILER_ARGS', `TCP {self._lmtp[0]} {self._lmtp[1]}')dnl\n"
             )
+            if self._mailer_flags:
+                mailer += f"MODIFY_MAILER_FLAGS(`CYRUSV2', `{self._mailer_flags}')dnl\n"
             cyrus = "MAILER(`cyrusv2')dnl\n"
         return CONFIGURATION.format(
             folder=self.folder,

@@ -13,8 +13,8 @@ from autocreate.accounts.aliases import Measured
 from autocreate.accounts.directory import Directory
 from autocreate.aliases import Aliases
 from autocreate.core.address import parse
-from autocreate.core.aliases import Found, Table
 from autocreate.core.aliaskeys import Style
+from autocreate.core.aliastable import Found, Table
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
 from autocreate.errors import Temporary

@@ -150,6 +150,28 @@ def test_a_delimiter_must_be_ours_where_aliases_are_looked_up() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("origins", "changes", "others"),
+    [
+        ({"example.org"}, {}, None),
+        ({"example.org", ""}, {}, "none"),
+        ({"other.test"}, {}, "other.test"),
+        (set(), {}, None),
+        ({""}, {"append_at_myorigin": "no"}, None),
+        ({""}, {"myorigin": "/etc/unreadable"}, None),
+    ],
+)
+def test_what_bare_names_mean_must_be_the_same_to_postfix_and_to_our_tables(
+    origins: set[str], changes: dict[str, str], others: str | None
+) -> None:
+    ours = replace(OURS, has_aliases=True, alias_origins=frozenset(origins))
+    found = postfixcheck.examine(
+        Postfix({**GOOD, "myorigin": "example.org", **changes}, SERVICES), ours
+    )
+    told = f"main.cf: myorigin is 'example.org', the origin of our tables of aliases: {others}"
+    assert [it.what for it in found] == ([told] if others else [])
+
+
 def test_no_delimiter_is_recommended_that_cyrus_does_not_know() -> None:
     # Ours may agree with Postfix's, as it must for aliases.
     ours = replace(OURS, has_aliases=True, delimiters="-+")
@@ -289,6 +311,14 @@ def test_a_milter_that_listens_at_every_address_is_found_by_postfix_and_sendmail
     assert sendmailcheck.examine(text, "sendmail.cf", ours) == []
 
 
+# As cf/m4/proto.m4 and cf/mailer/cyrusv2.m4 of Sendmail have it.
+MAILER = """\
+R$+\t\t\t$#cyrusv2 $: $1\t\t\tregular local names
+R$+ + *\t\t\t$#cyrusv2 $@ $&h $: $1
+Mcyrusv2,\tP=[IPC], F={},
+\t\tS=EnvFromSMTP/HdrFromL, R=EnvToL/HdrToL, E=\\r\\n,
+"""
+
 SENDMAIL = "O InputMailFilters=autocreate\nXautocreate, S=local:/run/autocreate/milter.sock, {}\n"
 
 
@@ -309,6 +339,28 @@ def test_what_would_bite_in_sendmail(equates: str, words: str | None) -> None:
     found = sendmailcheck.examine(SENDMAIL.format(equates), "sendmail.cf", ours)
     assert [it.gravity for it in found] == ([Gravity.CRITICAL] if words else [])
     assert all(words in it.what for it in found if words)
+
+
+@pytest.mark.parametrize(
+    ("flags", "styles", "is_well"),
+    [
+        ("lsDFMnqXzA@/:|m", {"sendmail", "virtusertable"}, True),
+        ("lsDFMnqXzA@/:|m", {"aliases"}, False),
+        ("lsDFMnqXzA@/:|m5", {"sendmail"}, False),
+        ("lsDFMnqXzA@/:|m5", {"sendmail-5"}, True),
+        ("lsDFMnqXz", {"sendmail"}, False),
+        ("lsDFMnqXzA@/:|m5", {"virtusertable"}, True),
+    ],
+)
+def test_aliases_must_be_looked_up_as_sendmails_mailer_has_them(
+    flags: str, styles: set[str], is_well: bool
+) -> None:
+    ours = replace(OURS, socket=SOCKET, has_aliases=True, alias_styles=frozenset(styles))
+    text = SENDMAIL.format("F=T, T=R:10s").replace("/run/autocreate/milter.sock", SOCKET[5:])
+    text += f"O AliasFile=/etc/mail/aliases\n{MAILER.format(flags)}"
+    found = sendmailcheck.examine(text, "sendmail.cf", ours)
+    assert (found == []) is is_well
+    assert all(it.gravity is Gravity.WARNING and "looked up as style" in it.what for it in found)
 
 
 def test_a_filter_that_sendmail_has_and_does_not_use_is_none() -> None:

@@ -11,8 +11,8 @@ import pytest
 from autocreate import service
 from autocreate.accounts.aliases import Measured
 from autocreate.aliases import Aliases
-from autocreate.core.aliases import Found, Table
 from autocreate.core.aliaskeys import Style
+from autocreate.core.aliastable import Found, Table
 from autocreate.core.naming import Users
 from autocreate.domains import DomainTables
 from autocreate.errors import Temporary

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from autocreate.accounts.figures import Figures, note
-from autocreate.core.aliases import Found
 from autocreate.core.aliaskeys import Style
+from autocreate.core.aliastable import Found
 from autocreate.errors import Temporary
 from autocreate.model import Asked
 

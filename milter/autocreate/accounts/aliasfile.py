@@ -12,7 +12,7 @@ from pathlib import Path
 from cachetools import LRUCache
 
 from autocreate.accounts.watched import Watched
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.core.aliastext import (
     AliasText,
     few,

@@ -12,7 +12,7 @@ from autocreate.accounts.directoryconnection import Servers
 from autocreate.accounts.directoryserver import DirectoryServer, fill
 from autocreate.accounts.passwordfile import password
 from autocreate.breaker import Breaker
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.core.aliastext import folded, key_parts
 from autocreate.core.domains import domain_parts
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from autocreate.accounts.database import Database, text_of
 from autocreate.breaker import Breaker
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.core.aliastext import folded, key_parts
 from autocreate.core.domains import domain_parts
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autocreate.breaker import Breaker
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.errors import Silent, Temporary
 
 # Where Postfix installs it, which is in root's PATH only.

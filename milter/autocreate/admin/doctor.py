@@ -189,6 +189,10 @@ def read_postfix(folder: Path) -> Postfix:
         return done.stdout
 
     parameters = postfixconf.read_parameters(postconf("-x"))
+    if (origin := parameters.get("myorigin", "")).startswith("/"):  # Debian's /etc/mailname
+        with contextlib.suppress(OSError):
+            words = Path(origin).read_text("utf-8", "replace").split()
+            parameters["myorigin"] = words[0] if words else ""
     return Postfix(
         parameters,
         postfixconf.read_services(postconf("-M"), parameters.get("compatibility_level", "")),

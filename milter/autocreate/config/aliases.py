@@ -27,10 +27,15 @@ class VirtualFile(Section):
     """What it is to Postfix: one of `virtual_alias_maps`, or of `canonical_maps` and
     `recipient_canonical_maps`, which are applied once and before."""
     domains: tuple[Domain, ...] = ()
-    """Where a bare local part is looked up after the whole address: Postfix's `mydestination`."""
+    """Where a bare local part is looked up after the whole address: Postfix's `mydestination`. `origin`
+    and an address of this host (`joe@[192.0.2.1]`), which Postfix takes for local too, need not be
+    named."""
     origin: Domain | Literal[""] = ""
-    """What a bare address in a value gets as its domain, as Postfix's `myorigin`. Without it, it names a
-    local user."""
+    """Postfix's `myorigin`: what a bare address in a value gets as its domain. Without it, such an
+    address names a local user, as to Sendmail."""
+    alias_domains: tuple[Domain, ...] = ()
+    """Domains that have nothing but aliases: Postfix's `virtual_alias_domains`. An address there that has
+    no alias does not exist."""
 
 
 class AliasesFile(Section):
@@ -39,9 +44,15 @@ class AliasesFile(Section):
     type: Literal["aliases"]
     path: ReadableFile
     """The file. Read again whenever it changes, like those that an `:include:` in it names."""
+    style: Literal["aliases", "sendmail", "sendmail-5"] = "aliases"
+    """Who reads it: Postfix's local(8) (`aliases`) or Sendmail. For `sales+x`, local(8) looks up `sales+x`
+    and `sales`, Sendmail `sales+x` alone; `sales+*` and `sales` too if its mailer has flag 5
+    (`sendmail-5`). `cyrusv2` has it not, `local` has."""
     domains: tuple[Domain, ...] | None = None
     """Where its names are local parts: Postfix's `mydestination`, Sendmail's class w. Without it, in
     all of `milter.domains`."""
+    origin: Domain | Literal[""] = ""
+    """As for `file`: local(8) sends mail for a bare address in a value to that address at `myorigin`."""
 
 
 class Virtusertable(Section):
@@ -65,6 +76,8 @@ class Postmap(Section):
     domains: tuple[Domain, ...] | None = None
     """As for `aliases` if that is its style, else as for `file`."""
     origin: Domain | Literal[""] = ""
+    """As for `file` and `aliases`."""
+    alias_domains: tuple[Domain, ...] = ()
     """As for `file`."""
     config_directory: Directory | None = None
     """Where main.cf is, if not in Postfix's own place."""
@@ -83,11 +96,14 @@ class SqlAliases(SqlServer):
     type: Literal["sql"]
     query: Name
     """Selects a target a row as its first column. No row: there is no such alias."""
-    style: Literal["virtual", "aliases"] = "virtual"
-    """Whether whole addresses are looked up, as virtual(5) does, or local parts, as aliases(5) does."""
+    style: Literal["virtual", "aliases", "sendmail", "sendmail-5"] = "virtual"
+    """Whether whole addresses are looked up, as virtual(5) does, or local parts, as aliases(5) does: as
+    the style of `aliases` says."""
     domains: tuple[Domain, ...] | None = None
-    """As for `aliases` if that is its style, else as for `file`."""
+    """As for `file` if its style is `virtual`, else as for `aliases`."""
     origin: Domain | Literal[""] = ""
+    """As for `file` and `aliases`."""
+    alias_domains: tuple[Domain, ...] = ()
     """As for `file`."""
 
 
@@ -103,11 +119,13 @@ class LdapAliases(LdapServer):
     """Finds the entries of an alias, such as `(mailAlternateAddress={key})`."""
     target_attribute: Name
     """The attribute that holds the targets: `mailForwardingAddress`, `rfc822MailMember`, `uid`."""
-    style: Literal["virtual", "aliases"] = "virtual"
+    style: Literal["virtual", "aliases", "sendmail", "sendmail-5"] = "virtual"
     """As for `sql`."""
     domains: tuple[Domain, ...] | None = None
     """As for `sql`."""
     origin: Domain | Literal[""] = ""
+    """As for `file` and `aliases`."""
+    alias_domains: tuple[Domain, ...] = ()
     """As for `file`."""
 
 

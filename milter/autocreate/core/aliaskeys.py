@@ -8,6 +8,8 @@ from autocreate.core.address import without_detail
 from autocreate.core.aliastext import quoted
 from autocreate.model import Address
 
+_NEVER_SPLIT = ("postmaster", "mailer-daemon", "double-bounce")
+
 
 class Style(Enum):
     """How a table is asked. The order is that of the MTAs: addresses first, then local parts."""
@@ -15,7 +17,14 @@ class Style(Enum):
     CANONICAL = "canonical"  # canonical(5), applied once
     VIRTUAL = "virtual"  # virtual(5)
     VIRTUSERTABLE = "virtusertable"  # Sendmail's FEATURE(`virtusertable')
-    ALIASES = "aliases"  # aliases(5)
+    ALIASES = "aliases"  # aliases(5), by Postfix's local(8)
+    SENDMAIL = "sendmail"  # aliases(5), by Sendmail
+    SENDMAIL_5 = "sendmail-5"  # the same, with flag 5 of the mailer: ruleset 5 takes the detail off
+
+    @property
+    def has_local_parts(self) -> bool:
+        """Are local parts looked up, and not whole addresses?"""
+        return self in (Style.ALIASES, Style.SENDMAIL, Style.SENDMAIL_5)
 
 
 class Key(NamedTuple):
@@ -37,17 +46,14 @@ def keys(style: Style, address: Address, is_local: bool, delimiters: str) -> lis
 
     Args:
         is_local: bare local parts are looked up too (for aliases(5), nothing else is).
-        delimiters: each character of it begins a detail.
+        delimiters: each character of it begins a detail. To Sendmail, `+` alone does.
     """
-    base = without_detail(address.local, delimiters)
-    detail = address.local[len(base) :] if base else ""
     match style:
         case Style.CANONICAL | Style.VIRTUAL:
-            return list(_virtual(address, base, detail, is_local))
+            return list(_virtual(address, *_split(address.local, delimiters), is_local))
         case Style.VIRTUSERTABLE:
             return list(_virtusertable(address)) if address.domain else []
-        case Style.ALIASES:
-            return list(_aliases(address.local, base, detail)) if is_local else []
+    return list(_aliases(style, address.local, delimiters)) if is_local else []
 
 
 def filled_in(text: str, key: Key) -> str:
@@ -97,9 +103,28 @@ def _virtuser(user: str, domain: str, *arguments: str) -> Key:
     return Key(key, arguments=(key, *arguments, *("",) * (3 - len(arguments))))
 
 
-def _aliases(local: str, base: str, detail: str) -> Iterator[Key]:
-    """local(8), and for `user+*` Sendmail's ruleset 5. Names are in lower case in the tables."""
+def _aliases(style: Style, local: str, delimiters: str) -> Iterator[Key]:
+    """local(8), or alias.c of Sendmail and its ruleset 5. Names are in lower case in the tables."""
     yield Key(quoted(local.lower()))
+    if style is Style.SENDMAIL:
+        return
+    base, detail = _split(local.lower(), "+" if style is Style.SENDMAIL_5 else delimiters)
+    if detail and style is Style.SENDMAIL_5:
+        yield Key(quoted(f"{base}+*"), detail)
     if detail:
-        yield Key(quoted(f"{base.lower()}{detail[0]}*"), detail)
-        yield Key(quoted(base.lower()), detail)
+        yield Key(quoted(base), detail)
+
+
+def _split(local: str, delimiters: str) -> tuple[str, str]:
+    """The user's part and the detail with its delimiter, as split_addr() of Postfix parts them.
+
+    There is none behind nothing (`+x`), nor in the names of a list's owner (`owner-staff`,
+    `staff-request`) where `-` is a delimiter.
+    """
+    base = without_detail(local, delimiters)
+    detail = local[len(base) :]
+    lowered = local.lower()
+    is_owner = lowered.startswith("owner-") or lowered.removesuffix("-request") not in ("", lowered)
+    if not base or (is_owner and "-" in delimiters) or lowered in _NEVER_SPLIT:
+        return local, ""
+    return base, detail

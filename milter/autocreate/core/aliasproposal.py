@@ -50,28 +50,58 @@ def from_postfix(parameters: Mapping[str, str], folder: str, read: Read) -> list
         folder: where main.cf is.
     """
     names = _Names()
-    local, elsewhere = _domains(_words(parameters.get("mydestination", "")), read)
-    origin = _origin(parameters.get("myorigin", ""), read)
     found = []
     for style, parameter in (
         *(("canonical", parameter) for parameter in _CANONICAL),
         ("virtual", "virtual_alias_maps"),
         ("aliases", "alias_maps"),
     ):
-        if style == "aliases" and not local:
-            continue  # nothing is delivered by local(8)
+        where, unsaid = _where(style, parameters, read)
+        if style == "aliases" and not _delivers_locally(parameters, where):
+            continue
         for table in _words(parameters.get(parameter, "")):
             keys, remarks = _of_map(table, style, folder, parameters)
-            if local:
-                keys["domains"] = local
-                remarks += [
-                    f"mydestination also has {it}, which this cannot say" for it in elsewhere
-                ]
-            if style != "aliases" and origin in local:
-                keys["origin"] = origin
             name = "local" if style == "aliases" else style
-            found.append(Proposal(names.next(name), keys, (f"{parameter} = {table}", *remarks)))
+            told = (f"{parameter} = {table}", *remarks, *unsaid)
+            found.append(Proposal(names.next(name), {**keys, **where}, told))
     return found
+
+
+def _where(
+    style: str, parameters: Mapping[str, str], read: Read
+) -> tuple[dict[str, str | Sequence[str]], list[str]]:
+    """For which addresses a style of Postfix's tables is, and what of that cannot be said."""
+    local, unsaid = _domains(_words(parameters.get("mydestination", "")), read)
+    remarks = [f"mydestination also has {it}, which this cannot say" for it in unsaid]
+    origin = _origin(parameters.get("myorigin", ""), read)
+    is_appended = parameters.get("append_at_myorigin", "yes") == "yes"
+    if origin and not is_appended and style != "aliases" and origin not in local:
+        local.append(origin)  # a key of virtual(5) is for myorigin all the same
+    where: dict[str, str | Sequence[str]] = {}
+    if local:
+        where["domains"] = local
+    if not is_appended and style == "aliases":
+        origin = _origin(
+            parameters.get("myhostname", ""), read
+        )  # as trivial-rewrite(8) resolves it
+    if origin and (is_appended or style == "aliases"):
+        where["origin"] = origin
+        if origin not in local:
+            remarks.append(
+                f"a bare name in a value is one at {origin} (myorigin): if its mailbox is in Cyrus, "
+                "milter.domains must have that"
+            )
+    if parameters.get("append_dot_mydomain") == "yes":
+        remarks.append("joe@host in a value is joe@host.$mydomain to Postfix: write it so")
+    if style != "aliases" and (only := alias_domains(parameters)):
+        where["alias_domains"] = only
+    return where, remarks
+
+
+def _delivers_locally(parameters: Mapping[str, str], where: Mapping[str, object]) -> bool:
+    """Does local(8) deliver anything? It alone asks alias_maps."""
+    transport = parameters.get("local_transport", "local").partition(":")[0]
+    return "domains" in where and transport == "local"
 
 
 def alias_domains(parameters: Mapping[str, str]) -> list[str]:
@@ -96,13 +126,14 @@ def from_sendmail(text: str, read: Read) -> list[Proposal]:
             )
         )
     local, _ = _domains(_class_w(text, read), read)
-    for files in re.findall(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text):
+    style, why = _sendmail_style(text)
+    for files in re.findall(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text) if style else ():
         for entry in filter(None, map(str.strip, files.split(","))):
             path = entry.split()[-1].rpartition(":")[2]
-            keys: dict[str, str | Sequence[str]] = {"type": "aliases", "path": path}
+            keys: dict[str, str | Sequence[str]] = {"type": "aliases", "path": path, "style": style}
             if local:
                 keys["domains"] = local
-            remarks = [f"O AliasFile={entry}"]
+            remarks = [f"O AliasFile={entry}", why]
             if not path.startswith("/"):
                 remarks.append("this is no file; export it to one, or use another type")
             found.append(Proposal(names.next("local"), keys, tuple(remarks)))
@@ -145,6 +176,28 @@ def _of_map(
     if kind in ("ldap", "mysql", "pgsql", "sqlite"):
         remarks.append(f"{place} must be readable for us; a table of type sql or ldap is faster")
     return keys, remarks
+
+
+def sendmail_style(text: str) -> str:
+    """How a sendmail.cf has aliases looked up, as a style of ours; empty if it has none looked up.
+
+    What counts are the flags of the mailer for local names: `A` for aliases at all, `5` for another
+    look-up by ruleset 5, which takes the detail off unless FEATURE(`preserve_local_plus_detail').
+    """
+    return _sendmail_style(text)[0]
+
+
+def _sendmail_style(text: str) -> tuple[str, str]:
+    found = re.search(r"(?m)^R.*\$#(\w+)\s+\$: \$1\s+regular local name", text)
+    mailer = found[1] if found else "local"
+    equates = re.search(rf"(?m)^M{mailer},(?:.*[\s,])?F=([^,\s]*)", text)
+    flags = equates[1] if equates else "A"
+    if "A" not in flags:
+        return "", f"mailer {mailer} has no flag A"
+    takes_off = re.search(r"(?m)^R\$\+ \+ \*\s", text)
+    if "5" in flags and takes_off:
+        return "sendmail-5", f"mailer {mailer} has flag 5: sales+x is looked up as sales, too"
+    return "sendmail", f"mailer {mailer} has no flag 5: of sales+x, nothing but that is looked up"
 
 
 def _virtusertables(text: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
     not refused for it. What needs no mailbox of ours is the MTA's business, and never unknown.
 
     Args:
-        parts: the verdicts about `resolution.users`.
+        parts: the verdicts about `resolution.users` and `resolution.unknown`.
     """
     answer = _answer(resolution, parts)
     leads_to_nobody = not parts and not resolution.others

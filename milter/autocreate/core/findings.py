@@ -39,6 +39,8 @@ class Ours:
         delimiters: what begins a detail where aliases are looked up.
         has_aliases: our configuration has tables of aliases.
         has_domain_tables: it has tables of domains.
+        alias_styles: how they are asked, as in their key `style`.
+        alias_origins: the `origin` of those that are Postfix's own files and maps.
     """
 
     socket: str
@@ -48,6 +50,8 @@ class Ours:
     delimiters: str
     has_aliases: bool = False
     has_domain_tables: bool = False
+    alias_styles: frozenset[str] = frozenset()
+    alias_origins: frozenset[str] = frozenset()
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:

@@ -50,6 +50,7 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
         *_recipients(postfix, ours),
         *_aliases(postfix, ours),
         *_delimiter(postfix, ours),
+        *_origin(postfix, ours),
     ]
 
 
@@ -214,6 +215,18 @@ def _aliases(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
                 "an alias in one of our domains is a user whom no account source knows, and is refused",
                 "autocreate.toml: what `autocreate aliases detect` prints",
             )
+
+
+def _origin(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    origin = postfix.get("myorigin").lower()
+    is_known = bool(origin) and not origin.startswith("/")
+    if is_known and ours.alias_origins - {origin} and postfix.get("append_at_myorigin") != "no":
+        others = ", ".join(sorted(it or "none" for it in ours.alias_origins - {origin}))
+        yield warning(
+            f"main.cf: myorigin is {origin!r}, the origin of our tables of aliases: {others}",
+            "a bare name in them leads Postfix to another address than us",
+            "autocreate.toml: the origin that `autocreate aliases detect` prints",
+        )
 
 
 def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:

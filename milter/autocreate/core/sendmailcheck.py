@@ -4,11 +4,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from autocreate.core.access import Place
-from autocreate.core.findings import Finding, Ours, critical
+from autocreate.core.aliaskeys import Style
+from autocreate.core.aliasproposal import sendmail_style
+from autocreate.core.findings import Finding, Ours, critical, warning
 from autocreate.core.sockets import reaches
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DEFAULT_REPLY_TIMEOUT = 10.0  # seconds
+_LOCAL_STYLES = {style.value for style in Style if style.has_local_parts}
 
 
 def examine(text: str, path: str, ours: Ours) -> list[Finding]:
@@ -77,6 +80,16 @@ def _aliases(text: str, path: str, ours: Ours) -> Iterator[Finding]:
             f"{path}: AliasFile={match[1]}, and our configuration has no [aliases]",
             "an alias in one of our domains is a user whom no account source knows, and is refused",
             "autocreate.toml: what `autocreate aliases detect` prints",
+        )
+    theirs = sendmail_style(text)
+    if match and ours.alias_styles & _LOCAL_STYLES and theirs not in ours.alias_styles:
+        yield warning(
+            f"{path}: aliases are looked up as style {theirs or 'none'!r} says, by ours as "
+            f"{', '.join(sorted(ours.alias_styles & _LOCAL_STYLES))}",
+            "Sendmail and we disagree on which alias alias+detail is",
+            f'autocreate.toml: style = "{theirs}" in the table of AliasFile'
+            if theirs
+            else "autocreate.toml: without the table of AliasFile",
         )
 
 

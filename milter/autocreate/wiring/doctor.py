@@ -75,6 +75,8 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         milter.recipient_delimiter,
         bool(config.aliases),
         bool(config.domains),
+        sources.alias_styles(config),
+        sources.alias_origins(config),
     )
     backend = Backend(server, sieve, files, expected)
     return [

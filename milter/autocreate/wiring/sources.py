@@ -16,10 +16,11 @@ from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.admin.aliases import examine_domains
 from autocreate.aliases import Aliases
 from autocreate.config.aliases import Aliases as AliasSettings
+from autocreate.config.aliases import AliasesFile, Postmap, VirtualFile
 from autocreate.config.domains import Domains as DomainSettings
 from autocreate.config.sections import Config
-from autocreate.core.aliases import Table
 from autocreate.core.aliaskeys import Style
+from autocreate.core.aliastable import Table
 from autocreate.core.findings import Finding
 from autocreate.domains import DomainTables
 from autocreate.errors import ConfigurationError
@@ -28,7 +29,7 @@ from autocreate.statistics import Statistics
 from autocreate.wiring.users import users_of
 
 # The keys of a table of aliases that say how it is asked, whatever its type.
-_HOW_ASKED = {"style", "domains", "origin"}
+_HOW_ASKED = {"style", "domains", "origin", "alias_domains"}
 
 
 # As `Limits` has them.
@@ -128,9 +129,9 @@ def aliases_of(
     for name, settings in config.aliases.items():
         kind = TABLES[settings.type]
         asked = settings.model_dump(include=_HOW_ASKED)
-        style = Style(asked.get("style", kind.style))
+        style = _style(settings)
         domains = asked.get("domains")
-        if domains is None and style is not Style.ALIASES:
+        if domains is None and not style.has_local_parts:
             domains = ()
         table = Measured(
             _alias_table(name, settings), figures=statistics.figures(f"aliases.{name}")
@@ -142,10 +143,11 @@ def aliases_of(
                 name,
                 style,
                 table.find,
-                includes.read if kind.may_include and style is Style.ALIASES else None,
+                includes.read if kind.may_include and style.has_local_parts else None,
                 table.find_many,
                 None if domains is None else frozenset(domains),
                 asked.get("origin", ""),
+                frozenset(asked.get("alias_domains", ())),
             )
         )
     return Aliases(
@@ -164,6 +166,25 @@ def aliases_of(
 def domain_table(name: str, settings: DomainSettings) -> AliasTable:
     """One table of domains, bare."""
     return _table("domains", name, settings, DOMAIN_TABLES[settings.type])
+
+
+def alias_styles(config: Config) -> frozenset[str]:
+    """How the tables of aliases are asked."""
+    return frozenset(_style(settings).value for settings in config.aliases.values())
+
+
+def alias_origins(config: Config) -> frozenset[str]:
+    """The origins of the tables that an administrator writes for Postfix, where bare names are usual."""
+    return frozenset(
+        settings.origin
+        for settings in config.aliases.values()
+        if isinstance(settings, VirtualFile | AliasesFile | Postmap)
+        and _style(settings) in (Style.CANONICAL, Style.VIRTUAL, Style.ALIASES)
+    )
+
+
+def _style(settings: AliasSettings) -> Style:
+    return Style(getattr(settings, "style", TABLES[settings.type].style))
 
 
 def _alias_table(name: str, settings: AliasSettings) -> AliasTable:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts.aliasfile import AliasesFile, Includes, VirtualFile, Virtusertable
-from autocreate.core.aliases import Found
+from autocreate.core.aliastable import Found
 from autocreate.errors import Temporary
 from tests.unit.clock import Clock
 

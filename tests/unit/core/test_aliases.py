@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autocreate.core.address import parse
-from autocreate.core.aliases import Found, Table, resolve
+from autocreate.core.aliases import resolve
 from autocreate.core.aliaskeys import Style, keys
+from autocreate.core.aliastable import Found, Table
 from autocreate.core.aliastext import folded
 from autocreate.errors import Temporary
 from autocreate.model import Address, Resolution
@@ -81,7 +82,11 @@ def ends(address: str, *tables: Table, is_mapped: bool = False) -> tuple[list[st
         (Style.VIRTUSERTABLE, "joe@Bücher.test", True, ["joe@bücher.test", "@bücher.test"]),
         (Style.VIRTUAL, '"jo e"@a.test', False, ['"jo e"@a.test', "@a.test"]),
         (Style.VIRTUAL, "+x@a.test", False, ["+x@a.test", "@a.test"]),
-        (Style.ALIASES, "Joe+X@a.test", True, ["joe+x", "joe+*", "joe"]),
+        (Style.ALIASES, "Joe+X@a.test", True, ["joe+x", "joe"]),
+        (Style.SENDMAIL, "Joe+X@a.test", True, ["joe+x"]),
+        (Style.SENDMAIL_5, "Joe+X@a.test", True, ["joe+x", "joe+*", "joe"]),
+        (Style.SENDMAIL_5, "joe+@a.test", True, ["joe+", "joe+*", "joe"]),
+        (Style.SENDMAIL, "joe@a.test", False, []),
         (Style.ALIASES, "joe@a.test", False, []),
         (Style.VIRTUSERTABLE, "joe", True, []),
         (Style.VIRTUSERTABLE, "joe@a.test", True, ["joe@a.test", "@a.test"]),
@@ -111,6 +116,23 @@ def test_keys_are_asked_for_in_the_order_of_the_manual(
     style: Style, address: str, is_local: bool, expected: list[str]
 ) -> None:
     assert [key.text for key in keys(style, parse(address), is_local, "+")] == expected
+
+
+@pytest.mark.parametrize(
+    ("local", "expected"),
+    [
+        ("a-b+c", ["a-b+c", "a"]),
+        ("owner-staff", ["owner-staff"]),
+        ("staff-request", ["staff-request"]),
+        ("-request", ["-request"]),
+        ("MAILER-DAEMON", ["mailer-daemon"]),
+        ("+x", ["+x"]),
+        ("x+", ["x+", "x"]),
+    ],
+)
+def test_postfix_takes_no_detail_off_its_own_names(local: str, expected: list[str]) -> None:
+    found = keys(Style.ALIASES, Address(local, "a.test"), True, "+-")
+    assert [key.text for key in found] == expected
 
 
 # -- where it ends --------------------------------------------------------------------------
@@ -175,6 +197,55 @@ def test_a_bare_address_gets_the_origin_of_its_table() -> None:
     assert ends("a@example.org", virtual(entries)) == (["b"], [])
 
 
+def test_a_bare_key_is_for_the_origin_too_and_for_this_hosts_own_addresses() -> None:
+    here = virtual({"joe": "kim@other.test"}, ["example.org"], "other.test")
+    assert ends("joe@other.test", here) == (["kim@other.test"], [])
+    assert ends("joe@[192.0.2.1]", here) == (["kim@other.test"], [])
+    to_literal = virtual({"a@example.org": "joe@[192.0.2.1]", "joe": "kim@other.test"})
+    assert ends("a@example.org", to_literal) == ([], ["joe@[192.0.2.1]"])
+
+
+def test_a_bare_name_in_aliases_stays_with_local_or_begins_anew_by_where_the_origin_is() -> None:
+    entries = {"staff": "ann, joe", "joe": "kim"}
+    rewriting = virtual({"ann@example.org": "x@example.org", "ann@other.test": "y@other.test"})
+    here = table(Style.ALIASES, entries, domains=["example.org"], origin="example.org")
+    assert ends("staff@example.org", rewriting, here) == (
+        ["ann@example.org", "kim@example.org"],
+        [],
+    )
+    there = replace(here, origin="other.test")
+    assert ends("staff@example.org", rewriting, there) == (["y@other.test", "joe@other.test"], [])
+    elsewhere = replace(here, origin="far.test")
+    assert ends("staff@example.org", rewriting, elsewhere) == ([], ["ann@far.test", "joe@far.test"])
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ({"staff": "ann", "owner-staff": "boss"}, "x@example.org"),
+        ({"staff": "team", "team": "ann", "owner-staff": "boss"}, "x@example.org"),
+        ({"staff": ":include:/list"}, "x@example.org"),
+        ({"staff": "team", "team": "ann", "owner-ann": "boss"}, "ann@example.org"),
+    ],
+)
+def test_local_hands_on_who_is_behind_an_owner_or_an_included_file(
+    entries: Mapping[str, str], expected: str
+) -> None:
+    rewriting = virtual({"ann@example.org": "x@example.org"})
+    here = table(Style.ALIASES, entries, origin="example.org", files={"/list": "ann"})
+    assert ends("staff@example.org", rewriting, here) == ([expected], [])
+
+
+def test_an_address_without_an_alias_does_not_exist_in_a_domain_of_nothing_else() -> None:
+    only = replace(
+        virtual({"a@other.test": "b@other.test, c@example.org"}),
+        alias_domains=frozenset(["other.test"]),
+    )
+    assert ends("a@other.test", only) == (["c@example.org"], [])
+    assert follow("a@other.test", only).unknown == ("b@other.test",)
+    assert follow("nosuch@other.test", only).unknown == ("nosuch@other.test",)
+
+
 def test_a_bare_key_of_virtual_is_for_the_domains_of_its_table() -> None:
     entries = {"joe": "kim@other.test"}
     assert ends("joe@example.org", virtual(entries, ["example.org"])) == (["kim@other.test"], [])
@@ -205,8 +276,9 @@ def test_an_address_elsewhere_can_be_an_alias_of_ours() -> None:
 
 
 @pytest.mark.parametrize("target", ["joe", "\\joe", "joe@example.org", "JOE"])
-def test_an_alias_that_names_itself_is_the_user(target: str) -> None:
-    found = follow("joe@example.org", aliases({"joe": f"{target}, kim"}))
+@pytest.mark.parametrize("style", [Style.ALIASES, Style.SENDMAIL, Style.SENDMAIL_5])
+def test_an_alias_that_names_itself_is_the_user(style: Style, target: str) -> None:
+    found = follow("joe@example.org", table(style, {"joe": f"{target}, kim"}))
     assert {user.local.lower() for user in found.users} == {"joe", "kim"}
     assert found.others == ()
 
@@ -223,8 +295,10 @@ def test_an_address_that_has_named_itself_can_be_met_again() -> None:
     )
 
 
-def test_a_backslash_ends_the_chain() -> None:
-    assert ends("a@example.org", aliases({"a": "\\b", "b": "c"})) == (["b"], [])
+def test_a_backslash_ends_the_chain_to_sendmail_alone() -> None:
+    entries = {"a": "\\b", "b": "c"}
+    assert ends("a@example.org", table(Style.SENDMAIL, entries)) == (["b"], [])
+    assert ends("a@example.org", aliases(entries)) == (["c"], [])
 
 
 def test_a_virtual_address_that_names_itself_is_still_looked_up_in_aliases() -> None:
@@ -397,7 +471,7 @@ def test_a_virtusertable_fills_in_what_it_matched(
 def test_what_sendmail_has_mapped_already_is_not_mapped_again() -> None:
     tables = (
         table(Style.VIRTUSERTABLE, {"info@example.org": "joe", "joe@example.org": "kim"}),
-        aliases({"joe": "joe, lee"}),
+        table(Style.SENDMAIL, {"joe": "joe, lee"}),
     )
     assert ends("info@example.org", *tables) == (["joe", "lee"], [])
     assert ends("joe@example.org", *tables) == (["kim"], [])
@@ -431,8 +505,14 @@ RIGHT = st.lists(st.sampled_from(WORDS), max_size=3).map(", ".join)
 ENTRIES = st.dictionaries(st.sampled_from(WORDS), RIGHT, max_size=8)
 
 
-@given(ENTRIES, ENTRIES, ENTRIES, RIGHT, RIGHT, st.sampled_from(["a", "a+x", "b"]), st.booleans())
-@example({"a@example.org": "a+x"}, {}, {"a": "a"}, "", "", "a", False)
+@given(
+    *(ENTRIES, ENTRIES, ENTRIES, RIGHT, RIGHT),
+    st.sampled_from(["a", "a+x", "b"]),
+    st.booleans(),
+    st.sampled_from(["", "example.org", "other.test", "far.test"]),
+)
+@example({"a@example.org": "a+x"}, {}, {"a": "a"}, "", "", "a", False, "")
+@example({"a@example.org": "a"}, {}, {"a": ":include:/a"}, "a, b", "", "a", False, "example.org")
 def test_every_address_has_an_end_or_is_temporary(
     by_virtual: dict[str, str],
     by_virtusertable: dict[str, str],
@@ -441,12 +521,14 @@ def test_every_address_has_an_end_or_is_temporary(
     file_b: str,
     local: str,
     is_mapped: bool,
+    origin: str,
 ) -> None:
     tables = (
         table(Style.CANONICAL, by_virtusertable, domains=[]),
         virtual(by_virtual, ["example.org"], "example.org"),
         table(Style.VIRTUSERTABLE, by_virtusertable),
-        aliases(by_aliases, {"/a": file_a, "/b": file_b}),
+        replace(aliases(by_aliases, {"/a": file_a, "/b": file_b}), origin=origin),
+        table(Style.SENDMAIL_5, by_aliases),
     )
     try:
         found = follow(f"{local}@example.org", *tables, is_mapped=is_mapped)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import TypeAdapter
 
 from autocreate.config.aliases import Aliases
@@ -16,6 +17,7 @@ from autocreate.core.aliasproposal import (
     as_toml,
     from_postfix,
     from_sendmail,
+    sendmail_style,
 )
 
 SENDMAIL = """\
@@ -83,12 +85,14 @@ def test_each_map_of_postfix_is_a_table_asked_in_its_order() -> None:
             "map": "hash:/etc/aliases",
             "style": "aliases",
             "domains": domains,
+            "origin": "example.org",
         },
         "local2": {
             "type": "postmap",
             "map": "nis:mail.aliases",
             "style": "aliases",
             "domains": domains,
+            "origin": "example.org",
         },
     }
 
@@ -110,6 +114,58 @@ def test_what_cannot_be_said_is_a_remark() -> None:
 def test_local_aliases_of_a_postfix_that_delivers_nothing_locally_are_left_out() -> None:
     parameters = {"alias_maps": "hash:/etc/aliases", "mydestination": ""}
     assert from_postfix(parameters, "/etc/postfix", read) == []
+
+
+def test_local_aliases_are_left_out_where_another_transport_than_local_has_mydestination() -> None:
+    parameters = {"alias_maps": "hash:/etc/aliases", "mydestination": "example.org"}
+    assert from_postfix({**parameters, "local_transport": "lmtp:unix:/x"}, "/p", read) == []
+    assert (
+        len(from_postfix({**parameters, "local_transport": "local:$myhostname"}, "/p", read)) == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "virtual", "local"),
+    [
+        (
+            {"myorigin": "other.test"},
+            {"domains": ["localhost"], "origin": "other.test"},
+            {"domains": ["localhost"], "origin": "other.test"},
+        ),
+        (
+            {"myorigin": "other.test", "append_at_myorigin": "no", "myhostname": "mx.example.org"},
+            {"domains": ["localhost", "other.test"]},
+            {"domains": ["localhost"], "origin": "mx.example.org"},
+        ),
+        (
+            {"myorigin": "localhost", "virtual_alias_domains": "b.test hash:/x"},
+            {"domains": ["localhost"], "origin": "localhost", "alias_domains": ["b.test"]},
+            {"domains": ["localhost"], "origin": "localhost"},
+        ),
+    ],
+)
+def test_what_bare_names_mean_is_said_wherever_myorigin_is(
+    parameters: dict[str, str], virtual: dict[str, Any], local: dict[str, Any]
+) -> None:
+    maps = {"virtual_alias_maps": "hash:/v", "alias_maps": "hash:/a", "mydestination": "localhost"}
+    found = toml(from_postfix({**maps, **parameters}, "/etc/postfix", read))
+    assert found["virtual"] == {"type": "postmap", "map": "hash:/v", **virtual}
+    assert found["local"] == {"type": "postmap", "map": "hash:/a", "style": "aliases", **local}
+
+
+def test_what_an_administrator_should_know_of_bare_names_is_a_remark() -> None:
+    parameters = {
+        "virtual_alias_maps": "hash:/v",
+        "mydestination": "localhost",
+        "myorigin": "other.test",
+        "append_dot_mydomain": "yes",
+    }
+    [table] = from_postfix(parameters, "/etc/postfix", read)
+    assert table.remarks[1:] == (
+        "a bare name in a value is one at other.test (myorigin): if its mailbox is in Cyrus, "
+        "milter.domains must have that",
+        "joe@host in a value is joe@host.$mydomain to Postfix: write it so",
+    )
 
 
 def test_another_folder_of_postfix_and_maps_in_braces_are_kept() -> None:
@@ -137,13 +193,39 @@ def test_domains_of_aliases_alone_are_told_where_they_are_written_out() -> None:
 
 
 def test_the_alias_files_and_the_virtusertable_of_sendmail_are_tables() -> None:
-    domains = ["localhost", "mx.example.org", "example.org"]
-    assert toml(from_sendmail(SENDMAIL, read)) == {
-        "virtusertable": {"type": "virtusertable", "path": "/etc/mail/virtusertable"},
-        "local": {"type": "aliases", "path": "/etc/mail/aliases", "domains": domains},
-        "local2": {"type": "aliases", "path": "/etc/mail/lists", "domains": domains},
-        "local3": {"type": "aliases", "path": "mail.aliases@map", "domains": domains},
+    found = toml(from_sendmail(SENDMAIL, read))
+    assert found["virtusertable"] == {"type": "virtusertable", "path": "/etc/mail/virtusertable"}
+    paths = {
+        "local": "/etc/mail/aliases",
+        "local2": "/etc/mail/lists",
+        "local3": "mail.aliases@map",
     }
+    assert {name: found[name]["path"] for name in found if name in paths} == paths
+    for name in paths:
+        assert found[name]["type"] == "aliases"
+        assert found[name]["style"] == "sendmail"
+        assert found[name]["domains"] == ["localhost", "mx.example.org", "example.org"]
+
+
+@pytest.mark.parametrize(
+    ("mailer", "flags", "rule", "style"),
+    [
+        ("cyrusv2", "lsDFMnqXzA@/:|m", True, "sendmail"),
+        ("cyrusv2", "lsDFMnqXzA@/:|m5", True, "sendmail-5"),
+        ("local", "lsDFMAw5:/|@qPn9mE", True, "sendmail-5"),
+        ("local", "lsDFMAw5:/|@qPn9mE", False, "sendmail"),  # preserve_local_plus_detail
+        ("cyrusv2", "lsDFMnqXz", True, ""),
+    ],
+)
+def test_the_mailer_for_local_names_says_what_sendmail_looks_up(
+    mailer: str, flags: str, rule: bool, style: str
+) -> None:
+    text = f"{SENDMAIL}R$+\t\t\t$#{mailer} $: $1\t\t\tregular local names\n"
+    text += f"M{mailer},\t\tP=/usr/bin/it, F={flags},\n\t\tS=EnvFromL,\nMother, P=x, F=A5,\n"
+    text += f"R$+ + *\t\t\t$#{mailer} $@ $&h $: $1\n" if rule else ""
+    assert sendmail_style(text) == style
+    found = [it.keys.get("style") for it in from_sendmail(text, read) if it.name != "virtusertable"]
+    assert found == ([style] * 3 if style else [])
 
 
 def test_what_is_proposed_is_accepted_by_the_configuration(tmp_path: Path) -> None:
