@@ -207,6 +207,14 @@ def test_targets_of_any_type_are_text(tmp_path: Path, kind_of_text: str) -> None
     assert table.find(["sales@example.org"]) == Found(0, "1234")
 
 
+def test_a_row_that_could_be_one_name_or_several_targets_is_a_doubt(tmp_path: Path) -> None:
+    (tmp_path / "aliases.db").touch()
+    query = "SELECT 'Doe, Joe <joe@example.org>' WHERE :key = :key"
+    table = SqlTable("it", f"sqlite:///{tmp_path}/aliases.db", query)
+    with pytest.raises(Temporary, match=r"'sales@example\.org', .* could be one name or"):
+        table.find(["sales@example.org"])
+
+
 @pytest.mark.parametrize("key", ODD_KEYS)
 def test_what_it_lacks_is_a_no(kind: Kind, key: str) -> None:
     assert kind.table.find([key]) == Found()

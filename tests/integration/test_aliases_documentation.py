@@ -14,7 +14,7 @@ from tests.servers.product import Product
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "aliases.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
-POSTFIX, SENDMAIL, DATABASES = (text for kind, text in BLOCKS if kind == "toml")
+POSTFIX, SENDMAIL, DATABASES, GROUPS = (text for kind, text in BLOCKS if kind == "toml")
 VIRTUAL, ALIASES, VIRTUSERTABLE = (text for kind, text in BLOCKS if kind == "")
 ANSWERS = dict(re.findall(r"^\| `(\S+@\S+)` \| (\d{3})", DOCUMENT, re.MULTILINE))
 
@@ -65,7 +65,8 @@ def test_in_a_database(product: Product) -> None:
     secret = product.folder / "database.secret"
     secret.touch(0o600)
     secret.write_text("hidden\n")
-    configure(product, DATABASES.replace("/etc/autocreate/database.secret", str(secret)))
+    databases = DATABASES.replace("/etc/autocreate/database.secret", str(secret))
+    configure(product, f"{databases}\n{GROUPS}")
     assert product.run("config", "check").returncode == 0
 
 

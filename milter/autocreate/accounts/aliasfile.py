@@ -17,8 +17,8 @@ from autocreate.core.aliastext import (
     AliasText,
     few,
     folded,
-    items,
     lowered,
+    members,
     parse_aliases,
     parse_table,
     parse_virtusertable,
@@ -108,14 +108,14 @@ class Includes:
             file = self._files.get(name)
             if file is None:
                 file = self._files[name] = Watched(Path(name), _members, self._clock)
-        members = file.read()
-        if not members:
+        text = file.read()
+        if not text:
             raise Temporary(f"{name} is empty; is somebody writing it?")
         if doubt := file.doubt():
             raise Temporary(doubt)
-        return members
+        return text
 
 
 def _members(text: str) -> str:
     """A text, or nothing if it has nothing but comments."""
-    return text if items(text) else ""
+    return text if members(text) else ""

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from autocreate.accounts.database import Database, text_of
 from autocreate.breaker import Breaker
 from autocreate.core.aliastable import Found
-from autocreate.core.aliastext import folded, key_parts
+from autocreate.core.aliastext import few, folded, key_parts, one_value
 from autocreate.core.domains import domain_parts
+from autocreate.errors import Malformed, Temporary
 
 
 class SqlTable:
@@ -51,7 +52,7 @@ class SqlTable:
         """See `AliasTable.find`."""
         for position, key in enumerate(map(folded, keys)):
             if targets := self._breaker.call(partial(self._targets, key)):
-                return Found(position, ", ".join(targets))
+                return Found(position, "\n".join(targets))
         return Found()
 
     def close(self) -> None:
@@ -60,6 +61,13 @@ class SqlTable:
 
     def _targets(self, key: str) -> list[str]:
         """The targets of an alias. A row without any is none, as to Postfix: people's rows are so."""
+        values = self._values(key)
+        try:
+            return [target for value in values for target in one_value(value)]
+        except Malformed as error:
+            raise Temporary(f"targets of {key!r}, {few(values)!r}: {error}") from error
+
+    def _values(self, key: str) -> list[str]:
         rows = self._database.select(self._query, self._parts(key))
         return [text_of(row[0]) for row in rows if row[0] not in (None, "", b"")]
 
@@ -69,3 +77,6 @@ class SqlDomains(SqlTable):
 
     _section = "domains"
     _parts: Callable[[str], dict[str, str]] = staticmethod(domain_parts)
+
+    def _targets(self, key: str) -> list[str]:
+        return self._values(key)

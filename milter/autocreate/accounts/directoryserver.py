@@ -6,10 +6,11 @@ python-ldap has no pool of its own.
 import re
 from collections.abc import Iterator, Sequence
 
+import ldap
 import ldap.filter
 
 from autocreate.accounts.directoryconnection import Connection, Entry, Servers
-from autocreate.errors import Silent, Unreachable
+from autocreate.errors import Silent, Temporary, Unreachable
 from autocreate.pool import Pool
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -59,6 +60,21 @@ class DirectoryServer:
         return self._pool.run(
             lambda it: it.search(base, scope, filter_, attributes, is_for_one=False)
         )
+
+    def find_below(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str]
+    ) -> list[Entry]:
+        """As `find_all`, for a base that an entry has named: if it is not there, nor are entries.
+
+        Raises:
+            Unreachable, Busy, Temporary: as `find_all` does.
+        """
+        try:
+            return self.find_all(base, scope, filter_, attributes)
+        except Temporary as error:
+            if isinstance(error.__cause__, ldap.NO_SUCH_OBJECT):
+                return []
+            raise
 
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
         """The entries that a filter finds, asked for page by page (RFC 2696) on one connection.

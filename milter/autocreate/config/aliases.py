@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator
+from pydantic import Discriminator, model_validator
 
 from autocreate.config.servers import LdapServer, SqlServer
 from autocreate.config.types import (
@@ -95,7 +95,8 @@ class SqlAliases(SqlServer):
 
     type: Literal["sql"]
     query: Name
-    """Selects a target a row as its first column. No row: there is no such alias."""
+    """Selects a target a row as its first column. No row: there is no such alias. A row that could be a
+    name as well as several targets (`Doe, Joe <joe@example.org>`) is a temporary error."""
     style: Literal["virtual", "aliases", "sendmail", "sendmail-5"] = "virtual"
     """Whether whole addresses are looked up, as virtual(5) does, or local parts, as aliases(5) does: as
     the style of `aliases` says."""
@@ -117,8 +118,17 @@ class LdapAliases(LdapServer):
     type: Literal["ldap"]
     filter: LdapAliasFilter
     """Finds the entries of an alias, such as `(mailAlternateAddress={key})`."""
-    target_attribute: Name
-    """The attribute that holds the targets: `mailForwardingAddress`, `rfc822MailMember`, `uid`."""
+    target_attribute: str = ""
+    """The attribute that holds the targets, one a value: `mailForwardingAddress`, `rfc822MailMember`,
+    `uid`. A value that could be a name as well as several targets (`Doe, Joe <joe@example.org>`) is a
+    temporary error, and so is the name of an entry (`uid=joe,ou=people,dc=example,dc=org`)."""
+    dn_attribute: str = ""
+    """The attribute that holds the names of entries, or LDAP URLs: `member`, `uniqueMember`, `memberURL`. The
+    entries' targets count as well. It is Postfix's `special_result_attribute`; where there is no such
+    entry, that member is left out, as Postfix does."""
+    leaf_attribute: str = ""
+    """The attribute that holds the targets of those entries that have no `dn_attribute`: `mail`. It is
+    Postfix's `leaf_result_attribute`."""
     style: Literal["virtual", "aliases", "sendmail", "sendmail-5"] = "virtual"
     """As for `sql`."""
     domains: tuple[Domain, ...] | None = None
@@ -127,6 +137,14 @@ class LdapAliases(LdapServer):
     """As for `file` and `aliases`."""
     alias_domains: tuple[Domain, ...] = ()
     """As for `file`."""
+
+    @model_validator(mode="after")
+    def _has_targets(self) -> "LdapAliases":
+        if not self.target_attribute and not self.leaf_attribute:
+            raise ValueError("target_attribute: is missing, and so is leaf_attribute; write one")
+        if self.leaf_attribute and not self.dn_attribute:
+            raise ValueError("leaf_attribute: goes with dn_attribute")
+        return self
 
 
 Aliases = Annotated[

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from autocreate.core.address import parse
 from autocreate.core.aliaskeys import Style, filled_in
 from autocreate.core.aliastable import STAGES, Hit, Table, Tables, named
-from autocreate.core.aliastext import few, items, quoted, unquoted
+from autocreate.core.aliastext import few, items, members, quoted, unquoted
 from autocreate.errors import Malformed, Temporary
 from autocreate.model import Address, Resolution
 
@@ -165,7 +165,7 @@ class _Walk:
             return []
         self._files.add(file)
         with named(hit.table):
-            targets = items(include(file.removeprefix(_INCLUDE)))
+            targets = members(include(file.removeprefix(_INCLUDE)))
         self._step(file, targets)
         return targets
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autocreate.core.address import needs_quotes
+from autocreate.errors import Malformed
 
 # What is between these is not parted.
 _CLOSING = {'"': '"', "(": ")", "<": ">"}
@@ -65,16 +66,35 @@ def key_parts(key: str) -> dict[str, str]:
 
 
 def items(text: str) -> list[str]:
-    """The items of a right-hand side, or of an :include: file, without comments and phrases.
+    """The items of a right-hand side, without phrases.
 
     Commas and line breaks part them, outside quotes, parentheses and angle brackets; white space
     too, where it is not in a command, as Postfix has it.
     """
     found: list[str] = []
-    for line in text.splitlines():
-        if not line.lstrip().startswith("#"):
-            for item in _parted(line, ",".__eq__):
-                found += _words(item.strip())
+    for line in text.split("\n"):
+        for item in _parted(line, ",".__eq__):
+            found += _words(item.strip())
+    return found
+
+
+def members(text: str) -> list[str]:
+    """The items of an :include: file, without its comments."""
+    lines = (line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    return items("\n".join(lines))
+
+
+def one_value(text: str) -> list[str]:
+    """The items of one value of a database, where each target usually has a value of its own.
+
+    Raises:
+        Malformed: it could be a name as well as several targets. An MTA would take it for these:
+            `Doe` and `joe@example.org` in `Doe, Joe <joe@example.org>`, `joe` and `doe` in `joe doe`.
+    """
+    parts = [part.strip() for part in _parted(text, ",".__eq__) if part.strip()]
+    found = [word for part in parts for word in _words(part)]
+    if len(found) > 1 and found != parts and not all("@" in word for word in found):
+        raise Malformed("could be one name or several targets; write each in a value of its own")
     return found
 
 

@@ -10,12 +10,15 @@ from autocreate.core.aliastext import (
     folded,
     items,
     lowered,
+    members,
+    one_value,
     parse_aliases,
     parse_table,
     parse_virtusertable,
     quoted,
     unquoted,
 )
+from autocreate.errors import Malformed
 
 VIRTUAL = """\
 # a comment
@@ -102,13 +105,44 @@ def test_the_entry_that_a_text_ends_with_is_told(text: str, last: str) -> None:
         ("|/bin/cat -v, joe", ["|/bin/cat -v", "joe"]),
         ('"two words"@a.test', ['"two words"@a.test']),
         ("\\joe, :include:/my list", ["\\joe", ":include:/my list"]),
-        ("# nobody\njoe\n\nkim # not a comment", ["joe", "kim", "#", "not", "a", "comment"]),
+        ("#joe\n\nkim # not a comment", ["#joe", "kim", "#", "not", "a", "comment"]),
         ("error:5.7.0:550 go away", ["error:5.7.0:550 go away"]),
         ("", []),
     ],
 )
 def test_a_right_hand_side_is_a_list_of_items(text: str, expected: list[str]) -> None:
     assert items(text) == expected
+
+
+def test_an_included_file_has_comments() -> None:
+    assert members("# nobody\njoe\n  # nor she\nkim, #lee") == ["joe", "kim", "#lee"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("joe@a.test", ["joe@a.test"]),
+        ("joe, kim", ["joe", "kim"]),
+        ("joe@a.test,kim@a.test,", ["joe@a.test", "kim@a.test"]),
+        ("joe@a.test\nkim@a.test", ["joe@a.test", "kim@a.test"]),
+        ("Joe Doe <joe@a.test>", ["<joe@a.test>"]),
+        ('"Doe, Joe" <joe@a.test>, kim@a.test', ["<joe@a.test>", "kim@a.test"]),
+        ('"joe doe"', ['"joe doe"']),
+        ("|/bin/cat -v", ["|/bin/cat -v"]),
+        ("", []),
+    ],
+)
+def test_one_value_of_a_database_can_hold_several_targets(value: str, expected: list[str]) -> None:
+    assert one_value(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["joe doe", "Doe, Joe <joe@a.test>", "Joe <joe@a.test>, kim", "joe@a.test kim", "joe doe, kim"],
+)
+def test_one_value_that_could_be_a_name_is_malformed(value: str) -> None:
+    with pytest.raises(Malformed, match="could be one name or several targets"):
+        one_value(value)
 
 
 @pytest.mark.parametrize(
