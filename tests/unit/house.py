@@ -58,6 +58,7 @@ class House:
         users: Users = Users(),  # noqa: B008 -- a frozen value
         accounts: Mapping[str, Iterable[str]] | None = None,
         *,
+        domains: Iterable[str] = ("example.org",),
         dry_run: bool = False,
         deadline: float = 8.0,
         clock: Callable[[], float] = time.time,
@@ -69,7 +70,7 @@ class House:
         self.ready = Ready(100, 300.0)
         self.service: Service = Service(
             service.Rules(
-                domains=frozenset(["example.org"]),
+                domains=frozenset(domains),
                 mailers=frozenset(["lmtp"]),
                 users=users,
                 patience=60.0,

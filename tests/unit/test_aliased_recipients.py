@@ -85,7 +85,14 @@ class House:
             lambda: None,
             Aliases(
                 Flights(4),
-                [Table("it", Style.ALIASES, (table := Measured(self)).find)],
+                [
+                    Table(
+                        "it",
+                        Style.ALIASES,
+                        (table := Measured(self)).find,
+                        alias_domains=frozenset(["brand.test"]),
+                    )
+                ],
                 frozenset(["example.org"]),
                 "+",
                 figures={"it": table.figures},
@@ -130,6 +137,19 @@ def test_an_alias_of_one_user_reads_like_that_user(build: Build) -> None:
     verdict = build({"info": "joe"}).verify("info@example.org")
     assert (verdict.answer, verdict.user, verdict.reason) == (Answer.ACCEPT, "joe", "created")
     assert verdict.parts == ()
+
+
+def test_an_address_that_only_an_alias_could_make_is_unknown_whoever_has_an_account(
+    build: Build,
+) -> None:
+    house = build({"gone": "joe@brand.test", "list": "joe@brand.test, kim"})
+    refused = house.verify("gone@example.org")
+    assert (refused.answer, refused.user) == (Answer.UNKNOWN, "joe@brand.test")
+    assert refused.reason == "has no alias, and its domain has nothing else"
+    assert house.verify("list@example.org").reason == (
+        "joe@brand.test: has no alias, and its domain has nothing else; kim: created"
+    )
+    assert set(house.store.trees) == {"kim"}
 
 
 def test_an_unknown_user_among_others_refuses_nobody(build: Build) -> None:

@@ -415,6 +415,21 @@ def test_the_clients_spelling_counts_unless_the_mta_has_another_address(
     assert mail(house, argument, rewritten=rewritten).user == user
 
 
+@pytest.mark.parametrize(
+    ("users", "answer"),
+    [
+        (Users(), Answer.ACCEPT),
+        (Users(virtual_domains=True, default_domain="xn--kln-sna.test"), Answer.UNKNOWN),
+    ],
+)
+def test_with_virtual_domains_nobody_is_in_a_domain_that_is_written_beyond_ascii(
+    build: Build, users: Users, answer: Answer
+) -> None:
+    house = build(users=users, domains=["example.org", "xn--kln-sna.test"])
+    assert mail(house, "<joe@xn--kln-sna.test>").answer is Answer.ACCEPT
+    assert mail(house, "<joe@Köln.test>", rewritten="joe@köln.test").answer is answer
+
+
 def test_what_did_not_come_by_smtp_is_provisioned_and_never_refused(build: Build) -> None:
     house = build()
     assert mail(house, refusable=False).created
