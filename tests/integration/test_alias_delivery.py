@@ -62,6 +62,9 @@ ALIASES = {
     "escaped": "\\staff",
     "loop": "loop, ola",
     "star+*": "pia",
+    "tagged": "tagged+x, una",
+    "tag+x": "tag+x, vic",
+    "tag": "wim",
     "plus+one": "quin",
     "plus": "rob",
     "toalias": "sales@brand.example, nosuch@brand.example",
@@ -76,6 +79,7 @@ LOCAL_PARTS = [
     *("barekey", "dash", "b2", "vteam", "tolocal", "sales", "ghosts", "self", "detail", "chain"),
     *("staff", "nested", "included", "owned", "owner-owned", "escaped", "loop", "toalias"),
     *("star+x", "plus+one", "plus+two", "barekey+x", "b2+x", "mapped", "mapped+x", "staff+x"),
+    *("tagged", "tagged+x", "tagged+y", "tag", "tag+x", "tag+y"),
     *("detail+x", "nobody", "Staff", "BareKey", "was", "was+x", "waslocal"),
 ]
 
@@ -202,6 +206,8 @@ SENDMAIL_ALIASES = {
     "escaped": "\\sales, eve",
     "loop": "loop, fay",
     "plus": "gus",
+    "tag+x": "tag+x, vic",
+    "tag": "wim",
     "included": ":include:{members}",
     "mapped": "hal",
     "nested": "sales",
@@ -210,6 +216,7 @@ SENDMAIL_ALIASES = {
 SENDMAIL_LOCAL_PARTS = [
     *("sales", "sales+known", "sales+other", "SALES+Known", "sales+", "star", "star+x"),
     *("bare", "full", "behind", "escaped", "loop", "loop+x", "plus", "plus+x", "included"),
+    *("tag", "tag+x", "tag+y"),
     *("nobody", "nobody+x", "info", "info+x", "info+known", "team", "team+x"),
 ]
 

@@ -63,11 +63,14 @@ class _Place(NamedTuple):
         is_owned: it is behind an alias with an owner (`owner-staff`) or an :include:. If it has no
             alias itself, local(8) hands it to cleanup(8), which looks it up from the first stage on
             (deliver_switch() in local/recipient.c).
+        alias: the key of the alias that names it, if the same tables are asked again but for that key
+            (deliver_alias() in local/alias.c; Sendmail's ruleset 5): `joe+x` behind `joe` is a user.
     """
 
     address: Address
     stage: int = 0
     is_owned: bool = False
+    alias: str = ""
 
     def __str__(self) -> str:
         return str(self.address)
@@ -92,7 +95,7 @@ class _Walk:
     def visit(self, place: _Place, path: _Path) -> None:
         """Follow an address that `path` has led to."""
         while (point := self._entered.get(place)) and self._is_end(point.address, point.stage):
-            place = point._replace(stage=point.stage + 1)
+            place = point._replace(stage=point.stage + 1, alias="")
         if point:
             self._check(point, path)
             return
@@ -101,7 +104,9 @@ class _Walk:
             self.visit(_Place(place.address), path)
             return
         # Two addresses that meet at one stage are one place from there on.
-        point = self._entered[place] = _Place(place.address, hit.stage if hit else _BEYOND)
+        stage = hit.stage if hit else _BEYOND
+        alias = place.alias if stage == place.stage else ""
+        point = self._entered[place] = _Place(place.address, stage, alias=alias)
         self._check(point, path)
         if hit:
             targets = items(filled_in(hit.text, hit.key))
@@ -198,15 +203,20 @@ class _Walk:
         if is_escaped:
             return _Place(address, _BEYOND)
         is_local = self._tables.is_local(address, hit.table)
+        stage = _next_stage(address, hit, is_local)
+        is_same = stage == hit.stage and hit.table.style.has_local_parts
+        if is_same and len(self._tables.keys(address, hit.table)) > 1:
+            return _Place(address, stage, alias=hit.key.text)
         if _is_itself(address, hit, is_local):
             self._ends.add((_identity(address, hit.stage), hit.stage))
-        return _Place(address, _next_stage(address, hit, is_local))
+        return _Place(address, stage)
 
     def _first_hit(self, place: _Place) -> Hit | None:
         for stage in range(place.stage, _BEYOND):
             if self._is_end(place.address, stage):
                 continue
-            if hit := self._tables.look_up(place.address, stage):
+            besides = place.alias if stage == place.stage else ""
+            if hit := self._tables.look_up(place.address, stage, besides):
                 return hit
         return None
 

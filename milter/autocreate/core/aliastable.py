@@ -114,8 +114,11 @@ class Tables:
         is_origin = domain == table.origin and not table.style.has_local_parts
         return domain in table.domains or is_origin
 
-    def look_up(self, address: Address, stage: int) -> Hit | None:
+    def look_up(self, address: Address, stage: int, besides: str = "") -> Hit | None:
         """The most exact entry in the tables of a stage; of equally exact ones the first.
+
+        Args:
+            besides: a key that is not asked for.
 
         Raises:
             Temporary: a table cannot tell.
@@ -123,7 +126,7 @@ class Tables:
         best: Hit | None = None
         most = None
         for table in self._stages[stage]:
-            wanted = self._keys(address, table)
+            wanted = [key for key in self.keys(address, table) if key.text != besides]
             # Only what is more exact than the entry found so far counts.
             found = self._find(table, wanted, most)
             if 0 <= found.position < (len(wanted) if most is None else most):
@@ -154,7 +157,7 @@ class Tables:
                 if table.find_many is None:
                     continue
                 questions = dict.fromkeys(
-                    tuple(key.text for key in self._keys(address, table))
+                    tuple(key.text for key in self.keys(address, table))
                     for address, begin in places
                     if begin <= stage
                 )
@@ -166,7 +169,8 @@ class Tables:
                 for question, found in zip(questions, answers, strict=True):
                     self._ahead[table.name, question] = found
 
-    def _keys(self, address: Address, table: Table) -> list[Key]:
+    def keys(self, address: Address, table: Table) -> list[Key]:
+        """What is looked up for an address in a table, the most exact first."""
         return keys(table.style, address, self.is_local(address, table), self._delimiters)
 
     def _find(self, table: Table, wanted: Sequence[Key], most: int | None) -> Found:

@@ -283,6 +283,17 @@ def test_an_alias_that_names_itself_is_the_user(style: Style, target: str) -> No
     assert found.others == ()
 
 
+def test_local_looks_up_all_but_the_alias_that_it_came_by() -> None:
+    assert ends("joe@example.org", aliases({"joe": "joe+x, kim"})) == (["joe+x", "kim"], [])
+    assert ends("joe+x@example.org", aliases({"joe": "joe+x, kim"})) == (["joe+x", "kim"], [])
+    assert ends("joe+x@example.org", aliases({"joe+x": "joe+x, kim", "joe": "lee"})) == (
+        ["lee", "kim"],
+        [],
+    )
+    with pytest.raises(Temporary, match="round in a circle: "):
+        follow("joe@example.org", aliases({"joe": "joe+x", "joe+x": "joe"}))
+
+
 def test_an_address_that_has_named_itself_can_be_met_again() -> None:
     tables = virtual(
         {"s@example.org": "s@example.org, t@example.org", "t@example.org": "s@example.org"}
