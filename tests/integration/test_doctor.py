@@ -24,7 +24,6 @@ from tests.servers.sendmail import Sendmail
 QUIET = {
     "recipient_delimiter": "+",
     "virtual_alias_maps": "",
-    "milter_default_action": "tempfail",
     "virtual_transport": "lmtp:inet:127.0.0.1:24",
 }
 

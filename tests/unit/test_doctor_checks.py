@@ -67,6 +67,46 @@ def test_domains_in_a_table_of_postfix_may_be_those_in_ours() -> None:
     assert found.why == "recipients in mysql:/etc/postfix/domains.cf pass unseen"
 
 
+@pytest.mark.parametrize(
+    ("action", "why", "remedy"),
+    [
+        (
+            "accept",
+            "everybody is accepted, unknown recipients too",
+            "main.cf: default_action=tempfail within the braces of our milter",
+        ),
+        (
+            "Reject",
+            "refused for good, also to those who exist",
+            "main.cf: default_action=tempfail within the braces of our milter",
+        ),
+        ("quarantine", "and held: nobody gets it until it is released", "then postsuper -H"),
+    ],
+)
+@pytest.mark.parametrize("place", ["milter_default_action", "within the braces"])
+def test_a_default_action_that_harms_mail_is_critical_and_says_how(
+    place: str, action: str, why: str, remedy: str
+) -> None:
+    milters = "unix:/autocreate/milter.sock"
+    changes = (
+        {"milter_default_action": action}
+        if place == "milter_default_action"
+        else {"non_smtpd_milters": f"{{ {milters}, default_action={action} }}"}
+    )
+    (finding,) = postfix(**changes)
+    assert finding.gravity is Gravity.CRITICAL
+    assert finding.what == f"main.cf: non_smtpd_milters: the default action is {action}"
+    assert why in finding.why
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize("action", ["tempfail", "shutdown"])
+def test_a_default_action_that_only_delays_mail_is_well(action: str) -> None:
+    """The default is tempfail, or from 3.10.8 and 3.11 on shutdown; postconf tells it."""
+    milters = "unix:/autocreate/milter.sock"
+    assert postfix(milter_default_action=action, smtpd_milters=milters) == []
+
+
 def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
     maps = {"virtual_alias_maps": "hash:/etc/postfix/virtual", "virtual_alias_domains": "b.test"}
     ours = replace(OURS, has_aliases=True, domains=OURS.domains | {"b.test"})
@@ -91,11 +131,6 @@ def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
         ({"smtpd_milters": "inet:127.0.0.1:8891"}, Gravity.CRITICAL, "no smtpd of this Postfix"),
         ({"smtpd_milters": SOCKET}, Gravity.CRITICAL, "is chrooted to /var/spool/postfix"),
         ({"non_smtpd_milters": ""}, Gravity.WARNING, "non_smtpd_milters do not name our socket"),
-        (
-            {"non_smtpd_milters": "{ unix:/autocreate/milter.sock, default_action=accept }"},
-            Gravity.CRITICAL,
-            "the default action is accept",
-        ),
         ({"milter_command_timeout": "5s"}, Gravity.CRITICAL, "command_timeout is 5s"),
         ({"milter_rcpt_macros": "i {rcpt_addr}"}, Gravity.CRITICAL, "lacks {rcpt_mailer}"),
         (

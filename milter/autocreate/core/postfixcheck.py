@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autocreate.core.domains import ANY_DOMAIN
 from autocreate.core.findings import Finding, Ours, critical, warning
@@ -22,6 +23,26 @@ _CLASSES = (
 # What Postfix looks at before it asks milters about a recipient; the first three then only if it waits.
 _WAITING = ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions")
 _AT_RECIPIENT = (*_WAITING, "smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+
+
+class _Harm(NamedTuple):
+    """What a default action does while no milter answers, and what is left to do afterwards."""
+
+    why: str
+    then: str = ""
+
+
+# `tempfail` and `shutdown` are not among them: with both, clients come back later (451, or 421 and the
+# end of the connection), and mail that is submitted on this machine waits in the maildrop queue. What
+# Postfix does not know it takes for a temporary failure. Which one is the default depends on its version.
+_HARM = {
+    "accept": _Harm("everybody is accepted, unknown recipients too, and mail to new users bounces"),
+    "reject": _Harm("all mail is refused for good, also to those who exist: senders get it back"),
+    "quarantine": _Harm(
+        "all mail is accepted, to unknown recipients too, and held: nobody gets it until it is released",
+        "; for what is held, postqueue -p, then postsuper -H QUEUE_ID",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +150,11 @@ def _settings(
     postfix: Postfix, milter: Milter, service: Service | None, where: str, ours: Ours
 ) -> Iterator[Finding]:
     action = milter.settings.get("default_action") or postfix.get("milter_default_action", service)
-    if action == "accept":
-        yield critical(
-            f"{where}: the default action is accept",
-            "while our milter is down everybody is accepted, unknown recipients too",
-            "main.cf: default_action=tempfail within the braces of our milter",
-        )
-    elif action in ("reject", "quarantine", "shutdown"):
+    if harm := _HARM.get(action.lower()):
         yield critical(
             f"{where}: the default action is {action}",
-            "while our milter is down, mail to those who exist is lost or held",
-            "main.cf: default_action=tempfail within the braces of our milter",
+            f"while our milter is down, {harm.why}",
+            f"main.cf: default_action=tempfail within the braces of our milter{harm.then}",
         )
     limit = milter.settings.get("command_timeout") or postfix.get("milter_command_timeout", service)
     if seconds(limit) <= ours.deadline:
