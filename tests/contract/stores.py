@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from autocreate.core.plan import difference
+from autocreate.core.ways import Tls
 from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
@@ -135,12 +136,12 @@ class CyrusPlace(Place):
         personal: str = "INBOX/",
         shared: str = "",
         domain: str = "",
-        tls: str = "none",
+        tls: Tls = "none",
     ) -> None:
         port = server.imaps_port if tls == "implicit" else server.imap_port
         ca_file = str(server.ca_file) if server.ca_file else None
         settings = Server(
-            *(server.host, port, tls, server.admin, server.admin_password, ca_file), timeout=20.0
+            server.host, port, tls, server.admin, server.admin_password, ca_file, timeout=20.0
         )
         super().__init__(CyrusStore(settings, connections=2), domain)
         self._server = server

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import pytest
 
+from autocreate.core.ways import Tls
 from autocreate.errors import AutocreateError, Silent, Temporary, Unreachable
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server
@@ -179,7 +180,7 @@ def test_an_administrator_who_may_not_act_for_users_is_told_so(frail: Cyrus) -> 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 def test_a_certificate_of_a_stranger_is_not_trusted(
-    secured: Cyrus, tls: str, tmp_path_factory: pytest.TempPathFactory
+    secured: Cyrus, tls: Tls, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stranger = make_certificate(tmp_path_factory.mktemp("stranger"))
     port = secured.imaps_port if tls == "implicit" else secured.imap_port
@@ -193,7 +194,7 @@ def test_a_certificate_of_a_stranger_is_not_trusted(
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-def test_a_certificate_for_another_host_is_not_trusted(secured: Cyrus, tls: str) -> None:
+def test_a_certificate_for_another_host_is_not_trusted(secured: Cyrus, tls: Tls) -> None:
     port = secured.imaps_port if tls == "implicit" else secured.imap_port
     with Relay(port, host="127.0.0.2") as relay:
         settings = replace(
@@ -205,9 +206,10 @@ def test_a_certificate_for_another_host_is_not_trusted(secured: Cyrus, tls: str)
         assert b"AUTHENTICATE" not in relay.written
 
 
-def test_a_server_without_starttls_never_sees_the_password(frail: Cyrus) -> None:
+@pytest.mark.parametrize("tls", ["starttls", "auto"])
+def test_a_server_without_starttls_never_sees_the_password(frail: Cyrus, tls: Tls) -> None:
     with Relay(frail.imap_port) as relay:
-        error = _error(lambda: Store(replace(_server(relay.port), tls="starttls"), 1).exists("joe"))
+        error = _error(lambda: Store(replace(_server(relay.port), tls=tls), 1).exists("joe"))
         assert isinstance(error, Unreachable)
         assert "STARTTLS" in str(error)
         assert b"AUTHENTICATE" not in relay.written

@@ -13,11 +13,13 @@ from .common import HOST
 class Relay:
     """Passes everything on between `port` and the server's, until told otherwise.
 
-    `written` is what clients have sent so far, `connections` how many have come; `open` are there now.
+    `written` is what clients have sent so far, `connections` how many have come; `open` are there now. A change of
+    `server_port` counts for who comes from then on.
     """
 
     def __init__(self, server_port: int, host: str = HOST) -> None:
-        self._server_port = server_port
+        self.host = host
+        self.server_port = server_port
         self.written = b""
         self.connections = 0
         self.open = 0
@@ -72,7 +74,7 @@ class Relay:
                 client, _ = self._listener.accept()
                 self.connections += 1
                 self.open += 1
-                server = socket.create_connection((HOST, self._server_port))
+                server = socket.create_connection((HOST, self.server_port))
                 for it in (client, server):
                     it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._sockets += [client, server]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from autocreate.errors import Temporary
 from autocreate.passwords.imap import Imap
 from autocreate.passwords.pam import Pam
 from autocreate.passwords.saslauthd import Saslauthd
+from tests.contract.liar import Liar, drip
 
 SECRET = "open sesame"
 
@@ -151,6 +153,35 @@ def test_an_imap_server_is_told_the_name_with_its_realm() -> None:
         assert (
             b"AGpvZUBvdGhlci50ZXN0AG9wZW4gc2VzYW1l" in server.heard
         )  # \0joe@other.test\0open sesame
+
+
+def test_an_imap_server_that_hangs_up_after_its_yes_has_said_yes() -> None:
+    """imaplib of Python 3.14 asks for capabilities after AUTHENTICATE, unless the yes has them."""
+    for yes in (b"TAG OK in\r\n", b"TAG OK [CAPABILITY IMAP4rev1] in\r\n"):
+        with imap_server(*CAPABLE, None, b"+ \r\n", None, yes) as (checker, _):
+            assert checker.check(attempt()) == b"OK"
+
+
+def test_an_imap_server_that_lets_everybody_in_has_not_said_yes() -> None:
+    preauth = (b"* PREAUTH welcome\r\n", *CAPABLE[1:])
+    with imap_server(*preauth) as (checker, server):
+        with pytest.raises(Temporary, match="PREAUTH"):
+            checker.check(attempt())
+        server.thread.join(10.0)
+        assert b"AUTHENTICATE" not in server.heard
+
+
+@pytest.mark.parametrize("polite", [False, True], ids=["at once", "after the yes"])
+def test_an_imap_server_that_drips_is_waited_for_no_longer_than_any_other(polite: bool) -> None:
+    with Liar(drip, polite, hang_up=False) as liar:
+        checker = Imap("127.0.0.1", liar.port, "none", None, timeout=0.5)
+        began = time.monotonic()
+        if polite:
+            assert checker.check(attempt()) == b"OK"
+        else:
+            with pytest.raises(Temporary, match="did not answer within"):
+                checker.check(attempt())
+        assert time.monotonic() - began < 10
 
 
 def test_an_imap_servers_no_is_a_no() -> None:

@@ -10,7 +10,7 @@ import imaplib
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
@@ -21,8 +21,9 @@ from imapclient.response_parser import parse_response
 
 from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
+from autocreate.core.ways import Tls, ways
 from autocreate.errors import Refused, Silent, Unreachable
-from autocreate.mailstore.wire import Wire, tls_context
+from autocreate.imapwire import Dialer, NoStarttls, Wire
 from autocreate.model import Quota, Version
 
 _SPECIAL_USE = "/private/specialuse"
@@ -39,21 +40,27 @@ class Server:
     """Where Cyrus is, and how to log in to it as an administrator who may act for users.
 
     Args:
-        tls: "none", "starttls" or "implicit".
+        port, tls: see `autocreate.core.ways`.
         ca_file: the certificates to trust, or None for the system's.
         timeout: seconds for the connection and for each answer.
     """
 
     host: str
     port: int
-    tls: str
+    tls: Tls
     admin: str
     password: str
     ca_file: str | None = None
     timeout: float = 5.0
+    dialer: Dialer = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        allowed = ways(self.tls, self.port)
+        dialer = Dialer(self.host, allowed, self.ca_file, self.timeout)
+        object.__setattr__(self, "dialer", dialer)
 
     def __str__(self) -> str:
-        return f"Cyrus at {self.host}:{self.port}"
+        return f"Cyrus at {self.host}:{self.dialer.port}"
 
     def __repr__(self) -> str:
         # The generated one would show the password in every traceback that prints its locals.
@@ -75,7 +82,7 @@ class Session(IMAPClient):
     is_spent = False
 
     def __init__(self, server: Server, user: str | None = None) -> None:
-        """Connect, secure, log in.
+        """Connect securely, log in.
 
         Args:
             user: whom to act for (SASL PLAIN's authorization identity, RFC 4616), or None for the
@@ -84,13 +91,9 @@ class Session(IMAPClient):
         self._server = server
         self._is_ready = False
         with self._translated("connecting"):
-            super().__init__(
-                server.host,
-                server.port,
-                ssl=server.tls == "implicit",
-                ssl_context=None if server.tls == "none" else tls_context(server.ca_file),
-                timeout=SocketTimeout(connect=server.timeout, read=server.timeout),
-            )
+            # What IMAPClient knows of ports and of TLS is not used: see `_create_IMAP4`.
+            timeout = SocketTimeout(connect=server.timeout, read=server.timeout)
+            super().__init__(server.host, ssl=False, timeout=timeout)
         try:
             with self._translated("logging in"):
                 self._open(user)
@@ -102,8 +105,6 @@ class Session(IMAPClient):
     def _open(self, user: str | None) -> None:
         # At level 5, IMAPClient's choice, imaplib formats every line, passwords among them.
         self._imap.debug = 0
-        if self._server.tls == "starttls":
-            self.starttls(self.ssl_context)
         try:
             self.plain_login(self._server.admin, self._server.password, user)
         except LoginError as error:
@@ -125,8 +126,7 @@ class Session(IMAPClient):
             ) from error
 
     def _create_IMAP4(self) -> Wire:  # noqa: N802 -- IMAPClient's name
-        context = self.ssl_context if self._server.tls == "implicit" else None
-        return Wire(self.host, self.port, self._server.timeout, context)
+        return self._server.dialer.dial()
 
     def discard(self) -> None:
         """Drop the connection without a word: it may be out of step."""
@@ -321,6 +321,8 @@ class Session(IMAPClient):
                 f"{self._server} has a certificate that is not trusted "
                 f"({error.verify_message}): see [cyrus] ca_file and host"
             ) from error
+        except NoStarttls as error:
+            raise Unreachable(f"{self._server} offers no STARTTLS") from error
         except CapabilityError as error:
             raise Unreachable(f"{self._server} lacks a capability ({doing}): {error}") from error
         except imaplib.IMAP4.abort as error:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.errors import Refused, Silent, Temporary, Unreachable
+from autocreate.imapwire import NoStarttls, tls_context
 from autocreate.mailstore.imap import Server
-from autocreate.mailstore.wire import tls_context
 
 # Far more than an honest server sends.
 _LONGEST_LINE = 8192
@@ -25,6 +25,7 @@ _STATUS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _MECHANISMS = re.compile(rb'"SASL"\s+"([^"]*)"', re.IGNORECASE)
+_IMPLEMENTATION = re.compile(rb'"IMPLEMENTATION"\s+"([^"]*)"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class SieveWire:
         self._unread = b""
         # The ways to log in that it offers at present, by its greeting or, after STARTTLS, anew.
         self.mechanisms: frozenset[str] = frozenset()
+        self._implementation = ""
         self.allow(server.timeout)
         with self._translated("connecting"):
             address = (server.host, server.port)
@@ -97,12 +99,15 @@ class SieveWire:
         for line in self._judged("the greeting", self._answer()):
             if offer := _MECHANISMS.match(line.text):
                 self.mechanisms = frozenset(as_text(offer[1]).upper().split())
+            elif told := _IMPLEMENTATION.match(line.text):
+                self._implementation = as_text(told[1])
 
     def _secure(self) -> None:
         try:
             self.command("STARTTLS")
         except Refused as refusal:
-            raise Unreachable(f"{self.server} offers no STARTTLS ({refusal})") from refusal
+            missing = NoStarttls(self._implementation)
+            raise Unreachable(f"{self.server} offers no STARTTLS ({refusal})") from missing
         if self._unread:
             raise Unreachable(f"{self.server} spoke before TLS was negotiated: a third party?")
         with self._translated("STARTTLS"):

@@ -3,12 +3,12 @@
 import contextlib
 import imaplib
 import re
-import socket
-import ssl
 from collections.abc import Iterator
 
 from autocreate.core.saslauthd import Attempt
+from autocreate.core.ways import Tls, ways
 from autocreate.errors import Temporary
+from autocreate.imapwire import Dialer, Wire
 from autocreate.passwords import NO, OK
 
 # A NO that is no judgement of the password, by its response code (RFC 5530); and imaplib's words for
@@ -22,61 +22,62 @@ class Imap:
     """An IMAP server that offers SASL PLAIN.
 
     Args:
-        tls: "none", "starttls" or "implicit".
+        port, tls: see `autocreate.core.ways`.
         ca_file: the certificates to trust, or None for the system's.
-        timeout: seconds for the connection and for each answer.
+        timeout: seconds for the connection, for the greeting, and for the login.
     """
 
-    def __init__(self, host: str, port: int, tls: str, ca_file: str | None, timeout: float) -> None:
+    def __init__(
+        self, host: str, port: int | None, tls: Tls, ca_file: str | None, timeout: float
+    ) -> None:
         self._host = host
-        self._port = port
-        self._tls = tls
         self._timeout = timeout
-        self._context = ssl.create_default_context(cafile=ca_file)
+        self._dialer = Dialer(host, ways(tls, port), ca_file, timeout)
 
     def check(self, attempt: Attempt) -> bytes:
         """See `PasswordChecker.check`."""
-        name = f"IMAP server {self._host}:{self._port}"
         if not attempt.password:
             return NO + b" empty password"
         try:
-            with self._connected() as session:
-                return _try(session, attempt)
+            with self._connected() as wire:
+                wire.allow(self._timeout)
+                return _try(wire, attempt)
         except TimeoutError as error:
-            raise Temporary(f"{name} did not answer within {self._timeout:g} s") from error
+            raise Temporary(f"{self} did not answer within {self._timeout:g} s") from error
         except (OSError, imaplib.IMAP4.error) as error:
-            raise Temporary(f"{name} cannot be asked: {error}") from error
+            raise Temporary(f"{self} cannot be asked: {error}") from error
+        except Exception as error:
+            # imaplib stumbles over nonsense with whatever comes to hand.
+            raise Temporary(f"{self} answered nonsense: {error!r}") from error
+
+    def __str__(self) -> str:
+        return f"IMAP server {self._host}:{self._dialer.port}"
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[imaplib.IMAP4]:
-        if self._tls == "implicit":
-            session: imaplib.IMAP4 = imaplib.IMAP4_SSL(
-                self._host, self._port, ssl_context=self._context, timeout=self._timeout
-            )
-        else:
-            session = imaplib.IMAP4(self._host, self._port, self._timeout)
+    def _connected(self) -> Iterator[Wire]:
+        wire = self._dialer.dial()
         try:
-            # imaplib sends the password in two pieces; without this the second waits 40 ms.
-            session.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls == "starttls":
-                session.starttls(self._context)
-            yield session
+            yield wire
         finally:
-            with contextlib.suppress(OSError, imaplib.IMAP4.error):
-                session.logout()
+            with contextlib.suppress(Exception):
+                wire.allow(1.0)
+                wire.logout()
+            wire.shutdown()
 
 
-def _try(session: imaplib.IMAP4, attempt: Attempt) -> bytes:
-    if "AUTH=PLAIN" not in session.capabilities:
+def _try(wire: Wire, attempt: Attempt) -> bytes:
+    if wire.state != "NONAUTH":
+        raise imaplib.IMAP4.error("it lets everybody in (PREAUTH)")
+    if "AUTH=PLAIN" not in wire.capabilities:
         raise imaplib.IMAP4.error("it does not offer AUTHENTICATE PLAIN")
     # Said once, however often the server asks.
     words = iter([b"\0" + attempt.user.encode() + b"\0" + bytes(attempt.password)])
     try:
-        session.authenticate("PLAIN", lambda _challenge: next(words, None))
-    except imaplib.IMAP4.abort:
+        wire.authenticate("PLAIN", lambda _challenge: next(words, None))
+    except Exception as error:
+        if wire.state == "AUTH":
+            return OK  # imaplib of Python 3.14 asks for the capabilities next, and that failed
+        if type(error) is imaplib.IMAP4.error and not _CANNOT_TELL.search(str(error)):
+            return NO
         raise
-    except imaplib.IMAP4.error as refusal:
-        if _CANNOT_TELL.search(str(refusal)):
-            raise
-        return NO
     return OK

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autocreate.core.ways import Tls
 from autocreate.errors import Refused, Silent, Temporary, Unreachable
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.managesieve import ManageSieve
@@ -50,7 +51,7 @@ class FakeServer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
-    def store(self, timeout: float = 10.0, tls: str = "none") -> ManageSieve:
+    def store(self, timeout: float = 10.0, tls: Tls = "none") -> ManageSieve:
         return ManageSieve(Server("127.0.0.1", self.port, tls, "cyrus", "secret", timeout=timeout))
 
     @property
