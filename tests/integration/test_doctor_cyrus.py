@@ -74,7 +74,7 @@ def test_a_server_that_offers_no_plain_is_critical_and_the_remedy_names_the_opti
     assert words in login["what"]
     assert login["remedy"] == (
         "imapd.conf: sasl_mech_list: PLAIN, and allowplaintext: yes; or autocreate.toml: "
-        'cyrus.tls = "starttls"'
+        'cyrus.tls = "auto"'
     )
 
 
@@ -98,10 +98,27 @@ def test_a_wrong_password_and_a_server_without_tls_have_remedies_of_their_own(
         (login,) = [it for it in found if "does not let the administrator" in it["what"]]
         assert "the first line of cyrus.password_file" in login["remedy"]
 
-        product.configure({"cyrus": {"tls": "starttls"}})
+        product.configure({"cyrus": {"tls": "auto"}})
         _status, found = findings(product, *no_mta(nowhere))
         (tls,) = [it for it in found if "STARTTLS" in it["what"]]
+        assert tls["what"] == f"Cyrus at 127.0.0.1:{cyrus.imap_port} offers no STARTTLS"
         assert tls["remedy"].startswith("imapd.conf: tls_server_cert and tls_server_key")
+        assert ("allowstarttls: yes" in tls["remedy"]) == cyrus.has_option("allowstarttls")
+
+
+def test_managesieve_without_starttls_has_the_option_of_its_version_as_remedy(
+    nowhere: Path, script: dict[str, Any]
+) -> None:
+    """Each release understands this; by default it is so from 3.8.6, 3.10.2 and 3.12.1 on."""
+    with Cyrus(tls=True, imapd_conf={"sieve_tls_server_cert": "disabled"}) as cyrus:
+        settings = {"cyrus": {"tls": "auto", "ca_file": str(cyrus.ca_file)}}
+        with Product(cyrus, settings=settings, policies=[script]) as product:
+            product.start()
+            _status, found = findings(product, *no_mta(nowhere))
+        has_allowstarttls = cyrus.has_option("allowstarttls")
+    (sieve,) = [it for it in found if "offers no STARTTLS" in it["what"]]
+    assert sieve["what"].startswith("ManageSieve: ")
+    assert ("sieve_allowstarttls: yes" in sieve["remedy"]) == has_allowstarttls
 
 
 def test_a_certificate_that_is_about_to_expire_is_a_warning(nowhere: Path) -> None:

@@ -205,6 +205,11 @@ class Cyrus:
             raise AssertionError(f"Cyrus's master ended at its start\n{self.log()}")
         return greets(port, greeting)
 
+    def has_option(self, name: str) -> bool:
+        """Does this release know an option of imapd.conf?"""
+        told = run([CYR_INFO, "-C", self.imapd_conf_file, "conf-default"])
+        return any(line.startswith(f"{name}:") for line in told.splitlines())
+
     # -- its files ---------------------------------------------------------------------------
 
     @property

@@ -541,3 +541,40 @@ def test_sendmail_distrusts_a_socket_below_a_folder_that_others_may_write() -> N
         "others may write to /tmp, which our socket unix:/tmp/autocreate/milter.sock is below"
     )
     assert list(sendmailcheck.examine_way([FOLDER, MILTER_SOCKET], OURS)) == []
+
+
+@pytest.mark.parametrize(
+    ("says", "is_off"),
+    [
+        (
+            "OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.6.1-Debian-3.6.1-4+deb12u5 server ready",
+            False,
+        ),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.8.5 server ready", False),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.8.6 server ready", True),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.10.1 server ready", False),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.10.2-Debian-3.10.2-1 server ready", True),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.12.0 server ready", False),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.14.0 server ready", True),
+        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP v2.4.17 server ready", False),
+    ],
+)
+def test_the_remedy_for_starttls_is_that_of_the_version_which_the_server_says(
+    says: str, is_off: bool
+) -> None:
+    remedy = cyruscheck.starttls_remedy(says, is_sieve=False)
+    assert remedy.startswith("imapd.conf: tls_server_cert and tls_server_key")
+    assert ("allowstarttls: yes" in remedy) == is_off
+    assert ('imaps cmd="imapd -s"' in remedy) == is_off
+
+
+def test_for_managesieve_the_remedy_allows_starttls_to_that_service() -> None:
+    remedy = cyruscheck.starttls_remedy("Cyrus timsieved 3.12.4", is_sieve=True)
+    assert "sieve_allowstarttls: yes" in remedy
+    assert "imaps" not in remedy
+
+
+def test_of_a_server_that_hides_its_version_no_version_is_assumed() -> None:
+    for says in ("OK [CAPABILITY IMAP4rev1] mx server ready", "ManageSieve", "Cyrus timsieved"):
+        remedy = cyruscheck.starttls_remedy(says, is_sieve=False)
+        assert "if it is Cyrus 3.8.6, 3.10.2, 3.12.1 or later (this one does not say)" in remedy

@@ -9,8 +9,10 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 
+from autocreate.core.cyruscheck import starttls_remedy
 from autocreate.core.findings import Finding, critical, warning
 from autocreate.errors import AutocreateError, Refused
+from autocreate.imapwire import NoStarttls, NoWay
 from autocreate.mailstore import managesieve
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import CANNOT_CHECK, Server, Session
@@ -96,12 +98,13 @@ def _scripts(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
         with contextlib.closing(managesieve.Session(server)) as session:
             mechanisms = session.mechanisms
     except AutocreateError as error:
-        yield critical(
-            f"ManageSieve: {error}",
-            _UNFILTERED,
-            "cyrus.conf: a service that runs timsieved; autocreate.toml: its port as "
-            f'cyrus.sieve_port, or cyrus.sieve = "off". {_way_in(error, server, clock)}',
-        )
+        remedy = _way_in(error, server, clock, is_sieve=True)
+        if not isinstance(_cause(error), NoStarttls):
+            remedy = (
+                "cyrus.conf: a service that runs timsieved; autocreate.toml: its port as "
+                f'cyrus.sieve_port, or cyrus.sieve = "off". {remedy}'
+            )
+        yield critical(f"ManageSieve: {error}", _UNFILTERED, remedy)
     else:
         if "PLAIN" not in mechanisms:
             yield critical(
@@ -112,9 +115,11 @@ def _scripts(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
             )
 
 
-def _way_in(error: AutocreateError, server: Server, clock: Callable[[], float]) -> str:
+def _way_in(
+    error: AutocreateError, server: Server, clock: Callable[[], float], is_sieve: bool = False
+) -> str:
     """What lets us in where a server did not."""
-    match error.__cause__:
+    match _cause(error):
         case ssl.SSLCertVerificationError(verify_code=code) if code in _WRONG_TIME:
             now = time.strftime("%Y-%m-%d %H:%M", time.gmtime(clock()))
             return f"renew the certificate on the server; or set this machine's clock: it says {now} UTC"
@@ -125,12 +130,10 @@ def _way_in(error: AutocreateError, server: Server, clock: Callable[[], float]) 
             )
         case ConnectionRefusedError():
             return "start Cyrus; or autocreate.toml: its host and port into [cyrus]"
+        case NoStarttls(greeting=says):
+            remedy = starttls_remedy(says, is_sieve=is_sieve)
+            return f'{remedy}; or, on loopback only, autocreate.toml: cyrus.tls = "none"'
     words = str(error)
-    if "STARTTLS" in words:
-        return (
-            "imapd.conf: tls_server_cert and tls_server_key; or, on loopback only, autocreate.toml: "
-            'cyrus.tls = "none"'
-        )
     if any(sasl in words for sasl in _NO_PLAIN):
         return _plain_remedy(server)
     if CANNOT_CHECK in words:
@@ -146,10 +149,18 @@ def _way_in(error: AutocreateError, server: Server, clock: Callable[[], float]) 
     return "autocreate.toml: compare [cyrus] with the server's cyrus.conf and imapd.conf"
 
 
+def _cause(error: AutocreateError) -> BaseException | None:
+    """What an error comes from. Where several ways failed, a server that answers tells most."""
+    cause = error.__cause__
+    if isinstance(cause, NoWay):
+        return next((it for it in cause.errors if isinstance(it, NoStarttls)), cause.errors[0])
+    return cause
+
+
 def _plain_remedy(server: Server) -> str:
     if server.tls == "none":
         return (
             "imapd.conf: sasl_mech_list: PLAIN, and allowplaintext: yes; or autocreate.toml: "
-            'cyrus.tls = "starttls"'
+            'cyrus.tls = "auto"'
         )
     return "imapd.conf: sasl_mech_list: PLAIN"

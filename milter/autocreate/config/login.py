@@ -17,6 +17,7 @@ from autocreate.config.types import (
     UserOfSystem,
     Whole,
 )
+from autocreate.core.ways import Tls
 
 
 class SaslauthdUpstream(Section):
@@ -45,10 +46,10 @@ class ImapUpstream(Section):
     type: Literal["imap"]
     host: Host
     """The server. With TLS its certificate must be for this name or address."""
-    port: Annotated[Whole, Field(gt=0, lt=65536)] = 143
-    """Its IMAP port."""
-    tls: Literal["none", "starttls", "implicit"] = "starttls"
-    """How the connection is secured. `none` sends passwords in clear: on loopback only."""
+    port: Annotated[Whole, Field(gt=0, lt=65536)] | None = None
+    """Its IMAP port. If not given: 993 with `tls` = `implicit`, else 143."""
+    tls: Tls = "auto"
+    """How the connection is secured, as `cyrus.tls`. `none` sends passwords in clear: on loopback only."""
     ca_file: ReadableFile | None = None
     """The certificates to trust, in PEM; the system's if it is not given."""
     timeout: Seconds = 15.0

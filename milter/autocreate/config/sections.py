@@ -37,6 +37,7 @@ from autocreate.config.types import (
 )
 from autocreate.core.domains import ANY_DOMAIN
 from autocreate.core.naming import NOT_IN_FOLDER
+from autocreate.core.ways import Tls
 
 Service = Literal["lmtp", "imap", "pop3", "sieve"]
 
@@ -93,10 +94,14 @@ class Cyrus(Section):
 
     host: Host = "127.0.0.1"
     """The server. With TLS its certificate must be for this name or address."""
-    port: Annotated[Whole, Field(gt=0, lt=65536)] = 143
-    """Its IMAP port."""
-    tls: Literal["none", "starttls", "implicit"] = "starttls"
-    """How the connection is secured. `none` sends the password in clear: on loopback only."""
+    port: Annotated[Whole, Field(gt=0, lt=65536)] | None = None
+    """Its IMAP port. If not given: 993 with `tls` = `implicit`, else 143."""
+    tls: Tls = "auto"
+    """How the connection is secured. `auto`: STARTTLS on port 143; or implicit TLS on port 993, if nobody
+    answers on 143 or the server there offers no STARTTLS (Cyrus's default from 3.10.2 on). If `port` is
+    neither of them, only that port is used, with STARTTLS; if it is 993, only that. `starttls` and
+    `implicit` use what they say on `port`. These three verify the certificate and the host name, and send
+    no password before. Only `none` does without TLS and sends the password in clear: on loopback only."""
     ca_file: ReadableFile | None = None
     """The certificates to trust, in PEM; the system's if it is not given."""
     admin: Name = "cyrus"
@@ -112,7 +117,9 @@ class Cyrus(Section):
     """How users get their Sieve script: by ManageSieve; as files in `sievedir`, if Cyrus runs on this
     machine and this program as Cyrus's user; or not at all, whatever policies say."""
     sieve_port: Annotated[Whole, Field(gt=0, lt=65536)] = 4190
-    """The server's ManageSieve port. Unless `tls` is `none`, STARTTLS secures the connection."""
+    """The server's ManageSieve port. Unless `tls` is `none`, STARTTLS secures the connection, since Cyrus's
+    timsieved knows nothing else. From Cyrus 3.10.2 on, imapd.conf must allow it: `sieve_allowstarttls: yes`
+    for the service that cyrus.conf calls `sieve`."""
     cyrus_conf: ReadableFile | None = None
     """Cyrus's cyrus.conf, if `imapd_conf` has options for single services: the names in its SERVICES
     are what such options begin with. The usual names if it is not given."""

@@ -1,5 +1,6 @@
 """A Cyrus behind us: what of its imapd.conf and cyrus.conf would bite. Follows their manual pages, of Cyrus 3.6."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,10 @@ from autocreate.core.naming import Users
 
 # What libsasl asks if sasl_saslauthd_path is not there.
 _USUAL_SASLAUTHD = "/run/saslauthd/mux"
+
+# From these releases of their series on, and in every later series, STARTTLS is off unless
+# `allowstarttls` says otherwise (Cyrus's release notes, CVE-2025-49812).
+_STARTTLS_OFF = {(3, 8): 6, (3, 10): 2, (3, 12): 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,34 @@ def examine(files: CyrusFiles, expected: Expected) -> list[Finding]:
             for notice in conf.notices
         ),
     ]
+
+
+def starttls_remedy(says: str, *, is_sieve: bool) -> str:
+    """What makes a Cyrus offer TLS to us that does not offer STARTTLS.
+
+    Args:
+        says: its greeting, or ManageSieve's IMPLEMENTATION: these name its version, if `serverinfo` of
+            imapd.conf lets them.
+        is_sieve: it is timsieved.
+    """
+    certificate = "imapd.conf: tls_server_cert and tls_server_key"
+    if is_sieve:
+        allow = "sieve_allowstarttls: yes, for the service that cyrus.conf calls sieve"
+    else:
+        allow = (
+            "allowstarttls: yes; or leave that off, and cyrus.conf: "
+            'imaps cmd="imapd -s" listen="imaps" prefork=0, with cyrus.tls = "auto" in autocreate.toml'
+        )
+    version = re.search(r"\bCyrus \w+ v?(\d+)\.(\d+)\.(\d+)", says)
+    if version is None:
+        return (
+            f"{certificate}; if it is Cyrus 3.8.6, 3.10.2, 3.12.1 or later (this one does not say) "
+            f"also {allow}"
+        )
+    major, minor, release = map(int, version.groups())
+    first = _STARTTLS_OFF.get((major, minor))
+    is_off = (major, minor) > max(_STARTTLS_OFF) if first is None else release >= first
+    return f"{certificate}, and {allow}" if is_off else certificate
 
 
 def _administrator(files: CyrusFiles, expected: Expected) -> Iterator[Finding]:

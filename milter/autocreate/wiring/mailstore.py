@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from autocreate.config.sections import Config
+from autocreate.core.ways import usual_port
 from autocreate.errors import Temporary
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
@@ -26,7 +27,7 @@ def server_of(config: Config) -> Server:
         raise Temporary(f"cyrus.password_file: {error}") from error
     return Server(
         host=cyrus.host,
-        port=cyrus.port,
+        port=cyrus.port or usual_port(cyrus.tls),
         tls=cyrus.tls,
         admin=cyrus.admin,
         password=password,

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from autocreate.admin import cyrusprobe
+from autocreate.core.ways import ways
 from autocreate.errors import Refused, Unreachable
+from autocreate.imapwire import NoStarttls, NoWay
 from autocreate.mailstore.imap import Server
 from autocreate.model import Quota
 
@@ -74,3 +76,26 @@ def test_a_certificate_of_the_future_may_be_the_clocks_fault(
     assert finding.remedy == (
         "renew the certificate on the server; or set this machine's clock: it says 1970-01-02 00:00 UTC"
     )
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        (
+            (NoStarttls("mx Cyrus IMAP 3.10.2 server ready"), ConnectionRefusedError()),
+            "allowstarttls: yes; or leave that off, and cyrus.conf: imaps",
+        ),
+        ((ConnectionRefusedError(), ConnectionRefusedError()), "start Cyrus"),
+    ],
+    ids=["no STARTTLS, no imaps", "nobody listens"],
+)
+def test_where_both_ways_failed_the_remedy_is_for_the_server_that_answers(
+    errors: tuple[OSError, OSError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(server: Server) -> None:
+        failures = zip(ways("auto", 143), errors, strict=True)
+        raise Unreachable(f"{server} cannot be reached") from NoWay(list(failures))
+
+    monkeypatch.setattr(cyrusprobe, "Session", fails)
+    (finding,) = cyrusprobe.examine(SERVER, None, lambda: 0.0)
+    assert words in finding.remedy
