@@ -6,6 +6,7 @@ error's text: see `autocreate.model.Answer`.
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import ClassVar
 
 
@@ -35,6 +36,10 @@ class Unreachable(Temporary):
     """A server did not take the connection, or lost it."""
 
 
+class CannotCheck(Unreachable):
+    """A server could not check our password, which it does not call wrong."""
+
+
 class Silent(Unreachable):
     """A server holds the connection and says nothing; asking again at once would wait again."""
 
@@ -43,8 +48,32 @@ class Busy(Temporary):
     """Every connection that may be open is in use, which says nothing about the server or the user."""
 
 
+class Reason(Enum):
+    """Why the mail store said no, as far as a decision depends on it.
+
+    Anything that is not known to be final is `OTHER`: a full disk, a lock, a server that is shutting
+    down. Only that may be over when the same is asked again.
+    """
+
+    MISSING = "there is no such mailbox, quota root or script, or none that this user may see"
+    EXISTS = "it exists already"
+    FORBIDDEN = "this user may not do it"
+    TAKEN = "the user has something of their own in that place"
+    IMPOSSIBLE = "what was asked for can never be"
+    OTHER = "anything else, which may pass"
+
+
 class Refused(AutocreateError):
-    """The mail store understood the request and said no. Asking again will not help by itself."""
+    """The mail store understood the request and said no.
+
+    Args:
+        text: what was asked and what the store said, for the log.
+        reason: what decisions depend on; never the text.
+    """
+
+    def __init__(self, text: str, reason: Reason = Reason.OTHER) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class ConfigurationError(AutocreateError):

@@ -8,9 +8,8 @@ caller waits, is decided by `autocreate.service`; nothing here knows of recipien
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 from autocreate.accounts.directory import Directory
@@ -302,11 +301,9 @@ class Provisioner:
         report = self._store.apply(verdict.plan)
         for action in report.done:
             log.info("%s: done: %s", user, describe(action))
-        for action, error in report.skipped:
-            log.warning("%s: could not %s, and will not: %s", user, describe(action), error)
-        # A server that is lost fails all of them for one reason.
-        for error, failures in groupby(report.failed, lambda failure: failure.error):
-            what = ", ".join(describe(failure.action) for failure in failures)
+        for what, error in _by_error(report.skipped):
+            log.warning("%s: could not %s, and will not: %s", user, what, error)
+        for what, error in _by_error(report.failed):
             log.error("%s: could not %s: %s", user, what, error)
         created = not stood and report.usable
         verdict = replace(verdict, report=report, created=created)
@@ -391,6 +388,12 @@ def _why_none(policy: Policy | None) -> str:
 
 def _gifts(report: Report) -> frozenset[str]:
     return frozenset(filter(None, map(gift, report.done)))
+
+
+def _by_error(failures: Sequence[Failure]) -> Iterator[tuple[str, str]]:
+    """What has one reason in one line: a server that is lost, a folder that cannot be."""
+    for error in dict.fromkeys(failure.error for failure in failures):
+        yield ", ".join(describe(it.action) for it in failures if it.error == error), error
 
 
 def _notes(failures: Sequence[Failure]) -> tuple[str, ...]:

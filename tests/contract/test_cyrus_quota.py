@@ -33,7 +33,7 @@ def test_limits_are_asked_for_before_a_quota_is_set_but_not_of_a_new_inbox(
         assert store.apply(plan).failed == ()
         commands = [line.split()[1] for line in relay.written[before:].splitlines()]
     asked = [b"GETQUOTA"] if stood else []
-    assert commands == [b"CREATE", *asked, b"SETQUOTA", b"CREATE"]
+    assert commands == [b"CREATE", *asked, b"SETQUOTA", b"GETQUOTAROOT", b"CREATE"]
 
 
 def test_the_limits_of_a_whole_domain_are_not_taken_for_the_users_own_and_stay() -> None:

@@ -225,12 +225,13 @@ def test_no_limit_is_a_quota_root_without_one(place: Place, before: Quota | None
     assert difference(user, "", wanted, place.store.observe(user, wanted)).actions == ()
 
 
-def test_a_quota_that_cyrus_cannot_count_is_refused_and_cyrus_lives_on(place: Place) -> None:
+def test_a_quota_that_cyrus_cannot_count_is_skipped_and_cyrus_lives_on(place: Place) -> None:
     user = place.new_user()
-    report = place.make(user, tree(quota=Quota(storage=2**31)))
-    assert [action for action, _ in report.failed] == [SetQuota(Quota(storage=2**31))]
-    assert not report.usable
-    assert place.store.exists(user) is True
+    report = place.make(user, tree(Folder(("Sent",)), quota=Quota(storage=2**31)))
+    assert [action for action, _ in report.skipped] == [SetQuota(Quota(storage=2**31))]
+    assert report.failed == ()
+    assert report.usable
+    assert place.folders(user) == {(), ("Sent",)}
 
 
 BY_HAND = Quota(100, 7, others=tuple(zip(other_resources(), (9, 50), strict=True)))
@@ -359,12 +360,12 @@ def test_a_special_use_that_the_user_gave_to_another_folder_is_skipped(place: Pl
     assert place.special_use(user) == {("Mine",): "\\Trash"}
 
 
-def test_a_special_use_below_the_first_level_is_refused(place: Place) -> None:
+def test_a_special_use_below_the_first_level_is_skipped(place: Place) -> None:
     user = place.new_user()
     create = CreateMailbox(("A", "B"), "\\Sent")
     report = place.apply(user, CreateMailbox(()), CreateMailbox(("A",)), create)
-    assert [action for action, _ in report.failed] == [create]
-    assert report.usable
+    assert [action for action, _ in report.skipped] == [create]
+    assert report.failed == ()
 
 
 @pytest.mark.parametrize("name", ["Secret", "No Such Folder", "No/Such/Folder", "bad%name"])
@@ -463,11 +464,14 @@ def test_an_impossible_user_is_refused(place: Place, user: str) -> None:
     "path",
     [
         ("",), ("a", ""), ("a/b",), ("a%b",), ("a*b",), ("a\r\nb",), ("a\0b",), ("a\u200bb",), ("a@b",),
-        ("a!b",), ('a"b',), ("a\\b",), ("a\udce9b",), ("INBOX",), ("inbox", "Sent"),
+        ("a!b",), ('a"b',), ("a\\b",), ("a\udce9b",), ("INBOX",), ("inbox", "Sent"), ("x" * 600,),
+        ("ü" * 300,),
     ],
-    ids=ascii,
+    ids=lambda path: ascii(path)[:20],
 )  # fmt: skip
-def test_an_impossible_folder_fails_alone(place: Place, path: tuple[str, ...]) -> None:
+def test_an_impossible_folder_is_skipped_with_all_that_it_is_about(
+    place: Place, path: tuple[str, ...]
+) -> None:
     user = place.new_user()
     report = place.apply(
         user,
@@ -478,23 +482,43 @@ def test_an_impossible_folder_fails_alone(place: Place, path: tuple[str, ...]) -
         Subscribe(path),
         SetSpecialUse(path, "\\Junk"),
     )
-    assert [action for action, _ in report.failed] == [
+    assert [action for action, _ in report.skipped] == [
         CreateMailbox(path),
         SetAcl(path, "anyone", "lr"),
         Subscribe(path),
         SetSpecialUse(path, "\\Junk"),
     ]
-    assert report.usable
+    assert report.failed == ()
     assert place.folders(user) == {(), ("Sent",)}
-    with pytest.raises(Refused):
-        place.store.observe(user, tree(Folder(path)))
+    wanted = tree(Folder(path, subscribe=True), Folder(("Sent",)))
+    observed = place.store.observe(user, wanted)
+    assert [folder.path for folder in observed.folders] == [(), ("Sent",)]
+
+
+def test_a_folder_below_one_that_is_skipped_is_skipped_too(place: Place) -> None:
+    user = place.new_user()
+    long = ("x" * 470,)
+    report = place.apply(
+        user, CreateMailbox(()), CreateMailbox(long, "\\Sent"), CreateMailbox((*long, "a" * 13))
+    )
+    assert report.failed == ()
+    assert {action.path for action, _ in report.skipped if isinstance(action, CreateMailbox)} >= {
+        (*long, "a" * 13)
+    }
+
+
+def test_a_shared_folder_with_an_impossible_name_is_observed_as_missing(place: Place) -> None:
+    user = place.new_user()
+    place.apply(user, CreateMailbox(()))
+    assert place.store.observe(user, tree(shared=("bad%name",))).shared == ()
 
 
 @pytest.mark.parametrize("identifier", ["jörg", "a\r\nb", "a\0b"], ids=ascii)
-def test_an_impossible_identifier_fails_alone(place: Place, identifier: str) -> None:
+def test_an_impossible_identifier_is_skipped_alone(place: Place, identifier: str) -> None:
     user = place.new_user()
     grant = SetAcl((), identifier, "lr")
     report = place.apply(user, CreateMailbox(()), grant, CreateMailbox(("Sent",)))
-    assert [action for action, _ in report.failed] == [grant]
+    assert [action for action, _ in report.skipped] == [grant]
+    assert report.failed == ()
     assert place.acl(user) == {user: OWNER}
     assert place.folders(user) == {(), ("Sent",)}

@@ -218,6 +218,20 @@ def test_what_fails_for_one_reason_is_one_line_of_the_log(
     assert "joe: could not create INBOX, set quota 5 KiB: over quota" in caplog.messages
 
 
+def test_what_can_never_be_is_one_line_of_the_log_and_is_not_tried_again(
+    build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Folder(("x" * 600,), subscribe=True, acl=(("anyone", "lr"),))
+    house = build((replace(EVERYONE, tree=replace(TREE, folders=(Folder(), folder))),))
+    verdict = mail(house)
+    assert (verdict.answer, verdict.created) == (Answer.ACCEPT, True)
+    assert house.journal.entry("joe") is None
+    (line,) = [it for it in caplog.messages if "could not" in it]
+    assert line.startswith("joe: could not create xxx")
+    assert ", subscribe to xxx" in line
+    assert "and will not: folder 'xxx" in line
+
+
 def test_mail_does_not_wait_for_the_rest(build: Build, clock: Clock) -> None:
     house = build()
     fail_at(house, CreateMailbox(("Sent",)))

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 
 from autocreate.core.cyruscheck import starttls_remedy
 from autocreate.core.findings import Finding, critical, warning
-from autocreate.errors import AutocreateError, Refused
+from autocreate.errors import AutocreateError, CannotCheck, Refused
 from autocreate.imapwire import NoStarttls, NoWay
 from autocreate.mailstore import managesieve
 from autocreate.mailstore.cyrus import Cyrus
-from autocreate.mailstore.imap import CANNOT_CHECK, Server, Session
+from autocreate.mailstore.imap import Server, Session
 
 _DAYS_BEFORE_EXPIRY = 14
 _PUT_OFF = "no mailbox can be looked for or created, and mail is put off"
@@ -136,7 +136,7 @@ def _way_in(
     words = str(error)
     if any(sasl in words for sasl in _NO_PLAIN):
         return _plain_remedy(server)
-    if CANNOT_CHECK in words:
+    if isinstance(error, CannotCheck):
         return (
             "on the server: start what imapd.conf's sasl_pwcheck_method names (systemctl status saslauthd), "
             "let Cyrus's user in to its socket, and see Cyrus's own log"

@@ -5,11 +5,12 @@ The rules are those of Cyrus's mboxname.c: `virtdomains`, `defaultdomain`, `lmtp
 tells (NAMESPACE, RFC 2342).
 """
 
+import re
 import string
 from dataclasses import dataclass
 
 from autocreate.core.address import without_detail
-from autocreate.errors import Refused
+from autocreate.errors import Reason, Refused
 from autocreate.model import Address, folder_name
 
 ANONYMOUS = "anonymous"
@@ -28,6 +29,10 @@ _IN_USER = frozenset(string.ascii_letters + string.digits + " #$'()+,-.=[]_~")
 # (`user/joe/@kim.test` would be the INBOX of joe@kim.test); and `*`, which GETMETADATA takes for a
 # pattern.
 NOT_IN_FOLDER = frozenset('!"%*;<>@\\`{|}')
+
+# Bytes of a folder with all of its levels. MAX_MAILBOX_NAME of Cyrus is 490 (measured: 490 bytes can,
+# 491 cannot), of which `user/x/` takes seven.
+_LONGEST_FOLDER = 483
 
 # Beyond it auth_unix.c knows no identity, so that the owner can never log in (measured: 80 characters
 # can, 81 cannot, the domain included). At 248 Cyrus's imapd dies of an assertion.
@@ -126,11 +131,14 @@ class Mailboxes:
             with altnamespace.
         shared: what stands before shared folders in the user's view: nothing, or
             `Shared Folders/` with altnamespace.
+        others: what stands before other users' folders in the user's view: `user/`, or
+            `Other Users/` with altnamespace.
     """
 
     separator: str
     personal: str = ""
     shared: str = ""
+    others: str = ""
 
     def of_user(self, user: str, path: tuple[str, ...] = ()) -> str:
         """The name of a user's folder for the administrator: `user/joe/Sent@other.test`.
@@ -145,10 +153,18 @@ class Mailboxes:
         return self.separator.join(("user", local, *self._levels(path))) + at + domain
 
     def as_user(self, path: tuple[str, ...]) -> str:
-        """The name of a folder for its owner: `INBOX`, `INBOX/Sent`, or `Sent` with altnamespace."""
+        """The name of a folder for its owner: `INBOX`, `INBOX/Sent`, or `Sent` with altnamespace.
+
+        Raises:
+            Refused: no mailbox of this Cyrus can have that name, or its owner would never see it.
+        """
         if not path:
             return "INBOX"
-        return self.personal + self.separator.join(self._levels(path))
+        name = self.personal + self.separator.join(self._levels(path))
+        for prefix in filter(None, (self.shared, self.others)):
+            if (name + self.separator).startswith(prefix):
+                raise _impossible(path, f"to its owner {prefix!r} begins folders of somebody else")
+        return name
 
     def shared_as_user(self, name: str) -> str:
         """The name of a shared folder, written with `/` between levels, for a user."""
@@ -165,14 +181,15 @@ class Mailboxes:
 
     def _levels(self, path: tuple[str, ...]) -> tuple[str, ...]:
         if path and path[0].upper() == "INBOX":
-            raise Refused(
-                f"folder {folder_name(path)!r} cannot exist here: its owner's INBOX has that name"
-            )
+            raise _impossible(path, "its owner's INBOX has that name")
+        if _encoded_length("/".join(path)) > _LONGEST_FOLDER:
+            raise _impossible(path, f"it has more than {_LONGEST_FOLDER} bytes in modified UTF-7")
         for level in path:
             if not level or not level.isprintable() or self._forbidden & set(level):
-                raise Refused(
-                    f"folder {folder_name(path)!r} cannot exist here: a level is empty, has "
-                    f"control characters, or has one of {' '.join(sorted(self._forbidden))}"
+                raise _impossible(
+                    path,
+                    "a level is empty, has control characters, or has one of "
+                    + " ".join(sorted(self._forbidden)),
                 )
         return path
 
@@ -185,6 +202,21 @@ class Mailboxes:
 def lowered(text: str) -> str:
     """In lower case as Cyrus does it: ASCII only (lcase() in lib/util.c). str.lower() goes further."""
     return text.translate(_LOWER)
+
+
+def _encoded_length(name: str) -> int:
+    """Bytes of a name in modified UTF-7 (RFC 3501, section 5.1.3), as Cyrus stores it."""
+    length = len(name) + name.count("&")
+    for run in re.findall(r"[^\x20-\x7e]+", name):
+        units = len(run.encode("utf-16-be", "surrogatepass"))
+        length += 2 + -(-units * 4 // 3) - len(run)
+    return length
+
+
+def _impossible(path: tuple[str, ...], why: str) -> Refused:
+    name = folder_name(path)
+    shown = name if len(name) <= _LONGEST_USER else f"{name[:_LONGEST_USER]}..."
+    return Refused(f"folder {shown!r} cannot exist here: {why}", Reason.IMPOSSIBLE)
 
 
 def owner(mailbox: str) -> str:
@@ -221,7 +253,8 @@ def require_possible(user: str) -> None:
             f"user id {user!r} cannot be a Cyrus user: besides ASCII letters and digits it may "
             f"have # $ ' ( ) + , - . = [ ] _ ~ and spaces, no - or space at its beginning, "
             f"no space at its end, and {_LONGEST_USER} characters; rename the account, or keep it "
-            f"from the account source"
+            f"from the account source",
+            Reason.IMPOSSIBLE,
         )
 
 

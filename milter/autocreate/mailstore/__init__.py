@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from autocreate.core.plan import describe
+from autocreate.errors import Reason, Refused
 from autocreate.model import (
     Action,
+    CreateMailbox,
     Failure,
     InstallScript,
     Plan,
@@ -36,7 +38,7 @@ class MailStore(Protocol):
         """As much of `wanted` as stands for `user`, as it stands.
 
         Only folders named in `wanted` are looked at, since listing would cost as much as the
-        server has mailboxes.
+        server has mailboxes. A folder that can never exist does not.
 
         Raises:
             Temporary, Refused: as for `exists`.
@@ -45,8 +47,9 @@ class MailStore(Protocol):
     def apply(self, plan: Plan) -> Report:
         """Carry out a plan. What stands already counts as done; limits that it does not name stay.
 
-        Errors end up in the report, each with its action; nothing is raised for them. Once an
-        essential action has failed, the rest is not tried and counts as failed.
+        Errors end up in the report, each with its action; nothing is raised for them. What can
+        never succeed is skipped, with all that depends on it. Once an essential action has failed,
+        the rest is not tried and counts as failed.
         """
 
     def version(self) -> Version:
@@ -75,15 +78,60 @@ class MailStore(Protocol):
         """End every connection. The store is not used afterwards."""
 
 
-def is_hopeless(action: Action, refusal: str) -> bool:
-    """Is a refused action nothing to come back for?
+def is_final(action: Action, reason: Reason) -> bool:
+    """Is it no use to try a refused action again?
 
-    A shared folder that is not there, or not for this user, is no fault of the tree's; and a
-    special use that the user has given to another folder is the user's to give. A script that is
-    wrong stays wrong until somebody mends it, and one of the user's own is not ours to replace.
+    What can never be is skipped; but without INBOX no mail is accepted, so that is tried for ever. A
+    shared folder that does not exist, or not for this user, is no fault of the tree's. A special use
+    that the user has given to another folder is the user's to give, and a script of the user's own is
+    not ours to replace.
     """
-    is_taken = isinstance(action, SetSpecialUse) and "SPECIAL-USE flag conflict" in refusal
-    return is_taken or isinstance(action, SubscribeShared | InstallScript)
+    match reason:
+        case Reason.IMPOSSIBLE:
+            return not (isinstance(action, CreateMailbox) and not action.path)
+        case Reason.TAKEN:
+            return isinstance(action, CreateMailbox | SetSpecialUse | InstallScript)
+        case Reason.MISSING | Reason.FORBIDDEN:
+            return isinstance(action, SubscribeShared)
+        case _:
+            return False
+
+
+class Outcome:
+    """What goes wrong in a part of a plan. `failed` is worth another attempt, `skipped` is not.
+
+    Args:
+        earlier: of the parts on whose folders this one depends.
+    """
+
+    def __init__(self, earlier: "Outcome | None" = None) -> None:
+        self.failed: list[Failure] = []
+        self.skipped: list[Failure] = []
+        self._earlier = earlier
+
+    def refused(self, action: Action, refusal: Refused) -> None:
+        """The store said no to an action."""
+        failures = self.skipped if is_final(action, refusal.reason) else self.failed
+        failures.append(Failure(action, str(refusal)))
+
+    def is_lost(self, action: Action) -> bool:
+        """Was its folder, or one above, skipped? Then so is the action, for the same reason."""
+        path = getattr(action, "path", ())
+        earlier = self._earlier.skipped if self._earlier else ()
+        for folder, error in (*earlier, *self.skipped):
+            if isinstance(folder, CreateMailbox) and path[: len(folder.path)] == folder.path:
+                self.skipped.append(Failure(action, error))
+                return True
+        return False
+
+    def add(self, other: "Outcome") -> None:
+        """And what goes wrong in another part."""
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def of(self, plan: Plan) -> Report:
+        """The report about the whole plan."""
+        return Report(plan, tuple(self.failed), tuple(self.skipped))
 
 
 def not_tried(actions: Iterable[Action], failed: Action) -> list[Failure]:
@@ -96,7 +144,7 @@ class ScriptStore(Protocol):
 
     Raises, from every method:
         Temporary: the store cannot be asked now.
-        Refused: it said no, and would say so again.
+        Refused: it said no; whether for good, says its reason.
     """
 
     def active(self, user: str) -> Script | None:
@@ -106,8 +154,8 @@ class ScriptStore(Protocol):
         """Put a script and make it the active one. A user who has an active one keeps it.
 
         Raises:
-            Refused: it does not compile; or the user has another script of that name, which is
-                never replaced.
+            Refused: it does not compile (`IMPOSSIBLE`); or the user has another script of that
+                name, which is never replaced (`TAKEN`); or anything else that the server says.
         """
 
     def check(self, script: Script) -> tuple[str, ...]:

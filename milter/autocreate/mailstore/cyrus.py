@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeVar
 
 from autocreate.breaker import Breaker
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
-from autocreate.errors import AutocreateError, Refused, Temporary
-from autocreate.mailstore import ScriptStore, is_hopeless, not_tried
+from autocreate.errors import AutocreateError, Reason, Refused, Temporary
+from autocreate.mailstore import Outcome, ScriptStore, not_tried
 from autocreate.mailstore.imap import Server, Session
 from autocreate.model import (
     ALL_SHARED,
@@ -88,9 +88,7 @@ class Cyrus:
                 tuple(
                     name
                     for name in wanted.shared
-                    if subscribed.issuperset(
-                        map(names.shared_as_user, _shared(session, names, name))
-                    )
+                    if _is_subscribed(session, names, name, subscribed)
                 ),
                 self._active_script(user) if wanted.script else None,
             )
@@ -102,29 +100,28 @@ class Cyrus:
         own is opened and subscribes to them as soon as they stand, and another installs the script.
         """
         parts = _parted(plan)
-        failed = self._as_admin(plan, parts.essential)
-        if failed:
+        outcome = self._as_admin(plan, parts.essential, Outcome())
+        if outcome.failed:
             others = (*parts.folders, *parts.rest, *parts.scripts, *parts.users)
-            failed += not_tried(others, failed[0].action)
-            return Report(plan, tuple(failed))
-        skipped: list[Failure] = []
+            outcome.failed += not_tried(others, outcome.failed[0].action)
+            return outcome.of(plan)
         stand = threading.Event()
         with ThreadPoolExecutor(2, thread_name_prefix="aside") as aside:
             lanes = []
             if users := parts.users:
-                subscribe = partial(self._apply_as_user, plan.user, users, skipped, stand)
+                subscribe = partial(self._apply_as_user, plan.user, users, outcome, stand)
                 lanes.append(aside.submit(self._attempt, users, subscribe))
             for script in parts.scripts:
-                install = partial(self._install, plan.user, script, skipped)
+                install = partial(self._install, plan.user, script)
                 lanes.append(aside.submit(self._attempt, [script], install))
             try:
-                failed += self._as_admin(plan, parts.folders)
+                outcome.add(self._as_admin(plan, parts.folders, outcome))
             finally:
                 stand.set()
-            failed += self._as_admin(plan, parts.rest)
+            outcome.add(self._as_admin(plan, parts.rest, outcome))
             for lane in lanes:
-                failed += lane.result()
-        return Report(plan, tuple(failed), tuple(skipped))
+                outcome.add(lane.result())
+        return outcome.of(plan)
 
     def check(self, script: Script) -> tuple[str, ...]:
         """Does a script compile? See `ScriptStore.check`."""
@@ -164,47 +161,59 @@ class Cyrus:
         self, session: Session, user: str, wanted: Tree
     ) -> tuple[tuple[Folder, ...], Quota]:
         names = self._names(session)
+        root = names.of_user(user)
         standing = []
         for folder in wanted.folders:
-            acl = session.acl(names.of_user(user, folder.path))
+            acl = None
+            with _missing_if_impossible():
+                acl = session.acl(names.of_user(user, folder.path))
             if acl is not None:
                 standing.append(Folder(folder.path, acl=acl))
-        quota = session.quota(names.of_user(user)) if standing else Quota()
+        quota = session.quota(root) if standing else Quota()
+        if quota != Quota() and not session.is_quota_root(root):
+            quota = Quota()
         return tuple(standing), quota
 
     def _observe_as_user(
         self, session: Session, folder: Folder, subscribed: frozenset[str]
     ) -> Folder:
-        name = self._names_as_user(session).as_user(folder.path)
-        return Folder(
-            folder.path,
-            special_use=session.special_use(name) if folder.path else None,
-            subscribe=name in subscribed,
-            acl=folder.acl,
-        )
+        with _missing_if_impossible():
+            name = self._names_as_user(session).as_user(folder.path)
+            return Folder(
+                folder.path,
+                special_use=session.special_use(name) if folder.path else None,
+                subscribe=name in subscribed,
+                acl=folder.acl,
+            )
+        return folder  # it exists, and its owner cannot name it
 
-    def _as_admin(self, plan: Plan, actions: Sequence[Action]) -> list[Failure]:
+    def _as_admin(self, plan: Plan, actions: Sequence[Action], earlier: Outcome) -> Outcome:
         if not actions:
-            return []
-        return self._attempt(
-            actions,
-            lambda: self._administer(lambda session: self._apply_as_admin(session, plan, actions)),
-        )
+            return Outcome()
+
+        def work(session: Session) -> Outcome:
+            return self._apply_as_admin(session, plan, actions, earlier)
+
+        return self._attempt(actions, lambda: self._administer(work))
 
     def _apply_as_admin(
-        self, session: Session, plan: Plan, actions: Sequence[Action]
-    ) -> list[Failure]:
+        self, session: Session, plan: Plan, actions: Sequence[Action], earlier: Outcome
+    ) -> Outcome:
         names = self._names(session)
-        failed: list[Failure] = []
+        require_possible(plan.user)
+        outcome = Outcome(earlier)
         is_new = False
         for position, action in enumerate(actions, start=1):
+            if outcome.is_lost(action):
+                continue
             try:
                 is_new |= self._administrate(session, names, plan.user, action, is_new)
             except Refused as refusal:
-                failed.append(Failure(action, str(refusal)))
-                if action in plan.essential:
-                    return failed + not_tried(actions[position:], action)
-        return failed
+                outcome.refused(action, refusal)
+                if outcome.failed and action in plan.essential:
+                    outcome.failed += not_tried(actions[position:], action)
+                    break
+        return outcome
 
     def _administrate(
         self, session: Session, names: Mailboxes, user: str, action: Action, is_new: bool
@@ -223,28 +232,30 @@ class Cyrus:
                 # SETQUOTA takes away every limit that it does not name; a new INBOX has none yet.
                 before = Quota() if is_new else session.quota(root)
                 session.set_quota(root, quota.keeping(before))
+                if not session.is_quota_root(root):
+                    raise Refused(
+                        f"SETQUOTA: Cyrus said OK, and {root} has no quota root (was the disk full?): "
+                        f"run its quota -f {root}"
+                    )
             case SetAcl(path, identifier, rights):
                 session.set_acl(names.of_user(user, path), identifier, rights)
         return False
 
     def _apply_as_user(
-        self,
-        user: str,
-        actions: Sequence[Action],
-        skipped: list[Failure],
-        stand: threading.Event,
-    ) -> list[Failure]:
-        failed: list[Failure] = []
+        self, user: str, actions: Sequence[Action], earlier: Outcome, stand: threading.Event
+    ) -> Outcome:
+        outcome = Outcome(earlier)
         with self._session_of(user) as session:
             names = self._names_as_user(session)
             stand.wait()
             for action in _one_by_one(session, names, actions):
+                if outcome.is_lost(action):
+                    continue
                 try:
                     self._act_as_user(session, names, action)
                 except Refused as refusal:
-                    hopeless = is_hopeless(action, str(refusal))
-                    (skipped if hopeless else failed).append(Failure(action, str(refusal)))
-        return failed
+                    outcome.refused(action, refusal)
+        return outcome
 
     def _act_as_user(self, session: Session, names: Mailboxes, action: Action) -> None:
         match action:
@@ -255,23 +266,23 @@ class Cyrus:
             case SetSpecialUse(path, special_use):
                 session.set_special_use(names.as_user(path), special_use)
 
-    def _attempt(
-        self, actions: Sequence[Action], work: Callable[[], list[Failure]]
-    ) -> list[Failure]:
+    def _attempt(self, actions: Sequence[Action], work: Callable[[], Outcome]) -> Outcome:
         """Do the work; if it breaks off, all of its actions failed for the one reason."""
         try:
             return work()
         except AutocreateError as error:
-            return [Failure(action, str(error)) for action in actions]
+            broken = Outcome()
+            broken.failed += [Failure(action, str(error)) for action in actions]
+            return broken
 
-    def _install(self, user: str, action: InstallScript, skipped: list[Failure]) -> list[Failure]:
-        """Install a script. Whatever is refused about it is hopeless: see `is_hopeless`."""
+    def _install(self, user: str, action: InstallScript) -> Outcome:
+        outcome = Outcome()
         try:
             if self._scripts:
                 self._scripts.install(user, action.script)
         except Refused as refusal:
-            skipped.append(Failure(action, str(refusal)))
-        return []
+            outcome.refused(action, refusal)
+        return outcome
 
     def _administer(self, work: Callable[[Session], T]) -> T:
         return self._breaker.call(lambda: self._pool.run(work))
@@ -342,6 +353,24 @@ def _one_by_one(session: Session, names: Mailboxes, actions: Sequence[Action]) -
             yield from map(SubscribeShared, _shared(session, names, action.name))
         else:
             yield action
+
+
+@contextlib.contextmanager
+def _missing_if_impossible() -> Iterator[None]:
+    """Go on after what can never be: it is not there, and whoever applies a plan says why."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.reason is not Reason.IMPOSSIBLE:
+            raise
+
+
+def _is_subscribed(
+    session: Session, names: Mailboxes, name: str, subscribed: frozenset[str]
+) -> bool:
+    with _missing_if_impossible():
+        return subscribed.issuperset(map(names.shared_as_user, _shared(session, names, name)))
+    return False
 
 
 def _shared(session: Session, names: Mailboxes, name: str) -> list[str]:

@@ -21,8 +21,9 @@ from imapclient.response_parser import parse_response
 
 from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
+from autocreate.core.refusals import cannot_check, imap_reason
 from autocreate.core.ways import Tls, ways
-from autocreate.errors import Refused, Silent, Unreachable
+from autocreate.errors import CannotCheck, Reason, Refused, Silent, Unreachable
 from autocreate.imapwire import Dialer, NoStarttls, Wire
 from autocreate.model import Quota, Version
 
@@ -67,10 +68,6 @@ class Server:
         return f"Server({self})"
 
 
-# libsasl's words for SASL_FAIL: the password was neither right nor wrong.
-CANNOT_CHECK = "generic failure"
-
-
 class Session(IMAPClient):
     """A connection that is logged in, as the administrator or for a user.
 
@@ -110,8 +107,8 @@ class Session(IMAPClient):
         except LoginError as error:
             if isinstance(error.__context__, imaplib.IMAP4.abort):
                 raise error.__context__ from None  # it was no answer, but the end of the connection
-            if user is None and CANNOT_CHECK in str(error):
-                raise Unreachable(
+            if user is None and cannot_check(str(error)):
+                raise CannotCheck(
                     f"{self._server} could not check the password of the administrator "
                     f"{self._server.admin!r} ({error}): see whether what its sasl_pwcheck_method names "
                     "(saslauthd?) runs"
@@ -168,14 +165,15 @@ class Session(IMAPClient):
             separator = known[0][1] if known else "/"
             personal = namespace.personal[0][0] if namespace.personal else ""
             shared = namespace.shared[0][0] if namespace.shared else ""
-            return Mailboxes(separator, personal, shared)
+            others = namespace.other[0][0] if namespace.other else ""
+            return Mailboxes(separator, personal, shared, others)
 
     def exists(self, mailbox: str) -> bool:
         """Does a mailbox stand? MYRIGHTS costs the same however many mailboxes there are."""
         try:
             answer = self._command("MYRIGHTS", _mailbox(mailbox))
         except Refused as refusal:
-            if _is_missing(refusal):
+            if refusal.reason is Reason.MISSING:
                 return False
             raise
         if len(answer) < 2:
@@ -193,7 +191,7 @@ class Session(IMAPClient):
         try:
             self._command("CREATE", _mailbox(mailbox), *arguments)
         except Refused as refusal:
-            if "already exists" in str(refusal).lower() or "[ALREADYEXISTS]" in str(refusal):
+            if refusal.reason is Reason.EXISTS:
                 return False
             raise
         return True
@@ -203,7 +201,7 @@ class Session(IMAPClient):
         try:
             answer = self._command("GETACL", _mailbox(mailbox), response="ACL")
         except Refused as refusal:
-            if _is_missing(refusal):
+            if refusal.reason is Reason.MISSING:
                 return None
             raise
         pairs = [_text(word) for word in answer[1:]]
@@ -218,7 +216,7 @@ class Session(IMAPClient):
         try:
             answer = self._command("GETQUOTA", _mailbox(mailbox), response="QUOTA")
         except Refused as refusal:
-            if "does not exist" in str(refusal).lower():
+            if refusal.reason is Reason.MISSING:
                 return Quota()
             raise
         # A limit that is overlooked here is lost as soon as the quota is set.
@@ -232,12 +230,23 @@ class Session(IMAPClient):
         storage, messages = limits.pop("STORAGE", None), limits.pop("MESSAGE", None)
         return Quota(storage, messages, root, tuple(limits.items()))
 
+    def is_quota_root(self, mailbox: str) -> bool:
+        """Do the limits of the quota root that has a mailbox's name count for the mailbox itself?
+
+        Its file and what the mailbox says of it are written one after the other: on a full disk the
+        first may stand alone, and Cyrus says OK to SETQUOTA now and ever after.
+        """
+        answer = self._command("GETQUOTAROOT", _mailbox(mailbox), response="QUOTAROOT")
+        return mailbox in map(_text, answer[1:])
+
     def set_quota(self, mailbox: str, quota: Quota) -> None:
         """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others."""
         named = (("STORAGE", quota.storage), ("MESSAGE", quota.messages), *quota.others)
         limits = {resource: limit for resource, limit in named if limit is not None}
         if max(limits.values(), default=0) > _GREATEST_NUMBER:
-            raise Refused(f"SETQUOTA: {describe_quota(quota)} is more than Cyrus can count")
+            raise Refused(
+                f"SETQUOTA: {describe_quota(quota)} is more than Cyrus can count", Reason.IMPOSSIBLE
+            )
         words = [b"%b %d" % (_atom(resource), limit) for resource, limit in limits.items()]
         self._command("SETQUOTA", _mailbox(mailbox), b"(" + b" ".join(words) + b")")
 
@@ -288,7 +297,7 @@ class Session(IMAPClient):
                         yield from_modified_utf7(name)
             del self._imap.tagged_commands[tag]
             if tagged[0] != "OK":
-                raise Refused(f"LIST: {_text(tagged[1][0])}")
+                raise _refused("LIST", tagged[1][0])
 
     def _command(
         self, name: str, *arguments: bytes, response: str | None = None
@@ -299,7 +308,7 @@ class Session(IMAPClient):
         with self._translated(name):
             status, data = self._imap.xatom(name, *arguments)
             if status != "OK":
-                raise Refused(f"{name}: {_text(data[0])}")
+                raise _refused(name, data[0])
             lines = self._imap.untagged_responses.pop(response or name, [])
             return tuple(parse_response(lines)) if lines else ()
 
@@ -332,7 +341,7 @@ class Session(IMAPClient):
         except imaplib.IMAP4.error as error:
             if not self._is_ready:
                 raise Unreachable(f"{self._server} did not let us in ({doing}): {error}") from error
-            raise Refused(f"{doing}: {error}") from error
+            raise Refused(f"{doing}: {error}") from error  # BAD
         except OSError as error:
             raise Unreachable(f"{self._server} cannot be reached ({doing}): {error}") from error
         except Exception as error:
@@ -343,7 +352,7 @@ class Session(IMAPClient):
 def _mailbox(name: str) -> bytes:
     """A mailbox name for the wire: modified UTF-7 (RFC 3501, 5.1.3), quoted."""
     if not name.isprintable():
-        raise Refused(f"mailbox name {name!r} has control characters")
+        raise Refused(f"mailbox name {name!r} has control characters", Reason.IMPOSSIBLE)
     if name.isascii() and "&" not in name:
         return _quoted(name)  # nothing to encode, as in nearly all of them
     encoded: bytes = to_modified_utf7(name)
@@ -353,7 +362,7 @@ def _mailbox(name: str) -> bytes:
 def _quoted(text: str) -> bytes:
     """A quoted string (RFC 3501): printable ASCII, so that nothing can end it early."""
     if not (text.isascii() and text.isprintable()):
-        raise Refused(f"{text!r} has characters that IMAP cannot quote")
+        raise Refused(f"{text!r} has characters that IMAP cannot quote", Reason.IMPOSSIBLE)
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'.encode("ascii")
 
@@ -362,7 +371,7 @@ def _atom(text: str) -> bytes:
     """A word that IMAP takes unquoted: a partition's name, a special-use attribute."""
     bare = text.removeprefix("\\")
     if not (bare.isascii() and bare.replace("-", "").replace("_", "").replace("$", "").isalnum()):
-        raise Refused(f"{text!r} is not an IMAP atom")
+        raise Refused(f"{text!r} is not an IMAP atom", Reason.IMPOSSIBLE)
     return text.encode("ascii")
 
 
@@ -370,6 +379,6 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _is_missing(refusal: Refused) -> bool:
-    text = str(refusal)
-    return "Mailbox does not exist" in text or "[NONEXISTENT]" in text
+def _refused(command: str, said: Any) -> Refused:
+    text = _text(said)
+    return Refused(f"{command}: {text}", imap_reason(text))

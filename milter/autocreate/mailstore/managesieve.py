@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from autocreate.breaker import Breaker
 from autocreate.core.sieve import is_same_text
-from autocreate.errors import Refused, Temporary
+from autocreate.errors import Reason, Refused, Temporary
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.sievefiles import doubts
 from autocreate.mailstore.sievewire import SieveWire, as_text
@@ -57,7 +57,9 @@ class ManageSieve:
                 session.offer(script)
                 session.put(script)
             elif not is_same_text(session.text_of(script.name), script.text):
-                raise Refused(f"{user!r} has another script of that name, which is left alone")
+                raise Refused(
+                    f"{user!r} has another script of that name, which is left alone", Reason.TAKEN
+                )
             session.activate(script.name)
             if not _active(session.scripts()):
                 # Another MTA did the same at the same moment, and Cyrus ended with none active.
@@ -79,7 +81,12 @@ class ManageSieve:
                 raise Temporary(
                     f"{self._server} checks no script before a login ({refusal})"
                 ) from refusal
-            session.check(script.text)
+            try:
+                session.check(script.text)
+            except Refused as refusal:
+                if refusal.reason is Reason.IMPOSSIBLE:
+                    raise
+                raise Temporary(f"{self._server} cannot check the script ({refusal})") from refusal
 
         self._run(work)
         # Of no use here, but perhaps to a Cyrus that creates natively by the same imapd.conf.
@@ -121,7 +128,9 @@ class Session(SieveWire):
     def log_in(self, user: str) -> None:
         """Act for a user, whose INBOX must stand."""
         if "\0" in user:
-            raise Refused(f"user id {user!r} has a character that SASL cannot carry")
+            raise Refused(
+                f"user id {user!r} has a character that SASL cannot carry", Reason.IMPOSSIBLE
+            )
         words = "\0".join((user, self.server.admin, self.server.password)).encode()
         try:
             self.command("AUTHENTICATE", b"PLAIN", base64.b64encode(words))
@@ -165,12 +174,14 @@ class Session(SieveWire):
         return lines[0].literals[0]
 
     def check(self, text: bytes) -> None:
-        """CHECKSCRIPT: raise Refused, with the lines, if the server's compiler does not take it."""
+        """CHECKSCRIPT: Refused, as `IMPOSSIBLE` and with the lines, if it does not compile."""
         try:
             self.command("CHECKSCRIPT", text)
         except Refused as refusal:
+            if refusal.reason is not Reason.IMPOSSIBLE:
+                raise  # the server named no error in it, so perhaps there is none
             errors = str(refusal).removeprefix("CHECKSCRIPT: ")
-            raise Refused(f"it does not compile: {errors}") from refusal
+            raise Refused(f"it does not compile: {errors}", refusal.reason) from refusal
 
     def offer(self, script: Script) -> None:
         """Make sure that the server will take a script, before it is sent to be kept.
@@ -182,18 +193,11 @@ class Session(SieveWire):
 
     def put(self, script: Script) -> None:
         """PUTSCRIPT: keep a script that was offered, byte for byte."""
-        self._do("PUTSCRIPT", script.name.encode(), script.text)
+        self.command("PUTSCRIPT", script.name.encode(), script.text)
 
     def activate(self, name: str) -> None:
         """SETACTIVE: from now on this script filters the user's mail."""
-        self._do("SETACTIVE", name.encode())
-
-    def _do(self, name: str, *arguments: bytes) -> None:
-        """A command that has no good reason left to be refused: it is the server's trouble, and may pass."""
-        try:
-            self.command(name, *arguments)
-        except Refused as refusal:
-            raise Temporary(f"{self.server} cannot keep the script ({refusal})") from refusal
+        self.command("SETACTIVE", name.encode())
 
 
 def _active(scripts: dict[str, bool]) -> Script | None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from autocreate.core.naming import Mailboxes
-from autocreate.errors import AutocreateError, Refused, Temporary
-from autocreate.mailstore import is_hopeless, not_tried
+from autocreate.errors import AutocreateError, Reason, Refused, Temporary
+from autocreate.mailstore import Outcome, not_tried
 from autocreate.model import (
     ALL_SHARED,
     Action,
@@ -77,8 +77,7 @@ class Memory:
         """What stands of `wanted`. See `MailStore.observe`."""
         if self.failure:
             raise self.failure
-        for folder in wanted.folders:
-            self._names.of_user(user, folder.path)
+        self._names.of_user(user)
         tree = self.trees.get(user, Tree())
         standing = {folder.path: replace(folder, partition=None) for folder in tree.folders}
         return Tree(
@@ -93,8 +92,7 @@ class Memory:
         if self.failure:
             error = str(self.failure)
             return Report(plan, tuple(Failure(action, error) for action in plan.actions))
-        failed: list[Failure] = []
-        skipped: list[Failure] = []
+        outcome = Outcome()
         # As on Cyrus, the script comes after the folders, and what is done in the user's name last.
         actions = sorted(
             plan.actions,
@@ -102,24 +100,33 @@ class Memory:
         )
         with self._lock:
             for position, action in enumerate(actions, start=1):
-                try:
-                    self._names.of_user(plan.user)
-                    tree = self.trees.get(plan.user, Tree())
-                    self.trees[plan.user] = self._changed(tree, plan.user, action)
-                except AutocreateError as error:
-                    hopeless = isinstance(error, Refused) and is_hopeless(action, str(error))
-                    (skipped if hopeless else failed).append(Failure(action, str(error)))
-                    if action in plan.essential:
-                        failed += not_tried(actions[position:], action)
-                        break
-        return Report(plan, tuple(failed), tuple(skipped))
+                self._try(plan.user, action, outcome)
+                if outcome.failed and action in plan.essential:
+                    outcome.failed += not_tried(actions[position:], action)
+                    break
+        return outcome.of(plan)
+
+    def _try(self, user: str, action: Action, outcome: Outcome) -> None:
+        if outcome.is_lost(action):
+            return
+        try:
+            self._names.of_user(user)
+        except Refused as refusal:
+            outcome.failed.append(Failure(action, str(refusal)))
+            return
+        try:
+            self.trees[user] = self._changed(self.trees.get(user, Tree()), user, action)
+        except Refused as refusal:
+            outcome.refused(action, refusal)
+        except Temporary as error:
+            outcome.failed.append(Failure(action, str(error)))
 
     def check(self, script: Script) -> tuple[str, ...]:
         """Does a script compile? See `ScriptStore.check`."""
         if error := self.failure or self.script_failure:
             raise error
         if wrong := self.wrong_scripts.get(script.text):
-            raise Refused(f"it does not compile: {wrong}")
+            raise Refused(f"it does not compile: {wrong}", Reason.IMPOSSIBLE)
         return ()
 
     def users(self) -> Iterator[str]:
@@ -144,13 +151,13 @@ class Memory:
             case SetQuota(quota):
                 _find(tree, ())
                 if max(quota.storage or 0, quota.messages or 0) >= 1 << 31:
-                    raise Refused("more than can be counted")
+                    raise Refused("more than can be counted", Reason.IMPOSSIBLE)
                 return replace(tree, quota=quota.keeping(tree.quota))
             case SetAcl(path, identifier, rights):
                 return _with(tree, path, lambda folder: _granted(folder, user, identifier, rights))
             case SetSpecialUse(path, special_use):
                 if any(folder.special_use == special_use for folder in tree.folders):
-                    raise Refused("SPECIAL-USE flag conflict")
+                    raise Refused("SPECIAL-USE flag conflict", Reason.TAKEN)
                 return _with(tree, path, lambda folder: replace(folder, special_use=special_use))
             case InstallScript(script):
                 if tree.script:
@@ -161,7 +168,7 @@ class Memory:
                 return _with(tree, path, lambda folder: replace(folder, subscribe=True))
             case SubscribeShared(name):
                 if not self._named(name) <= self.shared:
-                    raise Refused("Mailbox does not exist")
+                    raise Refused("Mailbox does not exist", Reason.MISSING)
                 return replace(
                     tree, shared=tuple(dict.fromkeys((*tree.shared, *sorted(self._named(name)))))
                 )
@@ -175,9 +182,9 @@ class Memory:
         if any(folder.path == action.path for folder in tree.folders):
             return tree
         if action.path and not tree.folders:
-            raise Refused("Permission denied")
+            raise Refused("Permission denied", Reason.FORBIDDEN)
         if action.special_use and len(action.path) != 1:
-            raise Refused("SPECIAL-USE flag conflict")
+            raise Refused("SPECIAL-USE flag conflict", Reason.TAKEN)
         if action.partition and action.partition not in self._partitions:
             raise Refused("Unknown/invalid partition")
         if len(action.path) > 1:
@@ -191,7 +198,7 @@ def _find(tree: Tree, path: tuple[str, ...]) -> Folder:
     for folder in tree.folders:
         if folder.path == path:
             return folder
-    raise Refused("Mailbox does not exist")
+    raise Refused("Mailbox does not exist", Reason.MISSING)
 
 
 def _with(tree: Tree, path: tuple[str, ...], change: Callable[[Folder], Folder]) -> Tree:
@@ -204,7 +211,7 @@ def _with(tree: Tree, path: tuple[str, ...], change: Callable[[Folder], Folder])
 
 def _granted(folder: Folder, user: str, identifier: str, rights: str) -> Folder:
     if not (identifier.isascii() and identifier.isprintable()):
-        raise Refused(f"{identifier!r} has characters that IMAP cannot quote")
+        raise Refused(f"{identifier!r} has characters that IMAP cannot quote", Reason.IMPOSSIBLE)
     if identifier == user:
         rights += _INALIENABLE
     acl = dict(folder.acl)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autocreate.core.sieve import compiler_errors, is_bytecode
-from autocreate.errors import Refused, Temporary
+from autocreate.errors import Reason, Refused, Temporary
 from autocreate.model import Script
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Compiler:
             raise Temporary(f"sievec cannot be used: {error}") from error
         words = (done.stderr + done.stdout).replace(folder, "").strip()
         if errors := compiler_errors(words):
-            raise Refused(f"it does not compile: {errors}")
+            raise Refused(f"it does not compile: {errors}", Reason.IMPOSSIBLE)
         raise Temporary(f"sievec failed: {words or f'exit status {done.returncode}'}")
 
 
@@ -108,7 +108,8 @@ class SieveFiles:
                 for name, data in files.items():
                     if _read(name, folder) not in (None, data):
                         raise Refused(
-                            f"{user!r} has another script of that name, which is left alone"
+                            f"{user!r} has another script of that name, which is left alone",
+                            Reason.TAKEN,
                         )
                 for name, data in files.items():
                     _write(name, data, folder, 0o600, owner)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from autocreate.errors import Refused, Silent, Temporary, Unreachable
+from autocreate.core.refusals import sieve_reason
+from autocreate.errors import Refused, Silent, Unreachable
 from autocreate.imapwire import NoStarttls, tls_context
 from autocreate.mailstore.imap import Server
 
@@ -53,8 +54,7 @@ class SieveWire:
 
     Raises, from every method:
         Unreachable: the connection is of no use any more; `Silent` if the time was up.
-        Temporary: the server says that it cannot at present.
-        Refused: the server said NO, and would say so again.
+        Refused: the server said NO; whether for good, says its reason.
     """
 
     def __init__(self, server: Server) -> None:
@@ -122,9 +122,7 @@ class SieveWire:
         text = f"{doing}: {answer.text}" if answer.text else doing
         if answer.status == "BYE":
             raise Unreachable(f"{self.server} ended the session ({answer.code} {text})")
-        if answer.code.upper().startswith("TRYLATER"):
-            raise Temporary(f"{self.server} cannot at present ({text})")
-        raise Refused(text)
+        raise Refused(text, sieve_reason(answer.code, answer.text))
 
     def _answer(self) -> _Answer:
         lines: list[Line] = []

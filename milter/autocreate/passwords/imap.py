@@ -2,20 +2,14 @@
 
 import contextlib
 import imaplib
-import re
 from collections.abc import Iterator
 
+from autocreate.core.refusals import cannot_check
 from autocreate.core.saslauthd import Attempt
 from autocreate.core.ways import Tls, ways
 from autocreate.errors import Temporary
 from autocreate.imapwire import Dialer, Wire
 from autocreate.passwords import NO, OK
-
-# A NO that is no judgement of the password, by its response code (RFC 5530); and imaplib's words for
-# BAD, which is none either.
-_CANNOT_TELL = re.compile(
-    r"\[(UNAVAILABLE|SERVERBUG|INUSE|CONTACTADMIN)\]|^AUTHENTICATE command error", re.IGNORECASE
-)
 
 
 class Imap:
@@ -77,7 +71,7 @@ def _try(wire: Wire, attempt: Attempt) -> bytes:
     except Exception as error:
         if wire.state == "AUTH":
             return OK  # imaplib of Python 3.14 asks for the capabilities next, and that failed
-        if type(error) is imaplib.IMAP4.error and not _CANNOT_TELL.search(str(error)):
+        if type(error) is imaplib.IMAP4.error and not cannot_check(str(error)):
             return NO
         raise
     return OK

@@ -8,14 +8,15 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imapclient.imap_utf7 import encode as to_modified_utf7
 
-from autocreate.core.naming import Mailboxes, Users
-from autocreate.errors import Refused
+from autocreate.core.naming import Mailboxes, Users, _encoded_length
+from autocreate.errors import Reason, Refused
 from autocreate.model import Address
 
 SLASH = Mailboxes("/", "INBOX/")
 DOT = Mailboxes(".", "INBOX.")
-ALTNAMESPACE = Mailboxes("/", "", "Shared Folders/")
+ALTNAMESPACE = Mailboxes("/", "", "Shared Folders/", "Other Users/")
 
 ASCII = st.text(st.characters(min_codepoint=0, max_codepoint=127), max_size=12)
 USERS = st.one_of(ASCII, st.text(max_size=12), st.text("joe.^@/+- ", max_size=8))
@@ -162,6 +163,34 @@ def test_a_folder_cannot_have_either_separator_where_the_dot_parts_levels(charac
 def test_a_level_without_a_name_is_refused(path: tuple[str, ...]) -> None:
     with pytest.raises(Refused, match="a level is empty"):
         SLASH.of_user("joe", path)
+
+
+@pytest.mark.parametrize(
+    "path", [("Other Users",), ("Shared Folders",), ("Other Users", "kim"), ("Shared Folders", "a")]
+)
+def test_a_folder_that_looks_like_somebody_elses_to_its_owner_is_refused_for_good(
+    path: tuple[str, ...],
+) -> None:
+    with pytest.raises(Refused, match="begins folders of somebody else") as raised:
+        ALTNAMESPACE.as_user(path)
+    assert raised.value.reason is Reason.IMPOSSIBLE
+    assert SLASH.as_user(path) == "INBOX/" + "/".join(path)
+    assert ALTNAMESPACE.as_user((f"{path[0]} of mine", *path[1:]))
+
+
+@pytest.mark.parametrize(
+    ("level", "times"), [("x", 483), ("ü", 180), ("&", 241), ("日本", 90), ("😀", 90)]
+)
+def test_a_folder_is_as_long_as_cyrus_lets_it_be(level: str, times: int) -> None:
+    assert SLASH.of_user("j", (level * times,)).startswith("user/j/")
+    with pytest.raises(Refused, match="more than 483 bytes") as raised:
+        SLASH.of_user("j", (level * (times + 1),))
+    assert raised.value.reason is Reason.IMPOSSIBLE
+
+
+@given(st.text(max_size=40))
+def test_the_length_of_a_folder_is_that_of_modified_utf_7(name: str) -> None:
+    assert _encoded_length(name) == len(to_modified_utf7(name))
 
 
 def test_a_shared_folder_is_held_to_the_same_rules() -> None:

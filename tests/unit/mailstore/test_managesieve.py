@@ -7,14 +7,14 @@ import contextlib
 import re
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.core.ways import Tls
-from autocreate.errors import Refused, Silent, Temporary, Unreachable
+from autocreate.errors import Reason, Refused, Silent, Temporary, Unreachable
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.managesieve import ManageSieve
 from autocreate.model import Script
@@ -38,6 +38,7 @@ class FakeServer:
         self._greeting = greeting
         self._pause = pause
         self.answers = dict(answers)
+        self.answers_to: Callable[[list[bytes]], bytes] = lambda _words: b""
         self.heard: list[list[bytes]] = []
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -70,7 +71,7 @@ class FakeServer:
             self._greet(stream)
             while words := _read(stream):
                 self.heard.append(words)
-                answer = self.answers.get(words[0], b"OK\r\n")
+                answer = self.answers_to(words) or self.answers.get(words[0], b"OK\r\n")
                 if words[0] == b"SETACTIVE" and answer == b"OK\r\n":
                     listed = b"{%d}\r\n%b ACTIVE\r\n" % (len(words[1]), words[1])
                     self.answers[b"LISTSCRIPTS"] = listed + answer
@@ -202,8 +203,9 @@ def test_another_script_of_that_name_is_left_alone() -> None:
         b"GETSCRIPT": b"{5}\r\nstop;\r\nOK\r\n",
     }
     with FakeServer(answers=answers) as server:
-        with pytest.raises(Refused, match="another script of that name"):
+        with pytest.raises(Refused, match="another script of that name") as raised:
             server.store().install("joe", SCRIPT)
+        assert raised.value.reason is Reason.TAKEN
         assert server.commands[2:] == [b"GETSCRIPT", b"UNAUTHENTICATE"]
 
 
@@ -212,17 +214,16 @@ def test_another_script_of_that_name_is_left_alone() -> None:
     [
         (b"NO {32}\r\nline 2: syntax error\r\nline 3: x\r\n", "line 2: syntax error line 3: x"),
         (b'NO "line 2: syntax error"\r\n', "line 2: syntax error"),
-        (b"NO\r\n", "CHECKSCRIPT"),
-        (b'NO (QUOTA/MAXSIZE) "too large"\r\n', "too large"),
-        (b'NO (X "a)b") "too strange"\r\n', "too strange"),
+        (b'NO (WARNINGS "a)b") "line 2: syntax error"\r\n', "line 2: syntax error"),
     ],
 )
-def test_a_no_to_the_script_is_refused_with_its_reason_and_nothing_is_put(
+def test_a_script_that_does_not_compile_is_refused_for_good_and_nothing_is_put(
     answer: bytes, reason: str
 ) -> None:
     with FakeServer(answers={b"CHECKSCRIPT": answer}) as server:
-        with pytest.raises(Refused, match=f"does not compile: {re.escape(reason)}$"):
+        with pytest.raises(Refused, match=f"does not compile: {re.escape(reason)}$") as raised:
             server.store().install("joe", SCRIPT)
+        assert raised.value.reason is Reason.IMPOSSIBLE
         assert b"PUTSCRIPT" not in server.commands
         assert server.commands[-1] == b"UNAUTHENTICATE"
 
@@ -230,29 +231,34 @@ def test_a_no_to_the_script_is_refused_with_its_reason_and_nothing_is_put(
 def test_a_script_that_is_too_long_is_not_sent() -> None:
     answers = {b"HAVESPACE": b'NO (QUOTA/MAXSIZE) "too large"\r\n'}
     with FakeServer(answers=answers) as server:
-        with pytest.raises(Refused, match="too large"):
+        with pytest.raises(Refused, match="too large") as raised:
             server.store().install("joe", SCRIPT)
+        assert raised.value.reason is Reason.IMPOSSIBLE
         assert server.commands[2:] == [b"HAVESPACE", b"UNAUTHENTICATE"]
 
 
-@pytest.mark.parametrize("command", [b"AUTHENTICATE", b"LISTSCRIPTS", b"PUTSCRIPT", b"SETACTIVE"])
-def test_try_later_is_worth_another_attempt(command: bytes) -> None:
-    with (
-        FakeServer(answers={command: b'NO (TRYLATER) "busy"\r\n'}) as server,
-        pytest.raises(Temporary, match="busy"),
-    ):
-        server.store().install("joe", SCRIPT)
-
-
-@pytest.mark.parametrize("command", [b"PUTSCRIPT", b"SETACTIVE"])
-def test_a_script_that_was_taken_and_cannot_be_kept_is_worth_another_attempt(
-    command: bytes,
+@pytest.mark.parametrize(
+    "command", [b"LISTSCRIPTS", b"HAVESPACE", b"CHECKSCRIPT", b"PUTSCRIPT", b"SETACTIVE"]
+)
+@pytest.mark.parametrize(
+    "answer", [b'NO (TRYLATER) "busy"\r\n', b'NO "System I/O error"\r\n', b"NO\r\n"]
+)
+def test_a_no_that_names_no_lasting_reason_is_worth_another_attempt(
+    command: bytes, answer: bytes
 ) -> None:
-    with (
-        FakeServer(answers={command: b'NO "Error putting script"\r\n'}) as server,
-        pytest.raises(Temporary, match="cannot keep the script"),
-    ):
-        server.store().install("joe", SCRIPT)
+    with FakeServer(answers={command: answer}) as server:
+        with pytest.raises(Refused) as raised:
+            server.store().install("joe", SCRIPT)
+        assert raised.value.reason is Reason.OTHER
+        assert server.commands[-1] == b"UNAUTHENTICATE"
+
+
+@pytest.mark.parametrize("answer", [b'NO "System I/O error"\r\n', b"NO\r\n"])
+def test_a_check_without_a_reason_is_undecided(answer: bytes) -> None:
+    with FakeServer() as server:
+        server.answers_to = lambda words: answer if words == [b"CHECKSCRIPT", SCRIPT.text] else b""
+        with pytest.raises(Temporary, match="cannot check the script"):
+            server.store().check(SCRIPT)
 
 
 def test_a_refused_login_is_worth_another_attempt_and_names_the_keys() -> None:
