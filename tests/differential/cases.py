@@ -27,7 +27,8 @@ class Case:
         nobody: accounts that exist and must have none.
         shared: folders that stand beforehand, and what anyone may do with them.
         groups: members of groups that nss knows, on both sides.
-        services: as `tests.servers.cyrus.Cyrus` takes them; LISTEN stands for where the mail goes.
+        services: as `tests.servers.cyrus.Cyrus` takes them; LISTEN stands for a free place.
+        lmtp_service: the one of them that the mail goes to; "" for Cyrus's usual one.
     """
 
     options: Mapping[str, str]
@@ -37,6 +38,7 @@ class Case:
     shared: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     services: Mapping[str, Any] = field(default_factory=dict)
+    lmtp_service: str = ""
 
 
 # By the name of their file; they file the message that every case sends.
@@ -94,6 +96,20 @@ CASES: Mapping[str, Case] = {
         ("joe", "ann"),
         nobody=("ann",),
         services={"mailin": ("lmtpd -a", "LISTEN")},
+        lmtp_service="mailin",
+    ),
+    "options of a service that the mail does not come by": Case(
+        {**ON, "mailin_autocreate_users": "ann", "mailin_autocreate_inbox_folders": "Sent"},
+        ("joe", "ann"),
+        ("joe", "ann"),
+        services={"mailin": ("lmtpd -a", "LISTEN")},
+    ),
+    "options of a service beside the one that the mail comes by": Case(
+        {**ON, "lmtp_autocreate_users": "ann", "lmtp_autocreate_inbox_folders": "Sent"},
+        ("joe", "ann"),
+        ("joe", "ann"),
+        services={"mailin": ("lmtpd -a", "LISTEN")},
+        lmtp_service="mailin",
     ),
     "only members of groups": Case(
         {**ON, "autocreate_users": "group:staff zoe", "auth_mech": "unix"},

@@ -58,6 +58,7 @@ class Pair:
         options: imapd.conf, on the native server; the other has it less what creates.
         accounts: who exists, for our side; native asks nobody.
         shared: folders that stand beforehand on both, and what anyone may do with them.
+        lmtp_service: the service of the native server that mail is to come by.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Pair:
         services: Mapping[str, tuple[str, str]] | None = None,
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
+        lmtp_service: str = "",
     ) -> None:
         plain = {key: value for key, value in options.items() if not NATIVE.fullmatch(key.lower())}
         self.native = Cyrus(imapd_conf=options, services=services, environment=environment)
@@ -75,6 +77,7 @@ class Pair:
         self._shared = dict(shared or {})
         self._accounts = tuple(accounts)
         self._settings = dict(settings or {})
+        self._lmtp_service = lmtp_service
         self._separator = "." if options.get("unixhierarchysep", "yes") == "no" else "/"
         self._cleanup = contextlib.ExitStack()
 
@@ -100,6 +103,7 @@ class Pair:
                         "cyrus": {
                             "imapd_conf": str(self.native.imapd_conf_file),
                             "cyrus_conf": str(self.native.folder / "cyrus.conf"),
+                            "lmtp_service": self._lmtp_service,
                         },
                     },
                 )

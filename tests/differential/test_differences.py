@@ -59,6 +59,35 @@ def test_uses_that_cyrus_would_refuse_a_client_are_given_natively_and_not_by_us(
     assert "xlist-foo: Cyrus knows no such special use" in checked
 
 
+def test_a_quota_beyond_32_bits_is_another_one_natively_and_the_greatest_by_us() -> None:
+    """imapd dies of such a SETQUOTA; Cyrus 3.6 itself counts modulo 2**32, later ones do not."""
+    options = {"autocreate_quota": "5368709120", "autocreate_post": "yes"}
+    with Pair(options, accounts=["joe"]) as pair:
+        pair.deliver(["joe"])
+        assert pair.native.quota("user/joe")["STORAGE"] in (1 << 30, 5368709120)
+        assert pair.ours.quota("user/joe") == {"STORAGE": 2147483647}
+        checked = pair.product.run("config", "check").stdout
+    assert "autocreate_quota: 5368709120 is more than Cyrus can count" in checked
+
+
+def test_a_folder_that_cannot_be_is_left_out_and_told_once() -> None:
+    """Native tries it at each creation; `config check` tells it, and the journal has no entry."""
+    options = {
+        **ON,
+        "altnamespace": "yes",
+        "autocreate_inbox_folders": f"{'x' * 600}|Other Users|Sent",
+        "autocreate_subscribe_folders": "Other Users|Sent",
+    }
+    with Pair(options, accounts=["joe"]) as pair:
+        pair.deliver(["joe"])
+        checked = pair.product.run("config", "check").stdout
+        assert pair.ours.mailboxes() == {"user/joe", "user/joe/Sent"}
+        assert pair.ours.subscriptions("joe") == {"INBOX", "Sent"}
+        assert pair.product.unfinished() == {}
+    assert "it has more than 483 bytes" in checked
+    assert "folder 'Other Users' cannot exist here" in checked
+
+
 def test_folder_names_in_utf_8_are_lost_natively_and_made_by_us() -> None:
     """imapd.conf(5) nowhere says that a name must be in IMAP's modified UTF-7."""
     options = {**ON, "autocreate_inbox_folders": "Entwürfe|R&D|Sent"}

@@ -38,10 +38,11 @@ def test_native_and_we_leave_the_same(name: str, readable: Path) -> None:
         accounts=accounts,
         shared=case.shared,
         services=services,
+        lmtp_service=case.lmtp_service,
         settings=_accounts(case, readable),
         environment=_environment(case, accounts, readable),
     ) as pair:
-        outcomes = pair.deliver(case.mail, port)
+        outcomes = pair.deliver(case.mail, port if case.lmtp_service else 0)
         native, ours = pair.standing()
     assert {to: it.native for to, it in outcomes.items()} == {
         to: it.ours for to, it in outcomes.items()

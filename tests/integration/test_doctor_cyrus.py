@@ -243,6 +243,26 @@ def test_a_login_socket_that_keeps_cyrus_out_or_is_not_there_is_critical(nowhere
         ]
 
 
+def test_a_folder_of_a_policy_that_this_cyrus_cannot_have_is_a_warning(nowhere: Path) -> None:
+    """Our configuration names no imapd.conf here, so that `config check` cannot know."""
+    policy = {"name": "all", "folders": [{"name": "INBOX.Sent"}, {"name": "Drafts"}]}
+    with Cyrus(unixhierarchysep=False) as cyrus, Product(cyrus, policies=[policy]) as product:
+        product.start()
+        (what,) = said(product, nowhere)
+    assert what.startswith("policy 'all': folders: folder 'INBOX.Sent' cannot exist here")
+
+
+def test_two_lmtp_services_that_differ_are_a_warning_until_one_is_named(nowhere: Path) -> None:
+    options = {"mailin_autocreate_users": "ann", "autocreate_quota": "-1"}
+    services = {"mailin": ("lmtpd -a", f"127.0.0.1:{free_port()}")}
+    with Cyrus(imapd_conf=options, services=services) as cyrus, Product(cyrus) as product:
+        product.start()
+        (what,) = said(product, nowhere)
+        assert "autocreate_users is not set for lmtp and 'ann' for mailin" in what
+        product.configure({"cyrus": {"lmtp_service": "mailin"}})
+        assert said(product, nowhere) == []
+
+
 def test_an_imapd_conf_that_cyrus_does_not_start_on_is_critical(
     cyrus: Cyrus, nowhere: Path
 ) -> None:

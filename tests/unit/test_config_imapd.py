@@ -17,7 +17,7 @@ IMAPD_CONF = """
 admins: cyrus ann
 imap_admins: bob
 virtdomains: userid
-defaultdomain: Ex.Test
+defaultdomain: ex.test
 username_tolower: no
 lmtp_downcase_rcpt: no
 postuser: bb

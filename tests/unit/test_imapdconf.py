@@ -311,10 +311,114 @@ def test_the_names_of_cyrus_conf_are_the_prefixes() -> None:
 def test_services_of_one_kind_that_differ_are_noticed() -> None:
     conf = take("autocreate_quota: 0\nimap_autocreate_users: a\nimaps_autocreate_users: b\n")
     assert conf.notices == (
-        "/etc/imapd.conf, line 3: imaps_autocreate_users: differs from imap_autocreate_users, "
-        "which is the one that counts here",
+        "/etc/imapd.conf, line 3: autocreate_users is 'a' for imap and 'b' for imaps; a login counts "
+        "as coming by imap",
     )
     assert not select(conf.policies, "b", "", frozenset, "imap")
+
+
+TWO_LMTPDS = {"lmtp": ("lmtp", "local"), "imap": ("imap",), "pop3": (), "sieve": ()}
+FOR_ONE = "autocreate_quota: 0\nautocreate_post: yes\n{service}_autocreate_users: ann\n"
+
+
+@pytest.mark.parametrize(
+    ("service", "named", "joe"),
+    [
+        ("lmtp", "", False),
+        ("lmtp", "lmtp", False),
+        ("lmtp", "local", True),
+        ("lmtp", "LOCAL", True),
+        ("local", "", True),
+        ("local", "lmtp", True),
+        ("local", "local", False),
+    ],
+)
+def test_options_of_one_service_say_nothing_about_mail_by_another(
+    service: str, named: str, joe: bool
+) -> None:
+    conf = imapd.take(PATH, options(FOR_ONE.format(service=service)), TWO_LMTPDS, named)
+    assert bool(select(conf.policies, "joe", "", frozenset)) is joe
+    assert select(conf.policies, "ann", "", frozenset)
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ("lmtp", "'ann' for lmtp and not set for local"),
+        ("local", "not set for lmtp and 'ann' for local"),
+    ],
+)
+def test_services_that_differ_in_effect_are_noticed_until_one_is_named(
+    service: str, said: str
+) -> None:
+    read_options = options(FOR_ONE.format(service=service))
+    assert imapd.take(PATH, read_options, TWO_LMTPDS).notices == (
+        f"/etc/imapd.conf, line 3: autocreate_users is {said}; mail counts as coming by lmtp; "
+        "cyrus.lmtp_service names another",
+    )
+    assert imapd.take(PATH, read_options, TWO_LMTPDS, "lmtp").notices == ()
+    assert imapd.take(PATH, read_options, TWO_LMTPDS, "local").notices == ()
+
+
+def test_services_that_say_the_same_in_different_places_are_not_noticed() -> None:
+    text = FOR_ONE.format(service="lmtp") + "autocreate_users: ann\n"
+    assert imapd.take(PATH, options(text), TWO_LMTPDS).notices == ()
+
+
+def test_how_a_service_spells_users_is_its_own_too() -> None:
+    read_options = options("local_lmtp_downcase_rcpt: no\nlmtp_postuser: bb\n")
+    lmtp = imapd.take(PATH, read_options, TWO_LMTPDS, "lmtp")
+    local = imapd.take(PATH, read_options, TWO_LMTPDS, "local")
+    assert (lmtp.lmtp_downcase_rcpt, lmtp.postuser) == (True, "bb")
+    assert (local.lmtp_downcase_rcpt, local.postuser) == (False, "")
+
+
+def test_a_service_that_cyrus_conf_does_not_have_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        imapd.take(PATH, options("admins: cyrus\n"), TWO_LMTPDS, "unix")
+    assert error.value.problems == (
+        "cyrus.lmtp_service is 'unix', and cyrus.conf has no service of that name that runs lmtpd, "
+        "only lmtp, local",
+    )
+
+
+def test_without_cyrus_conf_the_administrator_names_the_service_too() -> None:
+    read_options = options(FOR_ONE.format(service="mailin"))
+    assert select(imapd.take(PATH, read_options).policies, "joe", "", frozenset)
+    conf = imapd.take(PATH, read_options, None, "mailin")
+    assert not select(conf.policies, "joe", "", frozenset)
+    assert conf.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "natively"),
+    [
+        ("autocreate_quota: 5368709120", "5368709120 is more than Cyrus can count: Cyrus 3.6 makes 1073741824"),
+        ("autocreate_quota: 2147483648", "makes -2147483648 of it"),
+        ("autocreate_quota: 4294967301", "makes 5 of it"),
+        ("autocreate_quota: 5120G", "5368709120 is more than Cyrus can count"),
+        ("autocreate_quota_messages: 2147483648", "makes -2147483648 of it"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_cyrus_cannot_count_is_noticed_and_the_greatest_is_taken(
+    option: str, natively: str
+) -> None:
+    text = f"autocreate_post: yes\n{option}\n"
+    text += "autocreate_quota: 0\n" if "messages" in option else ""
+    quota = policy(text).tree.quota
+    assert 2**31 - 1 in (quota.storage, quota.messages)
+    (notice,) = [it for it in take(text).notices if "more than Cyrus" in it]
+    assert natively in notice
+    assert "line 2" in notice
+
+
+@pytest.mark.parametrize("mode", ["userid", "on"])
+def test_a_default_domain_in_capitals_is_a_mistake(mode: str) -> None:
+    assert problems(f"virtdomains: {mode}\ndefaultdomain: EX.Test\n") == [
+        "/etc/imapd.conf, line 2: defaultdomain: 'EX.Test' has capitals, so Cyrus finds no mailbox "
+        "for mail to joe@ex.test; write ex.test"
+    ]
+    assert take("defaultdomain: EX.Test\n").defaultdomain == "ex.test"
 
 
 def test_special_uses_and_rights_go_to_the_folders_that_are_created() -> None:
@@ -357,6 +461,24 @@ def test_folders_that_cannot_be_are_noticed_and_left_out() -> None:
         "autocreate_inbox_folders: folder 'C/'",
         "autocreate_inbox_folders: folder '\\udcfc'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("altnamespace: yes\nautocreate_inbox_folders: Other Users|Sent\n", [("Sent",)]),
+        ("altnamespace: yes\nautocreate_inbox_folders: Shared Folders.A|Sent\n", [("Sent",)]),
+        ("altnamespace: yes\nuserprefix: All\nautocreate_inbox_folders: All|Sent\n", [("Sent",)]),
+        ("altnamespace: no\nautocreate_inbox_folders: Other Users\n", [("Other Users",)]),
+        (f"autocreate_inbox_folders: {'x' * 600}|Sent\n", [("Sent",)]),
+    ],
+)
+def test_folders_that_nobody_could_have_or_see_are_noticed_and_left_out(
+    text: str, left: list[tuple[str, ...]]
+) -> None:
+    text = "autocreate_quota: 0\n" + text
+    assert [folder.path for folder in policy(text, "imap").tree.folders[1:]] == left
+    assert len(take(text).notices) == (0 if left == [("Other Users",)] else 1)
 
 
 def test_the_prefix_of_shared_folders_may_precede_their_names() -> None:

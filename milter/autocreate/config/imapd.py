@@ -10,12 +10,13 @@ from autocreate.core.imapd import CyrusFiles, ImapdConf
 from autocreate.errors import ConfigurationError
 
 
-def read(path: str, cyrus_conf: str | None) -> CyrusFiles:
+def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFiles:
     """Cyrus's files as they are now.
 
     Args:
         path: its imapd.conf.
         cyrus_conf: its cyrus.conf, if that is to be read.
+        lmtp_service: the entry of cyrus.conf that mail comes by, if the administrator names it.
 
     Raises:
         OSError: one cannot be read.
@@ -23,7 +24,7 @@ def read(path: str, cyrus_conf: str | None) -> CyrusFiles:
     """
     services = imapd.services_of(_text(cyrus_conf)) if cyrus_conf else None
     options = imapdconf.read(path, _text(path), _text)
-    conf = imapd.take(path, options, services or imapd.USUAL_SERVICES)
+    conf = imapd.take(path, options, services, lmtp_service)
     return CyrusFiles(conf, options, cyrus_conf or "", services)
 
 
@@ -37,12 +38,14 @@ def _read(path: object, info: ValidationInfo) -> object:
         raise ValueError("must be the path of imapd.conf")
     cyrus_conf = info.data.get("cyrus_conf")
     try:
-        return read(path, str(cyrus_conf) if cyrus_conf else None).conf
+        named = info.data.get("lmtp_service", "")
+        return read(path, str(cyrus_conf) if cyrus_conf else None, named).conf
     except OSError as error:
         raise ValueError(f"cannot read {error.filename}: {error.strerror}") from error
     except ConfigurationError as error:
         raise ValueError("\n".join(error.problems)) from error
 
 
-# The path of an imapd.conf in the file, what it says once the file is read. `cyrus_conf` comes first.
+# The path of an imapd.conf in the file, what it says once the file is read. `cyrus_conf` and `lmtp_service`
+# come first.
 ImapdConfFile = Annotated[InstanceOf[ImapdConf], BeforeValidator(_read)]

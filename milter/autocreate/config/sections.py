@@ -1,6 +1,6 @@
 """The tables of the configuration file, and what must fit together between them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,8 +36,10 @@ from autocreate.config.types import (
     Whole,
 )
 from autocreate.core.domains import ANY_DOMAIN
-from autocreate.core.naming import NOT_IN_FOLDER
+from autocreate.core.imapd import ImapdConf
+from autocreate.core.naming import NOT_IN_FOLDER, Mailboxes
 from autocreate.core.ways import Tls
+from autocreate.errors import Refused
 
 Service = Literal["lmtp", "imap", "pop3", "sieve"]
 
@@ -123,6 +125,9 @@ class Cyrus(Section):
     cyrus_conf: ReadableFile | None = None
     """Cyrus's cyrus.conf, if `imapd_conf` has options for single services: the names in its SERVICES
     are what such options begin with. The usual names if it is not given."""
+    lmtp_service: str = ""
+    """The entry of cyrus.conf that the MTA's mail comes by, where several run `lmtpd` and imapd.conf has
+    options for single ones (`lmtpunix_autocreate_users`). The first in cyrus.conf if not given."""
     imapd_conf: ImapdConfFile | None = None
     """Cyrus's imapd.conf. What it says counts for every key below that is not given here, and its
     autocreate options (or those of the Athens patch) are a last policy."""
@@ -186,6 +191,10 @@ class Folder(Section):
             )
         if self.path and self.path[0].upper() == "INBOX":
             raise ValueError('name: what is INBOX to a user in any case is written "INBOX"')
+        try:
+            Mailboxes("/").as_user(self.path)
+        except Refused as refusal:
+            raise ValueError(f"name: {refusal}") from refusal
         if self.special_use and len(self.path) != 1:
             raise ValueError(
                 "special_use: Cyrus gives it only to folders right below INBOX, "
@@ -250,6 +259,11 @@ class Policy(Section):
         twice = next((path for path in names if names.count(path) > 1), None)
         if twice is not None:
             raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is there twice")
+        uses = [folder.special_use for folder in self.folders if folder.special_use]
+        if use := next((use for use in uses if uses.count(use) > 1), None):
+            raise ValueError(
+                f"folders: two are for {use}; clients look for one, so mark one of them"
+            )
         if (self.sieve_compiled or self.sieve_keep_compiled) and not self.sieve:
             raise ValueError("sieve: is missing; name the script that is to be compiled")
         if self.sieve_keep_compiled and not self.sieve_compiled:
@@ -354,6 +368,8 @@ def _impossible(config: Config) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"
     yield from _impossible_domains(config)
+    if config.cyrus.imapd_conf:
+        yield from impossible_folders(config.policy, config.cyrus.imapd_conf)
 
 
 def _impossible_domains(config: Config) -> Iterator[str]:
@@ -390,6 +406,20 @@ def _attributes_that_nobody_has(config: Config) -> Iterator[str]:
                     f"policy {policy.name!r}: {key}: no source has {attribute!r}; add it to "
                     "`attributes` of an LDAP source"
                 )
+
+
+def impossible_folders(policies: Iterable[Policy], conf: ImapdConf) -> Iterator[str]:
+    """Folders of policies that this Cyrus can never have, or whose owners could not see them.
+
+    Args:
+        conf: the Cyrus's configuration.
+    """
+    for policy in policies:
+        for folder in policy.folders:
+            try:
+                conf.mailboxes.as_user(folder.path)
+            except Refused as refusal:
+                yield f"policy {policy.name!r}: folders: {refusal} (by {conf.path})"
 
 
 def _impossible_files(cyrus: Cyrus) -> Iterator[str]:

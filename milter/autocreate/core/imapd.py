@@ -6,11 +6,12 @@ Defaults are those of Cyrus 3.6. The autocreate options become policies: see
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from autocreate.core.imapdconf import Options, Reading
-from autocreate.core.imapdpolicy import policies, strangers
+from autocreate.core.imapdpolicy import FAMILY, policies, strangers
+from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
 from autocreate.core.policy import Policy
 from autocreate.errors import ConfigurationError
@@ -28,6 +29,9 @@ _PROGRAMS: Mapping[str, str] = {
     "pop3d": "pop3",
     "timsieved": "sieve",
 }
+
+# What besides the autocreate options lmtpd may have of its own.
+_OF_LMTP = ("lmtp_downcase_rcpt", "postuser")
 
 _COMMAND = re.compile(r'\bcmd=(?:"([^"]*)"|(\S+))')
 
@@ -86,6 +90,15 @@ class ImapdConf:
     policies: tuple[Policy, ...] = ()
     notices: tuple[str, ...] = ()
 
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """How a user of this Cyrus names mailboxes."""
+        separator = "/" if self.unixhierarchysep else "."
+        if not self.altnamespace:
+            return Mailboxes(separator, f"INBOX{separator}", "", f"user{separator}")
+        shared, others = (f"{it}{separator}" for it in (self.sharedprefix, self.userprefix))
+        return Mailboxes(separator, "", shared, others)
+
 
 @dataclass(frozen=True, slots=True)
 class CyrusFiles:
@@ -128,38 +141,111 @@ def services_of(cyrus_conf: str) -> dict[str, tuple[str, ...]]:
 
 
 def take(
-    path: str, options: Options, services: Mapping[str, tuple[str, ...]] = USUAL_SERVICES
+    path: str,
+    options: Options,
+    services: Mapping[str, tuple[str, ...]] | None = None,
+    lmtp_service: str = "",
 ) -> ImapdConf:
     """Understand the options of an imapd.conf.
 
     Args:
         path: the file's name, for messages.
-        services: the names of the services that create mailboxes: see `services_of`.
+        services: the names of the services that create mailboxes, as `services_of` finds them; None
+            if cyrus.conf was not read.
+        lmtp_service: the one that mail comes by; "" for the first of its kind.
 
     Raises:
-        ConfigurationError: Cyrus would not start on it; every problem names its file and line.
+        ConfigurationError: Cyrus would not start on it, or not take the mail for its users; every
+            problem names its file and line.
     """
     reading = Reading(options)
-    reading.check([name for names in services.values() for name in names])
+    ordered = _ordered(reading, services, lmtp_service.lower())
+    reading.check([name for names in ordered.values() for name in names])
+    for kind, names in ordered.items():
+        known = [name for name in names if services is not None or _has_own(reading, name)]
+        if not (kind == "lmtp" and lmtp_service):
+            _notice_differences(reading, kind, known)
+    lmtp, virtdomains = ordered["lmtp"][:1], _virtdomains(reading)
     conf = ImapdConf(
         path=path,
         admins=_admins(options),
         unixhierarchysep=reading.switch("unixhierarchysep", True),
         altnamespace=reading.switch("altnamespace", True),
-        virtdomains=_virtdomains(reading),
-        defaultdomain=reading.text("defaultdomain", "internal").lower(),
+        virtdomains=virtdomains,
+        defaultdomain=_defaultdomain(reading, virtdomains),
         username_tolower=reading.switch("username_tolower", True),
-        lmtp_downcase_rcpt=reading.switch("lmtp_downcase_rcpt", True),
-        postuser=reading.text("postuser", "", services["lmtp"]),
+        lmtp_downcase_rcpt=reading.switch("lmtp_downcase_rcpt", True, lmtp),
+        postuser=reading.text("postuser", "", lmtp),
         userprefix=reading.text("userprefix", "Other Users"),
         sharedprefix=reading.text("sharedprefix", "Shared Folders"),
-        sieve=_sieve(reading, services["lmtp"]),
-        policies=policies(reading, services),
-        notices=(*reading.notices, *strangers(options, services)),
+        sieve=_sieve(reading, lmtp),
+    )
+    conf = replace(
+        conf,
+        policies=policies(reading, ordered, conf.mailboxes),
+        notices=(*reading.notices, *strangers(options, ordered)),
     )
     if reading.problems:
         raise ConfigurationError(path, reading.problems)
     return conf
+
+
+def _ordered(
+    reading: Reading, services: Mapping[str, tuple[str, ...]] | None, lmtp_service: str
+) -> dict[str, tuple[str, ...]]:
+    """The names of services, of each kind the one first that counts.
+
+    Without cyrus.conf those of the usual names count that have options of their own.
+    """
+    found = dict(services or USUAL_SERVICES)
+    if services is None:
+        for kind, names in found.items():
+            found[kind] = tuple(sorted(names, key=lambda it: not _has_own(reading, it)))
+    if lmtp_service:
+        if services is not None and lmtp_service not in found["lmtp"]:
+            reading.problems.append(
+                f"cyrus.lmtp_service is {lmtp_service!r}, and cyrus.conf has no service of that name "
+                f"that runs lmtpd, only {', '.join(found['lmtp']) or 'none at all'}"
+            )
+        others = (name for name in found["lmtp"] if name != lmtp_service)
+        found["lmtp"] = (lmtp_service, *others)
+    return found
+
+
+def _has_own(reading: Reading, service: str) -> bool:
+    return any(reading.options.has_own(name, service) for name in (*FAMILY, *_OF_LMTP))
+
+
+def _notice_differences(reading: Reading, kind: str, names: Sequence[str]) -> None:
+    """Services of one kind for which different values count, though only one can be meant here."""
+    for other in names[1:]:
+        for name in (*FAMILY, *(_OF_LMTP if kind == "lmtp" else ())):
+            options = [reading.options.find(name, (service,)) for service in (names[0], other)]
+            values = [option.value if option else None for option in options]
+            if values[0] == values[1]:
+                continue
+            what = "mail" if kind == "lmtp" else "a login"
+            remedy = "; cyrus.lmtp_service names another" if kind == "lmtp" else ""
+            place = next(it for it in reversed(options) if it)
+            first, second = ("not set" if it is None else repr(it) for it in values)
+            reading.notice(
+                f"{place.place}: {name} is {first} for {names[0]} and {second} for {other}; "
+                f"{what} counts as coming by {names[0]}{remedy}"
+            )
+
+
+def _defaultdomain(reading: Reading, virtdomains: str) -> str:
+    """lmtpd compares it as it is written with a domain in lower case, imapd does not (measured)."""
+    option = reading.options.find("defaultdomain")
+    domain = reading.text("defaultdomain", "internal")
+    if option and virtdomains != "off" and domain != domain.lower():
+        reading.problems.append(
+            option.wrong(
+                f"{domain!r} has capitals, so Cyrus finds no mailbox for mail to "
+                f"joe@{domain.lower()}; write {domain.lower()}"
+            )
+        )
+    return domain.lower()
 
 
 def _admins(options: Options) -> tuple[str, ...]:

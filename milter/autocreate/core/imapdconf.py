@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
+from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.model import Version
 
 T = TypeVar("T")
@@ -91,10 +92,9 @@ class Options:
                     return option
         return None
 
-    def own(self, name: str, service: str) -> Option | None:
-        """The option that a service has for itself, or None if it has none."""
-        keys = (f"{service}_{spelling}" for spelling in _spellings(name))
-        return next((self._first[key] for key in keys if key in self._first), None)
+    def has_own(self, name: str, service: str) -> bool:
+        """Has a service an option for itself?"""
+        return any(f"{service}_{spelling}" in self._first for spelling in _spellings(name))
 
 
 def read(path: str, text: str, include: Callable[[str], str]) -> Options:
@@ -305,10 +305,24 @@ class Reading:
         def parse(option: Option) -> int:
             return as_kibibytes(option, self._before)
 
-        return self._value(parse, self.options.find(name, services), default)
+        option = self.options.find(name, services)
+        return self._limit(option, self._value(parse, option, default), "0 for no limit")
 
     def integer(self, name: str, default: int, services: Sequence[str]) -> int:
-        return self._value(as_integer, self.options.find(name, services), default)
+        option = self.options.find(name, services)
+        return self._limit(option, self._value(as_integer, option, default), "none")
+
+    def _limit(self, option: Option | None, value: int, otherwise: str) -> int:
+        """A limit that Cyrus can count. 3.6 itself takes a greater one modulo 2**32 (measured)."""
+        if option and value > GREATEST_LIMIT:
+            natively = (value + 2**31) % 2**32 - 2**31
+            self.notice(
+                option.wrong(
+                    f"{value} is more than Cyrus can count: Cyrus 3.6 makes {natively} of it, and "
+                    f"here it is {GREATEST_LIMIT}; write at most that, or {otherwise}"
+                )
+            )
+        return min(value, GREATEST_LIMIT)
 
     def names(self, name: str, services: Sequence[str]) -> list[str]:
         """A list parted by `|`, without what is empty or there already."""

@@ -25,7 +25,7 @@ from autocreate.model import Folder, Quota, Tree
 POLICY_NAME = "imapd.conf"
 
 # Every option of the family by its present name.
-_FAMILY = (
+FAMILY = (
     "autocreate_acl",
     "autocreate_inbox_folders",
     "autocreate_post",
@@ -40,7 +40,7 @@ _FAMILY = (
     "autocreate_subscribe_sharedfolders_all",
     "autocreate_users",
 )
-_KNOWN = frozenset((*_FAMILY, *(old for names in OLD_NAMES.values() for old in names)))
+_KNOWN = frozenset((*FAMILY, *(old for names in OLD_NAMES.values() for old in names)))
 
 # Of another family, though its name looks alike.
 _ELSEWHERE = frozenset({"openio_autocreate"})
@@ -51,17 +51,22 @@ _SPECIAL_USES = ("\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\
 _RIGHTS = re.compile(r"[-+]?[lrswipkxteacdn0-9]*")
 
 
-def policies(reading: Reading, services: Mapping[str, tuple[str, ...]]) -> tuple[Policy, ...]:
+def policies(
+    reading: Reading, services: Mapping[str, tuple[str, ...]], names: Mailboxes
+) -> tuple[Policy, ...]:
     """What the options say, one policy for all services of which they say the same.
 
-    Nothing if the file has none of them. Mistakes and oddities are left with `reading`.
+    Nothing if the file has none of them. Mistakes and oddities are left with `reading`. Of several
+    services of one kind the first counts.
+
+    Args:
+        names: how this Cyrus's users see mailboxes.
     """
     if not any(_base(option.key, services) in _KNOWN for option in reading.options.every):
         return ()
     said: dict[Policy, list[str]] = {}
-    for service, names in services.items():
-        _notice_differences(reading, names)
-        said.setdefault(_policy(reading, service, names), []).append(service)
+    for service, entries in services.items():
+        said.setdefault(_policy(reading, service, entries[:1], names), []).append(service)
     if len(said) == 1:
         return tuple(said)
     return tuple(replace(policy, services=frozenset(of)) for policy, of in said.items())
@@ -96,25 +101,14 @@ def folder_path(name: str) -> tuple[str, ...]:
     return tuple(_decoded(level) for level in re.split(r"[./]", name))
 
 
-def _notice_differences(reading: Reading, names: Sequence[str]) -> None:
-    """Of several services of one kind the first that has an option of its own decides for all."""
-    for name in _FAMILY:
-        own = [option for it in names if (option := reading.options.own(name, it))]
-        for other in own[1:]:
-            if other.value != own[0].value:
-                reading.notice(
-                    other.wrong(f"differs from {own[0].key}, which is the one that counts here")
-                )
-
-
-def _policy(reading: Reading, service: str, names: Sequence[str]) -> Policy:
-    users = reading.text("autocreate_users", "anyone", names).split()
+def _policy(reading: Reading, service: str, entries: Sequence[str], names: Mailboxes) -> Policy:
+    users = reading.text("autocreate_users", "anyone", entries).split()
     groups = frozenset(user.removeprefix("group:") for user in users if user.startswith("group:"))
     everyone = "anyone" in users
-    why = _why_not(reading, service, names)
-    tree = _tree(reading, names)
+    why = _why_not(reading, service, entries)
+    tree = _tree(reading, entries, names)
     # What is wrong with an option is so for every version, and has been said.
-    older = _quota(Reading(reading.options, before=BYTE_SIZES_SINCE), names)
+    older = _quota(Reading(reading.options, before=BYTE_SIZES_SINCE), entries)
     return Policy(
         POLICY_NAME,
         tree,
@@ -126,12 +120,12 @@ def _policy(reading: Reading, service: str, names: Sequence[str]) -> Policy:
     )
 
 
-def _why_not(reading: Reading, service: str, names: Sequence[str]) -> str:
+def _why_not(reading: Reading, service: str, entries: Sequence[str]) -> str:
     """Why the options have nothing created, or "" if they have: the conditions of the patch."""
-    quota = reading.options.find("autocreate_quota", names)
-    limit = reading.kibibytes("autocreate_quota", -1, names)
-    post = reading.options.find("autocreate_post", names)
-    posts = reading.switch("autocreate_post", False, names)
+    quota = reading.options.find("autocreate_quota", entries)
+    limit = reading.kibibytes("autocreate_quota", -1, entries)
+    post = reading.options.find("autocreate_post", entries)
+    posts = reading.switch("autocreate_post", False, entries)
     if quota is None:
         return "autocreate_quota is not set"
     if quota.key.endswith("autocreatequota") and limit <= 0:
@@ -148,9 +142,9 @@ def _why_not(reading: Reading, service: str, names: Sequence[str]) -> str:
     return ""
 
 
-def _tree(reading: Reading, names: Sequence[str]) -> Tree:
-    created = _created(reading, names)
-    subscribed = reading.names("autocreate_subscribe_folders", names)
+def _tree(reading: Reading, entries: Sequence[str], names: Mailboxes) -> Tree:
+    created = _created(reading, entries, names)
+    subscribed = reading.names("autocreate_subscribe_folders", entries)
     for name in subscribed:
         if name not in created:
             reading.notice(
@@ -166,13 +160,15 @@ def _tree(reading: Reading, names: Sequence[str]) -> Tree:
         for name in created
     }
     return Tree(
-        (Folder(subscribe=True), *folders.values()), _quota(reading, names), _shared(reading, names)
+        (Folder(subscribe=True), *folders.values()),
+        _quota(reading, entries),
+        _shared(reading, entries),
     )
 
 
-def _quota(reading: Reading, names: Sequence[str]) -> Quota:
-    storage = reading.kibibytes("autocreate_quota", -1, names)
-    messages = reading.integer("autocreate_quota_messages", -1, names)
+def _quota(reading: Reading, entries: Sequence[str]) -> Quota:
+    storage = reading.kibibytes("autocreate_quota", -1, entries)
+    messages = reading.integer("autocreate_quota_messages", -1, entries)
     return Quota(
         storage if storage > 0 else None,
         messages if messages > 0 else None,
@@ -180,13 +176,12 @@ def _quota(reading: Reading, names: Sequence[str]) -> Quota:
     )
 
 
-def _created(reading: Reading, names: Sequence[str]) -> list[str]:
-    """The folders to create, less those that no Cyrus can have: they would never be finished."""
-    separator = "/" if reading.switch("unixhierarchysep", True) else "."
+def _created(reading: Reading, entries: Sequence[str], names: Mailboxes) -> list[str]:
+    """The folders to create, less those that this Cyrus cannot have, or its users not see."""
     created = []
-    for name in reading.names("autocreate_inbox_folders", names):
+    for name in reading.names("autocreate_inbox_folders", entries):
         try:
-            Mailboxes(separator).as_user(folder_path(name))
+            names.as_user(folder_path(name))
         except Refused as refusal:
             reading.notice(f"autocreate_inbox_folders: {refusal}")
         else:
@@ -194,11 +189,11 @@ def _created(reading: Reading, names: Sequence[str]) -> list[str]:
     return created
 
 
-def _shared(reading: Reading, names: Sequence[str]) -> tuple[str, ...]:
-    if reading.switch("autocreate_subscribe_sharedfolders_all", False, names):
+def _shared(reading: Reading, entries: Sequence[str]) -> tuple[str, ...]:
+    if reading.switch("autocreate_subscribe_sharedfolders_all", False, entries):
         return ("*",)
     prefix = folder_path(reading.text("sharedprefix", "Shared Folders"))
-    shared = map(folder_path, reading.names("autocreate_subscribe_sharedfolders", names))
+    shared = map(folder_path, reading.names("autocreate_subscribe_sharedfolders", entries))
     return tuple(
         "/".join(path[len(prefix) :] if path[:-1][: len(prefix)] == prefix else path)
         for path in shared

@@ -8,6 +8,10 @@ from autocreate.model import UNLIMITED
 _UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}
 
 
+# Of a quota that Cyrus can take, in KiB or messages: a greater number ends its imapd.
+GREATEST_LIMIT = 2**31 - 1
+
+
 def parse_size(text: str, unit: str = "K") -> int:
     """`2G` or `500M` in KiB.
 
@@ -35,6 +39,6 @@ def countable(value: int) -> int:
     Raises:
         ValueError: it is too great.
     """
-    if value >= 1 << 31:
+    if value > GREATEST_LIMIT:
         raise ValueError("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
     return value

@@ -22,6 +22,7 @@ from imapclient.response_parser import parse_response
 from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
 from autocreate.core.refusals import cannot_check, imap_reason
+from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.core.ways import Tls, ways
 from autocreate.errors import CannotCheck, Reason, Refused, Silent, Unreachable
 from autocreate.imapwire import Dialer, NoStarttls, Wire
@@ -31,9 +32,6 @@ _SPECIAL_USE = "/private/specialuse"
 
 # LIST also tells levels that are no mailbox themselves.
 _HOLLOW = frozenset((b"\\noselect", b"\\nonexistent"))
-
-# A number beyond it in a command ends Cyrus's imapd ("Fatal error: num too big", getword.c).
-_GREATEST_NUMBER = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +241,9 @@ class Session(IMAPClient):
         """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others."""
         named = (("STORAGE", quota.storage), ("MESSAGE", quota.messages), *quota.others)
         limits = {resource: limit for resource, limit in named if limit is not None}
-        if max(limits.values(), default=0) > _GREATEST_NUMBER:
+        if (
+            max(limits.values(), default=0) > GREATEST_LIMIT
+        ):  # "Fatal error: num too big", getword.c
             raise Refused(
                 f"SETQUOTA: {describe_quota(quota)} is more than Cyrus can count", Reason.IMPOSSIBLE
             )

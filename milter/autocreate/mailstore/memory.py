@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from autocreate.core.naming import Mailboxes
+from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import AutocreateError, Reason, Refused, Temporary
 from autocreate.mailstore import Outcome, not_tried
 from autocreate.model import (
@@ -150,7 +151,7 @@ class Memory:
                 return self._created(tree, user, action)
             case SetQuota(quota):
                 _find(tree, ())
-                if max(quota.storage or 0, quota.messages or 0) >= 1 << 31:
+                if max(quota.storage or 0, quota.messages or 0) > GREATEST_LIMIT:
                     raise Refused("more than can be counted", Reason.IMPOSSIBLE)
                 return replace(tree, quota=quota.keeping(tree.quota))
             case SetAcl(path, identifier, rights):

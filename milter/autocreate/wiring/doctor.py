@@ -14,7 +14,7 @@ from autocreate.admin.socketprobe import Door, person
 from autocreate.config import imapd, load
 from autocreate.config.files import files_of
 from autocreate.config.login import Login
-from autocreate.config.sections import Config
+from autocreate.config.sections import Config, impossible_folders
 from autocreate.core.access import Person
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
@@ -83,6 +83,7 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         *_readable_passwords(path, config),
         *doctor.examine(ours, list(_doors(config)), backend, mtas),
         *findings,
+        *_impossible_folders(config, files),
         *journalprobe.examine(config.journal.url),
         *sources.findings(config),
         *fileprobe.examine(
@@ -187,7 +188,8 @@ def _cyrus_files(config: Config, paths: CyrusPaths) -> tuple[CyrusFiles | None, 
     if path is None:
         return None, []
     try:
-        return imapd.read(str(path), str(cyrus_conf) if cyrus_conf else None), []
+        service = config.cyrus.lmtp_service
+        return imapd.read(str(path), str(cyrus_conf) if cyrus_conf else None, service), []
     except OSError as error:
         unread = warning(
             f"{error.filename} cannot be read: {error.strerror}",
@@ -197,9 +199,24 @@ def _cyrus_files(config: Config, paths: CyrusPaths) -> tuple[CyrusFiles | None, 
         return None, [unread]
     except ConfigurationError as error:
         return None, [
-            critical(problem, "Cyrus does not start on it", "mend it, and restart Cyrus")
+            critical(
+                problem,
+                "Cyrus does not start on it, or does not do what it says",
+                "mend it, and restart Cyrus",
+            )
             for problem in error.problems
         ]
+
+
+def _impossible_folders(config: Config, files: CyrusFiles | None) -> Iterator[Finding]:
+    """What `config check` says by itself where our configuration names imapd.conf."""
+    if files and not config.cyrus.imapd_conf:
+        for problem in impossible_folders(config.policy, files.conf):
+            yield warning(
+                problem,
+                "it is skipped for every new user, with a line in the log",
+                "autocreate.toml: give it another name; write / between levels",
+            )
 
 
 def _if_there(path: str) -> Path | None:
