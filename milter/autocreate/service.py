@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autocreate.aliases import Aliases
-from autocreate.core.address import domain_of, is_postmaster, needs_quotes, parse
+from autocreate.core.address import domain_of, is_postmaster, is_taken_by_cyrus, parse
 from autocreate.core.combination import combined
 from autocreate.core.naming import ANONYMOUS, Users
 from autocreate.decisions import Decisions
@@ -45,6 +45,8 @@ class Rules:
         services: logins to these make mailboxes.
         exempt: users whose logins pass untouched: administrators, proxy servers, ourselves.
         dry_run: decide everything, do nothing, withhold every answer.
+        quotes_dots: the MTA delivers local parts such as `a..b` in quotes, if they are no local names
+            to it already.
     """
 
     domains: frozenset[str]
@@ -55,6 +57,7 @@ class Rules:
     services: frozenset[str] = frozenset(("imap", "pop3", "sieve"))
     exempt: frozenset[str] = frozenset()
     dry_run: bool = False
+    quotes_dots: bool = True
 
 
 class Service:
@@ -297,7 +300,7 @@ class Service:
         """
         delivered = self._delivered(address, is_mapped)
         if self._aliases is None:
-            return self._begun_for(delivered, until, apply)()
+            return self._begun_for(delivered, until, apply, is_mapped)()
         try:
             resolution = self._aliases.resolve(address, is_mapped, until - time.monotonic())
         except Exception as error:
@@ -314,7 +317,7 @@ class Service:
         ]
         # One target a user. All are begun before the first is waited for.
         waits = [
-            self._begun_for(target, until, apply)
+            self._begun_for(target, until, apply, is_mapped)
             for target in {users.user_id(it): it for it in reversed(targets)}.values()
         ]
         parts = [wait() for wait in reversed(waits)]
@@ -337,15 +340,20 @@ class Service:
     def _decided_for_user(self, address: Address, until: float, apply: bool) -> Verdict:
         return self._begun_for(address, until, apply)()
 
-    def _begun_for(self, target: Address, until: float, apply: bool) -> Callable[[], Verdict]:
-        """The decision about the user that mail for `target` would be delivered to, begun."""
+    def _begun_for(
+        self, target: Address, until: float, apply: bool, is_mapped: bool = False
+    ) -> Callable[[], Verdict]:
+        """The decision about the user that mail for `target` would be delivered to, begun.
+
+        Args:
+            is_mapped: by a local mailer of Sendmail's, which puts nothing in quotes.
+        """
         user = self.rules.users.user_id(target)
         if not user:
             shared = "names no user but a shared folder, which is Cyrus's to judge"
             return lambda: Verdict(Answer.PASS, shared)
-        if needs_quotes(target.local):
-            # lmtpd looks for a user whose name has the quotes, and says that there is none.
-            quotes = "Cyrus takes no mail for a local part that needs quotes"
+        if not is_taken_by_cyrus(target.local, self.rules.quotes_dots and not is_mapped):
+            quotes = "Cyrus takes no mail for a local part that is delivered in quotes"
             return lambda: Verdict(Answer.UNKNOWN, quotes)
         if target.written and self.rules.users.virtual_domains:
             # The MTA passes the domain on as it was written, and no user of Cyrus's is in such a one.

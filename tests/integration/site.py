@@ -7,7 +7,8 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.integration.scenario import Scenario, Step
@@ -28,11 +29,15 @@ ALIAS_DOMAINS = ("aliases.test",)
 
 @dataclass(frozen=True)
 class Kind:
-    """How a site is set up, before any scenario adds to it. `settings` are our own, the rest is Cyrus's."""
+    """How a site is set up, before any scenario adds to it.
+
+    `settings` are our own, `main_cf` Postfix's, the rest is Cyrus's.
+    """
 
     settings: Mapping[str, Mapping[str, Any]]
     imapd_conf: Mapping[str, str]
     separator: str = "/"
+    main_cf: Mapping[str, str] = field(default_factory=dict)
 
 
 KINDS = {
@@ -45,6 +50,11 @@ KINDS = {
         separator=".",
     ),
     "dry run": Kind({"milter": {"mode": "dry-run"}}, {}),
+    "no quotes": Kind(
+        {"milter": {"lmtp_quote_rfc821_envelope": False}},
+        {},
+        main_cf={"lmtp_quote_rfc821_envelope": "no"},
+    ),
 }
 
 
@@ -212,7 +222,8 @@ def site(kind_name: str, mta_name: str, scenarios: Iterable[Scenario]) -> Iterat
             Product(cyrus, settings=settings, policies=[*policies, POLICY])
         )
         product.start()
-        make_mta: Callable[..., Any] = _postfix if mta_name == "postfix" else Sendmail
+        postfix = partial(_postfix, kind)
+        make_mta: Callable[..., Any] = postfix if mta_name == "postfix" else Sendmail
         mta = stack.enter_context(
             make_mta(
                 milter=product.socket,
@@ -223,12 +234,12 @@ def site(kind_name: str, mta_name: str, scenarios: Iterable[Scenario]) -> Iterat
         yield Site(kind, mta_name, cyrus, product, mta)
 
 
-def _postfix(**settings: Any) -> Postfix:
+def _postfix(kind: Kind, **settings: Any) -> Postfix:
     return Postfix(
         **settings,
         aliases=ALIASES,
         alias_domains=ALIAS_DOMAINS,
-        parameters={"myorigin": "example.org"},
+        parameters={"myorigin": "example.org", **kind.main_cf},
     )
 
 

@@ -28,6 +28,7 @@ OURS = Ours(SOCKET, 8.0, frozenset({"example.org"}), frozenset({"lmtp", "local"}
 SERVICES = (
     Service("smtp", "inet", True, "smtpd"),
     Service("cleanup", "unix", True, "cleanup"),
+    Service("lmtp", "unix", True, "lmtp"),
 )
 GOOD = {
     "queue_directory": "/var/spool/postfix",
@@ -40,6 +41,7 @@ GOOD = {
     "virtual_mailbox_maps": "",
     "virtual_transport": "lmtp:unix:/run/cyrus/socket/lmtp",
     "recipient_delimiter": "+",
+    "lmtp_quote_rfc821_envelope": "yes",
 }
 
 
@@ -107,6 +109,24 @@ def test_a_default_action_that_only_delays_mail_is_well(action: str) -> None:
     assert postfix(milter_default_action=action, smtpd_milters=milters) == []
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours", "happens"),
+    [("yes", False, "accepted, and Cyrus refuses their mail"), ("no", True, "are refused, though")],
+)
+def test_quotes_about_which_postfix_and_we_disagree_are_critical_in_each_service(
+    theirs: str, ours: bool, happens: str
+) -> None:
+    agreeing = {**GOOD, "lmtp_quote_rfc821_envelope": "yes" if ours else "no"}
+    own = {("lmtp/unix", "lmtp_quote_rfc821_envelope"): theirs}
+    settings = replace(OURS, quotes_dots=ours)
+    assert postfixcheck.examine(Postfix(agreeing, SERVICES), settings) == []
+    (found,) = postfixcheck.examine(Postfix(agreeing, SERVICES, own), settings)
+    assert found.gravity is Gravity.CRITICAL
+    assert found.what.startswith("master.cf, lmtp unix: lmtp_quote_rfc821_envelope is " + theirs)
+    assert happens in found.why
+    assert found.remedy.endswith(f"= {'true' if theirs == 'yes' else 'false'}")
+
+
 def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
     maps = {"virtual_alias_maps": "hash:/etc/postfix/virtual", "virtual_alias_domains": "b.test"}
     ours = replace(OURS, has_aliases=True, domains=OURS.domains | {"b.test"})
@@ -160,6 +180,11 @@ def test_aliases_that_we_know_of_and_those_of_others_are_well() -> None:
             "has reject_unverified_recipient",
         ),
         ({"recipient_delimiter": "+-"}, Gravity.WARNING, "recipient_delimiter has '-'"),
+        (
+            {"lmtp_quote_rfc821_envelope": "no"},
+            Gravity.CRITICAL,
+            "main.cf: lmtp_quote_rfc821_envelope is no, milter.lmtp_quote_rfc821_envelope true",
+        ),
         (
             {"receive_override_options": "no_unknown_recipient_checks,no_milters"},
             Gravity.WARNING,

@@ -76,6 +76,10 @@ class Milter(Section):
     """Each of these characters begins the detail in `alias+detail`, as in Postfix's parameter of that
     name: it counts when aliases are looked up. A user's detail begins at `+` whatever this says, since
     that is all that Cyrus's lmtpd knows: mail to `joe-lists` is for a user of that name."""
+    lmtp_quote_rfc821_envelope: Switch = True
+    """As in Postfix's main.cf, where it is `yes` unless you say otherwise: local parts with dots at an end
+    or in a row (`a..b`, `dot.`) are delivered in quotes, and Cyrus takes no mail for them. `false` if
+    your MTA delivers them without. Sendmail's `cyrusv2` does; its mail is taken whatever this says."""
     deadline: Seconds = 8.0
     """Seconds until a recipient is answered, whatever Cyrus and the databases do. Sendmail gives up
     after 10 seconds unless told otherwise, Postfix after 30."""

@@ -124,6 +124,19 @@ def needs_quotes(local: str) -> bool:
     )
 
 
+def is_taken_by_cyrus(local: str, quotes_dots: bool) -> bool:
+    """Does Cyrus's lmtpd find the user of a local part when the MTA delivers to it?
+
+    It takes quotes for a part of the name (550). Without quotes it takes dots wherever they are, and
+    calls blanks and the other marks that need quotes a syntax error (501). Measured on Cyrus 3.6.
+
+    Args:
+        local: an unquoted local part.
+        quotes_dots: the MTA delivers `a..b`, `dot.` and `.dot` in quotes.
+    """
+    return _QUOTED.isdisjoint(local) and not (quotes_dots and needs_quotes(local))
+
+
 def _is_forbidden(character: str) -> bool:
     # Cc are controls, CR, LF and NUL among them; Cs are the surrogates that stand for broken UTF-8.
     return unicodedata.category(character) in ("Cc", "Cs") or character in "\u2028\u2029"

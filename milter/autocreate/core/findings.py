@@ -41,6 +41,7 @@ class Ours:
         has_domain_tables: it has tables of domains.
         alias_styles: how they are asked, as in their key `style`.
         alias_origins: the `origin` of those that are Postfix's own files and maps.
+        quotes_dots: we take it that the MTA delivers `a..b` in quotes.
     """
 
     socket: str
@@ -52,6 +53,7 @@ class Ours:
     has_domain_tables: bool = False
     alias_styles: frozenset[str] = frozenset()
     alias_origins: frozenset[str] = frozenset()
+    quotes_dots: bool = True
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:

@@ -72,6 +72,7 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
         *_aliases(postfix, ours),
         *_delimiter(postfix, ours),
         *_origin(postfix, ours),
+        *_quotes(postfix, ours),
     ]
 
 
@@ -276,6 +277,26 @@ def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
             "cuts at + alone",
             f"main.cf: recipient_delimiter = +, unless {example} is always an alias",
         )
+
+
+def _quotes(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+    """Do lmtp(8) and we agree on whether `a..b` is delivered in quotes, which Cyrus takes amiss?"""
+    name, lmtps = (
+        "lmtp_quote_rfc821_envelope",
+        [it for it in postfix.services if it.command == "lmtp"],
+    )
+    for place, value in postfix.values(name, lmtps).items():
+        if value and (value == "yes") != ours.quotes_dots:
+            happens = (
+                "users such as a..b and dot. are accepted, and Cyrus refuses their mail: it bounces"
+                if value == "yes"
+                else "users such as a..b and dot. are refused, though Cyrus would take their mail"
+            )
+            yield critical(
+                f"{place}: {name} is {value}, milter.{name} {str(ours.quotes_dots).lower()}",
+                happens,
+                f"autocreate.toml: milter.{name} = {str(value == 'yes').lower()}",
+            )
 
 
 def _smtpds(postfix: Postfix) -> list[Service]:

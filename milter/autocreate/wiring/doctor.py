@@ -77,6 +77,7 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         bool(config.domains),
         sources.alias_styles(config),
         sources.alias_origins(config),
+        milter.lmtp_quote_rfc821_envelope,
     )
     backend = Backend(server, sieve, files, expected)
     return [

@@ -97,6 +97,7 @@ def build_office(
             **_login_rules(config.login),
             exempt=without_mailbox,
             dry_run=dry_run or config.milter.mode == "dry-run",
+            quotes_dots=config.milter.lmtp_quote_rfc821_envelope,
         ),
         provisioner_,
         journal,

@@ -12,6 +12,7 @@ from autocreate.core.address import (
     MAX_LENGTH,
     domain_of,
     is_postmaster,
+    is_taken_by_cyrus,
     needs_quotes,
     normal_domain,
     parse,
@@ -216,6 +217,23 @@ def test_a_local_part_that_is_no_dot_atom_needs_quotes(local: str) -> None:
     assert needs_quotes(local)
 
 
+@pytest.mark.parametrize("local", [".joe", "joe.", "a..b", ".", ".."])
+def test_dots_at_an_end_or_in_a_row_are_taken_unless_they_are_delivered_in_quotes(
+    local: str,
+) -> None:
+    assert is_taken_by_cyrus(local, quotes_dots=False)
+    assert not is_taken_by_cyrus(local, quotes_dots=True)
+
+
+@pytest.mark.parametrize("local", ["joe smith", "a@b", 'a"b', "a\\b", "a,b", "a(b)", "[a]", "a b."])
+@pytest.mark.parametrize("quotes_dots", [True, False])
+def test_other_marks_that_need_quotes_are_taken_neither_with_nor_without(
+    local: str, quotes_dots: bool
+) -> None:
+    assert not is_taken_by_cyrus(local, quotes_dots)
+
+
 @pytest.mark.parametrize("local", ["joe", "joe.smith", "joe+lists", "o'hara", "δοκιμή", "a/b"])
 def test_a_dot_atom_needs_none(local: str) -> None:
     assert not needs_quotes(local)
+    assert is_taken_by_cyrus(local, quotes_dots=True)
