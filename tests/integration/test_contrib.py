@@ -33,12 +33,7 @@ def reply_to_mail(mta: Mta) -> int:
 def test_postfix_with_the_lines_of_contrib_creates_and_refuses(cyrus: Cyrus) -> None:
     with Product(cyrus, accounts=["pia"]) as product:
         product.start()
-        parameters = {
-            name: value.replace("unix:/autocreate/milter.sock", product.socket).replace(
-                "unix:/run/cyrus/socket/lmtp", f"inet:{cyrus.host}:{cyrus.lmtp_port}"
-            )
-            for name, value in parameters_of_main_cf().items()
-        }
+        parameters = _here(product, cyrus)
         with Postfix(parameters=parameters) as postfix:
             said = run(["postconf", "-c", postfix.config, "-n"])
             assert parameters["smtpd_milters"] in said
@@ -58,6 +53,37 @@ def test_postfix_with_the_lines_of_contrib_creates_and_refuses(cyrus: Cyrus) -> 
 
             product.stop()
             assert reply_to_mail(postfix) == 451
+
+
+def test_a_bounce_to_a_new_user_arrives_with_the_lines_of_contrib(cyrus: Cyrus) -> None:
+    with Product(cyrus, accounts=["bea", "ben"]) as product:
+        product.start()
+        with Postfix(parameters=_here(product, cyrus)) as postfix:
+            _send_to_nowhere(postfix, "bea@example.org")
+            (bounce,) = cyrus.wait_for_messages("bea")
+            assert b"Undelivered Mail Returned to Sender" in bounce
+
+            # What the line is for: without it the bounce is lost.
+            postfix.set(internal_mail_filter_classes="")
+            postfix.reload()
+            _send_to_nowhere(postfix, "ben@example.org")
+            postfix.wait_for_log(r"to=<ben@example.org>.*status=bounced")
+    assert cyrus.mailboxes("user/ben") == set()
+
+
+def _here(product: Product, cyrus: Cyrus) -> dict[str, str]:
+    """The lines of contrib, for this milter and this Cyrus."""
+    return {
+        name: value.replace("unix:/autocreate/milter.sock", product.socket).replace(
+            "unix:/run/cyrus/socket/lmtp", f"inet:{cyrus.host}:{cyrus.lmtp_port}"
+        )
+        for name, value in parameters_of_main_cf().items()
+    }
+
+
+def _send_to_nowhere(postfix: Postfix, sender: str) -> None:
+    recipients = ["nobody@nowhere.invalid"]
+    smtp.send(postfix.host, postfix.port, sender, recipients, "Subject: away\n\nhi\n")
 
 
 def test_sendmail_with_the_lines_of_contrib_creates_and_refuses(cyrus: Cyrus) -> None:

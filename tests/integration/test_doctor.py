@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.integration.doctor import files_of, findings, no_mta
 from tests.integration.test_contrib import parameters_of_main_cf, reply_to_mail
-from tests.servers.common import free_port, fresh_folder, run
+from tests.servers.common import aged, free_port, fresh_folder, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
@@ -25,6 +25,7 @@ QUIET = {
     "recipient_delimiter": "+",
     "virtual_alias_maps": "",
     "virtual_transport": "lmtp:inet:127.0.0.1:24",
+    "internal_mail_filter_classes": "bounce, notify",
 }
 
 
@@ -93,6 +94,66 @@ def test_what_one_service_of_master_cf_has_of_its_own_is_seen(cyrus: Cyrus, nowh
                 "socketmap:unix:/x:smmapd",
                 f"{where}: smtpd_recipient_restrictions has reject_unverified_recipient",
             ]
+
+
+def test_users_of_copies_without_a_mailbox_are_critical_until_they_have_one(
+    cyrus: Cyrus, nowhere: Path
+) -> None:
+    bcc = nowhere / "bcc"
+    bcc.write_text("joe@example.org  copy-b@example.org\nann@example.org  far@elsewhere.test\n")
+    parameters = QUIET | {
+        "myorigin": "example.org",
+        "always_bcc": "copy-a",
+        "recipient_bcc_maps": f"hash:{bcc}, inline:{{ x@example.org=copy-c@example.org }}",
+        "sender_bcc_maps": "regexp:/dev/null",
+    }
+    with Product(cyrus, accounts=["copy-a", "copy-b", "copy-c"]) as product:
+        product.start()
+        with Postfix(milter=product.socket, parameters=parameters) as postfix:
+            run(["postmap", "-c", postfix.config, f"hash:{bcc}"])
+            places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+            status, found = findings(product, *places)
+            assert status == 2
+            assert [it["what"] for it in found] == [
+                "main.cf: always_bcc has copy-a, and copy-a has no mailbox",
+                "main.cf: recipient_bcc_maps has copy-b@example.org, and copy-b has no mailbox",
+                "main.cf: recipient_bcc_maps has copy-c@example.org, and copy-c has no mailbox",
+                "main.cf: sender_bcc_maps = regexp:/dev/null, which postmap cannot list",
+            ]
+            for finding in found[:3]:
+                command, *arguments = finding["remedy"].split()
+                assert command == "autocreate"
+                assert product.run(*arguments).returncode == 0
+            status, found = findings(product, *places)
+            assert (status, len(found)) == (1, 1)
+
+
+def test_a_user_of_copies_is_looked_for_behind_its_alias(cyrus: Cyrus, nowhere: Path) -> None:
+    aliases = nowhere / "aliases"
+    aliases.write_text("archive: copy-d\n")
+    aged(aliases)
+    parameters = QUIET | {"always_bcc": "archive@example.org"}
+    table = {"aliases": {"it": {"type": "aliases", "path": str(aliases)}}}
+    with Product(cyrus, accounts=["copy-d"], settings=table) as product:
+        product.start()
+        with Postfix(milter=product.socket, parameters=parameters) as postfix:
+            places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+            (finding,) = findings(product, *places)[1]
+            assert finding["what"].endswith("has archive@example.org, and copy-d has no mailbox")
+            cyrus.create("user/copy-d")
+            assert findings(product, *places) == (0, [])
+
+
+def test_a_postfix_that_keeps_bounces_from_us_is_a_warning(cyrus: Cyrus, nowhere: Path) -> None:
+    parameters = QUIET | {"internal_mail_filter_classes": "notify"}
+    with Product(cyrus) as product:
+        product.start()
+        with Postfix(milter=product.socket, parameters=parameters) as postfix:
+            places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+            status, (finding,) = findings(product, *places)
+    assert status == 1
+    assert finding["what"] == "main.cf: internal_mail_filter_classes lacks bounce"
+    assert finding["remedy"] == "main.cf: internal_mail_filter_classes = bounce, notify"
 
 
 def test_a_milter_that_listens_at_every_address_is_found(cyrus: Cyrus, nowhere: Path) -> None:

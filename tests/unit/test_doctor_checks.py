@@ -42,6 +42,7 @@ GOOD = {
     "virtual_transport": "lmtp:unix:/run/cyrus/socket/lmtp",
     "recipient_delimiter": "+",
     "lmtp_quote_rfc821_envelope": "yes",
+    "internal_mail_filter_classes": "bounce, notify",
 }
 
 

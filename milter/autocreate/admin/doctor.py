@@ -13,9 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autocreate.admin import cyrusprobe, socketprobe
+from autocreate.admin import copyprobe, cyrusprobe, socketprobe
 from autocreate.admin.socketprobe import Door
-from autocreate.core import cyruscheck, postfixcheck, postfixconf, sendmailcheck
+from autocreate.core import (
+    cyruscheck,
+    postfixcheck,
+    postfixconf,
+    postfixunseen,
+    sendmailcheck,
+)
 from autocreate.core.access import Person
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
@@ -58,6 +64,7 @@ def examine(
     cyrus: Backend,
     mtas: Mtas,
     clock: Callable[[], float] = time.time,
+    without_mailbox: Callable[[str], Sequence[str]] = lambda _address: (),
 ) -> list[Finding]:
     """Everything that would bite, the MTA first.
 
@@ -65,8 +72,9 @@ def examine(
         ours: our side of the connection to the MTA.
         doors: our sockets, the milter's first, without the MTA among its callers.
         clock: the time in seconds since the epoch.
+        without_mailbox: tells the users without a mailbox to whom an address of ours leads.
     """
-    callers, findings = _mta(ours, mtas)
+    callers, findings = _mta(ours, mtas, without_mailbox)
     milter, *others = doors
     for door in (replace(milter, callers=(*milter.callers, *callers)), *others):
         findings += socketprobe.examine(door)
@@ -76,13 +84,15 @@ def examine(
     return findings
 
 
-def _mta(ours: Ours, mtas: Mtas) -> tuple[list[Person], list[Finding]]:
+def _mta(
+    ours: Ours, mtas: Mtas, without_mailbox: Callable[[str], Sequence[str]]
+) -> tuple[list[Person], list[Finding]]:
     """The users that MTAs of this machine connect as, and what was found about them."""
     callers: list[Person] = []
     findings: list[Finding] = []
     has_postfix = (mtas.postfix / "main.cf").exists()
     if has_postfix:
-        callers, findings = _postfix(mtas.postfix, ours)
+        callers, findings = _postfix(mtas.postfix, ours, without_mailbox)
     if mtas.sendmail.exists():
         findings += _sendmail(mtas.sendmail, ours)
     elif not has_postfix:
@@ -96,7 +106,9 @@ def _mta(ours: Ours, mtas: Mtas) -> tuple[list[Person], list[Finding]]:
     return callers, findings
 
 
-def _postfix(folder: Path, ours: Ours) -> tuple[list[Person], list[Finding]]:
+def _postfix(
+    folder: Path, ours: Ours, without_mailbox: Callable[[str], Sequence[str]]
+) -> tuple[list[Person], list[Finding]]:
     try:
         postfix = read_postfix(folder)
     except (OSError, subprocess.SubprocessError) as error:
@@ -108,7 +120,8 @@ def _postfix(folder: Path, ours: Ours) -> tuple[list[Person], list[Finding]]:
         return [], [unread]
     owner = socketprobe.person(postfix.get("mail_owner"))
     callers = [owner] if owner else []
-    findings = postfixcheck.examine(postfix, ours)
+    findings = [*postfixcheck.examine(postfix, ours), *postfixunseen.examine(postfix, ours)]
+    findings += copyprobe.examine(postfix, folder, ours, without_mailbox)
     for delivery in postfixcheck.deliveries(postfix, ours):
         findings += _delivery(delivery, callers)
     return callers, findings

@@ -303,6 +303,11 @@ def _smtpds(postfix: Postfix) -> list[Service]:
     return [it for it in postfix.services if it.command == "smtpd"]
 
 
+def asks_us(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> bool:
+    """Does a list of milters, such as `non_smtpd_milters`, name ours for a service?"""
+    return _ours(postfix, name, service, ours) is not None
+
+
 def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> Milter | None:
     """Our milter in a list, if the service can reach it there."""
     for milter in milters(postfix.get(name, service)):

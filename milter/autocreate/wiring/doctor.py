@@ -4,8 +4,9 @@ import contextlib
 import pwd
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from autocreate.admin import doctor, fileprobe, journalprobe
@@ -16,11 +17,16 @@ from autocreate.config.files import files_of
 from autocreate.config.login import Login
 from autocreate.config.sections import Config, impossible_folders
 from autocreate.core.access import Person
+from autocreate.core.address import parse
 from autocreate.core.cyruscheck import Expected
 from autocreate.core.findings import Finding, Ours, critical, warning
 from autocreate.core.imapd import CyrusFiles
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.control import ask
+from autocreate.mailstore.cyrus import Cyrus
+from autocreate.mailstore.imap import Server
+from autocreate.model import Address
+from autocreate.statistics import Statistics
 from autocreate.wiring import sources
 from autocreate.wiring.frontends import control_sockets
 from autocreate.wiring.mailstore import server_of, sieve_server_of
@@ -82,7 +88,13 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
     backend = Backend(server, sieve, files, expected)
     return [
         *_readable_passwords(path, config),
-        *doctor.examine(ours, list(_doors(config)), backend, mtas),
+        *doctor.examine(
+            ours,
+            list(_doors(config)),
+            backend,
+            mtas,
+            without_mailbox=partial(_without_mailbox, config, server),
+        ),
         *findings,
         *_impossible_folders(config, files),
         *journalprobe.examine(config.journal.url),
@@ -93,6 +105,26 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
             journalprobe.path_of(config.journal.url),
         ),
     ]
+
+
+def _without_mailbox(config: Config, server: Server, address: str) -> list[str]:
+    """The users without a mailbox to whom an address of ours leads, by the aliases that there are.
+
+    Raises:
+        Temporary, Refused, Malformed: that cannot be told.
+    """
+    meant, users = parse(address), users_of(config)
+    leads_to: Sequence[Address] = (meant,)
+    with contextlib.ExitStack() as opened:
+        domains = sources.domains_of(config, Statistics())
+        if domains:
+            opened.callback(domains.close)
+        if aliases := sources.aliases_of(config, Statistics(), domains):
+            opened.callback(aliases.close)
+            leads_to = aliases.resolve(meant, False, config.milter.deadline).users
+        store = opened.enter_context(contextlib.closing(Cyrus(server, 1)))
+        named = dict.fromkeys(filter(None, map(users.user_id, leads_to)))
+        return [user for user in named if not store.exists(user)]
 
 
 def _serving(config: Config) -> list[Person]:
