@@ -354,6 +354,8 @@ class Service:
             return lambda: Verdict(Answer.PASS, shared)
         if not is_taken_by_cyrus(target.local, self.rules.quotes_dots and not is_mapped):
             quotes = "Cyrus takes no mail for a local part that is delivered in quotes"
+            if is_taken_by_cyrus(target.local, quotes_dots=False):
+                quotes += ", as it is by milter.lmtp_quote_rfc821_envelope"
             return lambda: Verdict(Answer.UNKNOWN, quotes)
         if target.written and self.rules.users.virtual_domains:
             # The MTA passes the domain on as it was written, and no user of Cyrus's is in such a one.

@@ -53,22 +53,6 @@ def user(ill: Cyrus) -> str:
     return name
 
 
-@contextlib.contextmanager
-def no_writing(cyrus: Cyrus, folder: str) -> Iterator[None]:
-    """Nothing below a folder of Cyrus's can be made or changed by it."""
-    places = [cyrus.folder / folder, *(cyrus.folder / folder).rglob("*")]
-    modes = {place: place.stat().st_mode & 0o777 for place in places}
-    for place, mode in modes.items():
-        shutil.chown(place, "root")
-        place.chmod(mode & 0o555 | 0o444 | (0o111 if place.is_dir() else 0))
-    try:
-        yield
-    finally:
-        for place, mode in modes.items():
-            shutil.chown(place, "cyrus")
-            place.chmod(mode)
-
-
 def apply(cyrus: Cyrus, user: str, *actions: Action) -> Report:
     scripts = ManageSieve(server_of(cyrus, cyrus.sieve_port))
     with contextlib.closing(Store(server_of(cyrus), 1, scripts)) as store:
@@ -79,7 +63,7 @@ def apply(cyrus: Cyrus, user: str, *actions: Action) -> Report:
 def test_a_subscription_that_a_disk_refuses_is_made_by_the_next_attempt(
     ill: Cyrus, user: str, action: Action
 ) -> None:
-    with no_writing(ill, "conf/user"):
+    with ill.without_writing("conf/user"):
         report = apply(ill, user, action)
     assert [failure.action for failure in report.failed] == [action]
     assert report.failed[0].error.startswith("SUBSCRIBE: ")
@@ -93,7 +77,7 @@ def test_a_script_that_a_disk_refuses_is_installed_by_the_next_attempt(
 ) -> None:
     apply(ill, user, CreateMailbox(("Lists",)))
     assert ill.scripts(user) == {}  # the first login makes a folder for scripts
-    with no_writing(ill, "sieve"):
+    with ill.without_writing("sieve"):
         report = apply(ill, user, InstallScript(SCRIPT))
     assert [failure.action for failure in report.failed] == [InstallScript(SCRIPT)]
     assert report.failed[0].error.startswith("PUTSCRIPT: ")

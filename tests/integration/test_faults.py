@@ -308,6 +308,22 @@ def test_a_tree_with_something_missing_is_completed_by_the_living_process_alone(
     assert_never_touched_again(here, user)
 
 
+def test_a_shared_subscription_that_a_disk_refused_is_made_by_the_living_process() -> None:
+    policy = {"name": "all", "subscribe_shared": ["News"]}
+    with Cyrus() as cyrus, Product(cyrus, accounts=["ann", "joe"], policies=[policy]) as product:
+        cyrus.create("News")
+        product.run("provision", "ann@example.org")  # makes the folder that cannot be written then
+        with cyrus.without_writing("conf/user"):
+            done = product.run("provision", "joe@example.org")
+        assert "could not subscribe to shared folder News: SUBSCRIBE: " in done.stdout + done.stderr
+        assert product.unfinished()["joe"]["attempts"] == 1
+        product.configure(IMPATIENT)
+        a_minute_passes(product)
+        product.start()
+        wait_until(lambda: not product.unfinished(), 20.0, "an empty journal", product.log)
+        assert cyrus.subscriptions("joe") == {"News"}
+
+
 def assert_never_touched_again(here: Way, user: str) -> None:
     """Neither a restart nor a delivery brings back what the user deletes."""
     here.product.cyrus.delete(f"user/{user}/Sent")

@@ -60,6 +60,7 @@ class House:
         *,
         domains: Iterable[str] = ("example.org",),
         dry_run: bool = False,
+        quotes_dots: bool = True,
         deadline: float = 8.0,
         clock: Callable[[], float] = time.time,
         before: House | None = None,
@@ -77,6 +78,7 @@ class House:
                 exempt=frozenset(["cyrus", "proxy"]),
                 deadline=deadline,
                 dry_run=dry_run,
+                quotes_dots=quotes_dots,
             ),
             Provisioner(
                 provisioner.Rules(users, policies, frozenset(["cyrus"])),

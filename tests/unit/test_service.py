@@ -391,6 +391,35 @@ def test_every_spelling_leads_to_the_user(build: Build, argument: str) -> None:
     assert mail(build(), argument).user == "joe"
 
 
+@pytest.mark.parametrize(
+    ("quotes_dots", "rewritten", "answer"),
+    [
+        (True, "a..b@example.org", Answer.UNKNOWN),
+        (False, "a..b@example.org", Answer.ACCEPT),
+        (True, "a..b", Answer.ACCEPT),  # a local name of Sendmail's, which quotes nothing
+    ],
+)
+def test_whether_the_mta_quotes_it_decides_about_dots_in_a_row(
+    build: Build, quotes_dots: bool, rewritten: str, answer: Answer
+) -> None:
+    house = build(accounts={"a..b": []}, quotes_dots=quotes_dots)
+    verdict = mail(house, "<a..b@example.org>", rewritten=rewritten)
+    assert verdict.answer is answer
+    assert ("milter.lmtp_quote_rfc821_envelope" in verdict.reason) is (answer is Answer.UNKNOWN)
+
+
+@pytest.mark.parametrize("quotes_dots", [True, False])
+def test_a_blank_that_is_quoted_gets_no_mailbox_however_the_mta_quotes(
+    build: Build, quotes_dots: bool
+) -> None:
+    house = build(accounts={"blaise pascal": []}, quotes_dots=quotes_dots)
+    for rewritten in ('"blaise pascal"@example.org', '"blaise pascal"'):
+        verdict = mail(house, '<"blaise pascal"@example.org>', rewritten=rewritten)
+        assert verdict.answer is Answer.UNKNOWN
+        assert "lmtp_quote" not in verdict.reason
+    assert house.store.trees == {}
+
+
 @pytest.mark.parametrize("argument", ["<postmaster>", "<PostMaster@example.org>"])
 def test_postmaster_is_never_refused(build: Build, argument: str) -> None:
     house = build()

@@ -16,10 +16,10 @@ _IMAP_CODES = {
     "ALREADYEXISTS": Reason.EXISTS,
     "NOPERM": Reason.FORBIDDEN,
     "CANNOT": Reason.IMPOSSIBLE,
+    "USEATTR": Reason.IMPOSSIBLE,  # RFC 6154: not for this folder, or no special use of this server
     **dict.fromkeys(("UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA"), Reason.OTHER),
 }
 
-# Cyrus says USEATTR (RFC 6154, section 3) of a special use that it does not know, with other words.
 _IMAP_WORDS = (
     ("already exists", Reason.EXISTS),
     ("special-use flag conflict", Reason.TAKEN),

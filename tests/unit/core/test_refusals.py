@@ -23,6 +23,7 @@ from autocreate.errors import Reason
         ("SPECIAL-USE flag conflict", Reason.TAKEN),
         ("Invalid mailbox name", Reason.IMPOSSIBLE),
         ("[CANNOT] Never", Reason.IMPOSSIBLE),
+        ("[USEATTR] Invalid annotation entry", Reason.IMPOSSIBLE),
         ("[cannot] never", Reason.IMPOSSIBLE),
         ("Subscribe: System I/O error", Reason.OTHER),
         ("System I/O error", Reason.OTHER),
