@@ -60,7 +60,7 @@ def test_uses_that_cyrus_would_refuse_a_client_are_given_natively_and_not_by_us(
 
 
 def test_a_quota_beyond_32_bits_is_another_one_natively_and_the_greatest_by_us() -> None:
-    """imapd dies of such a SETQUOTA; Cyrus 3.6 itself counts modulo 2**32, later ones do not."""
+    """imapd dies of such a SETQUOTA; native Cyrus 3.6 counts modulo 2**32."""
     options = {"autocreate_quota": "5368709120", "autocreate_post": "yes"}
     with Pair(options, accounts=["joe"]) as pair:
         pair.deliver(["joe"])

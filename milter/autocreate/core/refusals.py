@@ -1,8 +1,8 @@
 """What a server's NO means. The only place where a server's words are read for a decision.
 
 A response code counts before the words: RFC 5530 and RFC 6154 for IMAP, RFC 5804 for ManageSieve.
-Cyrus sends few codes, and none for most of what is asked here; its words are those of
-imap/imap_err.et and timsieved/actions.c, the same from 3.2 to 3.12.
+Cyrus 3.6 sends few codes, and none for most of what is asked here; the words are those that it was
+heard to say. What another release words otherwise is `OTHER`, and tried again.
 """
 
 import re
