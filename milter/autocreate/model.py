@@ -35,6 +35,21 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the client said at MAIL.
+
+    Args:
+        sender: the address as the client wrote it.
+        size: of the message in bytes (SIZE, RFC 1870); 0 if the client did not say.
+        smtputf8: it asked for SMTPUTF8 (RFC 6531).
+    """
+
+    sender: str = ""
+    size: int = 0
+    smtputf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """A recipient as a front end was told of it.
 
@@ -43,12 +58,14 @@ class Recipient:
         rewritten: what the MTA made of it (`{rcpt_addr}`), if it said.
         mailer: the transport that will deliver it (`{rcpt_mailer}`), if the MTA said.
         refusable: False for mail that is already in the MTA's queue: a refusal would only strand it.
+        envelope: what was said before.
     """
 
     argument: str
     rewritten: str | None = None
     mailer: str | None = None
     refusable: bool = True
+    envelope: Envelope = Envelope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,12 +354,16 @@ class Answer(Enum):
     PASS = "pass"  # not ours to judge: the MTA goes on as if we were not there
     ACCEPT = "accept"  # the account exists and its mailbox stands
     UNKNOWN = "unknown"  # every source said no
+    REFUSED = "refused"  # the account exists, and Cyrus will not take the message
     MALFORMED = "malformed"
     TEMPORARY = "temporary"
 
     @property
     def reply(self) -> Reply | None:
-        """What the sender is told, or None where the recipient goes through."""
+        """What the sender is told, or None where the recipient goes through.
+
+        That of `REFUSED` is Cyrus's own: `Verdict.refusal`.
+        """
         return _REPLIES.get(self)
 
     @property
@@ -369,6 +390,7 @@ class Verdict:
         report: what became of the plan, where it was carried out.
         created: a mailbox was created for this recipient.
         withheld: why the answer is not given to the sender ("dry run"); empty if it is.
+        refusal: the reply to a recipient that Cyrus refuses.
         basis: what a no of it hangs on, which is nobody's answer who asks on another one.
         aliases: the aliases that were followed, a line each.
         parts: where they led to several users, the verdict about each.
@@ -386,6 +408,7 @@ class Verdict:
     created: bool = False
     withheld: str = ""
     notes: tuple[str, ...] = field(default=())
+    refusal: Reply | None = None
     basis: object = field(default=None, compare=False, repr=False)
     aliases: tuple[str, ...] = ()
     parts: tuple["Verdict", ...] = ()
@@ -408,12 +431,14 @@ class Verdict:
     def exit_status(self) -> int:
         """Of a command that this came out of (sysexits(3)): that of the answer or of a plan."""
         reports = [it.report for it in (self, *self.parts) if it.report]
-        return max([self.answer.exit_status, *(report.exit_status for report in reports)])
+        # EX_UNAVAILABLE and EX_TEMPFAIL, as the refusal is for good or not
+        refused = (69 if self.refusal.code.startswith("5") else 75) if self.refusal else 0
+        return max([self.answer.exit_status, refused, *(report.exit_status for report in reports)])
 
     @property
     def reply(self) -> Reply | None:
         """What to tell the sender, or None to let the recipient through."""
-        return None if self.withheld else self.answer.reply
+        return None if self.withheld else self.refusal or self.answer.reply
 
 
 def _limit(value: int | None) -> int | None:

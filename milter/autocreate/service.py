@@ -9,13 +9,16 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from autocreate.aliases import Aliases
 from autocreate.core.address import domain_of, is_postmaster, is_taken_by_cyrus, parse
 from autocreate.core.combination import combined
 from autocreate.core.naming import ANONYMOUS, Users
+from autocreate.core.recipient import as_delivered, as_the_mta_sees_it, is_mapped_by
 from autocreate.decisions import Decisions
+from autocreate.delivery import DeliveryCheck
 from autocreate.domains import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.flights import Flights
@@ -47,6 +50,7 @@ class Rules:
         dry_run: decide everything, do nothing, withhold every answer.
         quotes_dots: the MTA delivers local parts such as `a..b` in quotes, if they are no local names
             to it already.
+        lowers_domains: the MTA writes our domains in lower case when it delivers.
     """
 
     domains: frozenset[str]
@@ -58,6 +62,7 @@ class Rules:
     exempt: frozenset[str] = frozenset()
     dry_run: bool = False
     quotes_dots: bool = True
+    lowers_domains: bool = False
 
 
 class Service:
@@ -69,6 +74,7 @@ class Service:
         release: lets go of every connection and file below.
         aliases: whom an address stands for; None: always for itself.
         domains: tables of further domains of ours; None: there are none.
+        delivery: asks Cyrus's lmtpd before mail is accepted; None: nobody does.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class Service:
         release: Callable[[], None],
         aliases: Aliases | None = None,
         domains: DomainTables | None = None,
+        delivery: DeliveryCheck | None = None,
     ) -> None:
         self.rules = rules
         self._provisioner = provisioner
@@ -91,6 +98,7 @@ class Service:
         self._release = release
         self._aliases = aliases
         self._domains = domains
+        self._delivery = delivery
 
     def verify(self, recipient: Recipient) -> Verdict:
         """Decide about a recipient, and create its mailbox where that is called for.
@@ -146,8 +154,10 @@ class Service:
             log.error("%s: not noted for another attempt: %s", user, error)
 
     def forget(self, user: str) -> None:
-        """Believe no longer that a user's mailbox stands."""
+        """Believe no longer that a user's mailbox exists."""
         self._ready.discard(user)
+        if self._delivery:
+            self._delivery.forget(user)
 
     def forget_accounts(self, user: str | None = None) -> None:
         """Ask all tables again, and account sources and Cyrus about a user or everyone."""
@@ -157,6 +167,8 @@ class Service:
         if self._aliases:
             self._aliases.forget()
         self._provisioner.forget(user)
+        if self._delivery:
+            self._delivery.forget(user)
         if user is None:
             self._ready.clear()
         else:
@@ -169,6 +181,7 @@ class Service:
             "ready": self._ready.snapshot(),
             "domains": self._domains.snapshot() if self._domains else None,
             "aliases": self._aliases.snapshot() if self._aliases else None,
+            "lmtp": self._delivery.snapshot() if self._delivery else None,
             **self._provisioner.figures(),
         }
 
@@ -246,6 +259,8 @@ class Service:
             self._domains.close()
         if self._aliases:
             self._aliases.close()
+        if self._delivery:
+            self._delivery.close()
         self.flights.close()
         self._release()
 
@@ -256,7 +271,7 @@ class Service:
         is_ours = mailer is None or mailer in rules.mailers
         if not is_ours and self._aliases is None:
             return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
-        written = _as_the_mta_sees_it(recipient)
+        written = as_the_mta_sees_it(recipient)
         domain = domain_of(written)
         try:
             is_hosted, asked = find_domain(
@@ -279,7 +294,9 @@ class Service:
         except Malformed as error:
             return Verdict(Answer.MALFORMED if is_ours else Answer.PASS, str(error))
         # Postfix names the mailer of the address as it stands, which its aliases never meet.
-        verdict = self._decided_for(address, until, apply, _is_mapped(recipient), not is_ours)
+        verdict = self._decided_for(
+            address, until, apply, is_mapped_by(recipient), not is_ours, recipient
+        )
         if verdict.answer is Answer.UNKNOWN and is_postmaster(address):
             return replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
         return verdict
@@ -291,16 +308,18 @@ class Service:
         apply: bool,
         is_mapped: bool = False,
         is_alias_at_most: bool = False,
+        recipient: Recipient | None = None,
     ) -> Verdict:
         """The decision about a recipient's address of ours: about the users whom it leads to.
 
         Args:
             is_mapped: the MTA has made a local name of it already.
             is_alias_at_most: what is no alias is not ours.
+            recipient: what the MTA said, if there is mail that Cyrus may refuse.
         """
         delivered = self._delivered(address, is_mapped)
         if self._aliases is None:
-            return self._begun_for(delivered, until, apply, is_mapped)()
+            return self._begun_for(delivered, until, apply, recipient, delivered)()
         try:
             resolution = self._aliases.resolve(address, is_mapped, until - time.monotonic())
         except Exception as error:
@@ -315,10 +334,11 @@ class Service:
             else replace(it, domain=it.domain or ("" if users.virtual_domains else address.domain))
             for it in resolution.users
         ]
-        # One target a user. All are begun before the first is waited for.
+        # One target a user; each shared folder. All are begun before the first is waited for.
+        distinct = {users.user_id(it) or str(it): it for it in reversed(targets)}
         waits = [
-            self._begun_for(target, until, apply, is_mapped)
-            for target in {users.user_id(it): it for it in reversed(targets)}.values()
+            self._begun_for(target, until, apply, recipient, delivered)
+            for target in distinct.values()
         ]
         parts = [wait() for wait in reversed(waits)]
         parts += [Verdict(Answer.UNKNOWN, ALIAS_DOMAIN, it) for it in resolution.unknown]
@@ -326,8 +346,8 @@ class Service:
         if verdict.answer is Answer.UNKNOWN and resolution.remembered:
             # Who is gone may have become an alias since, or the alias lead to another.
             self._aliases.forget(address, is_mapped)
-            return self._decided_for(address, until, apply, is_mapped, is_alias_at_most)
-        if verdict.answer is Answer.ACCEPT:
+            return self._decided_for(address, until, apply, is_mapped, is_alias_at_most, recipient)
+        if verdict.answer in (Answer.ACCEPT, Answer.REFUSED):
             self._aliases.remember(address, is_mapped, resolution)
         return verdict
 
@@ -341,27 +361,55 @@ class Service:
         return self._begun_for(address, until, apply)()
 
     def _begun_for(
-        self, target: Address, until: float, apply: bool, is_mapped: bool = False
+        self,
+        target: Address,
+        until: float,
+        apply: bool,
+        recipient: Recipient | None = None,
+        own: Address | None = None,
     ) -> Callable[[], Verdict]:
         """The decision about the user that mail for `target` would be delivered to, begun.
 
         Args:
-            is_mapped: by a local mailer of Sendmail's, which puts nothing in quotes.
+            recipient: what the MTA said, if Cyrus is to be asked whether it takes the mail.
+            own: the recipient's own address; another target is one of its aliases'.
         """
         user = self.rules.users.user_id(target)
-        if not user:
+        if user and (why := self._why_no_user(target, recipient)):
+            return lambda: Verdict(Answer.UNKNOWN, why)
+        question = Question(target, user, apply)
+        if user:
+            begun = self._decisions.begin(question, until)
+        else:
             shared = "names no user but a shared folder, which is Cyrus's to judge"
-            return lambda: Verdict(Answer.PASS, shared)
-        if not is_taken_by_cyrus(target.local, self.rules.quotes_dots and not is_mapped):
-            quotes = "Cyrus takes no mail for a local part that is delivered in quotes"
+            begun = lambda: Verdict(Answer.PASS, shared, address=target)  # noqa: E731
+        if (delivery := self._delivery) is None or recipient is None:
+            return begun
+        lowers = self.rules.lowers_domains
+        written = as_delivered(recipient, target, lowers) if target == own else str(target)
+        envelope = recipient.envelope
+        again = partial(self._looked_at_again, question, until)
+        return lambda: delivery.confirm(begun(), written, envelope, until, again)
+
+    def _why_no_user(self, target: Address, recipient: Recipient | None) -> str:
+        """Why no user of Cyrus's can get mail for a target as the MTA delivers it, or ""."""
+        # Sendmail's local mailers put nothing in quotes.
+        quotes_dots = self.rules.quotes_dots and not (recipient and is_mapped_by(recipient))
+        if not is_taken_by_cyrus(target.local, quotes_dots):
+            why = "Cyrus takes no mail for a local part that is delivered in quotes"
             if is_taken_by_cyrus(target.local, quotes_dots=False):
-                quotes += ", as it is by milter.lmtp_quote_rfc821_envelope"
-            return lambda: Verdict(Answer.UNKNOWN, quotes)
+                why += ", as it is by milter.lmtp_quote_rfc821_envelope"
+            return why
         if target.written and self.rules.users.virtual_domains:
             # The MTA passes the domain on as it was written, and no user of Cyrus's is in such a one.
-            beyond = f"Cyrus has no user in a domain that is written {target.written!r}"
-            return lambda: Verdict(Answer.UNKNOWN, beyond)
-        return self._decisions.begin(Question(target, user, apply), until)
+            return f"Cyrus has no user in a domain that is written {target.written!r}"
+        return ""
+
+    def _looked_at_again(self, question: Question, until: float) -> Verdict:
+        """The decision about a user of whom nothing that was remembered counts any longer."""
+        self._provisioner.forget(question.user)
+        self._ready.discard(question.user)
+        return self._decisions.decide(question, until)
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
         if verdict.answer is Answer.PASS and not verdict.user:
@@ -388,29 +436,3 @@ def _without_answer(error: Exception, address: object, tables: str) -> Verdict:
         return Verdict(Answer.TEMPORARY, str(error))
     log.error("%s: a defect of this program, in its %s", address, tables, exc_info=error)
     return Verdict(Answer.TEMPORARY, f"internal error: {error!r}")
-
-
-def _is_mapped(recipient: Recipient) -> bool:
-    """Has the MTA made a local name of the address? Sendmail's virtusertable has had its say then."""
-    return bool(recipient.rewritten) and "@" not in str(recipient.rewritten)
-
-
-def _as_the_mta_sees_it(recipient: Recipient) -> str:
-    """The address that the MTA will deliver, in the client's spelling where that is only a spelling.
-
-    Postfix's `{rcpt_addr}` is rewritten (source routes, bare local parts) and in lower case, by full
-    case folding (`straße` becomes `strasse`). Sendmail's is the local part alone, for a local mailer.
-    """
-    argument, rewritten = recipient.argument.strip(), recipient.rewritten
-    if not rewritten:
-        return argument
-    if argument.strip("<>").casefold() == rewritten.strip("<>").casefold():
-        return argument
-    if "@" in rewritten:
-        return rewritten
-    try:
-        domain = parse(argument).domain
-    except Malformed:
-        # Sendmail forgives blanks and comments, and has found a domain of its own in it.
-        domain = ""
-    return f"{rewritten}@{domain}" if domain else rewritten

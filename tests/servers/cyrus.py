@@ -184,6 +184,10 @@ class Cyrus:
         """The master and all its services."""
         return session_members(self.pid)
 
+    def pids_of(self, program: str) -> set[int]:
+        """The services that run a program, such as `lmtpd`."""
+        return {it for it in self.pids if Path(f"/proc/{it}/comm").read_text().strip() == program}
+
     def kill_busy(self) -> None:
         """Kills the processes that serve a client now, by proc_path of imapd.conf(5).
 
@@ -432,6 +436,26 @@ class Cyrus:
             for place, mode in modes.items():
                 shutil.chown(place, "cyrus")
                 place.chmod(mode)
+
+    def append(self, user: str, message: bytes = b"Subject: kept\r\n\r\nkept\r\n") -> None:
+        """Puts a message into INBOX."""
+        with self.session(user) as imap:
+            status, said = imap.append("INBOX", "", "", message)
+            assert status == "OK", said
+
+    def set_quota(self, mailbox: str, storage: int) -> None:
+        """A limit in KiB."""
+        with self.admin_session() as imap:
+            _ask(imap, "SETQUOTA", imapwords.quote(mailbox), f"(STORAGE {storage})")
+
+    def set_acl(self, mailbox: str, identifier: str, rights: str) -> None:
+        with self.admin_session() as imap:
+            _ask(imap, "SETACL", imapwords.quote(mailbox), identifier, rights)
+
+    def deny(self, user: str, service: str = "lmtp") -> None:
+        """Denies a user a service, by cyr_deny(8)."""
+        run([MASTER.with_name("cyr_deny"), "-C", self.imapd_conf_file, "-s", service, user])
+        shutil.chown(self.folder / "conf/user_deny.db", "cyrus", "mail")
 
     def delete(self, mailbox: str) -> None:
         with self.admin_session() as imap:

@@ -10,6 +10,7 @@ from autocreate import provisioner, service
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
+from autocreate.delivery import DeliveryCheck
 from autocreate.errors import Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Journal
@@ -64,6 +65,7 @@ class House:
         deadline: float = 8.0,
         clock: Callable[[], float] = time.time,
         before: House | None = None,
+        delivery: DeliveryCheck | None = None,
     ) -> None:
         self.store = Memory()
         self.accounts = Accounts(accounts or {})
@@ -92,4 +94,5 @@ class House:
             Flights(4, before.service.flights if before else None),
             self.ready,
             lambda: None,
+            delivery=delivery,
         )

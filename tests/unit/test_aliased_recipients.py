@@ -15,13 +15,24 @@ from autocreate.aliases import Aliases
 from autocreate.core.address import parse
 from autocreate.core.aliaskeys import Style
 from autocreate.core.aliastable import Found, Table
+from autocreate.core.delivery import Forecast, Outcome
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
+from autocreate.delivery import DeliveryCheck
 from autocreate.errors import Temporary
 from autocreate.flights import Flights
 from autocreate.journal import Journal
 from autocreate.mailstore.memory import Memory
-from autocreate.model import Account, Answer, Folder, Recipient, Tree, Verdict
+from autocreate.model import (
+    Account,
+    Answer,
+    Envelope,
+    Folder,
+    Recipient,
+    Reply,
+    Tree,
+    Verdict,
+)
 from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
@@ -55,11 +66,18 @@ class Accounts:
 
 
 class House:
-    """A service with aliases, over memory. It is itself the table."""
+    """A service with aliases, over memory. It is itself the table, and lmtpd."""
 
     name = "it"
 
-    def __init__(self, folder: Path, entries: Mapping[str, str], *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        entries: Mapping[str, str],
+        *,
+        dry_run: bool = False,
+        asks_lmtpd: bool = False,
+    ) -> None:
         self.entries = dict(entries)
         self.doubt = ""
         self.questions: list[str] = []
@@ -67,6 +85,8 @@ class House:
         self.accounts = Accounts()
         self.journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
         self.now = 0.0
+        self.forecasts: dict[str, Forecast] = {}
+        self.asked_of_lmtpd: list[str] = []
         ready = Ready(100, 300.0)
         users = Users()
         policies = (Policy("ours", Tree((Folder(),)), domains=frozenset(["example.org"])),)
@@ -98,7 +118,21 @@ class House:
                 figures={"it": table.figures},
                 clock=lambda: self.now,
             ),
+            delivery=DeliveryCheck(self, 0.0, 100) if asks_lmtpd else None,
         )
+
+    # -- as the server that is asked before mail is accepted
+
+    longest = 3.0
+
+    def ask(self, recipient: str, _envelope: Envelope) -> Forecast:
+        self.asked_of_lmtpd.append(recipient)
+        return self.forecasts.get(recipient, Forecast(Outcome.TAKEN))
+
+    def snapshot(self) -> dict[str, int]:
+        return {}
+
+    # -- as the table
 
     def find(self, keys: Sequence[str]) -> Found:
         self.questions += keys
@@ -311,3 +345,67 @@ def test_dry_run_records_the_plans_of_all_users(build: Build) -> None:
 
 def test_postmaster_as_an_alias_is_never_refused(build: Build) -> None:
     assert build({"postmaster": "gone"}).verify("postmaster@example.org").answer is Answer.PASS
+
+
+# -- what Cyrus will not take ----------------------------------------------------------------
+
+FULL = Forecast(Outcome.REFUSED, "452 4.2.2 Over quota", Reply("452", "4.2.2", "Mailbox full"))
+DENIED = Forecast(Outcome.REFUSED, "550 5.7.1 no", Reply("550", "5.7.1", "Delivery not authorized"))
+UNKNOWN = Forecast(Outcome.UNKNOWN, "550 5.1.1 User unknown")
+
+
+def test_every_user_and_shared_folder_behind_an_alias_is_asked_about_as_the_mta_writes_it(
+    build: Build,
+) -> None:
+    targets = "Joe+Offers@example.org, kim@example.org, +Sales@example.org, +Old@example.org"
+    house = build({"sales": targets}, asks_lmtpd=True)
+    assert house.verify("sales@example.org").answer is Answer.ACCEPT
+    assert sorted(house.asked_of_lmtpd) == [
+        "+Old@example.org",
+        "+Sales@example.org",
+        "Joe+Offers@example.org",
+        "kim@example.org",
+    ]
+
+
+def test_a_full_mailbox_stops_no_list_and_is_told(build: Build) -> None:
+    house = build({"sales": "joe, kim"}, asks_lmtpd=True)
+    house.forecasts["kim@example.org"] = FULL
+    verdict = house.verify("sales@example.org")
+    assert (verdict.answer, verdict.reply) == (Answer.ACCEPT, None)
+    assert "kim: Cyrus refuses the mail: 452 4.2.2 Over quota" in verdict.reason
+
+
+def test_an_alias_of_one_full_mailbox_is_answered_like_it(build: Build) -> None:
+    house = build({"info": "kim"}, asks_lmtpd=True)
+    house.forecasts["kim@example.org"] = FULL
+    assert house.verify("info@example.org").reply == FULL.reply
+
+
+def test_where_nobody_can_take_it_the_reply_that_may_end_comes_first(build: Build) -> None:
+    house = build({"sales": "joe, kim, gone"}, asks_lmtpd=True)
+    house.forecasts |= {"joe@example.org": DENIED, "kim@example.org": FULL}
+    verdict = house.verify("sales@example.org")
+    assert (verdict.answer, verdict.reply) == (Answer.REFUSED, FULL.reply)
+    house.forecasts["kim@example.org"] = DENIED
+    assert house.verify("sales@example.org").reply == DENIED.reply
+
+
+def test_a_shared_folder_that_is_not_there_stops_no_list(build: Build) -> None:
+    house = build({"sales": "joe, +nope@example.org", "only": "+nope@example.org"}, asks_lmtpd=True)
+    house.forecasts["+nope@example.org"] = UNKNOWN
+    assert house.verify("sales@example.org").answer is Answer.ACCEPT
+    assert house.verify("only@example.org").answer is Answer.UNKNOWN
+
+
+def test_what_goes_elsewhere_as_well_is_not_refused_here(build: Build) -> None:
+    house = build({"sales": "joe, x@far.test"}, asks_lmtpd=True)
+    house.forecasts["joe@example.org"] = FULL
+    assert house.verify("sales@example.org").answer is Answer.PASS
+
+
+def test_a_refusal_is_in_doubt_while_another_alias_may_exist(build: Build) -> None:
+    house = build({"list": "joe"}, asks_lmtpd=True)
+    house.doubt = "written just now"
+    house.forecasts["joe@example.org"] = DENIED
+    assert house.verify("list+x@example.org").answer is Answer.TEMPORARY

@@ -14,7 +14,7 @@ HOUR = 3600
 _DAY = 24 * HOUR
 
 # What becomes of recipients, in the order in which it is told: the answers, and `created` apart.
-OUTCOMES = ("accept", "created", "unknown", "malformed", "temporary", "pass")
+OUTCOMES = ("accept", "created", "unknown", "refused", "malformed", "temporary", "pass")
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
         f"  {ready['users']} users (of {ready['size']} at most) are accepted without any look-up, each "
         f"for {ready['seconds']:g} s"
     )
+    if lmtp := figures["lmtp"]:
+        yield from _lmtp_explained(lmtp)
     for name, source in figures["sources"].items():
         lookups = source["lookups"]
         mean = f", {source['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
@@ -123,6 +125,21 @@ def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
         yield from _domains_explained(domains)
     if aliases := figures["aliases"]:
         yield from _aliases_explained(aliases)
+
+
+def _lmtp_explained(lmtp: Mapping[str, Any]) -> Iterator[str]:
+    held, lookups = lmtp["remembered"], lmtp["lookups"]
+    mean = f", {lmtp['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
+    yield (
+        f"  lmtpd: asked {lookups} times{mean}, {lmtp['errors']} without an answer; "
+        f"{lmtp['hits']} times the answer was remembered"
+    )
+    yield (
+        f"    {held['users']} users (of {held['size']} at most) are not asked about again, each for "
+        f"{held['seconds']:g} s"
+    )
+    if lmtp["last_error"]:
+        yield f"    last error: {lmtp['last_error']}"
 
 
 def _aliases_explained(aliases: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def explain(address: str, config_path: Path, as_json: bool, mailer: str | None) 
         click.echo(json.dumps(told))
     else:
         click.echo("\n".join(map(printable, _text(address, found))))
-    sys.exit(found.verdict.answer.exit_status)
+    sys.exit(found.verdict.exit_status)
 
 
 def _text(address: str, found: "Explanation") -> Iterator[str]:
@@ -72,7 +72,7 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
         yield from (f"  would {line}" for line in as_text(plan))
     for note in verdict.notes:
         yield f"  note: {note}"
-    reply = verdict.answer.reply
+    reply = replace(verdict, withheld="").reply
     yield f"  reply: {' '.join(reply) if reply else 'none, the MTA goes on'}"
     if verdict.withheld:
         yield f"  withheld: {verdict.withheld}"

@@ -86,7 +86,8 @@ def _end_output() -> None:
 def main() -> None:
     """Verify a recipient, create its Cyrus mailbox, then accept the mail.
 
-    Exit status: 0 all is well; 65 a recipient is unknown; 74 what was found cannot be written;
+    Exit status: 0 all is well; 65 a recipient is unknown; 69 Cyrus refuses
+    its mail for good; 74 what was found cannot be written;
     75 cannot tell now, try again; 78 the configuration is wrong.
     """
 

@@ -28,6 +28,7 @@ WORDS = {
     "accept": "accepted",
     "created": "accepted, mailbox created",
     "unknown": "unknown (550)",
+    "refused": "refused by Cyrus",
     "malformed": "malformed (553)",
     "temporary": "temporary (451)",
     "pass": "passed untouched",

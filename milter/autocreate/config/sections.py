@@ -10,6 +10,7 @@ from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
 from autocreate.config.domains import Domains
 from autocreate.config.imapd import ImapdConfFile
+from autocreate.config.lmtp import Lmtp
 from autocreate.config.login import Login
 from autocreate.config.types import (
     Domain,
@@ -321,6 +322,7 @@ class Config(Section):
     """Followed before an account is looked up: whole addresses first, then local parts; in the order
     written where they are alike. Whoever has no alias is an account's user or unknown."""
     policy: tuple[Policy, ...] = ()
+    lmtp: Lmtp | None = None
     login: Login | None = None
     journal: Journal = Journal()
     log: Log = Log()
@@ -361,6 +363,11 @@ def _impossible(config: Config) -> Iterator[str]:
                 f"{name}.timeout: {timeout:g} s leaves no time for an answer before "
                 f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
             )
+    if config.lmtp and 3 * config.lmtp.timeout >= config.milter.deadline:
+        yield (
+            f"lmtp.timeout: three times {config.lmtp.timeout:g} s leaves no time for an answer before "
+            f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
+        )
     yield from _attributes_that_nobody_has(config)
     if config.cyrus.virtdomains != "off" and not config.cyrus.defaultdomain:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"

@@ -73,6 +73,18 @@ def _socket(value: str) -> str:
     raise ValueError('is none of "unix:/path", "inet:HOST:PORT", "fd:NUMBER"')
 
 
+def _lmtp_address(value: str) -> str:
+    """`unix:/path` as it is, a host and a port as `inet:HOST:PORT`."""
+    if value.startswith("unix:/"):
+        return value
+    host, _, port = value.removeprefix("inet:").rpartition(":")
+    if not host.strip("[]") or not (port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(
+            'is no address; write it like "unix:/run/cyrus/socket/lmtp" or "mail.example.org:24"'
+        )
+    return f"inet:{_host(host)}:{port}"
+
+
 def _tcp(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not (port.isdecimal() and 0 < int(port) < 65536):
@@ -218,6 +230,7 @@ UserOfSystem = Annotated[str, AfterValidator(_user)]
 UnixSocket = Annotated[str, AfterValidator(_unix_socket)]
 SocketPath = Annotated[Path, AfterValidator(_socket_path)]
 Socket = Annotated[str, AfterValidator(_socket)]
+LmtpAddress = Annotated[str, AfterValidator(_lmtp_address)]
 Tcp = Annotated[str, AfterValidator(_tcp)]
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 Directory = Annotated[Path, AfterValidator(_directory)]

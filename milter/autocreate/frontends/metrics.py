@@ -78,6 +78,8 @@ class _Figures(Collector):
                     tables = figures["aliases"]["tables"]
                     yield from _costs("alias", "table", tables, "a table of aliases")
                 yield from _cyrus(figures["cyrus"])
+                if figures["lmtp"]:
+                    yield from _lmtp(figures["lmtp"])
                 yield from _caches(figures)
                 yield from _journal(figures["unfinished"])
 
@@ -149,6 +151,22 @@ def _hits(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     yield family
 
 
+def _lmtp(figures: Mapping[str, Any]) -> Iterator[Metric]:
+    for key, name, said in (
+        ("lookups", "lookups", "Recipients that lmtpd was asked about."),
+        ("errors", "errors", "Recipients that lmtpd said nothing about; they are accepted."),
+        ("seconds", "lookup_seconds", "Time that lmtpd took for all of them."),
+        ("hits", "cache_hits", "Recipients that lmtpd was asked about a short while ago."),
+    ):
+        yield CounterMetricFamily(f"autocreate_lmtp_{name}", said, figures[key])
+    connections = GaugeMetricFamily(
+        "autocreate_lmtp_connections", "Connections to lmtpd that are open.", labels=["state"]
+    )
+    for state in ("busy", "idle"):
+        connections.add_metric([state], figures["connections"][state])
+    yield connections
+
+
 def _cyrus(figures: Mapping[str, int]) -> Iterator[Metric]:
     connections = GaugeMetricFamily(
         "autocreate_cyrus_connections", "Administrator sessions that are open.", labels=["state"]
@@ -181,6 +199,10 @@ def _caches(figures: Mapping[str, Any]) -> Iterator[Metric]:
         aliases = figures["aliases"]["remembered"]
         entries.add_metric(["aliases", "addresses"], aliases["addresses"])
         limits.add_metric(["aliases"], aliases["size"])
+    if figures["lmtp"]:
+        lmtp = figures["lmtp"]["remembered"]
+        entries.add_metric(["lmtp", "users"], lmtp["users"])
+        limits.add_metric(["lmtp"], lmtp["size"])
     for source, it in figures["sources"].items():
         for kind in ("found", "unknown", "error"):
             entries.add_metric([f"accounts.{source}", kind], it["remembered"][kind]["users"])

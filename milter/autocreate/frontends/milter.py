@@ -14,9 +14,10 @@ from typing import Any
 import Milter as pymilter  # noqa: N813 -- its name on PyPI
 
 from autocreate import logs
+from autocreate.core.delivery import envelope_of
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.traffic import Traffic
-from autocreate.model import Answer, Recipient, Reply
+from autocreate.model import Answer, Envelope, Recipient, Reply
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class _Session(pymilter.Base):
     def __init__(self, traffic: Traffic) -> None:
         self._traffic = traffic
         self._client = ""
-        self._sender = ""
+        self._envelope = Envelope()
 
     def negotiate(self, options: list[int]) -> int:
         """Ask for the steps below and for no right to change anything.
@@ -69,8 +70,9 @@ class _Session(pymilter.Base):
         self._client = str(address[0] if isinstance(address, tuple) else address or hostname)
         return _CONTINUE
 
-    def envfrom_bytes(self, sender: bytes, *_parameters: bytes) -> int:
-        self._sender = sender.decode("utf-8", "surrogateescape")
+    def envfrom_bytes(self, sender: bytes, *parameters: bytes) -> int:
+        words = [it.decode("utf-8", "surrogateescape") for it in (sender, *parameters)]
+        self._envelope = envelope_of(words[0], words[1:])
         return _CONTINUE
 
     def envfrom(self, *_arguments: str) -> int:
@@ -101,6 +103,7 @@ class _Session(pymilter.Base):
             mailer=mailer,
             # Postfix tells the mailer of every recipient by SMTP, and of none by another way.
             refusable=mailer is not None,
+            envelope=self._envelope,
         )
         with self._traffic.enter() as service:
             if service is None:
@@ -113,7 +116,7 @@ class _Session(pymilter.Base):
             verdict,
             milliseconds,
             client=self._client,
-            sender=self._sender,
+            sender=self._envelope.sender,
             queue_id=self._macro("i") or "",
         )
         return self._reply(verdict.reply)

@@ -1,21 +1,35 @@
-"""Cyrus, and the way scripts get there."""
+"""Cyrus: its mailboxes, the way scripts get there, and its word on mail."""
 
 from dataclasses import replace
 
 from autocreate.config.sections import Config
 from autocreate.core.ways import usual_port
+from autocreate.delivery import DeliveryCheck
 from autocreate.errors import Temporary
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
+from autocreate.mailstore.lmtp import Lmtpd
 from autocreate.mailstore.managesieve import ManageSieve
 from autocreate.mailstore.sievefiles import SieveFiles
+from autocreate.statistics import Statistics
 
 
 def store_of(config: Config) -> MailStore:
     """Cyrus as the mail store."""
     server = server_of(config)
     return Cyrus(server, config.cyrus.connections, _scripts(config, server))
+
+
+def delivery_of(config: Config, statistics: Statistics) -> DeliveryCheck | None:
+    """Who asks lmtpd before mail is accepted; None if nobody does."""
+    lmtp, cyrus = config.lmtp, config.cyrus
+    if lmtp is None:
+        return None
+    default_domain = cyrus.defaultdomain if cyrus.virtdomains != "off" else ""
+    server = Lmtpd(lmtp.address, lmtp.connections, lmtp.timeout, default_domain)
+    figures = statistics.figures("lmtp")
+    return DeliveryCheck(server, lmtp.cache_seconds, config.milter.cache_size, figures)
 
 
 def server_of(config: Config) -> Server:

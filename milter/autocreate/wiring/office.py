@@ -16,7 +16,7 @@ from autocreate.provisioner import Provisioner
 from autocreate.ready import Ready
 from autocreate.service import Service
 from autocreate.statistics import Statistics
-from autocreate.wiring.mailstore import store_of
+from autocreate.wiring.mailstore import delivery_of, store_of
 from autocreate.wiring.policies import policies_of
 from autocreate.wiring.sources import aliases_of, domains_of, sources_of
 from autocreate.wiring.users import users_of
@@ -98,6 +98,7 @@ def build_office(
             exempt=without_mailbox,
             dry_run=dry_run or config.milter.mode == "dry-run",
             quotes_dots=config.milter.lmtp_quote_rfc821_envelope,
+            lowers_domains=config.lmtp is not None and config.lmtp.lowercase_domains,
         ),
         provisioner_,
         journal,
@@ -106,6 +107,7 @@ def build_office(
         release,
         aliases,
         domains,
+        delivery_of(config, statistics),
     )
     return Office(
         service_,
