@@ -31,13 +31,15 @@ ALIAS_DOMAINS = ("aliases.test",)
 class Kind:
     """How a site is set up, before any scenario adds to it.
 
-    `settings` are our own, `main_cf` Postfix's, the rest is Cyrus's.
+    `settings` are our own, `main_cf` Postfix's, the rest is Cyrus's. `asks_lmtpd`: we ask Cyrus's lmtpd
+    before mail is accepted, every time.
     """
 
     settings: Mapping[str, Mapping[str, Any]]
     imapd_conf: Mapping[str, str]
     separator: str = "/"
     main_cf: Mapping[str, str] = field(default_factory=dict)
+    asks_lmtpd: bool = False
 
 
 KINDS = {
@@ -55,6 +57,8 @@ KINDS = {
         {},
         main_cf={"lmtp_quote_rfc821_envelope": "no"},
     ),
+    "lmtpd is asked": Kind({}, {"lmtp_strict_quota": "yes"}, asks_lmtpd=True),
+    "lmtpd is asked in dry run": Kind({"milter": {"mode": "dry-run"}}, {}, asks_lmtpd=True),
 }
 
 
@@ -78,6 +82,13 @@ class Site:
         for user, folders in scenario.before.get("mailboxes", {}).items():
             for folder in folders:
                 self.cyrus.create(self._mailbox(user, folder))
+        for user in scenario.before.get("over_quota", []):
+            self.cyrus.append(user, b"Subject: kept\r\n\r\n" + b"x" * 4096 + b"\r\n")
+            self.cyrus.set_quota(self._mailbox(user), 1)
+        for user in scenario.before.get("denied", []):
+            self.cyrus.deny(user)
+        for folder, rights in scenario.before.get("rights_of_anyone", {}).items():
+            self.cyrus.set_acl(folder.replace("/", self._kind.separator), "anyone", rights)
 
     def do(self, step: Step) -> None:
         match step.deed:
@@ -218,6 +229,8 @@ def site(kind_name: str, mta_name: str, scenarios: Iterable[Scenario]) -> Iterat
             "cyrus": kind.settings.get("cyrus", {}),
             "log": {"format": "json", "level": "debug"},
         }
+        if kind.asks_lmtpd:
+            settings["lmtp"] = {"address": f"{cyrus.host}:{cyrus.lmtp_port}", "cache_seconds": 0}
         product = stack.enter_context(
             Product(cyrus, settings=settings, policies=[*policies, POLICY])
         )
