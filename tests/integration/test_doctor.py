@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.doctor import files_of, findings, no_mta
+from tests.integration.doctor import files_of, findings, no_mta, told
 from tests.integration.test_contrib import parameters_of_main_cf, reply_to_mail
 from tests.servers.common import aged, free_port, fresh_folder, run
 from tests.servers.cyrus import Cyrus
@@ -38,7 +38,8 @@ def nowhere() -> Iterator[Path]:
 def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
     cyrus: Cyrus, nowhere: Path
 ) -> None:
-    with Product(cyrus) as product:
+    settings = {"lmtp": {"address": f"{cyrus.host}:{cyrus.lmtp_port}"}}
+    with Product(cyrus, settings=settings) as product:
         product.start()
         parameters = {
             name: value.replace("unix:/autocreate/milter.sock", product.socket).replace(
@@ -198,6 +199,46 @@ def test_a_socket_of_cyrus_that_postfix_cannot_reach_is_critical(
                     f"main.cf: virtual_transport: Postfix's lmtp runs chrooted and looks for {path} at "
                     f"{queue}{path}, where nothing is"
                 ]
+
+
+def test_lmtpd_is_recommended_by_what_the_mta_delivers_to_and_then_tried(
+    cyrus: Cyrus, nowhere: Path
+) -> None:
+    lmtpd = f"{cyrus.host}:{cyrus.lmtp_port}"
+    with Product(cyrus) as product, Sendmail(lmtp=(cyrus.host, cyrus.lmtp_port)) as sendmail:
+        product.start()
+        parameters = {**QUIET, "virtual_transport": f"lmtp:inet:{lmtpd}"}
+        with Postfix(milter=product.socket, parameters=parameters) as postfix:
+            places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+            status, (advice,) = told(product, *places)
+            assert (status, advice["gravity"]) == (0, "advice")
+            assert advice["what"].startswith("main.cf: virtual_transport delivers to lmtpd at")
+            assert f'address = "{lmtpd}"' in advice["remedy"]
+            cf = ("--postfix", str(nowhere), "--sendmail", f"{sendmail.folder}/sendmail.cf")
+            assert [it["remedy"] for it in told(product, *cf)[1] if it["gravity"] == "advice"] == [
+                advice["remedy"]
+            ]
+
+            product.configure({"lmtp": {"address": lmtpd}})
+            assert told(product, *places) == (0, [])
+            product.configure({"lmtp": {"address": f"{cyrus.host}:{free_port()}"}})
+            status, (away,) = told(product, *places)
+            assert (status, away["why"]) == (
+                2,
+                "mail is accepted without lmtpd's word, as without [lmtp]",
+            )
+
+
+def test_an_lmtpd_that_wants_a_password_is_critical(nowhere: Path) -> None:
+    port = free_port()
+    with Cyrus(services={"lmtpauth": ("lmtpd", f"127.0.0.1:{port}")}) as cyrus:
+        settings = {"lmtp": {"address": f"127.0.0.1:{port}"}}
+        with Product(cyrus, settings=settings) as product:
+            product.start()
+            _status, found = findings(product, *no_mta(nowhere))
+            (wants,) = [it for it in found if "lmtp.address" in it["what"]]
+            assert "Authentication required" in wants["what"]
+            assert "lmtpd -a" in wants["remedy"]
 
 
 def test_a_sendmail_that_waits_too_short_a_time_is_critical(cyrus: Cyrus, nowhere: Path) -> None:

@@ -11,6 +11,7 @@ from autocreate.core import (
     cyruscheck,
     imapd,
     imapdconf,
+    lmtpcheck,
     postfixcheck,
     postfixconf,
     sendmailcheck,
@@ -604,3 +605,90 @@ def test_of_a_server_that_hides_its_version_no_version_is_assumed() -> None:
     for says in ("OK [CAPABILITY IMAP4rev1] mx server ready", "ManageSieve", "Cyrus timsieved"):
         remedy = cyruscheck.starttls_remedy(says, is_sieve=False)
         assert "if it is Cyrus 3.8.6, 3.10.2, 3.12.1 or later (this one does not say)" in remedy
+
+
+# -- lmtpd -----------------------------------------------------------------------------------
+
+ASKING = replace(OURS, lmtp="unix:/run/cyrus/socket/lmtp")
+VIRTUAL = replace(ASKING, default_domain="example.org")
+DELIVERING = (
+    *SERVICES,
+    Service("lmtp", "unix", False, "lmtp"),
+    Service("cyrus", "unix", False, "lmtp"),
+)
+
+
+def lmtpd(ours: Ours, **changes: str) -> list[Finding]:
+    return list(lmtpcheck.examine_postfix(Postfix({**GOOD, **changes}, DELIVERING), ours))
+
+
+@pytest.mark.parametrize(
+    ("changes", "address"),
+    [
+        ({}, "unix:/run/cyrus/socket/lmtp"),
+        ({"virtual_transport": "lmtp:unix:private/lmtp"}, "unix:/var/spool/postfix/private/lmtp"),
+        ({"virtual_transport": "cyrus:unix:/run/lmtp"}, "unix:/run/lmtp"),
+        ({"virtual_transport": "lmtp:inet:mail.example.org:2003"}, "mail.example.org:2003"),
+        ({"virtual_transport": "lmtp:[192.0.2.1]:2003"}, "192.0.2.1:2003"),
+        ({"virtual_transport": "lmtp:inet:[2001:db8::1]:24"}, "[2001:db8::1]:24"),
+        ({"virtual_transport": "lmtp:mail.example.org, lmtp2.example.org"}, "mail.example.org:24"),
+        (
+            {"virtual_transport": "lmtp:mail.example.org", "lmtp_tcp_port": "2003"},
+            "mail.example.org:2003",
+        ),
+        (
+            {
+                "virtual_mailbox_domains": "",
+                "mydestination": "example.org",
+                "local_transport": "local:$myhostname",
+                "mailbox_transport": "lmtp:unix:/run/lmtp",
+            },
+            "unix:/run/lmtp",
+        ),
+    ],
+)
+def test_lmtpd_is_recommended_where_mail_goes_to_it(changes: dict[str, str], address: str) -> None:
+    (found,) = lmtpd(OURS, **changes)
+    assert found.gravity is Gravity.ADVICE
+    assert f'address = "{address}"' in found.remedy
+    assert gravest([found]) == 0
+    assert lmtpd(ASKING, **changes) == []
+
+
+@pytest.mark.parametrize("transport", ["virtual:", "discard:", "smtp:[mail.example.org]", ""])
+def test_lmtpd_is_not_recommended_where_mail_does_not_go_to_it(transport: str) -> None:
+    assert lmtpd(OURS, virtual_transport=transport) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "maps", "gravity", "words"),
+    [
+        (VIRTUAL, "", Gravity.WARNING, "has no lmtp_generic_maps, and Cyrus has virtual domains"),
+        (replace(VIRTUAL, lowers_domains=True), "", Gravity.CRITICAL, "lowercase_domains is set"),
+        (VIRTUAL, "inline:{@example.org=@example.org}", Gravity.ADVICE, "is not set"),
+    ],
+)
+def test_the_default_domain_in_capitals_kills_lmtpd_unless_postfix_lowers_it(
+    ours: Ours, maps: str, gravity: Gravity, words: str
+) -> None:
+    (found,) = lmtpd(ours, lmtp_generic_maps=maps)
+    assert (found.gravity, words in found.what) == (gravity, True)
+    both = replace(VIRTUAL, lowers_domains=True)
+    assert lmtpd(both, lmtp_generic_maps="inline:{@example.org=@example.org}") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "address"),
+    [
+        ("FILE /run/cyrus/socket/lmtp", "unix:/run/cyrus/socket/lmtp"),
+        ("TCP 127.0.0.1 2003", "127.0.0.1:2003"),
+        ("TCP mail.example.org", "mail.example.org:24"),
+    ],
+)
+def test_lmtpd_is_recommended_by_sendmails_mailer(arguments: str, address: str) -> None:
+    before = "Mlocal, P=/bin/true,\n\t\tA=FILE /run/other\n"
+    mailer = f"Mcyrusv2,\tP=[IPC], F=lsDFMnqAw@/:|m,\n\t\tT=DNS/RFC822/SMTP,\n\t\tA={arguments}\n"
+    (found,) = lmtpcheck.examine_sendmail(before + mailer, "sendmail.cf", OURS)
+    assert f'address = "{address}"' in found.remedy
+    assert list(lmtpcheck.examine_sendmail(before + mailer, "sendmail.cf", ASKING)) == []
+    assert list(lmtpcheck.examine_sendmail(before, "sendmail.cf", OURS)) == []

@@ -17,6 +17,7 @@ from autocreate.admin import copyprobe, cyrusprobe, socketprobe
 from autocreate.admin.socketprobe import Door
 from autocreate.core import (
     cyruscheck,
+    lmtpcheck,
     postfixcheck,
     postfixconf,
     postfixunseen,
@@ -120,7 +121,11 @@ def _postfix(
         return [], [unread]
     owner = socketprobe.person(postfix.get("mail_owner"))
     callers = [owner] if owner else []
-    findings = [*postfixcheck.examine(postfix, ours), *postfixunseen.examine(postfix, ours)]
+    findings = [
+        *postfixcheck.examine(postfix, ours),
+        *postfixunseen.examine(postfix, ours),
+        *lmtpcheck.examine_postfix(postfix, ours),
+    ]
     findings += copyprobe.examine(postfix, folder, ours, without_mailbox)
     for delivery in postfixcheck.deliveries(postfix, ours):
         findings += _delivery(delivery, callers)
@@ -172,6 +177,7 @@ def _sendmail(path: Path, ours: Ours) -> list[Finding]:
             )
         ]
     found = sendmailcheck.examine(text, str(path), ours)
+    found += lmtpcheck.examine_sendmail(text, str(path), ours)
     with contextlib.suppress(OSError):  # whoever knocks at the socket says that it is not there
         if ours.socket.startswith("unix:"):
             way = socketprobe.way_to(Path(ours.socket.removeprefix("unix:")))

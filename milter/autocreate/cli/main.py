@@ -250,8 +250,8 @@ def doctor(
     Each finding says what is so, why it matters, and what to write where. Looks at the files, knocks
     at our sockets, logs in to Cyrus and ManageSieve as the administrator, and for a user who has
     a mailbox, opens the journal, and asks the account sources and tables of aliases for a name that
-    nobody has. Changes nothing. The exit status is that of a monitoring plugin: 0 nothing was found,
-    1 warnings, 2 something critical.
+    nobody has. Changes nothing. The exit status is that of a monitoring plugin: 0 nothing was found, or
+    advice only, 1 warnings, 2 something critical.
     """
     from autocreate.admin.doctor import Mtas
     from autocreate.cli.render import finding_as_json, finding_as_text

@@ -8,6 +8,7 @@ from enum import IntEnum
 class Gravity(IntEnum):
     """As monitoring plugins count: the exit status of a check that found it."""
 
+    ADVICE = 0
     WARNING = 1
     CRITICAL = 2
 
@@ -42,6 +43,9 @@ class Ours:
         alias_styles: how they are asked, as in their key `style`.
         alias_origins: the `origin` of those that are Postfix's own files and maps.
         quotes_dots: we take it that the MTA delivers `a..b` in quotes.
+        lmtp: where lmtpd is asked; empty if it is not.
+        lowers_domains: by our configuration the MTA writes domains in lower case when it delivers.
+        default_domain: of a Cyrus with virtual domains; empty without.
     """
 
     socket: str
@@ -54,6 +58,9 @@ class Ours:
     alias_styles: frozenset[str] = frozenset()
     alias_origins: frozenset[str] = frozenset()
     quotes_dots: bool = True
+    lmtp: str = ""
+    lowers_domains: bool = False
+    default_domain: str = ""
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:
@@ -64,6 +71,11 @@ def critical(what: str, why: str, remedy: str) -> Finding:
 def warning(what: str, why: str, remedy: str) -> Finding:
     """A finding that an administrator may have meant."""
     return Finding(Gravity.WARNING, what, why, remedy)
+
+
+def advice(what: str, why: str, remedy: str) -> Finding:
+    """A finding that is no mistake: something that could be better."""
+    return Finding(Gravity.ADVICE, what, why, remedy)
 
 
 def gravest(findings: Iterable[Finding]) -> int:

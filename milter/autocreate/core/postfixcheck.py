@@ -78,15 +78,21 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
 
 def deliveries(postfix: Postfix, ours: Ours) -> Iterator[Delivery]:
     """The Unix sockets by which mail in our domains is delivered (lmtp(8): `lmtp:unix:PATH`)."""
+    for parameter, service, _name, nexthop in transports(postfix, ours):
+        kind, _, path = nexthop.partition(":")
+        if kind == "unix" and service:
+            yield Delivery(parameter, service, path, seen(postfix, service, path))
+
+
+def transports(postfix: Postfix, ours: Ours) -> Iterator[tuple[str, Service | None, str, str]]:
+    """By what mail in our domains is delivered: (parameter, its line of master.cf, transport, next hop)."""
     services = {it.name: it for it in postfix.services if it.kind == "unix"}
     parameters = [it for domains, _, it in _CLASSES if _ours_in(postfix, domains, ours)]
     if "local_transport" in parameters:
         parameters.append("mailbox_transport")  # by which local(8) hands it on
     for parameter in parameters:
         name, _, nexthop = postfix.get(parameter).partition(":")
-        kind, _, path = nexthop.partition(":")
-        if kind == "unix" and (service := services.get(name)):
-            yield Delivery(parameter, service, path, _seen(postfix, service, path))
+        yield parameter, services.get(name), name, nexthop
 
 
 def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
@@ -313,13 +319,13 @@ def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> M
     for milter in milters(postfix.get(name, service)):
         kind, _, where = milter.place.partition(":")
         is_path = kind in ("unix", "local")
-        place = f"unix:{_seen(postfix, service, where)}" if is_path else milter.place
+        place = f"unix:{seen(postfix, service, where)}" if is_path else milter.place
         if reaches(place, ours.socket) or ours.socket.startswith("fd:"):
             return milter
     return None
 
 
-def _seen(postfix: Postfix, service: Service | None, path: str) -> str:
+def seen(postfix: Postfix, service: Service | None, path: str) -> str:
     """Where a service looks for a Unix socket: below the queue if it is chrooted, or the path not absolute."""
     if path.startswith("/") and not (service and service.is_chrooted):
         return path

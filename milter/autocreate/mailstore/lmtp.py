@@ -151,6 +151,13 @@ class Session:
             self.is_spent = True
         return first, second
 
+    def begin(self) -> None:
+        """See whether it takes mail from us, without a recipient."""
+        self._allow()
+        (first,), _ = [lines[-1:] for lines in self._exchange([b"MAIL FROM:<>", b"RSET"])]
+        if not first.is_positive:
+            raise Unreachable(forecast(first, None).why)
+
     def discard(self) -> None:
         """Drop the connection without a word: it may be out of step."""
         if hasattr(self, "_socket"):

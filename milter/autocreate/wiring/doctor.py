@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from autocreate.admin import doctor, fileprobe, journalprobe
+from autocreate.admin import doctor, fileprobe, journalprobe, lmtpprobe
 from autocreate.admin.doctor import Backend, Mtas
 from autocreate.admin.socketprobe import Door, person
 from autocreate.config import imapd, load
@@ -62,7 +62,7 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
             )
             for problem in str(error).splitlines()
         ]
-    milter, login = config.milter, config.login
+    milter, login, lmtp = config.milter, config.login, config.lmtp
     has_scripts = config.cyrus.sieve == "managesieve" and bool(scripts(config))
     files, findings = _cyrus_files(config, cyrus)
     expected = Expected(
@@ -76,15 +76,19 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
     ours = Ours(
         milter.socket,
         milter.deadline,
-        frozenset(milter.domains),
-        frozenset(milter.mailers),
-        milter.recipient_delimiter,
-        bool(config.aliases),
-        bool(config.domains),
-        sources.alias_styles(config),
-        sources.alias_origins(config),
-        milter.lmtp_quote_rfc821_envelope,
+        domains=frozenset(milter.domains),
+        mailers=frozenset(milter.mailers),
+        delimiters=milter.recipient_delimiter,
+        has_aliases=bool(config.aliases),
+        has_domain_tables=bool(config.domains),
+        alias_styles=sources.alias_styles(config),
+        alias_origins=sources.alias_origins(config),
+        quotes_dots=milter.lmtp_quote_rfc821_envelope,
+        lmtp=lmtp.address if lmtp else "",
+        lowers_domains=lmtp is not None and lmtp.lowercase_domains,
+        default_domain=config.cyrus.defaultdomain if config.cyrus.virtdomains != "off" else "",
     )
+    serving = _serving(config)
     backend = Backend(server, sieve, files, expected)
     return [
         *_readable_passwords(path, config),
@@ -97,10 +101,11 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         ),
         *findings,
         *_impossible_folders(config, files),
+        *(lmtpprobe.examine(lmtp.address, lmtp.timeout, serving) if lmtp else ()),
         *journalprobe.examine(config.journal.url),
         *sources.findings(config),
         *fileprobe.examine(
-            _serving(config),
+            serving,
             [("our configuration", path), *files_of(config)],
             journalprobe.path_of(config.journal.url),
         ),
