@@ -44,6 +44,11 @@ def as_delivered(recipient: Recipient, address: Address, lowers_domains: bool) -
         lowers_domains: the MTA writes our domains in lower case.
     """
     rewritten = (recipient.rewritten or "").strip("<> ")
+    plain = recipient.argument.strip("<> ")
+    local, _, domain = plain.rpartition("@")
+    # Nearly always the MTA has changed nothing but the case, which costs no second parsing.
+    if plain.lower() == rewritten and domain.lower() == address.domain:
+        return f"{local}@{address.domain}" if lowers_domains else plain
     if is_mapped_by(recipient):
         return rewritten
     local, domain = address.local, address.domain

@@ -225,6 +225,9 @@ class Tally:
 
 _SEVERAL = "an alias of several"
 
+# A measured number; an enhanced status code such as 4.2.2 is none.
+_NUMBER = re.compile(r"(?<![\d.])\d+\.\d+(?!\.?\d)")
+
 
 def _word(value: Any) -> str:
     if not isinstance(value, str):
@@ -241,7 +244,7 @@ def _whole(value: Any) -> int:
 @lru_cache(maxsize=1024)
 def _in_general(reason: str) -> str:
     """A reason without what differs from one recipient to the next: quoted words and numbers."""
-    return _text(re.sub(r"\d+\.\d+", "N", re.sub(r"'[^']*'|\"[^\"]*\"", "...", reason)))
+    return _text(_NUMBER.sub("N", re.sub(r"'[^']*'|\"[^\"]*\"", "...", reason)))
 
 
 def _text(text: str) -> str:

@@ -112,3 +112,12 @@ def test_a_quantile_lies_within_the_bounds_of_its_time() -> None:
     assert 1 < times.quantile(0.5) < 2
     assert 100 < times.quantile(1.0) <= 200
     assert Times().quantile(0.5) == 0.0
+
+
+def test_a_status_code_is_no_number_that_differs() -> None:
+    tally = Tally()
+    for seconds in ("7.9", "8.0"):
+        reason = f"Cyrus refuses the mail: 452 4.2.2 Over quota, after {seconds} s"
+        tally.add("milter", Verdict(Answer.REFUSED, reason), 1.0, "<joe@example.org>")
+    (kind,) = tally.kinds
+    assert kind.reason == "Cyrus refuses the mail: 452 4.2.2 Over quota, after N s"
