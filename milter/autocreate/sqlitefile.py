@@ -5,8 +5,6 @@ import os
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import sqlalchemy as sa
-
 # Device and inode of what is not there, and of none that could be.
 _NOTHING = (0, 0)
 _NONE = (-1, -1)
@@ -54,29 +52,6 @@ class SqliteFile:
         return _found(self._path) != self._opened
 
 
-def follow_file(engine: sa.Engine) -> None:
-    """Have a pool open the database anew where another file has taken its place."""
-
-    def look(_dialect: Any, record: Any, arguments: Any, _named: Any) -> None:
-        record.info["before"] = _found(_path(arguments[0]))
-
-    def note(connection: Any, record: Any) -> None:
-        _, _, path = next(connection.execute("PRAGMA database_list"))
-        found = _found(path)
-        # If it was replaced meanwhile, nobody knows which of the two is open.
-        is_known = found == record.info.pop("before")
-        record.info["file"] = path, found if is_known else _NONE
-
-    def compare(_connection: Any, record: Any, _proxy: Any) -> None:
-        path, opened = record.info["file"]
-        if _found(path) != opened:
-            raise sa.exc.DisconnectionError  # the pool's own word for: take a new one
-
-    sa.event.listen(engine, "do_connect", look)
-    sa.event.listen(engine, "connect", note)
-    sa.event.listen(engine, "checkout", compare)
-
-
 def prepare(connection: Any, _record: Any) -> None:
     """Readers beside a writer, and patience instead of "database is locked" (sqlite.org/wal.html).
 
@@ -89,7 +64,7 @@ def prepare(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _path(database: str) -> str:
+def path_of(database: str) -> str:
     """The path of a database that is named by it, or by a URI (sqlite.org/uri.html)."""
     return unquote(urlsplit(database).path) if database.startswith("file:") else database
 

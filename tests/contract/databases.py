@@ -288,7 +288,7 @@ class Sqlite(Database):
                 f"SELECT userid FROM accounts WHERE {where}",
                 f"SELECT name FROM memberships WHERE {where}",
                 "SELECT userid FROM accounts",
-                timeout=0.1,
+                timeout=1.0,
             )
         )
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from sqlite3 import dbapi2
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from autocreate.accounts.directory import Directory
+from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.accounts.sql import SqlSource
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
+from tests.servers.common import wait_until
 
 from .databases import Sqlite, moved_away
 
@@ -57,6 +60,33 @@ def test_an_sqlite_file_that_is_locked_is_a_doubt_until_it_is_free(sqlite: Sqlit
     assert sqlite.source.lookup("joe") == Account("joe", "it")
 
 
+def test_an_sqlite_file_that_is_locked_costs_users_of_later_sources_its_timeout_once(
+    sqlite: Sqlite, tmp_path: Path
+) -> None:
+    (tmp_path / "later").mkdir()
+    later = Sqlite(tmp_path / "later")
+    users = [f"user{number}" for number in range(50)]
+    later.put({user: [] for user in users})
+    later.source.name = "later"
+    both = Directory([Remembered(it.source, Limits()) for it in (sqlite, later)])
+    with contextlib.closing(sqlite3.connect(sqlite.file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        assert all(both.find(user) for user in users)
+        assert time.monotonic() - begun < 15.0  # of 50, each a second
+        with pytest.raises(Temporary, match="database is locked"):
+            both.find("joe")
+    wait_until(lambda: _found(both, "joe"), 30.0, "the end of the lock")
+    assert both.find("nobody") is None
+    later.source.close()
+
+
+def _found(directory: Directory, user: str) -> bool:
+    with contextlib.suppress(Temporary):
+        return directory.find(user) is not None
+    return False
+
+
 def test_an_sqlite_file_that_is_replaced_is_read_anew(sqlite: Sqlite, tmp_path: Path) -> None:
     assert sqlite.source.lookup("zoe") is None
     (tmp_path / "new").mkdir()
@@ -73,7 +103,7 @@ def test_an_sqlite_file_that_is_replaced_while_it_is_opened_is_read_anew(
     (tmp_path / "new").mkdir()
     replacement = Sqlite(tmp_path / "new")
     replacement.put({"zoe": []})
-    connect = dbapi2.connect
+    connect = sqlite3.connect
 
     def interrupted(*arguments: Any, **named: Any) -> Any:
         connection = connect(*arguments, **named)
@@ -81,13 +111,13 @@ def test_an_sqlite_file_that_is_replaced_while_it_is_opened_is_read_anew(
             replacement.file.rename(sqlite.file)
         return connection
 
-    monkeypatch.setattr(dbapi2, "connect", interrupted)
+    monkeypatch.setattr(sqlite3, "connect", interrupted)
     assert sqlite.source.lookup("zoe") == Account("zoe", "it")
     assert sqlite.source.lookup("joe") is None
 
 
 @pytest.mark.parametrize("file", ["{path}", "file:{path}?uri=true", "file://{path}?uri=true"])
-def test_an_sqlite_file_with_an_odd_name_is_opened_once(
+def test_an_sqlite_file_with_an_odd_name_is_kept_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     folder = tmp_path / "ä % b"
@@ -95,19 +125,23 @@ def test_an_sqlite_file_with_an_odd_name_is_opened_once(
     made = Sqlite(folder)
     made.put({"joe": []})
     opened: list[object] = []
-    connect = dbapi2.connect
+    connect = sqlite3.connect
 
     def noting(*arguments: Any, **named: Any) -> Any:
         opened.append(arguments)
         return connect(*arguments, **named)
 
-    monkeypatch.setattr(dbapi2, "connect", noting)
+    monkeypatch.setattr(sqlite3, "connect", noting)
     path = quote(str(made.file)) if file.startswith("file:") else str(made.file)
     query = "SELECT userid FROM accounts WHERE userid = :user"
     source = SqlSource("it", f"sqlite:///{file.format(path=path)}", query)
+    assert source.lookup("joe") == Account("joe", "it")
+    assert opened
+    opened.clear()
     for _ in range(3):
         assert source.lookup("joe") == Account("joe", "it")
-    assert len(opened) == 1
+    assert not opened
+    source.close()
 
 
 @pytest.mark.parametrize(

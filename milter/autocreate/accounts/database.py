@@ -1,24 +1,35 @@
 """An SQL database that is asked by queries of the administrator's: connections, time limits, errors.
 
-SQLAlchemy keeps the pool. Each driver is told its time limits in its own words; SQLite is opened
-read only, and anew where its file was replaced.
+Of a server SQLAlchemy keeps a pool. Each driver is told its time limits in its own words. A file of
+SQLite's is read by `autocreate.accounts.sqlitereader`.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Engine, Row
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.accounts.passwordfile import password
+from autocreate.accounts.sqlitereader import Answer, SqliteReader
 from autocreate.drivers import parsed, server_engine
 from autocreate.errors import Busy, ConfigurationError, Silent, Temporary, Unreachable
-from autocreate.sqlitefile import follow_file
+
+
+class Rows(list[Any]):
+    """The rows that a query found, each a tuple.
+
+    Args:
+        columns: their names.
+    """
+
+    def __init__(self, columns: tuple[str, ...], rows: list[Any]) -> None:
+        super().__init__(rows)
+        self.columns = columns
 
 
 class Database:
@@ -28,7 +39,8 @@ class Database:
         key: where the configuration names the database, for errors: `accounts.staff`.
         url: an SQLAlchemy database URL.
         password_file: its first line is the password; None if the URL says it, or none is needed.
-        timeout: seconds for the connection, for each answer, and for a locked SQLite database.
+        timeout: seconds for the connection, for each answer, and for an SQLite file that others lock
+            or write.
         connections: how many may be open at once.
 
     Raises:
@@ -44,13 +56,12 @@ class Database:
         timeout: float = 5.0,
         connections: int = 4,
     ) -> None:
-        self._timeout = timeout
-        self._connections = connections
         try:
             found = parsed(url)
             if password_file:
                 found = found.set(password=password(key, password_file))
-            self._engine = _engine(found, timeout, connections)
+            kind = SqliteReader if found.get_backend_name() == "sqlite" else _Server
+            self._asked: SqliteReader | _Server = kind(found, timeout, connections)
         except (ArgumentError, NoSuchModuleError) as error:
             raise ConfigurationError(key, [f"url: {error}"]) from error
         except ModuleNotFoundError as error:
@@ -59,19 +70,54 @@ class Database:
             ) from error
 
     def __str__(self) -> str:
-        return self._engine.url.render_as_string(hide_password=True)
+        return str(self._asked)
 
-    def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Sequence[Row[Any]]:
+    def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Rows:
         """All rows that a query finds.
-
-        A server that was restarted has dropped the idle connections, which shows only at the first
-        query: then, and only then, it is asked once more on a new one.
 
         Raises:
             Unreachable: no connection; `Silent` if it is for want of an answer.
             Busy: no connection became free in time.
             Temporary: any other error, such as a missing table.
         """
+        return Rows(*self._asked.select(query, parameters))
+
+    def stream(self, query: sa.TextClause) -> Iterator[Any]:
+        """All rows that a query finds, as they come: there may be millions.
+
+        Raises:
+            Unreachable, Busy, Temporary: as `select`; perhaps in the middle.
+        """
+        return self._asked.stream(query)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._asked.close()
+
+
+class _Server:
+    """A database at a server. What its methods promise, `Database` says."""
+
+    def __init__(self, url: URL, timeout: float, connections: int) -> None:
+        self._timeout = timeout
+        self._connections = connections
+        self._engine = server_engine(
+            url,
+            timeout,
+            pool_size=connections,
+            max_overflow=0,
+            pool_use_lifo=True,
+            pool_reset_on_return=None,  # with autocommit there is nothing to roll back
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+        )
+
+    def __str__(self) -> str:
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
+        """A server that was restarted has dropped the idle connections, which shows only at the first
+        query: then, and only then, it is asked once more on a new one."""
         until = time.monotonic() + self._timeout
         try:
             return self._select(query, parameters)
@@ -82,26 +128,20 @@ class Database:
                 raise
             return self._select(query, parameters)
 
-    def stream(self, query: sa.TextClause) -> Iterator[Row[Any]]:
-        """All rows that a query finds, as they come: there may be millions.
-
-        Raises:
-            Unreachable, Temporary: as `select`; perhaps in the middle.
-        """
+    def stream(self, query: sa.TextClause) -> Iterator[Any]:
         with self._connection() as connection:
-            if self._engine.dialect.name != "sqlite":
-                # A cursor on the server lives in a transaction.
-                connection.execution_options(isolation_level="READ COMMITTED")
+            # A cursor on the server lives in a transaction.
+            connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
                 yield from connection.execution_options(yield_per=1000).execute(query)
 
     def close(self) -> None:
-        """Close every connection."""
         self._engine.dispose()
 
-    def _select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Sequence[Row[Any]]:
+    def _select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
         with self._connection() as connection:
-            return connection.execute(query, dict(parameters)).all()
+            result = connection.execute(query, dict(parameters))
+            return tuple(result.keys()), list(result.all())
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
@@ -139,32 +179,3 @@ class Database:
 def text_of(value: object) -> str:
     """A column's value as text: numbers in digits, and the bytes of a binary column as UTF-8."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _engine(url: URL, timeout: float, connections: int) -> Engine:
-    kind = url.get_backend_name()
-    if kind == "sqlite":
-        # Read only, so that a missing file is an error and not a new, empty database.
-        if url.database and not url.database.startswith("file:"):
-            location = f"file:{quote(url.database)}"
-            url = url.set(database=location, query={**url.query, "mode": "ro", "uri": "true"})
-        engine = sa.create_engine(
-            url,
-            poolclass=sa.QueuePool,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=timeout,
-            connect_args={"timeout": timeout, "check_same_thread": False},
-        )
-        follow_file(engine)
-        return engine
-    return server_engine(
-        url,
-        timeout,
-        pool_size=connections,
-        max_overflow=0,
-        pool_use_lifo=True,
-        pool_reset_on_return=None,  # with autocommit there is nothing to roll back
-        isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
-    )

@@ -1,14 +1,12 @@
 """Accounts in a database, by a query of the administrator's. SQLite is the embedded default."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
 
 from autocreate.accounts import account_of
-from autocreate.accounts.database import Database, text_of
+from autocreate.accounts.database import Database, Rows, text_of
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
@@ -62,9 +60,9 @@ class SqlSource:
         if len(rows) > 1:
             raise Temporary(f"query found {len(rows)} rows for {user!r}, and must find one")
         answered = [text_of(value) for value in rows[0][:1] if value is not None]
-        further = list(rows[0]._mapping.items())[1:]
+        further = list(zip(rows.columns, rows[0], strict=True))[1:]
         attributes = tuple(
-            (str(column).lower(), text_of(value)) for column, value in further if value is not None
+            (column.lower(), text_of(value)) for column, value in further if value is not None
         )
         try:
             return account_of(user, self.name, answered, self._users, attributes)
@@ -90,8 +88,10 @@ class SqlSource:
         """Close the database."""
         self._database.close()
 
-    def _select(self, query: sa.TextClause, user: str) -> Sequence[Row[Any]]:
+    def _select(self, query: sa.TextClause, user: str) -> Rows:
         if "\0" in user:
-            return []  # Cyrus can have no such user, and PostgreSQL would call it an error
+            return Rows(
+                (), []
+            )  # Cyrus can have no such user, and PostgreSQL would call it an error
         local, _, domain = user.partition("@")
         return self._database.select(query, {"user": user, "local": local, "domain": domain})

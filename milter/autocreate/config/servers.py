@@ -61,6 +61,7 @@ class SqlServer(Server):
 
     url: DatabaseUrl
     """Which database: `sqlite:////var/lib/autocreate/accounts.db`, `postgresql://USER@HOST/DATABASE`,
-    `mysql://USER@HOST/DATABASE`."""
+    `mysql://USER@HOST/DATABASE`. A file of SQLite's may be replaced at any time, in any way; a lookup waits
+    `timeout` seconds for whoever locks or writes it."""
     password_file: SecretFile | None = None
     """The password is the first line of this file, which others must not be able to read."""
