@@ -6,33 +6,23 @@ MTAs may share one journal: every operation is a single short transaction, and d
 twice does no harm.
 """
 
-import contextlib
 import json
-import logging
-import threading
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from autocreate.core.plan import as_json
-from autocreate.drivers import parsed, server_engine
-from autocreate.errors import ConfigurationError, Temporary
+from autocreate.journaldatabase import Duplicate, JournalDatabase
 from autocreate.model import LMTP, Recipient, Verdict
-from autocreate.sqlitefile import SqliteFile, prepare
-
-log = logging.getLogger(__name__)
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
 
 # How many hours of processes are kept: one MTA's of two years.
 HOURS_LIMIT = 20_000
-
-# Seconds for a server to answer. A reload waits for it, and with it the signals.
-_PATIENCE = 5.0
 
 _metadata = sa.MetaData()
 
@@ -130,7 +120,9 @@ class Entry:
 
 
 class Journal:
-    """The journal at a database URL. Made on first use; safe to use from several threads.
+    """The journal at a database URL. Made where it is missing; safe to use from several threads.
+
+    One that cannot be used now is no error when this is made: see `JournalDatabase`.
 
     Args:
         url: an SQLAlchemy URL.
@@ -143,26 +135,7 @@ class Journal:
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._clock = clock
-        try:
-            found = parsed(url)
-            is_server = found.get_backend_name() != "sqlite"
-            self._engine = (
-                server_engine(found, _PATIENCE, pool_pre_ping=True)
-                if is_server
-                else sa.create_engine(found)
-            )
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ConfigurationError(
-                "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
-            ) from error
-        self._name = f"journal {found.render_as_string(hide_password=True)}"
-        self._file = SqliteFile(None if is_server else found.database)
-        self._opening = threading.Lock()
-        if not is_server:
-            sa.event.listen(self._engine, "connect", prepare)
-        with self._translated():
-            self._open()
+        self._database = JournalDatabase(url, _metadata)
 
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
@@ -171,9 +144,8 @@ class Journal:
         was not, is to be looked at anew.
         """
         try:
-            with self._transaction() as connection:
-                connection.execute(_BEGIN, _row(entry))
-        except _Duplicate:
+            self._database.write(lambda connection: connection.execute(_BEGIN, _row(entry)))
+        except Duplicate:
             noted = _unfinished.update().where(_unfinished.c.user == entry.user)
             if entry.begun:
                 noted = noted.values(begun=True)
@@ -181,8 +153,7 @@ class Journal:
                 noted = noted.where(~_unfinished.c.begun).values(
                     attempts=entry.attempts, next_try=entry.next_try
                 )
-            with self._transaction() as connection:
-                connection.execute(noted)
+            self._database.write(lambda connection: connection.execute(noted))
 
     def fail(self, entry: Entry, given: Collection[str] = ()) -> None:
         """Note how an attempt ended that left something missing.
@@ -190,11 +161,13 @@ class Journal:
         Args:
             given: what it did give the user: see `autocreate.core.plan.gift`.
         """
-        with self._transaction() as connection:
-            connection.execute(
-                _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
-            )
+        noted = _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
+
+        def write(connection: sa.Connection) -> None:
+            connection.execute(noted)
             _give(connection, entry.user, given)
+
+        self._database.write(write)
 
     def finish(self, user: str, given: Collection[str] = ()) -> None:
         """Strike a tree out: it stands, or need not stand any more.
@@ -202,38 +175,46 @@ class Journal:
         Args:
             given: as for `fail`.
         """
-        with self._transaction() as connection:
+
+        def write(connection: sa.Connection) -> None:
             connection.execute(_FINISH, {"whose": user})
             _give(connection, user, given)
 
+        self._database.write(write)
+
     def given(self, user: str) -> frozenset[str]:
         """What a user was given, at any time."""
-        with self._transaction() as connection:
-            query = sa.select(_given.c.thing).where(_given.c.user == user)
-            return frozenset(connection.execute(query).scalars())
+        query = sa.select(_given.c.thing).where(_given.c.user == user)
+        return self._database.read(lambda it: frozenset(it.execute(query).scalars()))
 
     def all_unfinished(self) -> Iterator[Entry]:
         """Every entry, by user."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             query = sa.select(_unfinished).order_by(_unfinished.c.user)
             for row in connection.execute(query):
                 yield Entry(**row._mapping)
 
     def entry(self, user: str) -> Entry | None:
         """The entry of a user, or None if nothing is unfinished."""
-        with self._transaction() as connection:
-            row = connection.execute(_ENTRY_OF, {"whose": user}).one_or_none()
+        row = self._database.read(
+            lambda connection: connection.execute(_ENTRY_OF, {"whose": user}).one_or_none()
+        )
         return Entry(**row._mapping) if row else None
 
-    def due(self, before: float, limit: int) -> list[Entry]:
-        """The entries whose next try is not later than `before`, the most overdue first."""
-        with self._transaction() as connection:
-            rows = connection.execute(
-                sa.select(_unfinished)
-                .where(_unfinished.c.next_try <= before)
-                .order_by(_unfinished.c.next_try)
-                .limit(limit)
-            ).all()
+    def due(self, before: float, limit: int, beyond: float = math.inf) -> list[Entry]:
+        """The entries that are due, the most overdue first.
+
+        Args:
+            before: the latest next try that is due; infinity for every entry.
+            beyond: a next try after this was noted by a clock that was wrong, and is due, too.
+        """
+        query = sa.select(_unfinished).order_by(_unfinished.c.next_try).limit(limit)
+        if before < math.inf:  # which MariaDB has no word for
+            is_due = _unfinished.c.next_try <= before
+            if beyond < math.inf:
+                is_due |= _unfinished.c.next_try > beyond
+            query = query.where(is_due)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
         return [Entry(**row._mapping) for row in rows]
 
     def record(self, recipient: Recipient, verdict: Verdict) -> None:
@@ -252,27 +233,28 @@ class Journal:
         address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")
         key = address.replace("\0", "\\0")[:_LONGEST_RECIPIENT]
         if not self._update_seen(key, values):
+            new = _seen.insert().values(recipient=key, times=1, first_seen=now, **values)
+
+            def write(connection: sa.Connection) -> None:
+                connection.execute(new)
+                _forget_oldest(connection)
+
             try:
-                with self._transaction() as connection:
-                    connection.execute(
-                        _seen.insert().values(recipient=key, times=1, first_seen=now, **values)
-                    )
-                    self._forget_oldest(connection)
-            except _Duplicate:  # another session was first
+                self._database.write(write)
+            except Duplicate:  # another session was first
                 self._update_seen(key, values)
 
     def seen(self) -> Iterator[dict[str, Any]]:
         """What dry run recorded, latest first; `plan` as JSON text, times since the epoch."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             query = sa.select(_seen).order_by(_seen.c.last_seen.desc())
             for row in connection.execute(query):
                 yield dict(row._mapping)
 
     def count_unfinished(self) -> int:
         """How many trees were begun and not finished."""
-        with self._transaction() as connection:
-            count = sa.select(sa.func.count()).select_from(_unfinished)
-            return int(connection.execute(count).scalar_one())
+        count = sa.select(sa.func.count()).select_from(_unfinished)
+        return self._database.read(lambda connection: int(connection.execute(count).scalar_one()))
 
     def tally(self, hour: int, writer: str, tally: str) -> None:
         """Keep what a process counted in an hour, in the place of what it wrote before.
@@ -283,86 +265,38 @@ class Journal:
         """
         values = {"hour": hour, "writer": writer, "tally": tally}
         is_mine = (_hours.c.hour == hour) & (_hours.c.writer == writer)
-        with self._transaction() as connection:
+
+        def write(connection: sa.Connection) -> None:
             if connection.execute(_hours.update().where(is_mine).values(values)).rowcount:
                 return
             connection.execute(_hours.insert().values(values))
             _forget_first_hours(connection)
 
+        self._database.write(write)
+
     def tallies(self, since: float) -> Iterator[tuple[int, str]]:
         """The hours that processes counted, from the one that `since` is in: its beginning, and the tally."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             query = sa.select(_hours.c.hour, _hours.c.tally).where(_hours.c.hour > since - 3600)
             rows = connection.execute(query.order_by(_hours.c.hour))
             yield from ((row.hour, row.tally) for row in rows)
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        self._database.close()
 
     def _update_seen(self, key: str, values: Mapping[str, Any]) -> bool:
-        with self._transaction() as connection:
-            result = connection.execute(
-                _seen.update()
-                .where(_seen.c.recipient == key)
-                .values(times=_seen.c.times + 1, **values)
-            )
-            return result.rowcount > 0
-
-    def _forget_oldest(self, connection: sa.Connection) -> None:
-        count = connection.execute(sa.select(sa.func.count()).select_from(_seen)).scalar_one()
-        if count > SEEN_LIMIT:
-            oldest = (
-                sa.select(_seen.c.recipient).order_by(_seen.c.last_seen).limit(count - SEEN_LIMIT)
-            )
-            connection.execute(_seen.delete().where(_seen.c.recipient.in_(oldest)))
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        with self._translated():
-            self._look_after_file()
-            with self._engine.begin() as connection:
-                yield connection
-
-    def _open(self) -> None:
-        """Make what is missing: the file, and the tables in it."""
-        self._file.make()
-        with self._engine.begin() as connection:
-            _metadata.create_all(connection)
-        self._file.opened()
-
-    def _look_after_file(self) -> None:
-        """Turn to the file that is there now, if somebody removed or replaced the one that is open.
-
-        SQLite would go on writing to what nobody can read again.
-        """
-        if not self._file.is_lost:
-            return
-        with self._opening:
-            if not self._file.is_lost:
-                return  # another thread did it
-            self._file.closed()
-            self._engine.dispose()
-            self._open()
-            log.error(
-                "%s was removed or replaced and is begun anew; what was unfinished is told by "
-                "autocreate audit --trees",
-                self._name,
-            )
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError as error:
-            raise _Duplicate(f"{self._name}: {error.orig}") from error
-        except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
-            raise Temporary(f"{self._name} cannot be used: {reason}") from error
+        seen_again = (
+            _seen.update().where(_seen.c.recipient == key).values(times=_seen.c.times + 1, **values)
+        )
+        return self._database.write(lambda it: it.execute(seen_again).rowcount > 0)
 
 
-class _Duplicate(Temporary):
-    """The row is there already."""
+def _forget_oldest(connection: sa.Connection) -> None:
+    count = connection.execute(sa.select(sa.func.count()).select_from(_seen)).scalar_one()
+    if count > SEEN_LIMIT:
+        oldest = sa.select(_seen.c.recipient).order_by(_seen.c.last_seen).limit(count - SEEN_LIMIT)
+        connection.execute(_seen.delete().where(_seen.c.recipient.in_(oldest)))
 
 
 def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:

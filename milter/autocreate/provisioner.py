@@ -252,7 +252,7 @@ class Provisioner:
         Raises:
             Temporary: the journal cannot be read.
         """
-        return self._journal.due(math.inf if everything else self._clock(), limit=1000)
+        return self._journal.due(math.inf if everything else self._clock(), 1000, self._horizon())
 
     def conclude(self, entry: Entry, verdict: Verdict) -> None:
         """Strike out an entry whose own attempt found nothing left to do for it.
@@ -285,7 +285,12 @@ class Provisioner:
         The very session in which another process makes it may be the login that we are told of.
         """
         is_in_the_making = begun.attempts == 0 and service != LMTP
-        return begun.next_try > self._clock() and (begun.usable or is_in_the_making)
+        is_ahead = self._clock() < begun.next_try <= self._horizon()
+        return is_ahead and (begun.usable or is_in_the_making)
+
+    def _horizon(self) -> float:
+        """A next try after this time was noted by a clock that was more than a minute ahead."""
+        return self._clock() + _LONGEST_PAUSE + _GRACE
 
     def _not_to_create(self, account: Account, stands: bool, reason: str) -> Verdict:
         answer = Answer.ACCEPT if stands else Answer.UNKNOWN
@@ -371,19 +376,18 @@ class Provisioner:
     def _entry(self, user: str) -> Entry | None:
         """The journal's entry, if it has one and can be read.
 
-        A journal that is out of order stops creation, but not the mail of those whose INBOX stands.
+        A journal that cannot be used stops creation, but not the mail of those whose INBOX exists.
         """
         try:
             return self._journal.entry(user)
         except Temporary as error:
-            log.error("%s: taken for finished, since the %s", user, error)
+            log.info("%s: assuming that provisioning is complete: %s", user, error)
             return None
 
 
 def _why_none(policy: Policy | None) -> str:
-    if policy is None:
-        return "no policy matches"
-    return f"policy {policy.name!r} creates none{policy.why and f': {policy.why}'}"
+    why = policy and f"policy {policy.name!r} creates none{policy.why and f': {policy.why}'}"
+    return why or "no policy matches"
 
 
 def _gifts(report: Report) -> frozenset[str]:

@@ -9,6 +9,9 @@ from urllib.parse import unquote, urlsplit
 _NOTHING = (0, 0)
 _NONE = (-1, -1)
 
+# What belongs to a database that is open in WAL mode, besides its file.
+_COMPANIONS = ("-wal", "-shm")
+
 
 class SqliteFile:
     """The file of a database that is written to, and may be lost.
@@ -21,6 +24,7 @@ class SqliteFile:
         is_path = database and database != ":memory:" and not database.startswith("file:")
         self._path = database if database and is_path else ""
         self._opened = _NOTHING
+        self._companions: dict[str, tuple[int, int]] = {}
 
     def make(self) -> None:
         """Make a missing file belong to its folder's owner, whoever makes it.
@@ -39,21 +43,32 @@ class SqliteFile:
                 os.close(made)
 
     def opened(self) -> None:
-        """Note that the file at the path is the one that is open."""
+        """Note that the files at the path are those that are open."""
         self._opened = _found(self._path)
+        found = {end: _found(self._path + end) for end in _COMPANIONS if self._path}
+        self._companions = {end: it for end, it in found.items() if it != _NOTHING}
 
     def closed(self) -> None:
         """Note that none is open: a new one may get the very inode that the old one had."""
         self._opened = _NONE
+        self._companions = {}
 
     @property
-    def is_lost(self) -> bool:
-        """Is it another file, or none, that is at the path now?"""
-        return _found(self._path) != self._opened
+    def lost(self) -> str:
+        """Which of the open files is no longer at its path; "" if all are.
+
+        While anybody has the database open, SQLite itself replaces none of them.
+        """
+        if _found(self._path) != self._opened:
+            return self._path
+        for end, opened in self._companions.items():
+            if _found(self._path + end) != opened:
+                return self._path + end
+        return ""
 
 
 def prepare(connection: Any, _record: Any) -> None:
-    """Readers beside a writer, and patience instead of "database is locked" (sqlite.org/wal.html).
+    """Readers beside a writer, and a wait instead of "database is locked" (sqlite.org/wal.html).
 
     `synchronous` is FULL: what was written must survive a power cut.
     """

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from autocreate import journal as journals
+from autocreate import journaldatabase
 from autocreate.core.tally import Tally
 from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
@@ -45,7 +49,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journals, "_PATIENCE", 1.0)
+    monkeypatch.setattr(journaldatabase, "_TIMEOUT", 1.0)
     server = make_url(url)
     assert server.port
     with Relay(server.port) as relay:
@@ -56,7 +60,12 @@ def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(
             begun = time.monotonic()
             with pytest.raises(Temporary, match="cannot be used"):
                 journal.entry("joe")
-            assert time.monotonic() - begun < 20.0
+            # Who asks next waits no longer at all.
+            with pytest.raises(
+                Temporary, match=r"is not asked again yet; last: journal .* cannot be"
+            ):
+                journal.entry("joe")
+            assert time.monotonic() - begun < 4.0
             relay.resume()
             assert wait_until(lambda: _entry(journal, "joe"), 30.0, "the journal")
 
@@ -98,6 +107,48 @@ def test_a_tree_is_begun_put_off_and_finished(url: str) -> None:
         assert journal.entry("joe") is None
         assert journal.given("joe") == {"folder Entwürfe", "folder Sent"}
         assert journal.given("Joe") == set()
+
+
+def test_what_is_due_whenever_it_was_noted_is_every_entry(url: str) -> None:
+    with contextlib.closing(Journal(url, time.time)) as journal:
+        for user, when in (("joe", 10.0), ("ann", LATER)):
+            journal.begin(Entry(user, user, next_try=when))
+        assert [it.user for it in journal.due(math.inf, limit=10)] == ["joe", "ann"]
+        assert [it.user for it in journal.due(30.0, limit=10, beyond=100.0)] == ["joe", "ann"]
+        assert [it.user for it in journal.due(30.0, limit=10)] == ["joe"]
+
+
+def test_tables_that_were_dropped_are_made_anew(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with contextlib.closing(Journal(url, time.time)) as journal:
+        journal.begin(Entry("joe", "joe@example.org"))
+        others = sa.create_engine(journal._database._engine.url)
+        with others.begin() as connection:
+            for table in ("unfinished", "given"):
+                connection.execute(sa.text(f"DROP TABLE {table}"))
+        others.dispose()
+        assert journal.entry("joe") is None
+        journal.begin(Entry("joe", "joe@example.org"))
+        journal.finish("joe", ["folder Sent"])
+        assert journal.given("joe") == {"folder Sent"}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "its tables unfinished, given were dropped and are made anew; " in caplog.text
+
+
+def test_several_mtas_may_make_it_at_once(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    start = threading.Barrier(4)
+
+    def make(number: int) -> Journal:
+        start.wait(30)
+        journal = Journal(url, time.time)
+        journal.begin(Entry(f"user{number}", "address"))
+        return journal
+
+    with ThreadPoolExecutor(4) as mtas:
+        journals = list(mtas.map(make, range(4)))
+    assert journals[0].count_unfinished() == 4
+    assert not caplog.records
+    for journal in journals:
+        journal.close()
 
 
 def test_what_dry_run_saw_is_remembered_however_long_and_odd_it_is(url: str) -> None:

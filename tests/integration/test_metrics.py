@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,8 +142,8 @@ def test_a_journal_that_is_away_is_told_and_takes_no_other_figure_along(
 ) -> None:
     product.start()
     assert ask(product, "metric-nobody@example.org") == [550]
-    with sqlite3.connect(product.journal) as journal:
-        journal.execute("DROP TABLE unfinished")
+    product.journal.unlink()
+    product.journal.mkdir()
     seen = scrape()
     assert seen["autocreate_journal_up"] == 0
     assert "autocreate_unfinished_trees" not in seen

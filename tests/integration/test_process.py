@@ -401,11 +401,3 @@ def test_a_folder_that_is_missing_is_said_to_be_missing(cyrus: Cyrus) -> None:
         status, words = refused_start(product)
         assert status == 78
         assert "cannot listen at unix:/nonexistent/milter.sock: No such file or directory" in words
-
-
-def test_a_journal_that_is_no_database_is_said_at_the_start(cyrus: Cyrus) -> None:
-    with Product(cyrus) as product:
-        product.journal.write_bytes(b"this is no database, and longer than a header" * 100)
-        status, words = refused_start(product)
-        assert status == 75
-        assert f"journal sqlite:///{product.journal} cannot be used: " in words

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,12 +177,22 @@ def test_many_threads_may_write_at_once(journal: Journal) -> None:
     assert [row["times"] for row in journal.seen()] == [40]
 
 
-def test_a_corrupt_file_is_said_to_be_one(tmp_path: Path, clock: Clock) -> None:
+def test_a_corrupt_file_is_said_to_be_one_and_a_new_one_is_made_where_it_is_moved_away(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "journal.db").write_bytes(b"this was never a database" * 100)
-    with pytest.raises(
-        Temporary, match=r"^journal sqlite:///.*/journal\.db cannot be used: file is not a database"
-    ):
-        Journal(f"sqlite:///{tmp_path}/journal.db", clock)
+    journal = Journal(f"sqlite:///{tmp_path}/journal.db", clock)
+    cannot = r"^journal sqlite:///.*/journal\.db cannot be used: file is not a database"
+    for _ in range(2):
+        with pytest.raises(Temporary, match=cannot):
+            journal.begin(JOE)
+    (line,) = caplog.messages
+    assert re.search(cannot, line)
+    assert "to mend it, move it away: a new one is made at once" in line
+    (tmp_path / "journal.db").rename(tmp_path / "journal.bad")
+    journal.begin(JOE)
+    assert journal.entry("joe") == JOE
+    journal.close()
 
 
 def test_a_file_that_becomes_corrupt_is_said_to_be_one(
@@ -217,7 +230,7 @@ def replace_by_an_older_one(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("lose", [remove, remove_the_main_file, replace_by_an_older_one])
-def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_begun_anew_and_that_is_said(
+def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_opened_anew_and_that_is_said(
     tmp_path: Path,
     journal: Journal,
     clock: Clock,
@@ -233,7 +246,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_begun_anew_and_t
     assert again.entry("joe") == JOE
     again.close()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "journal.db was removed or replaced and is begun anew; " in caplog.text
+    assert "journal.db was removed or replaced; it is opened anew; " in caplog.text
 
 
 def test_a_file_whose_folder_is_away_is_temporary_until_it_is_back(
@@ -245,7 +258,8 @@ def test_a_file_whose_folder_is_away_is_temporary_until_it_is_back(
     for _ in range(2):
         with pytest.raises(Temporary, match=r"journal\.db cannot be used: unable to open"):
             journal.begin(JOE)
-    assert not caplog.records
+    (line,) = caplog.messages
+    assert "to mend it, make its folder, and let this user write there" in line
     tmp_path.with_suffix(".away").rename(tmp_path)
     journal.begin(JOE)
     assert journal.entry("joe") == JOE
@@ -277,39 +291,85 @@ def test_a_new_file_with_the_inode_of_the_old_one_is_not_taken_for_it(
 
     def make(file: SqliteFile) -> None:
         (tmp_path / "journal.db").touch()
-        looked_lost.append(file.is_lost)
+        looked_lost.append(bool(file.lost))
 
     monkeypatch.setattr(SqliteFile, "make", make)
     remove(tmp_path)
     journal.begin(JOE)
     assert looked_lost == [True]
-    assert not journal._file.is_lost
+    assert not journal._database._file.lost
 
 
 def test_a_folder_that_is_missing_is_temporary_and_named(tmp_path: Path, clock: Clock) -> None:
+    journal = Journal(f"sqlite:///{tmp_path}/nowhere/journal.db", clock)
     with pytest.raises(Temporary, match=r"nowhere/journal\.db cannot be used: unable to open"):
-        Journal(f"sqlite:///{tmp_path}/nowhere/journal.db", clock)
+        journal.entry("joe")
+    (tmp_path / "nowhere").mkdir()
+    assert journal.entry("joe") is None
+    journal.close()
 
 
-def test_a_file_that_cannot_be_written_is_temporary_and_named(
-    tmp_path: Path, journal: Journal, clock: Clock
+def test_a_file_that_cannot_be_written_is_read_and_what_helps_is_said_once(
+    tmp_path: Path, journal: Journal, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal.begin(JOE)
     url = f"sqlite:///file:{tmp_path}/journal.db?mode=ro&uri=true"
-    with pytest.raises(Temporary, match=r"journal\.db.* cannot be used: .*readonly database"):
-        Journal(url, clock).begin(Entry("ann", "ann"))
+    again = Journal(url, clock)
+    for _ in range(2):
+        with pytest.raises(Temporary, match=r"journal\.db.* cannot be used: .*readonly database"):
+            again.begin(Entry("ann", "ann"))
+        assert again.entry("joe") == JOE
+    (line,) = caplog.messages
+    assert "to mend it, let this user write to it" in line
+    again.close()
 
 
-def test_a_database_that_another_holds_is_temporary(tmp_path: Path, journal: Journal) -> None:
-    with journal._transaction() as connection:
-        connection.exec_driver_sql("PRAGMA busy_timeout=0")
-    other = sqlite3.connect(tmp_path / "journal.db", isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    try:
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_a_companion_that_is_removed_costs_nothing_but_a_line_in_the_log(
+    tmp_path: Path, journal: Journal, clock: Clock, caplog: pytest.LogCaptureFixture, end: str
+) -> None:
+    journal.begin(JOE)
+    (tmp_path / f"journal.db{end}").unlink()
+    ann = Entry("ann", "ann@example.org")
+    journal.begin(ann)
+    again = Journal(f"sqlite:///{tmp_path}/journal.db", clock)  # as after a kill
+    assert [again.entry(user) for user in ("joe", "ann")] == [JOE, ann]
+    again.close()
+    (line,) = caplog.messages
+    assert f"journal.db{end} was removed or replaced; it is opened anew; " in line
+
+
+def test_tables_that_were_dropped_are_made_anew_and_that_is_said(
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.begin(JOE)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as other, other:
+        for table in ("unfinished", "given", "seen", "hours"):
+            other.execute(f"DROP TABLE {table}")
+    assert journal.entry("joe") is None
+    journal.begin(JOE)
+    journal.finish("joe", ["folder Sent"])
+    assert journal.given("joe") == {"folder Sent"}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "tables unfinished, given, seen, hours were dropped and are made anew; " in caplog.text
+
+
+def test_a_journal_that_fails_slowly_is_not_asked_again_for_a_while(
+    tmp_path: Path, journal: Journal
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Temporary, match="database is locked"):
             journal.begin(JOE)
-    finally:
-        other.close()
+        with pytest.raises(Temporary, match=r"is not asked again yet; last: .* is locked"):
+            journal.begin(JOE)
+
+
+def test_what_a_clock_that_was_ahead_has_noted_is_due(journal: Journal) -> None:
+    for user, when in (("joe", 10.0), ("ann", 50.0), ("bob", 1e9)):
+        journal.begin(Entry(user, user, next_try=when))
+    assert [it.user for it in journal.due(30.0, limit=10, beyond=100.0)] == ["joe", "bob"]
+    assert [it.user for it in journal.due(math.inf, limit=10)] == ["joe", "ann", "bob"]
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,8 @@ def test_a_journal_in_doubt_stops_creation_and_not_the_mail_of_those_who_have_a_
     assert mail(house).answer is Answer.TEMPORARY
     assert "joe" not in house.store.trees
     assert mail(house, "<ann@example.org>").answer is Answer.ACCEPT
-    assert "ann: taken for finished, since the journal" in caplog.text
+    (told,) = [it.message for it in caplog.records if it.levelname == "ERROR"]
+    assert "meanwhile new users get 451, and mail to existing mailboxes is accepted" in told
 
 
 def test_a_journal_that_fails_when_all_is_done_costs_nothing_but_a_line(
@@ -257,6 +258,32 @@ def test_a_usable_tree_is_not_tried_again_before_its_time(build: Build, clock: C
     clock.now += 60.0
     assert mail(house).reason == "completed"
     assert [it.path for it in house.store.trees["joe"].folders] == [(), ("Sent",)]
+
+
+def test_a_clock_that_was_ahead_and_was_set_back_puts_nothing_off(
+    build: Build, clock: Clock
+) -> None:
+    house = build(accounts={"joe": (), "ann": ()})
+    for user in ("joe", "ann"):
+        house.store.trees[user] = Tree((Folder(),))
+        noted = clock.now + 365 * 86400.0 + 60.0
+        house.journal.begin(Entry(user, f"{user}@example.org", usable=True, next_try=noted))
+    assert {it.user for it in house.service.unfinished(everything=False)} == {"ann", "joe"}
+    assert mail(house).reason == "completed"
+    (left,) = house.service.unfinished(everything=False)
+    assert house.service.complete(left).reason == "completed"
+    assert house.service.unfinished(everything=True) == []
+
+
+def test_the_longest_pause_is_not_taken_for_a_clock_that_was_ahead(
+    build: Build, clock: Clock
+) -> None:
+    house = build()
+    house.store.trees["joe"] = Tree((Folder(),))
+    noted = clock.now + 6 * 3600.0 + 30.0  # by another MTA, whose clock is ahead a little
+    house.journal.begin(Entry("joe", "joe", usable=True, next_try=noted, error="why"))
+    assert house.service.unfinished(everything=False) == []
+    assert mail(house).reason == "INBOX stands, the rest is tried again later: why"
 
 
 def test_a_tree_that_was_killed_half_made_is_completed_at_once(build: Build, clock: Clock) -> None:

@@ -13,9 +13,9 @@ from autocreate.core.findings import Finding, critical, warning
 from autocreate.drivers import parsed
 from autocreate.errors import ConfigurationError, Temporary
 
-_PATIENCE = 5.0  # seconds, as the journal itself has
+_PATIENCE = 5.0  # seconds
 
-_WHY = "our milter does not start without it; one that runs puts new users off (451)"
+_WHY = "new users get 451 and no mailbox; mail to existing mailboxes is accepted"
 
 
 def path_of(url: str) -> Path | None:
@@ -69,7 +69,7 @@ def _file(path: Path) -> Iterator[Finding]:
         yield critical(
             f"journal.url: {path} cannot be opened: {error}",
             _WHY,
-            "move it away: a new one is made at the start, and autocreate audit --trees tells what "
+            "move it away: a new one is made at once, and autocreate audit --trees tells what "
             "was unfinished",
         )
 

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -317,12 +318,17 @@ def _built(
     before: "Service | None" = None,
 ) -> "Service":
     """The service as the file has it now, logging as the file says."""
+
     from autocreate import logs
     from autocreate.config import load
     from autocreate.wiring.office import build_service
 
     config = load(config_path)
-    built = build_service(config, dry_run, statistics, before)
     syslog = config.log.socket if config.log.to == "syslog" else None
-    logs.configure(config.log.format, config.log.level, syslog=syslog)
+    configure = partial(logs.configure, config.log.format, config.log.level, syslog=syslog)
+    if before is None:
+        configure()  # what is built has its say in the log, too
+    built = build_service(config, dry_run, statistics, before)
+    if before is not None:
+        configure()  # not earlier: a reload that fails leaves the log as it was
     return built

@@ -284,7 +284,8 @@ class Journal(Section):
     """[journal]: what is unfinished, and what dry run has seen."""
 
     url: JournalUrl = "sqlite:////var/lib/autocreate/journal.db"
-    """Which database, as SQLAlchemy writes it. SQLite makes the file."""
+    """Which database, as SQLAlchemy writes it: SQLite, which makes the file, or a server that several MTAs
+    share. While it cannot be used new users get 451 and no mailbox; mail to existing mailboxes is accepted."""
 
 
 class Log(Section):

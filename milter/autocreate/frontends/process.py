@@ -121,7 +121,7 @@ def complete_unfinished(traffic: Traffic, stopping: threading.Event) -> None:
             _complete_all(traffic, stopping, everything)
             everything = False
         except Temporary as error:
-            log.error("unfinished trees wait: %s", error)
+            log.debug("unfinished mailboxes are not retried: %s", error)  # the journal tells it
         except Exception:
             log.exception("a defect of this program, while completing trees")
         stopping.wait(_BETWEEN_LOOKS)
