@@ -336,6 +336,21 @@ def _knows_again(place: Place) -> bool:
     return False
 
 
+def test_a_locked_file_of_aliases_costs_the_next_who_ask_nothing(tmp_path: Path) -> None:
+    place = Place("aliases", tmp_path)
+    with contextlib.closing(sqlite3.connect(place.file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Temporary, match="database is locked"):
+            place.knows("joe")
+        begun = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(Temporary, match=r"is not asked again yet; last: .* is locked"):
+                place.knows("joe")
+        assert time.monotonic() - begun < 0.4  # before it is tried again
+    wait_until(lambda: _knows_again(place), 20.0, "an answer")
+    place.close()
+
+
 def test_a_clock_that_was_set_back_does_not_make_a_file_one_that_is_written(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

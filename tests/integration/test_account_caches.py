@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,19 @@ def test_an_account_that_is_added_is_accepted_within_the_negative_limit(product:
     assert code(product, "late") == 550
     product.add_account("late")
     wait_until(lambda: code(product, "late") == 0, 10.0, "the new account", product.log)
+
+
+@pytest.mark.parametrize("command", [["cp"], ["cp", "-p"], ["mv"]], ids=" ".join)
+def test_a_database_that_another_is_copied_over_is_read_anew(
+    product: Product, command: list[str]
+) -> None:
+    with Product(product.cyrus, accounts=["known-to-all", "newcomer"]) as other:
+        configure(product, cache_negative_seconds=0)
+        product.start()
+        assert [code(product, user) for user in ("known-to-all", "newcomer")] == [0, 550]
+        assert other.database.stat().st_size == product.database.stat().st_size
+        subprocess.run([*command, other.database, product.database], check=True)
+        assert [code(product, user) for user in ("newcomer", "nobody")] == [0, 550]
 
 
 def test_a_cleared_cache_accepts_an_account_that_is_added_at_once(product: Product) -> None:
