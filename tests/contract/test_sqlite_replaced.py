@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -228,6 +229,30 @@ def test_a_wal_that_was_written_back_is_no_reason_to_doubt(place: Place) -> None
         assert [place.knows(user) for user in ("joe", "ann", "zoe")] == [True, True, False]
         add(program, "zoe")
         assert place.knows("zoe")
+
+
+# Begins to change every row, on more pages than it has memory for, and is killed.
+KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size=5")
+database.execute("BEGIN")
+database.execute("UPDATE people SET name = name || 'x'")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_program_that_was_killed_has_left_half_written_is_a_doubt(place: Place) -> None:
+    with contextlib.closing(sqlite3.connect(place.file, isolation_level=None)) as database:
+        add(database, *CROWD)
+    assert place.knows(CROWD[0])
+    subprocess.run([sys.executable, "-c", KILLED, place.file], check=False)
+    for user in (CROWD[0], "nobody"):
+        with pytest.raises(Temporary, match=r"left .*people\.db-journal: open the file once with"):
+            place.knows(user)
+    with contextlib.closing(sqlite3.connect(place.file)) as database:
+        database.execute("SELECT * FROM people").fetchone()
+    assert [place.knows(user) for user in (CROWD[0], "nobody")] == [True, False]
 
 
 def test_a_copy_that_is_short_so_far_makes_nobody_unknown(place: Place) -> None:

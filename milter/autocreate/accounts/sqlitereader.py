@@ -59,11 +59,11 @@ class SqliteReader:
     """
 
     def __init__(self, url: URL, timeout: float, connections: int) -> None:
+        self._name = url.render_as_string(hide_password=True)
         if url.database and not url.database.startswith("file:"):
             # Read only, so that a missing file is an error and not a new, empty database.
             location = f"file:{quote(url.database)}"
             url = url.set(database=location, query={**url.query, "mode": "ro", "uri": "true"})
-        self._name = url.render_as_string(hide_password=True)
         self._dialect = pysqlite.dialect(dbapi=sqlite3)
         (self._database,), options = self._dialect.create_connect_args(url)
         self._prepare: Any = self._dialect.on_connect()  # for REGEXP
@@ -113,7 +113,7 @@ class SqliteReader:
                 connection.execute("BEGIN")
                 yield from connection.execute(statement)
                 ((mode,),) = connection.execute("PRAGMA journal_mode")
-                # Nobody can commit while this transaction lasts, though a -wal may be copied back.
+                # SQLite's programs cannot commit meanwhile. In WAL mode they can write the -wal back.
                 if mode != "wal" and _look(self._path) != before:
                     raise Temporary(f"{self} was replaced while it was read")
 
@@ -233,8 +233,14 @@ class SqliteReader:
         except KeyError as error:
             raise Temporary(f"{self}: the query wants a parameter {error} that is none") from error
         except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
-            text = f"{self}: {error}"
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            code = getattr(error, "sqlite_errorcode", 0)
+            if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise Temporary(
+                    f"{self}: a program that wrote to it was killed, and left {self._path}-journal: open "
+                    "the file once with sqlite3(1), as a user who may write to it; if the file was "
+                    "replaced since, remove the -journal"
+                ) from error
+            text, code = f"{self}: {error}", code & 0xFF
             if code in _HELD:
                 raise Silent(text) from error
             if code == sqlite3.SQLITE_CANTOPEN:
