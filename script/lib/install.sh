@@ -207,7 +207,7 @@ _library_packages() {
 # is made from changed.
 make_venv() {
     local venv=$ROOT/.venv want
-    want=$(cd "$ROOT" && sha256sum requirements-dev.txt pyproject.toml) || return 1
+    want=$(cd "$ROOT" && sha256sum requirements-dev.txt pyproject.toml && readlink -f /usr/bin/python3) || return 1
     [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$want" ] || return 0
     fill_venv "$venv" requirements-dev.txt --editable "$ROOT" || return 1
     printf '%s\n' "$want" >"$venv/.stamp"
@@ -221,8 +221,9 @@ fill_venv() {
     install_packages python3-venv python3-dev gcc libc6-dev libmilter-dev libldap2-dev libsasl2-dev libdb5.3-dev ||
         return 1
 
-    # Debian's own Python: the one that the package runs under, and that python3-dev's headers fit.
-    /usr/bin/python3 -m venv --clear "$venv" || return 1
+    # Debian's own Python, which python3-dev's headers fit. By its full name: what /usr/bin/python3 is may change, and
+    # what is compiled here would not be found by another one.
+    "$(readlink -f /usr/bin/python3)" -m venv --clear "$venv" || return 1
     pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
     # pymilter, python-ldap and berkeleydb come as source only. pip would fetch what builds it without looking at any hash, so the pinned
     # setuptools is installed first, and building is kept inside this venv.
@@ -234,4 +235,16 @@ fill_venv() {
         echo "The virtual environment $venv could not be filled: pip's words are above." >&2
         return 1
     fi
+}
+
+# install_extras COMMAND SHARE ZSH: the manual pages and the shells' completion below SHARE (a .../share), zsh's in ZSH.
+install_extras() {
+    local command=$1 share=$2 zsh=$3
+    install -d "$share/man/man1" "$share/man/man5" "$share/bash-completion/completions" "$zsh" \
+        "$share/fish/vendor_completions.d" || return 1
+    "$command" man 1 >"$share/man/man1/autocreate.1" &&
+        "$command" man 5 >"$share/man/man5/autocreate.toml.5" &&
+        "$command" completion bash >"$share/bash-completion/completions/autocreate" &&
+        "$command" completion zsh >"$zsh/_autocreate" &&
+        "$command" completion fish >"$share/fish/vendor_completions.d/autocreate.fish"
 }

@@ -1,6 +1,7 @@
-"""The Debian package installs, runs and removes cleanly: tried for real, over this machine's files but not on them.
+"""The Debian package and script/install: tried for real, over this machine's files but not on them.
 
-The package manager runs in a mount namespace of its own, with an overlay on `/` that is gone afterwards.
+The package manager runs in a mount namespace of its own, with an overlay on `/` that is gone afterwards. What this
+machine has of the product itself is not seen in there.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from tests.servers.product import Product
 pytestmark = pytest.mark.timeout(400)
 
 ROOT = Path(__file__).resolve().parents[2]
+DOC = "/usr/share/doc/autocreate-milter"
 
-# What dpkg is asked to do must not be asked back, and must start nothing on this machine.
+# What dpkg is asked to do must not be asked back, and must start nothing on this machine: no systemd is seen in there.
 OVERLAY = """
 set -eu
 mount -t tmpfs tmpfs "$1"
@@ -29,9 +31,21 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
 mount --rbind /proc "$1/root/proc"
 mount --rbind /dev "$1/root/dev"
+mkdir -p "$1/root$3"
+mount --bind "$3" "$1/root$3"
 cp "$2" "$1/root/package.deb"
 export DEBIAN_FRONTEND=noninteractive
-exec chroot "$1/root" sh -euc "$3"
+exec chroot "$1/root" sh -euc "$4$5"
+"""
+
+# A machine that has seen nothing of the product.
+FORGET = """
+rm -rf /run/systemd
+dpkg --purge autocreate-milter >/dev/null 2>&1
+rm -rf /etc/autocreate /var/lib/autocreate /opt/autocreate /run/autocreate /var/log/autocreate*
+rm -rf /var/spool/postfix/autocreate /usr/local/bin/autocreate /usr/local/share/man/man?/autocreate*
+rm -rf /etc/systemd/system/autocreate-* /etc/systemd/system/*.wants/autocreate-*
+if getent passwd autocreate >/dev/null; then userdel autocreate; fi
 """
 
 
@@ -39,6 +53,14 @@ exec chroot "$1/root" sh -euc "$3"
 def package() -> Iterator[Path]:
     with fresh_folder("deb") as folder:
         yield Path(run([ROOT / "script/deb", folder], timeout=300).splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def contents(package: Path) -> Iterator[Path]:
+    """What the package has in it, unpacked."""
+    with fresh_folder("contents") as folder:
+        run(["dpkg-deb", "--extract", package, folder])
+        yield folder
 
 
 @pytest.fixture
@@ -49,7 +71,8 @@ def overlay() -> Iterator[Path]:
 
 def overlaid(package: Path, overlay: Path, script: str) -> list[str]:
     """The command that runs a script where the package can be installed."""
-    return ["unshare", "--mount", "sh", "-c", OVERLAY, "sh", str(overlay), str(package), script]
+    words = [str(overlay), str(package), str(ROOT), FORGET, script]
+    return ["unshare", "--mount", "sh", "-c", OVERLAY, "sh", *words]
 
 
 def test_it_installs_and_says_what_to_do_next(package: Path, overlay: Path) -> None:
@@ -172,11 +195,12 @@ def test_removing_and_purging_leaves_only_what_the_administrator_made(
             touch /var/lib/autocreate/accounts.db /var/lib/autocreate/journal.db
             touch /var/log/autocreate.log /var/log/autocreate.log.1
             touch /var/spool/postfix/autocreate/milter.sock.lock
+            mkdir /run/autocreate
             dpkg --remove autocreate-milter >/dev/null
             ls /etc/autocreate
             dpkg --purge autocreate-milter >/dev/null 2>&1
-            find / -xdev -path /proc -prune -o -path '*autocreate*' ! -path '*/autocreate-test-*' -print |
-                grep -E '^/(etc|usr|lib|var)/' | sort
+            find /etc /usr /run/autocreate /var/lib/autocreate /var/lib/dpkg /var/lib/systemd /var/log \
+                /var/spool -path '*autocreate*' 2>/dev/null | sort
             """,
         )
     )
@@ -188,4 +212,209 @@ def test_removing_and_purging_leaves_only_what_the_administrator_made(
         "/etc/autocreate/cyrus.secret",
         "/var/lib/autocreate",
         "/var/lib/autocreate/accounts.db",
+    ]
+
+
+def test_it_asks_for_the_python_that_it_was_made_with(package: Path, overlay: Path) -> None:
+    python = "{}.{}".format(*run_python("import sys; print(*sys.version_info[:2])").split())
+    fields = run(["dpkg-deb", "--field", package, "Version", "Depends"])
+    assert f"Version: 0.1.0+py{python}\n" in fields
+    depends = fields.partition("Depends: ")[2].strip().split(", ")
+    assert f"python{python}" in depends
+    # A host's next release has another /usr/bin/python3, and this package there goes on.
+    said = run(
+        overlaid(
+            package,
+            overlay,
+            """
+            dpkg --install /package.deb >/dev/null
+            ln -sf /bin/false /usr/bin/python3
+            autocreate --version
+            """,
+        )
+    )
+    assert said == "autocreate, version 0.1.0\n"
+
+
+def run_python(code: str) -> str:
+    """What Debian's own Python says."""
+    return run(["/usr/bin/python3", "-c", code])
+
+
+def documents(contents: Path) -> list[tuple[Path, str]]:
+    """The package's text files for people, each with its text: documents, examples, configuration, units."""
+    folders = [contents / DOC[1:], contents / "etc", contents / "usr/lib/systemd"]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    found = [(path, path.read_text()) for path in paths if path.suffix != ".gz"]
+    assert len(found) > 50
+    return found
+
+
+def test_links_in_its_documents_lead_to_files_that_it_has(contents: Path) -> None:
+    broken = [
+        f"{path.relative_to(contents)}: {link}"
+        for path, text in documents(contents)
+        if path.suffix == ".md"
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)
+        if not (path.parent / link).exists()
+    ]
+    assert broken == []
+
+
+def test_paths_that_its_files_name_are_true_of_the_package(contents: Path) -> None:
+    wrong = []
+    for path, text in documents(contents):
+        is_document = path.is_relative_to(contents / DOC[1:])
+        for line in text.splitlines():
+            # As a document names others: from where the README is.
+            for name in re.findall(r"(?<![\w/.-])((?:contrib|docs)/[\w/.-]*)", line):
+                if not is_document or not (contents / DOC[1:] / name.rstrip(".")).exists():
+                    wrong.append(f"{path}: {line}")
+            for name in re.findall(rf"{DOC}/[\w/.-]+|/usr/lib/autocreate-milter/[\w/.-]+", line):
+                if not (contents / name.rstrip(".")[1:]).exists():
+                    wrong.append(f"{path}: {line}")
+            # Where a clone's script/install puts the program.
+            if "/opt/autocreate" in line and "script/install" not in line:
+                wrong.append(f"{path}: {line}")
+            # Commands are run anywhere, and an installed file has left its README behind.
+            if re.match(r"^ *install .* contrib/", line) or (
+                not is_document and "beside this" in line
+            ):
+                wrong.append(f"{path}: {line}")
+    assert wrong == []
+
+
+COMPLETE = r"""
+. "$1"
+COMP_WORDS=(autocreate acc)
+COMP_CWORD=1
+$(complete -p autocreate | grep -o '_[a-z_]*completion') autocreate
+echo "${COMPREPLY[@]}"
+"""
+
+
+def test_shells_complete_its_command(package: Path, contents: Path, overlay: Path) -> None:
+    script = f"""
+        dpkg --install /package.deb >/dev/null
+        cat >/complete <<'END'
+{COMPLETE}
+END
+        bash /complete /usr/share/bash-completion/completions/autocreate
+        """
+    assert run(overlaid(package, overlay, script)).strip() == "accounts"
+    zsh = (contents / "usr/share/zsh/vendor-completions/_autocreate").read_text()
+    assert zsh.startswith("#compdef autocreate\n")
+    fish = contents / "usr/share/fish/vendor_completions.d/autocreate.fish"
+    assert "complete --no-files --command autocreate" in fish.read_text()
+
+
+ENABLED = "/etc/systemd/system/multi-user.target.wants/autocreate-milter.service"
+
+
+def test_an_upgrade_keeps_what_the_administrator_decided(package: Path, overlay: Path) -> None:
+    said = run(
+        overlaid(
+            package,
+            overlay,
+            f"""
+            dpkg-deb --raw-extract /package.deb /older
+            sed -i 's/^Version: .*/Version: 0.0.9/' /older/DEBIAN/control
+            dpkg-deb --root-owner-group -Znone --build /older /older.deb >/dev/null
+            dpkg --install /older.deb >/dev/null
+            test -L {ENABLED}
+            echo '# mine' >>/etc/autocreate/autocreate.toml
+            chmod 640 /etc/logrotate.d/autocreate-milter
+            chmod 600 /etc/autocreate/autocreate.toml
+            rm {ENABLED}
+            dpkg --install /package.deb >/dev/null
+            dpkg-query --show --showformat '${{db:Status-Status}}\n' autocreate-milter
+            tail -n 1 /etc/autocreate/autocreate.toml
+            stat --format %a /etc/autocreate/autocreate.toml
+            test ! -e {ENABLED} && test ! -L {ENABLED} && echo disabled
+
+            ln -s /usr/lib/systemd/system/autocreate-milter.service {ENABLED}
+            dpkg --remove autocreate-milter >/dev/null
+            dpkg --install /package.deb >/dev/null
+            test -L {ENABLED} && echo enabled
+            rm /etc/autocreate/autocreate.toml
+            dpkg --install /package.deb >/dev/null
+            test ! -e /etc/autocreate/autocreate.toml && echo 'still without the file'
+            """,
+        )
+    )
+    assert said.splitlines() == [
+        "installed",
+        "# mine",
+        "600",
+        "disabled",
+        "enabled",
+        "still without the file",
+    ]
+
+
+def test_it_says_that_script_install_is_in_its_way_and_removing_that_helps(
+    package: Path, overlay: Path
+) -> None:
+    said = run(
+        overlaid(
+            package,
+            overlay,
+            f"""
+            mkdir -p /etc/systemd/system
+            everything() {{
+                find /etc /opt /usr -path '*autocreate*' ! -path '{ROOT}*' | sort
+            }}
+            everything >/var/before
+            {ROOT}/script/install >/dev/null
+            echo secret >/etc/autocreate/cyrus.secret
+            touch /opt/autocreate/mine
+            echo '# mine' >>/etc/systemd/system/autocreate-login.socket
+            dpkg --force-confold --install /package.deb 2>&1 >/dev/null
+            echo 'after that:'
+            command -v autocreate
+            {ROOT}/script/install --remove
+            hash -r
+            command -v autocreate
+            autocreate --version
+            dpkg --purge autocreate-milter >/dev/null 2>&1
+            everything | diff /var/before - || true
+            """,
+        ),
+        timeout=200,
+    )
+    words, _, after = said.partition("after that:\n")
+    assert "  /usr/local/bin/autocreate\n" in words
+    assert "  /etc/systemd/system/autocreate-milter.service\n" in words
+    assert "script/install --remove /opt/autocreate" in words
+    lines = after.splitlines()
+    assert lines[0] == "/usr/local/bin/autocreate"
+    assert "Left, since it was changed: /etc/systemd/system/autocreate-login.socket" in lines
+    assert "Left, with what was put there since: /opt/autocreate" in lines
+    place = lines.index("/usr/bin/autocreate")
+    assert lines[place + 1] == "autocreate, version 0.1.0"
+    left = [line.removeprefix("> ") for line in lines[place + 2 :] if line.startswith("> ")]
+    assert left == [
+        "/etc/autocreate",
+        "/etc/autocreate/cyrus.secret",
+        "/etc/systemd/system/autocreate-login.socket",
+        "/opt/autocreate",
+        "/opt/autocreate/mine",
+    ]
+
+
+def test_script_install_does_not_put_itself_before_the_package(
+    package: Path, overlay: Path
+) -> None:
+    script = f"dpkg --install /package.deb >/dev/null; {ROOT}/script/install 2>&1 || echo $?"
+    said = run(overlaid(package, overlay, script))
+    assert "The Debian package autocreate-milter is installed" in said
+    assert said.endswith("\n1\n")
+
+
+def test_script_install_makes_no_venv_of_a_folder_of_others(package: Path, overlay: Path) -> None:
+    script = f"mkdir /ours; touch /ours/x; {ROOT}/script/install /ours 2>&1 || ls /ours"
+    said = run(overlaid(package, overlay, script))
+    assert said.splitlines() == [
+        "/ours is not empty, and no installation of ours: name another folder.",
+        "x",
     ]
