@@ -9,7 +9,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGHUP, Signals
 from types import TracebackType
@@ -229,11 +229,15 @@ class Product:
     # -- its commands ------------------------------------------------------------------------
 
     def run(
-        self, *arguments: str, stdin: str = "", timeout: float = 60.0
+        self,
+        *arguments: str,
+        stdin: str = "",
+        timeout: float = 60.0,
+        contained: Sequence[str | Path] = (),
     ) -> subprocess.CompletedProcess[str]:
-        """A command of the program, with this configuration."""
+        """A command of the program, with this configuration; run by the command `contained`, if given."""
         return subprocess.run(
-            [COMMAND, *arguments],
+            [*contained, COMMAND, *arguments],
             input=stdin,
             capture_output=True,
             text=True,
