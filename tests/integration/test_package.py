@@ -41,7 +41,7 @@ exec chroot "$1/root" sh -euc "$4$5"
 # A machine that has seen nothing of the product.
 FORGET = """
 rm -rf /run/systemd
-dpkg --purge autocreate-milter >/dev/null 2>&1
+dpkg --purge autocreate-milter >/purged 2>&1 || { cat /purged; exit 1; }
 rm -rf /etc/autocreate /var/lib/autocreate /opt/autocreate /run/autocreate /var/log/autocreate*
 rm -rf /var/spool/postfix/autocreate /usr/local/bin/autocreate /usr/local/share/man/man?/autocreate*
 rm -rf /etc/systemd/system/autocreate-* /etc/systemd/system/*.wants/autocreate-*
