@@ -224,6 +224,8 @@ fill_venv() {
     # Debian's own Python, which python3-dev's headers fit. By its full name: what /usr/bin/python3 is may change, and
     # what is compiled here would not be found by another one.
     "$(readlink -f /usr/bin/python3)" -m venv --clear "$venv" || return 1
+    # setuptools would take in what it finds there, such as a module that is gone since.
+    rm -rf "$ROOT/build"
     pip=("$venv/bin/python" -m pip --disable-pip-version-check --quiet)
     # pymilter, python-ldap and berkeleydb come as source only. pip would fetch what builds it without looking at any hash, so the pinned
     # setuptools is installed first, and building is kept inside this venv.

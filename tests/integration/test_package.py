@@ -51,6 +51,9 @@ if getent passwd autocreate >/dev/null; then userdel autocreate; fi
 
 @pytest.fixture(scope="module")
 def package() -> Iterator[Path]:
+    left = ROOT / "build/lib/autocreate/left_by_an_earlier_build.py"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.touch()
     with fresh_folder("deb") as folder:
         yield Path(run([ROOT / "script/deb", folder], timeout=300).splitlines()[-1])
 
@@ -248,6 +251,11 @@ def documents(contents: Path) -> list[tuple[Path, str]]:
     found = [(path, path.read_text()) for path in paths if path.suffix != ".gz"]
     assert len(found) > 50
     return found
+
+
+def test_nothing_of_an_earlier_build_is_in_it(contents: Path) -> None:
+    assert list(contents.rglob("autocreate/errors.py"))
+    assert list(contents.rglob("left_by_an_earlier_build*")) == []
 
 
 def test_links_in_its_documents_lead_to_files_that_it_has(contents: Path) -> None:
