@@ -20,7 +20,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from autocreate.config.sections import Config, Folder
+from autocreate.config.policy import Folder
+from autocreate.config.sections import Config
 from autocreate.config.types import Section
 
 _PACKAGE = "autocreate-milter"

@@ -15,7 +15,8 @@ from autocreate.admin.socketprobe import Door, person
 from autocreate.config import imapd, load
 from autocreate.config.files import files_of
 from autocreate.config.login import Login
-from autocreate.config.sections import Config, impossible_folders
+from autocreate.config.policy import impossible_folders
+from autocreate.config.sections import Config
 from autocreate.core.access import Person
 from autocreate.core.address import parse
 from autocreate.core.cyruscheck import Expected

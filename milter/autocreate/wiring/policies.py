@@ -4,8 +4,8 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from autocreate.config.policy import Policy as PolicySettings
 from autocreate.config.sections import Config
-from autocreate.config.sections import Policy as PolicySettings
 from autocreate.core.imapd import Sieve
 from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy, scripts_of
