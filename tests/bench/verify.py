@@ -23,7 +23,7 @@ import psycopg
 import pymysql
 from berkeleydb import db
 
-from autocreate import provisioner, service
+from autocreate import provisioner, recipients
 from autocreate.accounts import AccountSource
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.file import FileSource
@@ -117,7 +117,7 @@ def _service(folder: Path, source: AccountSource) -> Iterator[Service]:
         journal.close()
 
     made = Service(
-        service.Rules(frozenset(["example.org"]), frozenset(["lmtp"]), users),
+        recipients.Rules(frozenset(["example.org"]), frozenset(["lmtp"]), users),
         Provisioner(provisioner.Rules(users, ()), directory, store, journal, ready),
         journal,
         Flights(32),

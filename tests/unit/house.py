@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from autocreate import provisioner, service
+from autocreate import provisioner, recipients
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
@@ -72,7 +72,7 @@ class House:
         self.journal = Journal(f"sqlite:///{folder}/journal.db", clock)
         self.ready = Ready(100, 300.0)
         self.service: Service = Service(
-            service.Rules(
+            recipients.Rules(
                 domains=frozenset(domains),
                 mailers=frozenset(["lmtp"]),
                 users=users,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocreate import provisioner, service
+from autocreate import provisioner, recipients
 from autocreate.accounts.aliases import Measured
 from autocreate.accounts.directory import Directory
 from autocreate.aliases import Aliases
@@ -91,7 +91,9 @@ class House:
         users = Users()
         policies = (Policy("ours", Tree((Folder(),)), domains=frozenset(["example.org"])),)
         self.service = Service(
-            service.Rules(frozenset(["example.org"]), frozenset(["lmtp"]), users, dry_run=dry_run),
+            recipients.Rules(
+                frozenset(["example.org"]), frozenset(["lmtp"]), users, dry_run=dry_run
+            ),
             Provisioner(
                 provisioner.Rules(users, policies),
                 Directory([self.accounts]),

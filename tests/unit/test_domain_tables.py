@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocreate import service
+from autocreate import recipients
 from autocreate.accounts.aliases import Measured
 from autocreate.aliases import Aliases
 from autocreate.core.aliaskeys import Style
@@ -84,7 +84,7 @@ class Site:
             list_at_hosted_test="nobody@other.test",
         )
         self.service = Service(
-            service.Rules(frozenset(names), frozenset(["lmtp"]), users, deadline=2.0),
+            recipients.Rules(frozenset(names), frozenset(["lmtp"]), users, deadline=2.0),
             self.house.service._provisioner,
             self.house.journal,
             Flights(4),

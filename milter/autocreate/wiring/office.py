@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any, NamedTuple
 
-from autocreate import provisioner, service
+from autocreate import provisioner, recipients
 from autocreate.accounts.directory import Directory
 from autocreate.admin.bulk import Roster
 from autocreate.config.login import Login
@@ -89,7 +89,7 @@ def build_office(
         created=statistics.created,
     )
     service_ = Service(
-        service.Rules(
+        recipients.Rules(
             domains=frozenset(config.milter.domains),
             mailers=frozenset(config.milter.mailers),
             users=users,
