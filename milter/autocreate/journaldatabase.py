@@ -88,6 +88,7 @@ class JournalDatabase:
         self._breaker = Breaker(self._name)
         self._is_open = False
         self._opening = threading.Lock()
+        self._generation = 0  # how often dropped tables were made anew
         self._lost = ""  # what of the file was lost and not told yet
         self._told: dict[str, float] = {}  # problems, and when
         with contextlib.suppress(Temporary):  # which is in the log
@@ -131,12 +132,13 @@ class JournalDatabase:
         in_time = time.monotonic() + _TIMEOUT * 0.9
         with self._translated():
             self._ensure_open()
+            generation = self._generation
             try:
                 return self._once(work)
             except IntegrityError:
                 raise
             except SQLAlchemyError as error:
-                if time.monotonic() > in_time or not self._may_retry(error):
+                if time.monotonic() > in_time or not self._may_retry(error, generation):
                     raise
                 return self._once(work)
 
@@ -144,20 +146,30 @@ class JournalDatabase:
         with self._engine.begin() as connection:
             return work(connection)
 
-    def _may_retry(self, error: SQLAlchemyError) -> bool:
-        """Was it an idle connection that the server had dropped, or tables that somebody had dropped?"""
+    def _may_retry(self, error: SQLAlchemyError, generation: int) -> bool:
+        """Was it an idle connection that the server had dropped, or tables that somebody had dropped?
+
+        Args:
+            generation: of the tables, when the work began.
+        """
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             return True
+        if not self._opening.acquire(timeout=_TIMEOUT):
+            return False
         try:
-            there = sa.inspect(self._engine)
-            dropped = [name for name in self._tables.tables if not there.has_table(name)]
-            if dropped:
+            if self._generation == generation and (dropped := self._dropped_tables()):
                 self._make_tables()
+                self._generation += 1
+                self._tell_loss(f"its tables {', '.join(dropped)} were dropped and are made anew")
+            return self._generation != generation
         except SQLAlchemyError:
             return False
-        if dropped:
-            self._tell_loss(f"its tables {', '.join(dropped)} were dropped and are made anew")
-        return bool(dropped)
+        finally:
+            self._opening.release()
+
+    def _dropped_tables(self) -> list[str]:
+        there = sa.inspect(self._engine)
+        return [name for name in self._tables.tables if not there.has_table(name)]
 
     def _ensure_open(self) -> None:
         """Open the database, or anew if the file is not the one that is open.
