@@ -133,8 +133,8 @@ def test_a_user_of_copies_is_looked_for_behind_its_alias(cyrus: Cyrus, nowhere: 
     aliases = nowhere / "aliases"
     aliases.write_text("archive: copy-d\n")
     aged(aliases)
-    parameters = QUIET | {"always_bcc": "archive@example.org"}
-    table = {"aliases": {"it": {"type": "aliases", "path": str(aliases)}}}
+    parameters = QUIET | {"always_bcc": "archive@example.org", "myorigin": "example.org"}
+    table = {"aliases": {"it": {"type": "aliases", "path": str(aliases), "origin": "example.org"}}}
     with Product(cyrus, accounts=["copy-d"], settings=table) as product:
         product.start()
         with Postfix(milter=product.socket, parameters=parameters) as postfix:

@@ -363,7 +363,7 @@ def test_a_start_on_a_wrong_file_lists_every_problem_with_its_key(cyrus: Cyrus) 
     with Product(cyrus) as product:
         product.configure(
             {
-                "milter": {"socket": "milter.sock", "domains": []},
+                "milter": {"socket": "milter.sock", "domains": "example.org"},
                 "cyrus": {"port": 0, "pasword_file": "x"},
             }
         )
