@@ -8,19 +8,19 @@ caller waits, is decided by `autocreate.service`; nothing here knows of recipien
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
-from autocreate.core.plan import describe, difference, gift, unwanted
+from autocreate.core.plan import by_error, describe, difference, gift, notes_of, unwanted
 from autocreate.core.policy import Policy, scripts_of, select
 from autocreate.core.spelling import shared_groups
 from autocreate.errors import Temporary
 from autocreate.journal import Entry, Journal
 from autocreate.mailstore import MailStore
-from autocreate.model import LMTP, Account, Address, Answer, Failure, Report, Script, Tree, Verdict
+from autocreate.model import LMTP, Account, Address, Answer, Report, Script, Tree, Verdict
 from autocreate.ready import Ready
 
 log = logging.getLogger(__name__)
@@ -306,9 +306,9 @@ class Provisioner:
         report = self._store.apply(verdict.plan)
         for action in report.done:
             log.info("%s: done: %s", user, describe(action))
-        for what, error in _by_error(report.skipped):
+        for what, error in by_error(report.skipped):
             log.warning("%s: could not %s, and will not: %s", user, what, error)
-        for what, error in _by_error(report.failed):
+        for what, error in by_error(report.failed):
             log.error("%s: could not %s: %s", user, what, error)
         created = not stood and report.usable
         verdict = replace(verdict, report=report, created=created)
@@ -327,14 +327,14 @@ class Provisioner:
             log.error("%s: its tree stands, but %s", user, error)
         self._ready.add(user, moment)
         reason = "completed" if stood else "created"
-        return replace(verdict, reason=reason, notes=(*verdict.notes, *_notes(report.skipped)))
+        return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(report.skipped)))
 
     def _left_unfinished(self, entry: Entry, report: Report, verdict: Verdict) -> Verdict:
         first = report.failed[0]
         error = f"could not {describe(first.action)}: {first.error}"
         begun = self._entry(entry.user) or entry
         self._postpone(replace(begun, usable=report.usable), error, _gifts(report))
-        notes = (*verdict.notes, *_notes(report.failed))
+        notes = (*verdict.notes, *notes_of(report.failed))
         if not report.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
         return replace(
@@ -392,13 +392,3 @@ def _why_none(policy: Policy | None) -> str:
 
 def _gifts(report: Report) -> frozenset[str]:
     return frozenset(filter(None, map(gift, report.done)))
-
-
-def _by_error(failures: Sequence[Failure]) -> Iterator[tuple[str, str]]:
-    """What has one reason in one line: a server that is lost, a folder that cannot be."""
-    for error in dict.fromkeys(failure.error for failure in failures):
-        yield ", ".join(describe(it.action) for it in failures if it.error == error), error
-
-
-def _notes(failures: Sequence[Failure]) -> tuple[str, ...]:
-    return tuple(f"could not {describe(action)}: {error}" for action, error in failures)

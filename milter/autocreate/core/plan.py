@@ -1,7 +1,7 @@
 """What is missing: the tree that should stand less the tree that stands, and how to say it."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from autocreate.model import (
     UNLIMITED,
     Action,
     CreateMailbox,
+    Failure,
     Folder,
     InstallScript,
     Plan,
@@ -213,3 +214,14 @@ def _action_as_json(action: Action) -> dict[str, Any]:
 def _as_written(limit: int | None) -> int | None:
     """A limit as policies have it: 0 is none."""
     return 0 if limit == UNLIMITED else limit
+
+
+def by_error(failures: Sequence[Failure]) -> Iterator[tuple[str, str]]:
+    """What was not done, and why; all that has one reason, such as a lost server, in one pair."""
+    for error in dict.fromkeys(failure.error for failure in failures):
+        yield ", ".join(describe(it.action) for it in failures if it.error == error), error
+
+
+def notes_of(failures: Sequence[Failure]) -> tuple[str, ...]:
+    """What was not done, and why, a sentence each."""
+    return tuple(f"could not {describe(action)}: {error}" for action, error in failures)
