@@ -15,7 +15,8 @@ from autocreate.mailstore.managesieve import ManageSieve
 from autocreate.mailstore.memory import Memory
 from autocreate.mailstore.sievefiles import SieveFiles
 from autocreate.model import Action, CreateMailbox, InstallScript, Plan, Report, Script
-from tests.servers.cyrus import Cyrus, version
+from tests.servers.cyrus import Cyrus
+from tests.servers.cyrusversion import version
 from tests.servers.sieve import kept
 
 FILING = b"""require ["fileinto"];\r

@@ -19,7 +19,8 @@ from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Action, Folder, Plan, Quota, Report, Tree
-from tests.servers.cyrus import Cyrus, version
+from tests.servers.cyrus import Cyrus
+from tests.servers.cyrusversion import version
 
 Path = tuple[str, ...]
 

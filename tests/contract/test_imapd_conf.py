@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from autocreate.core import imapd, imapdconf
 from autocreate.errors import ConfigurationError
-from tests.servers.cyrus import CYR_INFO, version
+from tests.servers.cyrus import CYR_INFO
+from tests.servers.cyrusversion import version
 
 TEXTS = [
     "admins: cyrus  ann\t bob  \n",

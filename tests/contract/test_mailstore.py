@@ -21,7 +21,8 @@ from autocreate.model import (
     SubscribeShared,
     Tree,
 )
-from tests.servers.cyrus import other_resources, version
+from tests.servers.cyrus import other_resources
+from tests.servers.cyrusversion import version
 
 from .stores import OWNER, Place, tree
 

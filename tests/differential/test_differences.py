@@ -17,7 +17,8 @@ from autocreate.core.policy import select
 from tests.differential.cases import FOLDERS, NEWS, ON, SCRIPTS, USES, VIRTUAL
 from tests.differential.pair import Outcome, Pair
 from tests.servers.common import fresh_folder, run
-from tests.servers.cyrus import CYR_INFO, version
+from tests.servers.cyrus import CYR_INFO
+from tests.servers.cyrusversion import version
 from tests.servers.sieve import Script, kept
 
 

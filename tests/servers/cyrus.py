@@ -7,9 +7,7 @@ that they can judge it.
 from __future__ import annotations
 
 import contextlib
-import functools
 import imaplib
-import re
 import shutil
 import signal
 import socket
@@ -36,8 +34,8 @@ from .common import (
     start,
     wait_until,
 )
+from .cyrusversion import MASTER, version
 
-MASTER = Path("/usr/lib/cyrus/bin/master")
 CYR_INFO = Path("/usr/lib/cyrus/bin/cyr_info")
 NO_SPECIAL_USE = {
     "\\haschildren",
@@ -51,15 +49,6 @@ NO_SPECIAL_USE = {
     "\\unmarked",
 }
 PARTITION = "/shared/vendor/cmu/cyrus-imapd/partition"
-
-
-@functools.cache
-def version() -> tuple[int, int]:
-    """Of the Cyrus that is installed: (3, 6)."""
-    said = run([MASTER, "-V"])
-    found = re.search(r"(\d+)\.(\d+)", said)
-    assert found, said
-    return int(found[1]), int(found[2])
 
 
 def other_resources() -> tuple[str, str]:

@@ -7,6 +7,8 @@ import re
 import socket
 from typing import TYPE_CHECKING, NamedTuple
 
+from .cyrusversion import version
+
 if TYPE_CHECKING:
     from .cyrus import Cyrus
 
@@ -17,10 +19,8 @@ class Script(NamedTuple):
 
 
 def kept(text: bytes) -> bytes:
-    """A script's text as the installed Cyrus keeps it: in 3.2 every line ends in CRLF."""
-    from .cyrus import version  # noqa: PLC0415 -- it imports this module
-
-    return text if version() >= (3, 6) else re.sub(rb"\r?\n", b"\r\n", text)
+    """A script's text, as exactly as the installed Cyrus keeps it: 3.2 changes how lines end."""
+    return text if version() >= (3, 6) else text.replace(b"\r\n", b"\n")
 
 
 class Session:
@@ -58,7 +58,7 @@ class Session:
             listed = re.fullmatch(rb'"(.*)"( ACTIVE)?', line)
             assert listed, line
             (text,) = self.ask(b'GETSCRIPT "%s"' % listed[1])
-            found[listed[1].decode()] = Script(text, listed[2] is not None)
+            found[listed[1].decode()] = Script(kept(text), listed[2] is not None)
         return found
 
     def _answer(self) -> list[bytes]:

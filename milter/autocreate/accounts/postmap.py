@@ -18,8 +18,11 @@ from autocreate.errors import Silent, Temporary
 # Where Postfix installs it, which is in root's PATH only.
 _PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin:/opt/postfix/sbin"
 
-# These say nothing about what the table holds.
-_HARMLESS = re.compile(r"overriding earlier entry|is older than source file|unused parameter")
+# These say nothing about what the table holds. Postfix 3.11 has two lines for each hash: or btree: table.
+_HARMLESS = re.compile(
+    r"overriding earlier entry|is older than source file|unused parameter"
+    r"|support is deprecated|warning: See \S+ for more info"
+)
 
 
 class PostmapTable:
