@@ -224,7 +224,7 @@ def as_kibibytes(option: Option, before: Version | None = None) -> int:
     Raises:
         ValueError: it is no size to any version.
     """
-    readings = [as_byte_size(option), _as_old_size(option)]
+    readings = [_as_byte_size(option), _as_old_size(option)]
     if before and before <= BYTE_SIZES_SINCE:
         readings.reverse()
     size = next((size for size in readings if size is not None), None)
@@ -235,7 +235,7 @@ def as_kibibytes(option: Option, before: Version | None = None) -> int:
     return size
 
 
-def as_byte_size(option: Option) -> int | None:
+def _as_byte_size(option: Option) -> int | None:
     """A size in KiB as Cyrus 3.10 reads it, or None if it would not start on it."""
     match = _SIZE.fullmatch(option.value)
     if not match:
