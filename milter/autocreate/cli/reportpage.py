@@ -6,7 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from autocreate.admin.report import HOUR, OUTCOMES, Report
-from autocreate.cli.report import WORDS, left_out, milliseconds, moment, quantiles
+from autocreate.cli.reportwords import WORDS, left_out, milliseconds, moment, quantiles
 from autocreate.core.chart import Column, Series, bar, number, stacked
 from autocreate.core.tally import BOUNDS, Times
 
