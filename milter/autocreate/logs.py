@@ -20,7 +20,7 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Any, TextIO
 
-from autocreate.core.aliastext import few
+from autocreate.aliases.syntax import few
 from autocreate.core.plan import as_text
 from autocreate.core.printable import printable
 from autocreate.model import Answer, Login, Plan, Recipient, Verdict

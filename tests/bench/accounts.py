@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autocreate.accounts import AccountSource
+from autocreate.accounts.cached import Limits, Remembered
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
 from autocreate.accounts.nss import NssSource
-from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.shadow import ShadowSource
 from autocreate.accounts.sql import SqlSource

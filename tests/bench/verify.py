@@ -23,22 +23,22 @@ import psycopg
 import pymysql
 from berkeleydb import db
 
-from autocreate import provisioner, recipients
 from autocreate.accounts import AccountSource
+from autocreate.accounts.cached import Limits, Remembered
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
-from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.sql import SqlSource
 from autocreate.core.naming import Users
-from autocreate.flights import Flights
-from autocreate.journal import Journal
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Answer, Recipient, Tree
-from autocreate.provisioner import Provisioner
-from autocreate.ready import Ready
-from autocreate.service import Service
+from autocreate.resilience.single_flight import Flights
+from autocreate.service import provisioner, recipients
+from autocreate.service.journal import Journal
+from autocreate.service.mailbox_cache import Ready
+from autocreate.service.provisioner import Provisioner
+from autocreate.service.service import Service
 from tests.bench.contest import Contestant, Result, in_turn
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
-from autocreate.mailstore.managesieve import ManageSieve
 from autocreate.mailstore.memory import Memory
-from autocreate.mailstore.sievefiles import SieveFiles
+from autocreate.mailstore.sieve.files import SieveFiles
+from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.model import Action, CreateMailbox, InstallScript, Plan, Report, Script
 from tests.servers.cyrus import Cyrus
 from tests.servers.cyrusversion import version

@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from autocreate.core.plan import difference
-from autocreate.core.ways import Tls
 from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
+from autocreate.mailstore.ways import Tls
 from autocreate.model import Action, Folder, Plan, Quota, Report, Tree
 from tests.servers.cyrus import Cyrus
 from tests.servers.cyrusversion import version

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from autocreate.accounts import AccountSource
+from autocreate.accounts.cached import Limits, Remembered
 from autocreate.accounts.ldap import LdapSource
-from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.accounts.sql import SqlSource
 from autocreate.errors import Busy, Silent, Temporary, Unreachable
 from autocreate.model import Account

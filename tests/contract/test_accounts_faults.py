@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from autocreate.accounts.cached import Limits, Remembered
 from autocreate.accounts.directory import Directory
-from autocreate.accounts.remembered import Limits, Remembered
 from autocreate.accounts.sql import SqlSource
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from autocreate.accounts.aliasldap import LdapTable
-from autocreate.accounts.postmap import PostmapTable
-from autocreate.core.aliastable import Found
-from autocreate.core.aliastext import items
+from autocreate.aliases.ldap import LdapTable
+from autocreate.aliases.postmap import PostmapTable
+from autocreate.aliases.stages import Found
+from autocreate.aliases.syntax import items
 from autocreate.errors import Temporary
 from tests.servers.ranges import RangedDirectory
 from tests.servers.slapd import GROUPS, PEOPLE, Slapd

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from autocreate.accounts.aliases import AliasTable
-from autocreate.accounts.aliasfile import AliasesFile, VirtualFile
-from autocreate.accounts.aliasldap import LdapTable
-from autocreate.accounts.aliassql import SqlTable
-from autocreate.accounts.postmap import PostmapTable
-from autocreate.core.aliastable import Found
-from autocreate.core.aliastext import items
+from autocreate.aliases.file import AliasesFile, VirtualFile
+from autocreate.aliases.ldap import LdapTable
+from autocreate.aliases.postmap import PostmapTable
+from autocreate.aliases.sql import SqlTable
+from autocreate.aliases.stages import Found
+from autocreate.aliases.syntax import items
+from autocreate.aliases.tables import AliasTable
 from autocreate.errors import Temporary
 from tests.servers.common import aged, run
 from tests.servers.mariadb import MariaDb

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 import pytest
 
-from autocreate.core.ways import Tls
 from autocreate.errors import AutocreateError, Silent, Temporary, Unreachable
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server
+from autocreate.mailstore.ways import Tls
 from autocreate.model import CreateMailbox, Plan, Quota, SetQuota, Subscribe
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus

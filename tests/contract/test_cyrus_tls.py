@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from autocreate.core import ways
-from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Temporary, Unreachable
+from autocreate.mailstore import ways
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server, Session
 from autocreate.passwords.imap import Imap
+from autocreate.passwords.request import Attempt
 from tests.servers.common import free_port
 from tests.servers.cyrus import Cyrus
 from tests.servers.relay import Relay

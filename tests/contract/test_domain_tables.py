@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.accounts.aliasfile import DomainFile
-from autocreate.accounts.aliasldap import LdapDomains
-from autocreate.accounts.aliassql import SqlDomains
-from autocreate.accounts.postmap import PostmapTable
-from autocreate.core.domains import domain_keys
+from autocreate.aliases.file import DomainFile
+from autocreate.aliases.ldap import LdapDomains
+from autocreate.aliases.postmap import PostmapTable
+from autocreate.aliases.sql import SqlDomains
+from autocreate.domains.syntax import domain_keys
 from autocreate.errors import Temporary
 from tests.servers.common import aged
 from tests.servers.mariadb import MariaDb

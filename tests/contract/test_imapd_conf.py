@@ -1,4 +1,4 @@
-"""Our reading of imapd.conf against that of Cyrus's own cyr_info, which links its libconfig."""
+"""Our reading of imapd_settings.conf against that of Cyrus's own cyr_info, which links its libconfig."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autocreate.core import imapd, imapdconf
 from autocreate.errors import ConfigurationError
+from autocreate.imapdconf import parser as imapd_parser
+from autocreate.imapdconf import settings as imapd_settings
 from tests.servers.cyrus import CYR_INFO
 from tests.servers.cyrusversion import version
 
@@ -155,7 +156,7 @@ _OLD_SIZES = re.compile(r"quota\s*:\s*0x1f", re.MULTILINE | re.IGNORECASE)
 
 def _compare(file: Path) -> None:
     theirs = _as_cyrus(file)
-    others = _NEW_SIZES if version() < imapdconf.BYTE_SIZES_SINCE else _OLD_SIZES
+    others = _NEW_SIZES if version() < imapd_parser.BYTE_SIZES_SINCE else _OLD_SIZES
     if theirs is not None:
         assert _as_we(file) == theirs
     elif not others.search(file.read_text()):
@@ -182,10 +183,10 @@ def _as_cyrus(file: Path) -> dict[str, str] | None:
 
 
 def _as_we(file: Path) -> dict[str, str]:
-    options = imapdconf.read(str(file), file.read_text(), lambda path: Path(path).read_text())
-    conf = imapd.take(str(file), options)
-    is_old = version() < imapdconf.BYTE_SIZES_SINCE
-    reading = imapdconf.Reading(options, imapdconf.BYTE_SIZES_SINCE if is_old else None)
+    options = imapd_parser.read(str(file), file.read_text(), lambda path: Path(path).read_text())
+    conf = imapd_settings.take(str(file), options)
+    is_old = version() < imapd_parser.BYTE_SIZES_SINCE
+    reading = imapd_parser.Reading(options, imapd_parser.BYTE_SIZES_SINCE if is_old else None)
     defaults = {"autocreate_users": "anyone", "defaultdomain": "internal", "sievedir": "/usr/sieve"}
     defaults |= {"sharedprefix": "Shared Folders", "userprefix": "Other Users"}
     on = {"altnamespace", "lmtp_downcase_rcpt", "unixhierarchysep", "username_tolower"}

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from autocreate.errors import Temporary
-from autocreate.journal import Entry, Journal
+from autocreate.service.journal import Entry, Journal
 from tests.servers.common import wait_until
 
 WRITER = """
 import sys, time
-from autocreate.journal import Entry, Journal
+from autocreate.service.journal import Entry, Journal
 journal = Journal(sys.argv[1], time.time)
 for user in sys.argv[2:]:
     journal.begin(Entry(user, user + "@example.org"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.journal import Journal
+from autocreate.service.journal import Journal
 
 
 @pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.db-shm"])

@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from autocreate import journaldatabase
-from autocreate.core.tally import Tally
 from autocreate.errors import Temporary
-from autocreate.journal import Entry, Journal
 from autocreate.model import Answer, Recipient, Verdict
-from autocreate.statistics import Statistics
+from autocreate.service import journal_database
+from autocreate.service.journal import Entry, Journal
+from autocreate.statistics.recorder import Statistics
+from autocreate.statistics.tally import Tally
 from tests.servers.common import wait_until
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -49,7 +49,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journaldatabase, "_TIMEOUT", 1.0)
+    monkeypatch.setattr(journal_database, "_TIMEOUT", 1.0)
     server = make_url(url)
     assert server.port
     with Relay(server.port) as relay:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from autocreate.core.delivery import Forecast, Outcome
 from autocreate.errors import AutocreateError, Silent, Unreachable
-from autocreate.mailstore.lmtp import Lmtpd
+from autocreate.lmtp.client import Lmtpd
+from autocreate.lmtp.replies import Forecast, Outcome
 from autocreate.model import Envelope, Reply
 from tests.contract.liar import Liar, drip
 from tests.servers.common import signal_all, wait_until

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.accounts import postmap
-from autocreate.core.aliastable import Found
+from autocreate.aliases import postmap
+from autocreate.aliases.stages import Found
 from autocreate.errors import Temporary
 from tests.servers.common import aged, run
 

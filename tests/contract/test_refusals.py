@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.mailstore.cyrus import Cyrus as Store
-from autocreate.mailstore.managesieve import ManageSieve
+from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.model import (
     Action,
     CreateMailbox,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.errors import Temporary
-from autocreate.mailstore.managesieve import ManageSieve
+from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.model import CreateMailbox, Folder, InstallScript, Plan, Report, Script, Tree
 from tests.contract.script_stores import FILING, server_of, store_of
 from tests.servers.common import free_port

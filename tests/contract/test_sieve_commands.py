@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autocreate.core.sieve import is_bytecode
+from autocreate.mailstore.sieve.script import is_bytecode
 from tests.contract.script_stores import WRONG, WRONG_AT
 from tests.servers.common import free_port
 from tests.servers.cyrus import Cyrus

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.errors import Refused, Temporary
-from autocreate.mailstore.sievefiles import PROGRAMS, Compiler, SieveFiles
+from autocreate.mailstore.sieve.files import PROGRAMS, Compiler, SieveFiles
 from autocreate.model import Script
 from tests.contract.script_stores import FILING, OWN, WRONG, WRONG_AT
 from tests.servers.cyrus import Cyrus

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.accounts.aliassql import SqlTable
 from autocreate.accounts.sql import SqlSource
+from autocreate.aliases.sql import SqlTable
 from autocreate.errors import Temporary
 from tests.servers.common import wait_until
 

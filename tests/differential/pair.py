@@ -15,7 +15,7 @@ from typing import Any
 
 from autocreate.config import load
 from autocreate.model import Recipient
-from autocreate.wiring.office import build_service
+from autocreate.wiring.service import build_service
 from tests.servers import imapwords, smtp
 from tests.servers.cyrus import NO_SPECIAL_USE, PARTITION, Cyrus, CyrusRefused, _ask
 from tests.servers.product import Product

@@ -11,7 +11,7 @@ import pytest
 
 from autocreate.config import load
 from autocreate.model import Login
-from autocreate.wiring.office import build_service
+from autocreate.wiring.service import build_service
 from tests.differential.cases import FOLDERS, NEWS, SHARED, USES, VIRTUAL
 from tests.differential.pair import Pair
 from tests.servers.cyrus import Cyrus

@@ -25,7 +25,7 @@ from tests.servers.sendmail import Sendmail
 from autocreate.config import load
 from autocreate.core.address import parse
 from autocreate.errors import Temporary
-from autocreate.statistics import Statistics
+from autocreate.statistics.recorder import Statistics
 from autocreate.wiring.sources import aliases_of
 
 # local.example is in mydestination, box.example in virtual_mailbox_domains, the others in virtual_alias_domains.

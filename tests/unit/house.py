@@ -6,19 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from autocreate import provisioner, recipients
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
-from autocreate.delivery import DeliveryCheck
 from autocreate.errors import Temporary
-from autocreate.flights import Flights
-from autocreate.journal import Journal
+from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Folder, Tree
-from autocreate.provisioner import Provisioner
-from autocreate.ready import Ready
-from autocreate.service import Service
+from autocreate.resilience.single_flight import Flights
+from autocreate.service import provisioner, recipients
+from autocreate.service.journal import Journal
+from autocreate.service.mailbox_cache import Ready
+from autocreate.service.provisioner import Provisioner
+from autocreate.service.service import Service
 
 TREE = Tree((Folder(), Folder(("Sent",))))
 EVERYONE = Policy("everyone", TREE)

@@ -93,7 +93,7 @@ def test_a_verdict_is_one_line_whatever_a_client_sends(kind: str, argument: str,
 def test_any_other_event_is_one_line_too(kind: str, sent: str) -> None:
     stream = io.StringIO()
     logs.configure(kind, "info", stream)
-    logging.getLogger("autocreate.service").error("%s: could not", sent)
+    logging.getLogger("autocreate.service.service").error("%s: could not", sent)
     assert len(stream.getvalue().splitlines()) == 1
     assert stream.getvalue()[:-1].isprintable()
 
@@ -124,7 +124,7 @@ def test_lines_for_the_journal_begin_with_their_priority(
         made = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{made.st_dev}:{made.st_ino}")
         logs.configure(kind, "info", stream)
-        logger = logging.getLogger("autocreate.service")
+        logger = logging.getLogger("autocreate.service.service")
         logger.info("all is well")
         try:
             raise ValueError("a defect")
@@ -139,7 +139,7 @@ def test_lines_for_anybody_else_do_not(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("JOURNAL_STREAM", "8:12345")
     with (tmp_path / "stderr").open("w") as stream:
         logs.configure("text", "info", stream)
-        logging.getLogger("autocreate.service").info("all is well")
+        logging.getLogger("autocreate.service.service").info("all is well")
     assert (tmp_path / "stderr").read_text() == "INFO all is well\n"
 
 
@@ -149,7 +149,7 @@ def test_syslog_has_facility_priority_and_the_program_before_each_line(tmp_path:
         daemon.bind(str(tmp_path / "log"))
         logs.configure("text", "info", syslog=tmp_path / "log")
         logs.verdict(Recipient("<joe@example.org>"), CREATED, 12.34)
-        logging.getLogger("autocreate.service").error("the journal is away")
+        logging.getLogger("autocreate.service.service").error("the journal is away")
         ours = f"autocreate[{os.getpid()}]: "
         # Facility 2 is mail: 2 * 8 + 6 is information, 2 * 8 + 3 an error.
         assert daemon.recv(4096).decode().startswith(f"<22>{ours}INFO recipient recipient=<joe@")
@@ -160,5 +160,5 @@ def test_what_syslog_does_not_take_goes_to_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("text", "info", syslog=tmp_path / "nobody-listens")
-    logging.getLogger("autocreate.service").error("the journal is away")
+    logging.getLogger("autocreate.service.service").error("the journal is away")
     assert capsys.readouterr().err == "ERROR the journal is away\n"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.remembered import Remembered
+from autocreate.accounts.cached import Remembered
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
 

@@ -1,7 +1,7 @@
 """Accounts in a text file: one user a line, passwd(5) or a Postfix table; and groups in another.
 
 The files are read again whenever they change. What is missing in a file that is empty, or was written
-just now, is in doubt (see `autocreate.accounts.watched`): a user in the one, any group in the other.
+just now, is in doubt (see `autocreate.backends.reloading_file`): a user in the one, any group in the other.
 """
 
 import time
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autocreate.accounts import account_of
-from autocreate.accounts.watched import Watched
+from autocreate.backends.reloading_file import Watched
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary

@@ -9,9 +9,9 @@ from pathlib import Path
 import ldap.dn
 
 from autocreate.accounts import account_of
-from autocreate.accounts.directoryconnection import Entry, Servers
-from autocreate.accounts.directoryserver import DirectoryServer, fill
-from autocreate.accounts.passwordfile import password
+from autocreate.backends.ldap import DirectoryServer, fill
+from autocreate.backends.ldap_connection import Entry, Servers
+from autocreate.backends.password_file import password
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account

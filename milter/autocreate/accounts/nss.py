@@ -15,12 +15,12 @@ from typing import Any
 
 from autocreate.accounts import account_of, nsswitch
 from autocreate.accounts.nsswitch import LONGEST_ENTRY
-from autocreate.accounts.watched import Watched
+from autocreate.backends.reloading_file import Watched
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
-from autocreate.timelimit import TimeLimit
+from autocreate.resilience.time_limit import TimeLimit
 
 _MOST_GROUPS = 1 << 16  # NGROUPS_MAX of Linux
 _NOBODY = "no user of this name"

@@ -12,7 +12,7 @@ from pathlib import Path
 from berkeleydb import db
 
 from autocreate.accounts import account_of
-from autocreate.accounts.watched import is_settled, version
+from autocreate.backends.reloading_file import is_settled, version
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary

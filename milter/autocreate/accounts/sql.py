@@ -6,7 +6,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from autocreate.accounts import account_of
-from autocreate.accounts.database import Database, Rows, text_of
+from autocreate.backends.sql import Database, Rows, text_of
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from autocreate.accounts.aliases import AliasTable
-from autocreate.admin.accounts import NOBODY, SourceReport
-from autocreate.admin.doctor import Mtas, read_postfix
-from autocreate.core import aliasproposal
-from autocreate.core.domains import domain_keys
+from autocreate.aliases import detect as detection
+from autocreate.aliases.tables import AliasTable
+from autocreate.doctor.doctor import Mtas, read_postfix
+from autocreate.doctor.probe_accounts import NOBODY, SourceReport
+from autocreate.domains.syntax import domain_keys
 from autocreate.errors import AutocreateError, ConfigurationError, Temporary
 
 
@@ -26,16 +26,16 @@ def detect(mtas: Mtas) -> Iterator[str]:
             parameters = read_postfix(mtas.postfix).parameters
         except (OSError, subprocess.SubprocessError) as error:
             raise ConfigurationError(str(mtas.postfix), [f"postconf: {error}"]) from error
-        tables = aliasproposal.from_postfix(parameters, str(mtas.postfix), _read)
+        tables = detection.from_postfix(parameters, str(mtas.postfix), _read)
         yield from _shown(f"Postfix in {mtas.postfix}", tables)
-        if domains := aliasproposal.alias_domains(parameters):
+        if domains := detection.alias_domains(parameters):
             yield f"# milter.domains must have these of virtual_alias_domains: {', '.join(domains)}"
     if mtas.sendmail.exists():
         found = True
         text = _read(str(mtas.sendmail))
         if text is None:
             raise ConfigurationError(str(mtas.sendmail), ["cannot be read"])
-        yield from _shown(str(mtas.sendmail), aliasproposal.from_sendmail(text, _read))
+        yield from _shown(str(mtas.sendmail), detection.from_sendmail(text, _read))
     if not found:
         raise ConfigurationError(
             str(mtas.postfix),
@@ -101,9 +101,9 @@ def _examine(
     return SourceReport(key, status, tuple(lines))
 
 
-def _shown(where: str, tables: list[aliasproposal.Proposal]) -> Iterator[str]:
+def _shown(where: str, tables: list[detection.Proposal]) -> Iterator[str]:
     yield f"# {where}: {len(tables) or 'no'} table{'s' if len(tables) != 1 else ''} of aliases"
-    yield from aliasproposal.as_toml(tables)
+    yield from detection.as_toml(tables)
 
 
 def _read(path: str) -> str | None:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from autocreate.admin.census import Census
+from autocreate.admin.survey import Census
 from autocreate.core.plan import describe
-from autocreate.journal import Entry
 from autocreate.model import Answer, SetQuota, Verdict
+from autocreate.service.journal import Entry
 
 NO_MAILBOX = "no-mailbox"
 NO_ACCOUNT = "no-account"

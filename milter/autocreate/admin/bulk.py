@@ -9,11 +9,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from autocreate.accounts.directory import Directory
-from autocreate.admin.census import Census
+from autocreate.admin.survey import Census
 from autocreate.core.address import domain_of
-from autocreate.core.domains import ANY_DOMAIN
 from autocreate.core.naming import Users
 from autocreate.core.spelling import shared_groups
+from autocreate.domains.syntax import ANY_DOMAIN
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import Address, Answer, Verdict

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.aliases import AliasTable
 from autocreate.accounts.directory import Directory
-from autocreate.core.domains import domain_keys
+from autocreate.aliases.tables import AliasTable
 from autocreate.core.plan import as_text, describe_quota, difference
 from autocreate.core.policy import Policy, select
+from autocreate.domains.syntax import domain_keys
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import LMTP, Account, Address, Tree, Verdict

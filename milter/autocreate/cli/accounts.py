@@ -13,7 +13,7 @@ from autocreate.cli.options import config_option, json_option
 from autocreate.core.printable import printable
 
 if TYPE_CHECKING:
-    from autocreate.admin.accounts import SourceReport
+    from autocreate.doctor.probe_accounts import SourceReport
 
 
 @click.group()
@@ -31,8 +31,8 @@ def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
     Changes nothing. Exit status: 0 all are well; 65 no source knows the user; 75 one cannot be asked, or
     a table leaves doubts; 78 one must be configured otherwise.
     """
-    from autocreate.admin.accounts import overall
     from autocreate.config import load
+    from autocreate.doctor.probe_accounts import overall
     from autocreate.wiring.sources import check_accounts, check_tables
 
     config = load(config_path)

@@ -39,7 +39,7 @@ def aliases_detect(postfix: Path, sendmail: Path) -> None:
     Asks postconf, or reads sendmail.cf. Changes nothing.
     """
     from autocreate.admin.aliases import detect
-    from autocreate.admin.doctor import Mtas
+    from autocreate.doctor.doctor import Mtas
 
     for line in detect(Mtas(postfix, sendmail)):
         click.echo(line)

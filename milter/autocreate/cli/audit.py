@@ -51,7 +51,7 @@ def audit(
     """
     from autocreate.admin import audit as audits
     from autocreate.admin.bulk import Selection, each, survey
-    from autocreate.admin.census import Census
+    from autocreate.admin.survey import Census
     from autocreate.cli.progress import progress
 
     chosen = normal(Selection(sources, groups, domain))

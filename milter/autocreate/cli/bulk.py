@@ -64,7 +64,7 @@ def provision(
         return
 
     from autocreate.admin.bulk import each, require_sane, survey
-    from autocreate.admin.census import Census
+    from autocreate.admin.survey import Census
 
     with open_office(config_path) as office, Census() as census:
         require_known(office, chosen)
@@ -128,8 +128,8 @@ def apply(
     assert chosen is not None
 
     from autocreate.admin.bulk import each, survey
-    from autocreate.admin.census import Census
     from autocreate.admin.plans import Plans
+    from autocreate.admin.survey import Census
 
     with open_office(config_path) as office, Census() as census, Plans() as plans:
         require_known(office, chosen, policy)

@@ -25,8 +25,8 @@ from autocreate.core.printable import printable
 from autocreate.errors import AutocreateError, ConfigurationError
 
 if TYPE_CHECKING:
-    from autocreate.service import Service
-    from autocreate.statistics import Statistics
+    from autocreate.service.service import Service
+    from autocreate.statistics.recorder import Statistics
     from autocreate.wiring.frontends import FrontEndName
 
 _dry_run_option = click.option(
@@ -179,7 +179,7 @@ def config_check(config_path: Path, as_json: bool) -> None:
     """
     from autocreate.cli.sieve import doubts
     from autocreate.config import load
-    from autocreate.core.imapd import as_text
+    from autocreate.imapdconf.settings import as_text
 
     try:
         settings = load(config_path)
@@ -254,9 +254,9 @@ def doctor(
     nobody has. Changes nothing. The exit status is that of a monitoring plugin: 0 nothing was found, or
     advice only, 1 warnings, 2 something critical.
     """
-    from autocreate.admin.doctor import Mtas
     from autocreate.cli.render import finding_as_json, finding_as_text
-    from autocreate.core.findings import gravest
+    from autocreate.doctor.doctor import Mtas
+    from autocreate.doctor.findings import gravest
     from autocreate.wiring.doctor import CyrusPaths, diagnose
 
     paths = CyrusPaths(imapd_conf, cyrus_conf)
@@ -299,7 +299,7 @@ def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn
     """Run front ends until this process is told to stop."""
     from autocreate.config import load
     from autocreate.frontends.process import run
-    from autocreate.statistics import Statistics
+    from autocreate.statistics.recorder import Statistics
     from autocreate.wiring.frontends import open_frontends
 
     statistics = Statistics()
@@ -321,7 +321,7 @@ def _built(
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring.office import build_service
+    from autocreate.wiring.service import build_service
 
     config = load(config_path)
     syslog = config.log.socket if config.log.to == "syslog" else None

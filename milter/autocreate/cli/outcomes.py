@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from autocreate.admin.census import Census
+    from autocreate.admin.survey import Census
     from autocreate.cli.progress import Progress
     from autocreate.model import Verdict
 

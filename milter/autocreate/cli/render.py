@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from autocreate.core.findings import Finding
 from autocreate.core.plan import as_json, describe
 from autocreate.core.printable import printable
+from autocreate.doctor.findings import Finding
 from autocreate.model import Verdict
 
 

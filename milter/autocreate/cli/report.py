@@ -54,10 +54,10 @@ def report(config_path: Path, since: float, html: Path | None, as_json: bool) ->
     if html and as_json:
         raise click.UsageError("--html and --json cannot both be had at once; give one of them")
 
-    from autocreate.cli.reportpage import page
-    from autocreate.cli.reporttext import data, text
     from autocreate.config import load
     from autocreate.core.printable import printable
+    from autocreate.report.page import page
+    from autocreate.report.text import data, text
     from autocreate.wiring.tools import make_report
 
     now = time.time()

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from autocreate.admin.bulk import Selection
-    from autocreate.wiring.office import Office
+    from autocreate.wiring.service import Office
 
 _STDIN = "-"
 
@@ -135,7 +135,7 @@ def open_office(config_path: Path) -> Iterator["Office"]:
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring.office import build_office
+    from autocreate.wiring.service import build_office
 
     settings = load(config_path)
     logs.configure(settings.log.format, "error")

@@ -13,7 +13,7 @@ from autocreate.errors import AutocreateError, ConfigurationError, Refused, Temp
 
 if TYPE_CHECKING:
     from autocreate.config.sections import Config
-    from autocreate.mailstore.sievefiles import Compiler
+    from autocreate.mailstore.sieve.files import Compiler
 
 # A script that does not compile is wrong data (sysexits(3)).
 _EX_DATAERR = 65
@@ -38,7 +38,7 @@ def check(config_path: Path, as_json: bool) -> None:
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring.office import build_service
+    from autocreate.wiring.service import build_service
 
     settings = load(config_path)
     logs.configure(settings.log.format, "warning")
@@ -79,7 +79,7 @@ def compile_scripts(source: Path | None, target: Path | None, config_path: Path)
     autocreate_sieve_script of imapd.conf into autocreate_sieve_script_compiled, as compile_sieve
     did, and each policy's sieve into sieve_compiled.
     """
-    from autocreate.mailstore.sievefiles import Compiler
+    from autocreate.mailstore.sieve.files import Compiler
 
     if source and target:
         _compile(Compiler(), source, target)
@@ -120,14 +120,14 @@ def doubts(settings: "Config") -> Iterator[str]:
 
 
 def _compiler(settings: "Config") -> "Compiler":
-    from autocreate.mailstore.sievefiles import Compiler
+    from autocreate.mailstore.sieve.files import Compiler
 
     imapd = settings.cyrus.imapd_conf
     return Compiler(imapd.path if imapd else None)
 
 
 def _compile(compiler: "Compiler", source: Path, target: Path) -> None:
-    from autocreate.mailstore.sievefiles import save
+    from autocreate.mailstore.sieve.files import save
 
     try:
         text = source.read_bytes()

@@ -19,7 +19,7 @@ def open_service(config_path: Path) -> Any:
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring.office import build_service
+    from autocreate.wiring.service import build_service
 
     settings = load(config_path)
     logs.configure(settings.log.format, "warning")

@@ -5,26 +5,27 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, InstanceOf, ValidationInfo
 
-from autocreate.core import imapd, imapdconf
-from autocreate.core.imapd import CyrusFiles, ImapdConf
 from autocreate.errors import ConfigurationError
+from autocreate.imapdconf import parser as imapd_parser
+from autocreate.imapdconf import settings as imapd_settings
+from autocreate.imapdconf.settings import CyrusFiles, ImapdConf
 
 
 def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFiles:
     """Cyrus's files as they are now.
 
     Args:
-        path: its imapd.conf.
+        path: its imapd_settings.conf.
         cyrus_conf: its cyrus.conf, if that is to be read.
         lmtp_service: the entry of cyrus.conf that mail comes by, if the administrator names it.
 
     Raises:
         OSError: one cannot be read.
-        ConfigurationError: Cyrus would not start on imapd.conf.
+        ConfigurationError: Cyrus would not start on imapd_settings.conf.
     """
-    services = imapd.services_of(_text(cyrus_conf)) if cyrus_conf else None
-    options = imapdconf.read(path, _text(path), _text)
-    conf = imapd.take(path, options, services, lmtp_service)
+    services = imapd_settings.services_of(_text(cyrus_conf)) if cyrus_conf else None
+    options = imapd_parser.read(path, _text(path), _text)
+    conf = imapd_settings.take(path, options, services, lmtp_service)
     return CyrusFiles(conf, options, cyrus_conf or "", services)
 
 
@@ -35,7 +36,7 @@ def _text(path: str) -> str:
 
 def _read(path: object, info: ValidationInfo) -> object:
     if not isinstance(path, str):
-        raise ValueError("must be the path of imapd.conf")
+        raise ValueError("must be the path of imapd_settings.conf")
     cyrus_conf = info.data.get("cyrus_conf")
     try:
         named = info.data.get("lmtp_service", "")
@@ -46,6 +47,6 @@ def _read(path: object, info: ValidationInfo) -> object:
         raise ValueError("\n".join(error.problems)) from error
 
 
-# The path of an imapd.conf in the file, what it says once the file is read. `cyrus_conf` and `lmtp_service`
+# The path of an imapd_settings.conf in the file, what it says once the file is read. `cyrus_conf` and `lmtp_service`
 # come first.
 ImapdConfFile = Annotated[InstanceOf[ImapdConf], BeforeValidator(_read)]

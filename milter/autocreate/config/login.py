@@ -17,7 +17,7 @@ from autocreate.config.types import (
     UserOfSystem,
     Whole,
 )
-from autocreate.core.ways import Tls
+from autocreate.mailstore.ways import Tls
 
 
 class SaslauthdUpstream(Section):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autocreate.config import imapd
-from autocreate.core.imapd import USUAL_SERVICES, ImapdConf
-from autocreate.core.imapdpolicy import is_of_family
+from autocreate.imapdconf.policies import is_of_family
+from autocreate.imapdconf.settings import USUAL_SERVICES, ImapdConf
 
 # What may stand between the items of an array.
 _BETWEEN = re.compile(r"(?:[\s,]|#[^\n]*)*")

@@ -19,9 +19,9 @@ from autocreate.config.types import (
     SpecialUse,
     Switch,
 )
-from autocreate.core.imapd import ImapdConf
 from autocreate.core.naming import NOT_IN_FOLDER, Mailboxes
 from autocreate.errors import Refused
+from autocreate.imapdconf.settings import ImapdConf
 
 Service = Literal["lmtp", "imap", "pop3", "sieve"]
 

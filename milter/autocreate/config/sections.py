@@ -30,8 +30,8 @@ from autocreate.config.types import (
     Tcp,
     Whole,
 )
-from autocreate.core.domains import ANY_DOMAIN
-from autocreate.core.ways import Tls
+from autocreate.domains.syntax import ANY_DOMAIN
+from autocreate.mailstore.ways import Tls
 
 
 class Milter(Section):

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocreate.core.address import a_labels, normal_domain
-from autocreate.core.sieve import script_name
 from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
+from autocreate.mailstore.sieve.script import script_name
 
 
 def _domain(value: str) -> str:
@@ -166,7 +166,7 @@ def _sqlite_place(place: str) -> None:
 
 def _unknown_database(url: str) -> str:
     """Why nobody can connect to what is no SQLite database; "" if somebody can."""
-    from autocreate.drivers import problem_of  # noqa: PLC0415 -- SQLAlchemy takes a tenth of a second
+    from autocreate.backends.sql_drivers import problem_of  # noqa: PLC0415 -- SQLAlchemy takes a tenth of a second
 
     return problem_of(url)
 

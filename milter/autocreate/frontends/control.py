@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from autocreate.errors import Temporary
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import Listener, peer_uid
-from autocreate.frontends.traffic import Traffic
-from autocreate.service import Service
+from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 

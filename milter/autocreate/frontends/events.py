@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autocreate import logs
-from autocreate.core.notification import parse
 from autocreate.errors import Malformed, Temporary
 from autocreate.frontends import control
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import Listener
-from autocreate.frontends.traffic import Traffic
+from autocreate.frontends.notification import parse
 from autocreate.model import Answer, Login
 
 log = logging.getLogger(__name__)

@@ -16,15 +16,15 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from autocreate import logs
-from autocreate.core import saslauthd
-from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Malformed, Temporary
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import Listener, peer_uid
-from autocreate.frontends.traffic import Traffic
 from autocreate.model import Answer, Login, Verdict
 from autocreate.passwords import OK, PasswordChecker
-from autocreate.service import Service
-from autocreate.statistics import Statistics
+from autocreate.passwords import request as sasl_request
+from autocreate.passwords.request import Attempt
+from autocreate.service.service import Service
+from autocreate.statistics.recorder import Statistics
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class LoginServer:
                 "user number %d asked at the login socket, and may not: see login.peers", uid
             )
             return
-        request = bytearray(saslauthd.LONGEST_REQUEST)
+        request = bytearray(sasl_request.LONGEST_REQUEST)
         try:
             attempt = Attempt(memoryview(request)[: _read(connection, memoryview(request))])
             with traffic.enter() as service:
@@ -136,13 +136,13 @@ class LoginServer:
             attempt.wipe()
         if not answer.startswith(OK):
             log.debug("the password of %r is wrong", attempt.user)
-            connection.sendall(saslauthd.answer(answer))
+            connection.sendall(sasl_request.answer(answer))
             return
         login = attempt.subject
         try:
             verdict = self._look_after(service, login)
         finally:
-            connection.sendall(saslauthd.answer(answer))
+            connection.sendall(sasl_request.answer(answer))
         if verdict.answer is Answer.TEMPORARY:
             service.come_back(login)
         milliseconds = (time.monotonic() - begun) * 1000
@@ -170,7 +170,7 @@ def _read(connection: socket.socket, room: memoryview) -> int:
     """
     until = time.monotonic() + _READING
     length = 0
-    while not (length and saslauthd.is_complete(room[:length])):
+    while not (length and sasl_request.is_complete(room[:length])):
         connection.settimeout(max(0.001, until - time.monotonic()))
         try:
             received = connection.recv_into(room[length:])

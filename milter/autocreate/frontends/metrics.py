@@ -22,9 +22,9 @@ from prometheus_client.core import (
 from prometheus_client.exposition import MetricsHandler
 from prometheus_client.registry import Collector
 
-from autocreate.core.tally import BOUNDS, Tally, Times
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import Listener
-from autocreate.frontends.traffic import Traffic
+from autocreate.statistics.tally import BOUNDS, Tally, Times
 
 _PATIENCE = 10.0  # seconds for a scraper to ask
 

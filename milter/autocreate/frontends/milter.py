@@ -14,9 +14,9 @@ from typing import Any
 import Milter as pymilter  # noqa: N813 -- its name on PyPI
 
 from autocreate import logs
-from autocreate.core.delivery import envelope_of
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import Listener
-from autocreate.frontends.traffic import Traffic
+from autocreate.lmtp.replies import envelope_of
 from autocreate.model import Answer, Envelope, Recipient, Reply
 
 log = logging.getLogger(__name__)

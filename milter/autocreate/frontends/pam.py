@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from autocreate import logs
-from autocreate.core.saslauthd import service_name
 from autocreate.errors import AutocreateError
 from autocreate.model import Answer, Login
-from autocreate.service import Service
+from autocreate.passwords.request import service_name
+from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from autocreate.errors import AutocreateError, Refused, Temporary
-from autocreate.frontends.traffic import Traffic
+from autocreate.frontends.gate import Traffic
 from autocreate.model import Answer
-from autocreate.service import Service
-from autocreate.statistics import Statistics
+from autocreate.service.service import Service
+from autocreate.statistics.recorder import Statistics
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from autocreate.breaker import Breaker
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
 from autocreate.errors import AutocreateError, Reason, Refused, Temporary
 from autocreate.mailstore import Outcome, ScriptStore, not_tried
@@ -38,7 +37,8 @@ from autocreate.model import (
     UserAction,
     Version,
 )
-from autocreate.pool import Pool
+from autocreate.resilience.breaker import Breaker
+from autocreate.resilience.pool import Pool
 
 T = TypeVar("T")
 

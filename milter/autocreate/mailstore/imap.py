@@ -21,11 +21,11 @@ from imapclient.response_parser import parse_response
 
 from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
-from autocreate.core.refusals import cannot_check, imap_reason
 from autocreate.core.sizes import GREATEST_LIMIT
-from autocreate.core.ways import Tls, ways
 from autocreate.errors import CannotCheck, Reason, Refused, Silent, Unreachable
-from autocreate.imapwire import Dialer, NoStarttls, Wire
+from autocreate.mailstore.refusals import cannot_check, imap_reason
+from autocreate.mailstore.ways import Tls, ways
+from autocreate.mailstore.wire import Dialer, NoStarttls, Wire
 from autocreate.model import Quota, Version
 
 _SPECIAL_USE = "/private/specialuse"
@@ -39,7 +39,7 @@ class Server:
     """Where Cyrus is, and how to log in to it as an administrator who may act for users.
 
     Args:
-        port, tls: see `autocreate.core.ways`.
+        port, tls: see `autocreate.mailstore.ways`.
         ca_file: the certificates to trust, or None for the system's.
         timeout: seconds for the connection and for each answer.
     """

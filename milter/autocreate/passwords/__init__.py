@@ -6,7 +6,7 @@ error into a NO, nor anything but the server's yes into an OK.
 
 from typing import NamedTuple, Protocol
 
-from autocreate.core.saslauthd import Attempt
+from autocreate.passwords.request import Attempt
 
 OK = b"OK"
 NO = b"NO"

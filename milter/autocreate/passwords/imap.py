@@ -4,19 +4,19 @@ import contextlib
 import imaplib
 from collections.abc import Iterator
 
-from autocreate.core.refusals import cannot_check
-from autocreate.core.saslauthd import Attempt
-from autocreate.core.ways import Tls, ways
 from autocreate.errors import Temporary
-from autocreate.imapwire import Dialer, Wire
+from autocreate.mailstore.refusals import cannot_check
+from autocreate.mailstore.ways import Tls, ways
+from autocreate.mailstore.wire import Dialer, Wire
 from autocreate.passwords import NO, OK
+from autocreate.passwords.request import Attempt
 
 
 class Imap:
     """An IMAP server that offers SASL PLAIN.
 
     Args:
-        port, tls: see `autocreate.core.ways`.
+        port, tls: see `autocreate.mailstore.ways`.
         ca_file: the certificates to trust, or None for the system's.
         timeout: seconds for the connection, for the greeting, and for the login.
     """

@@ -8,10 +8,10 @@ import ctypes
 import re
 from typing import Any
 
-from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
-from autocreate.timelimit import TimeLimit
+from autocreate.passwords.request import Attempt
+from autocreate.resilience.time_limit import TimeLimit
 
 # <security/_pam_types.h>
 _SUCCESS, _BUF_ERR, _CONV_ERR = 0, 5, 19

@@ -4,10 +4,10 @@ import socket
 import time
 from pathlib import Path
 
-from autocreate import patience
-from autocreate.core.saslauthd import Attempt
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
+from autocreate.passwords.request import Attempt
+from autocreate.resilience import socket_timeout
 
 
 class Saslauthd:
@@ -50,7 +50,7 @@ class Saslauthd:
         Its queue is short (32 in saslauthd 2.1.28). To a socket with Python's own time limit, which is
         a non-blocking one, the kernel says of a full queue at once that it is full.
         """
-        patience.limit(connection, self._timeout, receiving=False)
+        socket_timeout.limit(connection, self._timeout, receiving=False)
         connection.connect(str(self._path))
 
 

@@ -9,25 +9,25 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from autocreate.admin import doctor, fileprobe, journalprobe, lmtpprobe
-from autocreate.admin.doctor import Backend, Mtas
-from autocreate.admin.socketprobe import Door, person
 from autocreate.config import imapd, load
 from autocreate.config.files import files_of
 from autocreate.config.login import Login
 from autocreate.config.policy import impossible_folders
 from autocreate.config.sections import Config
-from autocreate.core.access import Person
 from autocreate.core.address import parse
-from autocreate.core.cyruscheck import Expected
-from autocreate.core.findings import Finding, Ours, critical, warning
-from autocreate.core.imapd import CyrusFiles
+from autocreate.doctor import doctor, probe_files, probe_journal, probe_lmtp
+from autocreate.doctor.cyrus import Expected
+from autocreate.doctor.doctor import Backend, Mtas
+from autocreate.doctor.findings import Finding, Ours, critical, warning
+from autocreate.doctor.permissions import Person
+from autocreate.doctor.probe_sockets import Door, person
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.control import ask
+from autocreate.imapdconf.settings import CyrusFiles
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
 from autocreate.model import Address
-from autocreate.statistics import Statistics
+from autocreate.statistics.recorder import Statistics
 from autocreate.wiring import sources
 from autocreate.wiring.frontends import control_sockets
 from autocreate.wiring.mailstore import server_of, sieve_server_of
@@ -102,13 +102,13 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         ),
         *findings,
         *_impossible_folders(config, files),
-        *(lmtpprobe.examine(lmtp.address, lmtp.timeout, serving) if lmtp else ()),
-        *journalprobe.examine(config.journal.url),
+        *(probe_lmtp.examine(lmtp.address, lmtp.timeout, serving) if lmtp else ()),
+        *probe_journal.examine(config.journal.url),
         *sources.findings(config),
-        *fileprobe.examine(
+        *probe_files.examine(
             serving,
             [("our configuration", path), *files_of(config)],
-            journalprobe.path_of(config.journal.url),
+            probe_journal.path_of(config.journal.url),
         ),
     ]
 

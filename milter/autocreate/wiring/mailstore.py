@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 from autocreate.config.sections import Config
-from autocreate.core.ways import usual_port
-from autocreate.delivery import DeliveryCheck
 from autocreate.errors import Temporary
+from autocreate.lmtp.client import Lmtpd
+from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.imap import Server
-from autocreate.mailstore.lmtp import Lmtpd
-from autocreate.mailstore.managesieve import ManageSieve
-from autocreate.mailstore.sievefiles import SieveFiles
-from autocreate.statistics import Statistics
+from autocreate.mailstore.sieve.files import SieveFiles
+from autocreate.mailstore.sieve.managesieve import ManageSieve
+from autocreate.mailstore.ways import usual_port
+from autocreate.statistics.recorder import Statistics
 
 
 def store_of(config: Config) -> MailStore:

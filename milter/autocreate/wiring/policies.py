@@ -6,11 +6,11 @@ from pathlib import Path
 
 from autocreate.config.policy import Policy as PolicySettings
 from autocreate.config.sections import Config
-from autocreate.core.imapd import Sieve
 from autocreate.core.naming import Users
 from autocreate.core.policy import FromEntry, Policy, scripts_of
-from autocreate.core.sieve import script_name
 from autocreate.core.sizes import limit
+from autocreate.imapdconf.settings import Sieve
+from autocreate.mailstore.sieve.script import script_name
 from autocreate.model import Folder, Quota, Script, Tree
 from autocreate.wiring.users import users_of
 

@@ -6,26 +6,26 @@ from functools import partial
 from importlib import import_module
 
 from autocreate.accounts import SOURCES, AccountSource
-from autocreate.accounts.aliases import DOMAIN_TABLES, TABLES, AliasTable, Measured, Type
-from autocreate.accounts.aliasfile import Includes
-from autocreate.accounts.remembered import Limits, Remembered
-from autocreate.admin.accounts import SourceReport, cannot_tell
-from autocreate.admin.accounts import examine as examine_source
-from autocreate.admin.accounts import findings as source_findings
+from autocreate.accounts.cached import Limits, Remembered
 from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.admin.aliases import examine_domains
-from autocreate.aliases import Aliases
+from autocreate.aliases.file import Includes
+from autocreate.aliases.keys import Style
+from autocreate.aliases.resolver import Aliases
+from autocreate.aliases.stages import Table
+from autocreate.aliases.tables import DOMAIN_TABLES, TABLES, AliasTable, Measured, Type
 from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.aliases import AliasesFile, Postmap, VirtualFile
 from autocreate.config.domains import Domains as DomainSettings
 from autocreate.config.sections import Config
-from autocreate.core.aliaskeys import Style
-from autocreate.core.aliastable import Table
-from autocreate.core.findings import Finding
-from autocreate.domains import DomainTables
+from autocreate.doctor.findings import Finding
+from autocreate.doctor.probe_accounts import SourceReport, cannot_tell
+from autocreate.doctor.probe_accounts import examine as examine_source
+from autocreate.doctor.probe_accounts import findings as source_findings
+from autocreate.domains.hosted import DomainTables
 from autocreate.errors import ConfigurationError
-from autocreate.flights import Flights
-from autocreate.statistics import Statistics
+from autocreate.resilience.single_flight import Flights
+from autocreate.statistics.recorder import Statistics
 from autocreate.wiring.users import users_of
 
 # The keys of a table of aliases that say how it is asked, whatever its type.
@@ -37,7 +37,7 @@ _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds",
 
 
 def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
-    """Ask every account source, `user` too if given: see `autocreate.admin.accounts`."""
+    """Ask every account source, `user` too if given: see `autocreate.doctor.probe_accounts`."""
     users = users_of(config)
     return [
         examine_source(f"accounts.{name}", partial(source_of, name, config), users, user)

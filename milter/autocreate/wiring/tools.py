@@ -8,16 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from autocreate.admin import explain, report
+from autocreate.admin import explain
 from autocreate.admin.explain import Option, Settings, SourceAnswer, User
-from autocreate.admin.report import Report
 from autocreate.config.places import ImapdPlaces, Line, Places
 from autocreate.config.sections import Config
 from autocreate.core.address import domain_of
-from autocreate.journal import Journal
 from autocreate.model import Recipient, Verdict
-from autocreate.wiring.office import build_office
+from autocreate.report import gather
+from autocreate.report.gather import Report
+from autocreate.service.journal import Journal
 from autocreate.wiring.policies import policies_of
+from autocreate.wiring.service import build_office
 from autocreate.wiring.sources import domain_table, source_of
 from autocreate.wiring.users import users_of
 
@@ -127,10 +128,10 @@ def _option(line: Line) -> Option:
 
 
 def make_report(config: Config, since: float, until: float) -> Report:
-    """What was seen in a time: see `autocreate.admin.report`.
+    """What was seen in a time: see `autocreate.report.gather`.
 
     Raises:
         Temporary: the journal cannot be read.
     """
     with contextlib.closing(Journal(config.journal.url, time.time)) as journal:
-        return report.gather(journal, since, until)
+        return gather.gather(journal, since, until)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from autocreate import logs
 from autocreate.errors import Temporary
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import listening
 from autocreate.frontends.milter import Milter
-from autocreate.frontends.traffic import Traffic
 from autocreate.model import Account
 from tests.unit.house import Accounts, House
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from autocreate.frontends.control import Control, ask
+from autocreate.frontends.gate import Traffic
 from autocreate.frontends.listener import Listener, listening
-from autocreate.frontends.traffic import Traffic
 from tests.unit.house import House
 
 

@@ -1,0 +1,1 @@
+"""Aliases: from an address to the accounts it stands for. `resolver` is the entrance."""

@@ -1,0 +1,259 @@
+"""Who an address stands for: aliases followed to their ends.
+
+Follows virtual(5), aliases(5) and local(8) of Postfix, and the virtusertable and aliases of Sendmail
+(proto.m4, alias.c), in what they look up, in which order, and where a chain ends.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from autocreate.aliases.keys import Style, filled_in
+from autocreate.aliases.stages import STAGES, Hit, Table, Tables, named
+from autocreate.aliases.syntax import few, items, members, quoted, unquoted
+from autocreate.core.address import parse
+from autocreate.errors import Malformed, Temporary
+from autocreate.model import Address, Resolution
+
+MAX_DEPTH = 100  # where local(8) gives up
+MAX_SIZE = 10_000  # addresses and files on the way
+
+_INCLUDE = ":include:"
+_NO_ADDRESS = ("|", "/", "error:", _INCLUDE)
+_BEYOND = len(STAGES)  # past every table
+_ALIASES = STAGES.index(Style.ALIASES)
+
+
+def resolve(
+    address: Address,
+    tables: Sequence[Table],
+    domains: frozenset[str],
+    delimiters: str,
+    is_mapped: bool = False,
+    is_hosted: Callable[[str], bool] = lambda _: False,
+) -> Resolution:
+    """Where mail for `address`, one of ours, goes.
+
+    Args:
+        is_mapped: the MTA has made a local name of it already, and only that is still looked up.
+        tables: asked in this order within each style.
+        domains: ours. What has no entry and is in none of them is elsewhere, unless `is_hosted`.
+        delimiters: each character of it begins a detail.
+        is_hosted: tells of any other domain whether it is ours; raises `Temporary` if it cannot.
+
+    Raises:
+        Temporary: a table cannot tell, the aliases go round in a circle, or find no end.
+    """
+    asked = Tables(address, tables, domains, delimiters, is_mapped, is_hosted)
+    walk = _Walk(asked)
+    walk.visit(_Place(address, _ALIASES if is_mapped else 0), ())
+    return Resolution(
+        tuple(dict.fromkeys(walk.users)),
+        tuple(dict.fromkeys(walk.others)),
+        tuple(dict.fromkeys(walk.unknown)),
+        tuple(walk.steps),
+        tuple(dict.fromkeys(asked.doubts)),
+    )
+
+
+class _Place(NamedTuple):
+    """An address, and the stage at which its look-up begins.
+
+    Args:
+        is_owned: it is behind an alias with an owner (`owner-staff`) or an :include:. If it has no
+            alias itself, local(8) hands it to cleanup(8), which looks it up from the first stage on
+            (deliver_switch() in local/recipient.c).
+        alias: the key of the alias that names it, if the same tables are asked again but for that key
+            (deliver_alias() in local/alias.c; Sendmail's ruleset 5): `joe+x` behind `joe` is a user.
+    """
+
+    address: Address
+    stage: int = 0
+    is_owned: bool = False
+    alias: str = ""
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+_Path = tuple[_Place | str, ...]
+
+
+class _Walk:
+    """One address, followed."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._entered: dict[_Place, _Place] = {}
+        self._ends: set[tuple[str, int]] = set()
+        self._files: set[str] = set()
+        self.users: list[Address] = []
+        self.others: list[str] = []
+        self.unknown: list[str] = []
+        self.steps: list[str] = []
+
+    def visit(self, place: _Place, path: _Path) -> None:
+        """Follow an address that `path` has led to."""
+        while (point := self._entered.get(place)) and self._is_end(point.address, point.stage):
+            place = point._replace(stage=point.stage + 1, alias="")
+        if point:
+            self._check(point, path)
+            return
+        hit = self._first_hit(place)
+        if hit is None and place.is_owned:
+            self.visit(_Place(place.address), path)
+            return
+        # Two addresses that meet at one stage are one place from there on.
+        stage = hit.stage if hit else _BEYOND
+        alias = place.alias if stage == place.stage else ""
+        point = self._entered[place] = _Place(place.address, stage, alias=alias)
+        self._check(point, path)
+        if hit:
+            targets = items(filled_in(hit.text, hit.key))
+            self._step(place, targets, f" (aliases.{hit.table.name})")
+            self._follow(targets, hit, self._is_owned(place, hit), (*path, point))
+        else:
+            self._end(place.address)
+
+    def _end(self, address: Address) -> None:
+        """Note an address that leads no further."""
+        if address.domain in self._tables.alias_domains:
+            self.unknown.append(str(address))
+        elif self._tables.is_ours(address.domain):
+            self.users.append(address)
+        else:
+            self.others.append(str(address))
+
+    def _check(self, point: _Place | str, path: _Path) -> None:
+        """See to it that a chain has an end."""
+        if point in path:
+            circle = path[path.index(point) :]
+            if any(isinstance(it, _Place) and self._is_end(it.address, it.stage) for it in circle):
+                return  # it has a way out, at the one that names itself
+            told = " -> ".join(map(str, (*circle, point)))
+            raise Temporary(f"aliases go round in a circle: {told}")
+        if len(path) > MAX_DEPTH:
+            raise Temporary(f"aliases of {path[0]} are more than {MAX_DEPTH} deep")
+        if len(self._entered) > MAX_SIZE:
+            raise Temporary(f"aliases of {path[0]} lead to more than {MAX_SIZE} addresses")
+
+    def _follow(self, targets: Sequence[str], hit: Hit, is_owned: bool, path: _Path) -> None:
+        """Follow the items of a right-hand side."""
+        # Only when all are known is it known which aliases name themselves.
+        places = list(self._places(targets, hit, is_owned, path))
+        if len(places) > 1:
+            self._tables.ask_ahead([(place.address, place.stage) for place, _ in places])
+        for place, way in places:
+            self.visit(place, way)
+
+    def _places(
+        self, targets: Sequence[str], hit: Hit, is_owned: bool, path: _Path
+    ) -> Iterator[tuple[_Place, _Path]]:
+        """The addresses among some items, those in files that they include too."""
+        for item in targets:
+            plain = unquoted(item)
+            if plain.lower().startswith(_INCLUDE) and (include := hit.table.include):
+                file = _INCLUDE + plain[len(_INCLUDE) :].strip()
+                inner = self._included(file, include, hit, path)
+                yield from self._places(inner, hit, self._has_rewriting(hit), (*path, file))
+            elif plain.lower().startswith(_NO_ADDRESS) or not (place := self._place(item, hit)):
+                self.others.append(plain)
+            else:
+                yield place._replace(is_owned=is_owned and place.stage == _ALIASES), path
+
+    def _included(
+        self, file: str, include: Callable[[str], str], hit: Hit, path: _Path
+    ) -> Sequence[str]:
+        """The items of an included file; none if it has been read before."""
+        self._check(file, path)
+        if file in self._files:
+            return []
+        self._files.add(file)
+        with named(hit.table):
+            targets = members(include(file.removeprefix(_INCLUDE)))
+        self._step(file, targets)
+        return targets
+
+    def _is_owned(self, place: _Place, hit: Hit) -> bool:
+        """Is there an owner-alias for this alias, or for one that led to it (reset_owner_alias)?"""
+        return self._has_rewriting(hit) and (
+            place.is_owned or self._tables.has(f"owner-{hit.key.text}", _ALIASES)
+        )
+
+    def _has_rewriting(self, hit: Hit) -> bool:
+        """Is this local(8)'s, with tables before it that make a difference?"""
+        return hit.stage == _ALIASES and self._tables.has_before(_ALIASES)
+
+    def _place(self, item: str, hit: Hit) -> _Place | None:
+        """The address that an item is, and where its look-up begins. None if it is no address."""
+        style = hit.table.style
+        is_whole = style in (Style.CANONICAL, Style.VIRTUAL)
+        # Postfix's local(8) has forgotten what a backslash is for.
+        is_escaped = item.startswith("\\") and style in (Style.SENDMAIL, Style.SENDMAIL_5)
+        try:
+            if item.startswith("@") and is_whole:  # the same user elsewhere
+                address = parse(quoted(hit.address.local) + item)
+            else:
+                address = parse(item[is_escaped:])
+                rest = hit.key.rest if is_whole else ""
+                domain = address.domain or hit.table.origin
+                address = replace(address, local=address.local + rest, domain=domain)
+        except Malformed:
+            return None
+        if is_escaped:
+            return _Place(address, _BEYOND)
+        is_local = self._tables.is_local(address, hit.table)
+        stage = _next_stage(address, hit, is_local)
+        is_same = stage == hit.stage and hit.table.style.has_local_parts
+        if is_same and len(self._tables.keys(address, hit.table)) > 1:
+            return _Place(address, stage, alias=hit.key.text)
+        if _is_itself(address, hit, is_local):
+            self._ends.add((_identity(address, hit.stage), hit.stage))
+        return _Place(address, stage)
+
+    def _first_hit(self, place: _Place) -> Hit | None:
+        for stage in range(place.stage, _BEYOND):
+            if self._is_end(place.address, stage):
+                continue
+            besides = place.alias if stage == place.stage else ""
+            if hit := self._tables.look_up(place.address, stage, besides):
+                return hit
+        return None
+
+    def _is_end(self, address: Address, stage: int) -> bool:
+        """Has this address named itself at this stage?"""
+        return (_identity(address, stage), stage) in self._ends
+
+    def _step(self, place: _Place | str, targets: Sequence[str], where: str = "") -> None:
+        self.steps.append(f"{place} -> {few(targets) or 'nobody'}{where}")
+
+
+def _next_stage(address: Address, hit: Hit, is_local: bool) -> int:
+    """Where the look-up of an address begins that an entry has led to."""
+    match hit.table.style:
+        case Style.CANONICAL:
+            return hit.stage + 1
+        case Style.VIRTUAL | Style.VIRTUSERTABLE:
+            return hit.stage
+        case Style.ALIASES:
+            return hit.stage if is_local else 0  # what local(8) delivers stays with it
+    return 0 if address.domain else hit.stage  # Sendmail maps every full address once more
+
+
+def _is_itself(target: Address, hit: Hit, is_local: bool) -> bool:
+    """Does an alias that names `target` name itself? Such an alias is the user, too."""
+    if hit.table.style.has_local_parts:
+        names = (hit.address.local.casefold(), unquoted(hit.key.text).casefold())
+        return is_local and target.local.casefold() in names
+    return _spelled(target) == _spelled(hit.address)
+
+
+def _identity(address: Address, stage: int) -> str:
+    """What an address is to the tables of a stage."""
+    has_local_parts = stage < _BEYOND and STAGES[stage].has_local_parts
+    return address.local.casefold() if has_local_parts else _spelled(address)
+
+
+def _spelled(address: Address) -> str:
+    """An address as a table of whole addresses has it."""
+    return f"{address.local}@{address.mta_domain}".casefold()

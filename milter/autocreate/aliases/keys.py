@@ -1,0 +1,130 @@
+"""What an MTA looks up in a table of aliases for one address, and in which order."""
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from autocreate.aliases.syntax import quoted
+from autocreate.core.address import without_detail
+from autocreate.model import Address
+
+_NEVER_SPLIT = ("postmaster", "mailer-daemon", "double-bounce")
+
+
+class Style(Enum):
+    """How a table is asked. The order is that of the MTAs: addresses first, then local parts."""
+
+    CANONICAL = "canonical"  # canonical(5), applied once
+    VIRTUAL = "virtual"  # virtual(5)
+    VIRTUSERTABLE = "virtusertable"  # Sendmail's FEATURE(`virtusertable')
+    ALIASES = "aliases"  # aliases(5), by Postfix's local(8)
+    SENDMAIL = "sendmail"  # aliases(5), by Sendmail
+    SENDMAIL_5 = "sendmail-5"  # the same, with flag 5 of the mailer: ruleset 5 takes the detail off
+
+    @property
+    def has_local_parts(self) -> bool:
+        """Are local parts looked up, and not whole addresses?"""
+        return self in (Style.ALIASES, Style.SENDMAIL, Style.SENDMAIL_5)
+
+
+class Key(NamedTuple):
+    """One look-up.
+
+    Args:
+        text: what is looked up, as an address is written.
+        rest: the detail that took no part in it, with its delimiter.
+        arguments: what %0, %1, %2 and %3 of a virtusertable's value stand for.
+    """
+
+    text: str
+    rest: str = ""
+    arguments: tuple[str, ...] = ()
+
+
+def keys(style: Style, address: Address, is_local: bool, delimiters: str) -> list[Key]:
+    """The look-ups for an address, the most exact first.
+
+    Args:
+        is_local: bare local parts are looked up too (for aliases(5), nothing else is).
+        delimiters: each character of it begins a detail. To Sendmail, `+` alone does.
+    """
+    match style:
+        case Style.CANONICAL | Style.VIRTUAL:
+            return list(_virtual(address, *_split(address.local, delimiters), is_local))
+        case Style.VIRTUSERTABLE:
+            return list(_virtusertable(address)) if address.domain else []
+    return list(_aliases(style, address.local, delimiters)) if is_local else []
+
+
+def filled_in(text: str, key: Key) -> str:
+    """A virtusertable's value with its %1, %2 and %3 replaced. Others have none."""
+    if not key.arguments or text.lower().startswith("error:"):
+        return text
+    for number, argument in enumerate(key.arguments):
+        text = text.replace(f"%{number}", argument)
+    return text
+
+
+def _virtual(address: Address, base: str, detail: str, is_local: bool) -> Iterator[Key]:
+    """virtual(5) and canonical(5), "TABLE SEARCH ORDER" and "ADDRESS EXTENSION"."""
+    exact, domain = quoted(address.local), address.mta_domain
+    if domain:
+        yield Key(f"{exact}@{domain}")
+        if detail:
+            yield Key(f"{quoted(base)}@{domain}", detail)
+    if is_local:
+        yield Key(exact)
+        if detail:
+            yield Key(quoted(base), detail)
+    if domain:
+        yield Key(f"@{domain}")
+
+
+def _virtusertable(address: Address) -> Iterator[Key]:
+    """The look-ups in $(virtuser ...) of Sendmail's proto.m4. Its detail begins at a `+`."""
+    local, domain = address.local, address.mta_domain
+    base, plus, detail = local.partition("+")
+    yield _virtuser(local, domain, local)
+    if base and plus:
+        for user in (f"{base}++" if detail else "", f"{base}+*", base):
+            if user:
+                yield _virtuser(user, domain, base, detail, plus + detail)
+        for user in ("++" if detail else "", "+*"):
+            if user:
+                yield _virtuser(user, domain, base, detail, plus + detail)
+        yield _virtuser("", domain, base, detail, plus + detail)
+    else:
+        yield _virtuser("", domain, local)
+
+
+def _virtuser(user: str, domain: str, *arguments: str) -> Key:
+    key = f"{quoted(user) if user else ''}@{domain}"
+    # An argument that was not given leaves nothing behind.
+    return Key(key, arguments=(key, *arguments, *("",) * (3 - len(arguments))))
+
+
+def _aliases(style: Style, local: str, delimiters: str) -> Iterator[Key]:
+    """local(8), or alias.c of Sendmail and its ruleset 5. Names are in lower case in the tables."""
+    yield Key(quoted(local.lower()))
+    if style is Style.SENDMAIL:
+        return
+    base, detail = _split(local.lower(), "+" if style is Style.SENDMAIL_5 else delimiters)
+    if detail and style is Style.SENDMAIL_5:
+        yield Key(quoted(f"{base}+*"), detail)
+    if detail:
+        yield Key(quoted(base), detail)
+
+
+def _split(local: str, delimiters: str) -> tuple[str, str]:
+    """The user's part and the detail with its delimiter, as split_addr() of Postfix parts them.
+
+    There is none behind nothing (`+x`), nor in the names of a list's owner (`owner-staff`,
+    `staff-request`) where `-` is a delimiter.
+    """
+    base = without_detail(local, delimiters)
+    detail = local[len(base) :]
+    lowered = local.lower()
+    is_owner = lowered.startswith("owner-") or lowered.removesuffix("-request") not in ("", lowered)
+    if not base or (is_owner and "-" in delimiters) or lowered in _NEVER_SPLIT:
+        return local, ""
+    return base, detail

@@ -1,0 +1,193 @@
+"""Aliases in an LDAP directory, by a filter of the administrator's.
+
+Values are escaped before they go into a filter, so no address can be one. Groups whose members are
+entries are expanded as ldap_table(5) has it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ldap.dn
+from ldapurl import LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE, LDAPUrl
+
+from autocreate.aliases.stages import Found
+from autocreate.aliases.syntax import folded, key_parts, one_value
+from autocreate.backends.ldap import DirectoryServer, fill
+from autocreate.backends.ldap_connection import Entry, Servers
+from autocreate.backends.password_file import password
+from autocreate.domains.syntax import domain_parts
+from autocreate.errors import Malformed, Temporary
+from autocreate.resilience.breaker import Breaker
+
+MAX_DEPTH = 100  # groups in groups
+MAX_SIZE = 10_000  # entries of one alias
+
+_NO_ATTRIBUTES = "1.1"  # RFC 4511, section 4.5.1.8
+_ANY_ENTRY = "(objectClass=*)"
+_SCOPES = {LDAP_SCOPE_ONELEVEL: "one", LDAP_SCOPE_SUBTREE: "sub"}
+
+
+class LdapTable:
+    """Aliases that a filter finds.
+
+    The filter takes a key as `{key}`, what precedes and follows its `@` as `{local}` and `{domain}`.
+
+    Args:
+        name: what the configuration calls this table.
+        urls, tls, ca_file, bind_dn, external, timeout: see `Servers`.
+        password_file: its first line is the password of `bind_dn`.
+        base, scope: where the entries are.
+        filter: finds the entries of an alias. The targets of all of them count.
+        target_attribute: holds the targets, or is empty.
+        dn_attribute: holds the names of further entries, whose targets count too; or is empty.
+        leaf_attribute: holds the targets of entries without `dn_attribute`; or is empty.
+        connections: how many may be open at once.
+
+    Raises:
+        ConfigurationError: the password cannot be read.
+    """
+
+    _section = "aliases"
+
+    def __init__(
+        self,
+        name: str,
+        urls: Sequence[str],
+        base: str,
+        filter: str,
+        target_attribute: str = "",
+        dn_attribute: str = "",
+        leaf_attribute: str = "",
+        scope: str = "sub",
+        tls: str = "starttls",
+        ca_file: Path | None = None,
+        bind_dn: str = "",
+        password_file: Path | None = None,
+        external: bool = False,
+        timeout: float = 2.0,
+        connections: int = 4,
+    ) -> None:
+        self.name = name
+        self._base = base
+        self._scope = scope
+        self._filter = filter
+        self._attributes = (target_attribute, dn_attribute, leaf_attribute)
+        servers = Servers(
+            urls=tuple(urls),
+            tls=tls,
+            ca_file=ca_file,
+            bind_dn=bind_dn,
+            password=password(f"{self._section}.{name}", password_file),
+            external=external,
+            timeout=timeout,
+        )
+        self._server = DirectoryServer(servers, connections)
+        self._breaker = Breaker(", ".join(urls))
+
+    def find(self, keys: Sequence[str]) -> Found:
+        """See `AliasTable.find`."""
+        for position, key in enumerate(map(folded, keys)):
+            if targets := self._breaker.call(partial(self._targets, key)):
+                return Found(position, "\n".join(targets))
+        return Found()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._server.close()
+
+    def _targets(self, key: str) -> list[str]:
+        """The targets of an alias. An entry without any is no alias: people's entries are so."""
+        asked = fill(self._filter, **key_parts(key))
+        expansion = _Expansion(self._server, *self._attributes)
+        entries = self._server.find_all(self._base, self._scope, asked, expansion.attributes)
+        return list(dict.fromkeys(expansion.targets(entries)))
+
+
+class LdapDomains(LdapTable):
+    """Domains that a filter finds, which takes one as `{domain}`. An entry is enough."""
+
+    _section = "domains"
+
+    def __init__(self, name: str, **server: Any) -> None:
+        super().__init__(name, target_attribute=_NO_ATTRIBUTES, **server)
+
+    def _targets(self, key: str) -> list[str]:
+        asked = fill(self._filter, **domain_parts(key))
+        found = self._server.find_all(self._base, self._scope, asked, [_NO_ATTRIBUTES])
+        return [key] if found else []
+
+
+class _Expansion:
+    """The entries of one alias, followed to the targets that they lead to."""
+
+    def __init__(self, server: DirectoryServer, target: str, dn: str, leaf: str) -> None:
+        self._server = server
+        self._target, self._dn, self._leaf = target.lower(), dn.lower(), leaf.lower()
+        self.attributes = [it for it in (target, dn, leaf) if it]
+        self._seen: set[str] = set()
+
+    def targets(self, entries: Sequence[Entry], path: tuple[str, ...] = ()) -> Iterator[str]:
+        """The targets of some entries, and of those that they name.
+
+        Raises:
+            Temporary: a target is no address, groups are members of each other, or there are too many
+                entries.
+        """
+        for entry in entries:
+            if entry.dn in path:
+                raise Temporary(f"groups go round in a circle: {' -> '.join((*path, entry.dn))}")
+            if entry.dn in self._seen:
+                continue
+            self._seen.add(entry.dn)
+            if len(path) > MAX_DEPTH or len(self._seen) > MAX_SIZE:
+                raise Temporary(
+                    f"{(*path, entry.dn)[0]} has groups more than {MAX_DEPTH} deep, or more than "
+                    f"{MAX_SIZE} members"
+                )
+            names = _values(entry, self._dn)
+            for attribute in (self._target, "" if names else self._leaf):
+                for value in _values(entry, attribute):
+                    yield from _addresses(entry.dn, attribute, value)
+            for name in names:
+                yield from self.targets(self._named(name), (*path, entry.dn))
+
+    def _named(self, name: str) -> list[Entry]:
+        """The entry of a DN, or those of an LDAP URL (RFC 4516); none if there is no such entry."""
+        if not re.match(r"(?i)ldap[si]?://", name):
+            return self._server.find_below(name, "base", _ANY_ENTRY, self.attributes)
+        try:
+            url = LDAPUrl(name)
+        except ValueError as error:
+            raise Temporary(f"{self._dn}: {name[:100]!r} is no LDAP URL") from error
+        wanted = {it.lower() for it in url.attrs or self.attributes}
+        attributes = [it for it in self.attributes if it.lower() in wanted]
+        if not attributes:
+            return []
+        scope = _SCOPES.get(url.scope, "base")
+        return self._server.find_below(url.dn, scope, url.filterstr or _ANY_ENTRY, attributes)
+
+
+def _values(entry: Entry, attribute: str) -> list[str]:
+    """The values of an attribute, under its name with options too (`mail;lang-de`, RFC 4512)."""
+    found: list[str] = []
+    for described, values in entry.values.items():
+        if not attribute or described.partition(";")[0] != attribute:
+            continue
+        found += filter(None, map(str.strip, values))
+    return found
+
+
+def _addresses(dn: str, attribute: str, value: str) -> Sequence[str]:
+    told = f"{dn}: {attribute} is {value[:100]!r}"
+    if ldap.dn.is_dn(value) and ("," in value or "@" not in value) and "=" in value:
+        raise Temporary(
+            f"{told}, the name of an entry and no address: make it the dn_attribute, and the "
+            "attribute with that entry's address the leaf_attribute"
+        )
+    try:
+        return one_value(value)
+    except Malformed as error:
+        raise Temporary(f"{told}: {error}") from error

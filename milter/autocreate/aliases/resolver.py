@@ -1,0 +1,126 @@
+"""Whom an address stands for: all tables of aliases as one, with a short memory."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from cachetools import TTLCache
+
+from autocreate.aliases.expansion import resolve
+from autocreate.aliases.stages import Table
+from autocreate.model import Address, Asked, Resolution
+from autocreate.resilience.single_flight import Flights
+from autocreate.statistics.lookups import Figures, noting
+
+_Question = tuple[Address, bool]
+
+
+class Aliases:
+    """Whom an address stands for. Safe to use from several threads.
+
+    Args:
+        flights: runs the look-ups, one at a time per address.
+        tables: asked in this order.
+        domains: ours, as `autocreate.aliases.expansion.resolve` takes them.
+        delimiters: what begins a detail.
+        size, seconds: how many addresses are remembered, and for how long.
+        figures: what the tables cost, by name.
+        release: lets go of the tables.
+        clock: a monotonic clock, in seconds.
+        is_hosted: tells of further domains whether they are ours, as `resolve` takes it.
+    """
+
+    def __init__(
+        self,
+        flights: Flights[Resolution],
+        tables: Sequence[Table],
+        domains: frozenset[str],
+        delimiters: str,
+        size: int = 10_000,
+        seconds: float = 10.0,
+        figures: Mapping[str, Figures] | None = None,
+        release: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        is_hosted: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        self._flights = flights
+        self._tables = tuple(tables)
+        self._domains = domains
+        self._delimiters = delimiters
+        self._is_hosted = is_hosted
+        self._figures = figures or {}
+        self._release = release
+        self._known: TTLCache[_Question, Resolution] = TTLCache(size, seconds, clock)
+        self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
+
+    def resolve(self, address: Address, is_mapped: bool, timeout: float) -> Resolution:
+        """Whom `address` stands for; as it is remembered, or else by the tables.
+
+        Args:
+            is_mapped: the MTA has made a local name of it already, as Sendmail does.
+            timeout: seconds to wait for them.
+
+        Raises:
+            Temporary: a table cannot tell, or not in time, or the aliases have no end.
+        """
+        with self._lock:
+            known = self._known.get(question := (address, is_mapped))
+        return known or self._flights.join(
+            question,
+            lambda: self._resolved(address, is_mapped),
+            timeout,
+        )
+
+    def remember(self, address: Address, is_mapped: bool, resolution: Resolution) -> None:
+        """Believe this for a while. Not for those who are unknown: the next alias may be theirs."""
+        if resolution.remembered:
+            return  # for no longer, and not again if it was forgotten meanwhile
+        with self._lock:
+            known = replace(resolution, asked=(), remembered=True)
+            self._known.setdefault((address, is_mapped), known)
+
+    def forget(self, address: Address | None = None, is_mapped: bool = False) -> None:
+        """Ask the tables again about an address, or about every one."""
+        with self._lock:
+            if address is None:
+                self._known.clear()
+            else:
+                self._known.pop((address, is_mapped), None)
+
+    def snapshot(self) -> dict[str, Any]:
+        """How much is remembered, and what each table has cost since the start."""
+        with self._lock:
+            self._known.expire()
+            remembered = {
+                "addresses": len(self._known),
+                "size": int(self._known.maxsize),
+                "seconds": self._known.ttl,
+            }
+        tables = {name: figures.snapshot() for name, figures in self._figures.items()}
+        return {"remembered": remembered, "tables": tables}
+
+    def close(self) -> None:
+        """Take no new look-ups and let go of every table's connections and files."""
+        self._flights.close()
+        self._release()
+
+    def _resolved(self, address: Address, is_mapped: bool) -> Resolution:
+        with noting() as asked:
+            found = resolve(
+                address,
+                self._tables,
+                self._domains,
+                self._delimiters,
+                is_mapped,
+                self._is_hosted,
+            )
+        # A list may ask a table a thousand times: one line a table is enough.
+        tables: dict[str, Asked] = {}
+        for table, milliseconds, failed in asked:
+            _, spent, has_failed = tables.get(table, Asked(table, 0.0))
+            tables[table] = Asked(
+                table, (spent or 0.0) + (milliseconds or 0.0), failed or has_failed
+            )
+        return replace(found, asked=tuple(tables.values()))

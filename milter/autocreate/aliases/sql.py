@@ -1,0 +1,82 @@
+"""Aliases in a database, by a query of the administrator's."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from autocreate.aliases.stages import Found
+from autocreate.aliases.syntax import few, folded, key_parts, one_value
+from autocreate.backends.sql import Database, text_of
+from autocreate.domains.syntax import domain_parts
+from autocreate.errors import Malformed, Temporary
+from autocreate.resilience.breaker import Breaker
+
+
+class SqlTable:
+    """Aliases that a query finds.
+
+    The query takes a key as `:key`, what precedes and follows its `@` as `:local` and `:domain`. They are
+    bound, never pasted in.
+
+    Args:
+        name: what the configuration calls this table.
+        query: selects a target a row; further columns do not count.
+        url, password_file, timeout, connections: see `Database`.
+
+    Raises:
+        ConfigurationError: see `Database`.
+    """
+
+    _section = "aliases"
+    _parts: Callable[[str], dict[str, str]] = staticmethod(key_parts)
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        query: str,
+        password_file: Path | None = None,
+        timeout: float = 2.0,
+        connections: int = 4,
+    ) -> None:
+        self.name = name
+        self._query = sa.text(query)
+        self._database = Database(
+            f"{self._section}.{name}", url, password_file, timeout, connections
+        )
+        self._breaker = Breaker(str(self._database))
+
+    def find(self, keys: Sequence[str]) -> Found:
+        """See `AliasTable.find`."""
+        for position, key in enumerate(map(folded, keys)):
+            if targets := self._breaker.call(partial(self._targets, key)):
+                return Found(position, "\n".join(targets))
+        return Found()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _targets(self, key: str) -> list[str]:
+        """The targets of an alias. A row without any is none, as to Postfix: people's rows are so."""
+        values = self._values(key)
+        try:
+            return [target for value in values for target in one_value(value)]
+        except Malformed as error:
+            raise Temporary(f"targets of {key!r}, {few(values)!r}: {error}") from error
+
+    def _values(self, key: str) -> list[str]:
+        rows = self._database.select(self._query, self._parts(key))
+        return [text_of(row[0]) for row in rows if row[0] not in (None, "", b"")]
+
+
+class SqlDomains(SqlTable):
+    """Domains that a query finds, which takes one as `:domain`."""
+
+    _section = "domains"
+    _parts: Callable[[str], dict[str, str]] = staticmethod(domain_parts)
+
+    def _targets(self, key: str) -> list[str]:
+        return self._values(key)

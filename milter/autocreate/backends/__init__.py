@@ -1,0 +1,1 @@
+"""What account sources, aliases and domains share: SQL, LDAP, and files that others write."""

@@ -1,0 +1,119 @@
+"""LDAP servers that are asked by filters of the administrator's: several, over pooled connections.
+
+python-ldap has no pool of its own.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import ldap
+import ldap.filter
+
+from autocreate.backends.ldap_connection import Connection, Entry, Servers
+from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.resilience.pool import Pool
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class DirectoryServer:
+    """Searches over pooled connections. Safe to call from several threads at once.
+
+    Args:
+        connections: how many may be open at once.
+    """
+
+    def __init__(self, servers: Servers, connections: int) -> None:
+        self._servers = servers
+        self._urls = servers.urls
+        self._pool: Pool[Connection] = Pool(self._connect, connections, servers.timeout)
+
+    def find_one(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str]
+    ) -> Entry | None:
+        """The only entry that a filter finds, or None.
+
+        A server that holds only a part of `base` and refers to another one for the rest can say yes.
+
+        Args:
+            scope: "base", "one" or "sub".
+
+        Raises:
+            Unreachable: no connection to any server; `Silent` if it is for want of an answer.
+            Busy: no connection became free in time.
+            Temporary: the server cannot answer, or finds several entries.
+        """
+        found = self._pool.run(
+            lambda it: it.search(base, scope, filter_, attributes, is_for_one=True)
+        )
+        return found[0] if found else None
+
+    def find_all(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str]
+    ) -> list[Entry]:
+        """All entries that a filter finds, where one that is missing makes another answer of them.
+
+        Raises:
+            Unreachable, Busy: as `find_one` does.
+            Temporary: the server cannot answer, or holds only a part of `base`.
+        """
+        return self._pool.run(
+            lambda it: it.search(base, scope, filter_, attributes, is_for_one=False)
+        )
+
+    def find_below(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str]
+    ) -> list[Entry]:
+        """As `find_all`, for a base that an entry has named: if it is not there, nor are entries.
+
+        Raises:
+            Unreachable, Busy, Temporary: as `find_all` does.
+        """
+        try:
+            return self.find_all(base, scope, filter_, attributes)
+        except Temporary as error:
+            if isinstance(error.__cause__, ldap.NO_SUCH_OBJECT):
+                return []
+            raise
+
+    def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
+        """The entries that a filter finds, asked for page by page (RFC 2696) on one connection.
+
+        Raises:
+            Temporary: as `find_all` does.
+        """
+        connection = self._connect()
+        try:
+            yield from connection.pages(base, scope, filter_, attribute)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+    def _connect(self) -> Connection:
+        """A connection to the first server that takes one, beginning with the last that did."""
+        errors = []
+        for url in self._urls:
+            try:
+                connection = Connection(self._servers, url)
+            except Unreachable as error:
+                errors.append(error)
+                continue
+            at = self._servers.urls.index(url)
+            self._urls = self._servers.urls[at:] + self._servers.urls[:at]
+            return connection
+        kind = Silent if all(isinstance(error, Silent) for error in errors) else Unreachable
+        raise kind("; ".join(map(str, errors)))
+
+
+def fill(template: str, **values: str) -> str:
+    """A filter with its placeholders (`{user}`) replaced by escaped values (RFC 4515).
+
+    Raises:
+        KeyError: there is no value for a placeholder.
+    """
+    return _PLACEHOLDER.sub(
+        lambda match: str(ldap.filter.escape_filter_chars(values[match[1]])), template
+    )

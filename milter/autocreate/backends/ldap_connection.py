@@ -1,0 +1,310 @@
+"""One connection to an LDAP server: secured, bound, and searched, each within a time limit.
+
+python-ldap verifies no name it was not told to and follows referrals unless told otherwise; here is
+what it must be told. An answer is either complete or an error.
+"""
+
+import os
+import queue
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ldap
+import ldap.sasl
+from ldap.controls import SimplePagedResultsControl
+
+from autocreate.backends.ldap_tls import shake_hands
+from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.resilience import socket_timeout
+
+_SCOPES = {"base": ldap.SCOPE_BASE, "one": ldap.SCOPE_ONELEVEL, "sub": ldap.SCOPE_SUBTREE}
+_TLS_1_2 = 0x303
+_PAGE = 500
+_RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>[0-9]+)-(?P<last>[0-9]+|\*)")
+
+
+class Entry(NamedTuple):
+    """An entry: its name, and its values by attribute, in lower case. What is no UTF-8 is left out."""
+
+    dn: str
+    values: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the directory is, and how to bind.
+
+    Args:
+        urls: tried in turn: `ldap://`, `ldaps://` or `ldapi://` ones.
+        tls: "starttls" or "none", for `ldap://`. Certificates are always verified.
+        ca_file: the certificates to trust, or None for the system's.
+        bind_dn: "" to bind as nobody, or by SASL EXTERNAL.
+        external: bind by SASL EXTERNAL: as who this process is (`ldapi://`).
+        timeout: seconds for a connection, and for each answer.
+    """
+
+    urls: tuple[str, ...]
+    tls: str = "starttls"
+    ca_file: Path | None = None
+    bind_dn: str = ""
+    password: str = ""
+    external: bool = False
+    timeout: float = 2.0
+
+    def __repr__(self) -> str:
+        # The generated one would show the password in every traceback that prints its locals.
+        return f"Servers({', '.join(self.urls)})"
+
+
+class Connection:
+    """A connection that is secured and bound."""
+
+    is_spent = False
+
+    def __init__(self, servers: Servers, url: str) -> None:
+        self.url = url
+        self.timeout = servers.timeout
+        start_tls = url.startswith("ldap://") and servers.tls == "starttls"
+        shake_hands(url, start_tls, servers.ca_file, servers.timeout)
+        self._ldap = ldap.initialize(url, bytes_mode=False)
+        self._set_options(servers)
+        _within(servers.timeout * 2, lambda: self._open(servers, start_tls), url)
+
+    def _open(self, servers: Servers, start_tls: bool) -> None:
+        try:
+            if start_tls:
+                with _Translated(self, "cannot start TLS"):
+                    self._ldap.start_tls_s()
+            with _Translated(self, f"cannot bind as {servers.bind_dn or 'nobody'}"):
+                if servers.external:
+                    self._ldap.sasl_interactive_bind_s("", ldap.sasl.external())
+                else:
+                    self._ldap.simple_bind_s(servers.bind_dn, servers.password)
+            self._limit_reading()
+        except Temporary as error:
+            self.discard()
+            if isinstance(error, Unreachable):
+                raise
+            raise Unreachable(str(error)) from error
+
+    def search(
+        self, base: str, scope: str, filter_: str, attributes: Sequence[str], is_for_one: bool
+    ) -> list[Entry]:
+        with _Translated(self, f"cannot search {base!r} for {filter_}"):
+            found = self._ldap.search_ext_s(
+                base,
+                _SCOPES[scope],
+                filter_,
+                list(attributes),
+                timeout=self.timeout,
+                sizelimit=2 if is_for_one else 0,
+            )
+        entries, elsewhere = _parted(found)
+        if is_for_one and len(entries) > 1:
+            raise Temporary(f"{self.url}: {filter_} finds more than one entry")
+        # One entry is an answer wherever the others are, a set of them only if it is whole.
+        if elsewhere and not (is_for_one and entries):
+            raise self._partial(base, elsewhere)
+        return [self._with_all_values(entry) for entry in entries]
+
+    def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
+        page = SimplePagedResultsControl(criticality=True, size=_PAGE, cookie="")
+        while True:
+            with _Translated(self, f"cannot search {base!r} for {filter_}"):
+                asked = self._ldap.search_ext(
+                    base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
+                )
+                _, found, _, controls = self._ldap.result3(asked, timeout=self.timeout)
+            entries, elsewhere = _parted(found)
+            if elsewhere:
+                raise self._partial(base, elsewhere)
+            yield from map(self._with_all_values, entries)
+            page.cookie = next(
+                (it.cookie for it in controls if it.controlType == page.controlType), b""
+            )
+            if not page.cookie:
+                return
+
+    def close(self) -> None:
+        self._ldap.unbind_ext_s()
+
+    def discard(self) -> None:
+        # libldap's unbind sends what it can and closes; it never waits for an answer.
+        self.close()
+
+    def _with_all_values(self, entry: Entry) -> Entry:
+        """An entry of which the server has answered every value, by asking it for the rest.
+
+        Active Directory gives 1,500 values at once, and calls them `memberOf;range=0-1499` ("Range
+        Retrieval of Attribute Values" of [MS-ADTS] 3.1.1.3.1.3.3).
+        """
+        ranged = [found for name in entry.values if (found := _RANGE.fullmatch(name))]
+        if not ranged:
+            return entry
+        values = {name: it for name, it in entry.values.items() if not _RANGE.fullmatch(name)}
+        for found in ranged:
+            first = entry.values[found[0]]
+            rest = self._rest(entry.dn, found)
+            values[found["name"]] = (*values.get(found["name"], ()), *first, *rest)
+        return Entry(entry.dn, values)
+
+    def _rest(self, dn: str, ranged: re.Match[str]) -> Iterator[str]:
+        """The values that come after a range.
+
+        Raises:
+            Temporary: the server does not answer them all.
+        """
+        while ranged["last"] != "*":
+            following = int(ranged["last"]) + 1
+            asked = f"{ranged['name']};range={following}-*"
+            with _Translated(self, f"cannot read {asked} of {dn!r}"):
+                found = self._ldap.search_ext_s(
+                    dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked], timeout=self.timeout
+                )
+            values = {name: it for entry in _parted(found)[0] for name, it in entry.values.items()}
+            answers = (_RANGE.fullmatch(name) for name in values)
+            answered = next((it for it in answers if it and it["name"] == ranged["name"]), None)
+            if answered is None or not _continues(answered, following):
+                raise Temporary(f"{self.url}: has not answered {asked} of {dn!r}, but {[*values]}")
+            ranged = answered
+            yield from values[ranged[0]]
+
+    def _partial(self, base: str, elsewhere: Sequence[str]) -> Temporary:
+        return Temporary(
+            f"{self.url}: has only a part of {base!r}, and refers to {elsewhere[0]}: choose a "
+            "base that this server holds wholly"
+        )
+
+    def _set_options(self, servers: Servers) -> None:
+        options = {
+            ldap.OPT_PROTOCOL_VERSION: 3,
+            ldap.OPT_REFERRALS: 0,
+            ldap.OPT_NETWORK_TIMEOUT: servers.timeout,
+            ldap.OPT_TIMEOUT: servers.timeout,
+            ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
+            ldap.OPT_X_TLS_PROTOCOL_MIN: _TLS_1_2,
+            **_authorities(servers.ca_file),
+        }
+        for option, value in options.items():
+            self._ldap.set_option(option, value)
+        # What was set counts only for contexts made afterwards.
+        self._ldap.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
+
+    def _limit_reading(self) -> None:
+        """libldap waits for an answer with a time limit, but for the rest of its head without one."""
+        with socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC))) as connection:
+            socket_timeout.limit(connection, self.timeout)
+
+
+class _Translated:
+    """python-ldap's errors as ours, each naming the server and what it could not do."""
+
+    def __init__(self, connection: Connection, failed: str) -> None:
+        self._connection = connection
+        self._failed = failed
+
+    def __enter__(self) -> None:
+        self._begun = time.monotonic()
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
+        if isinstance(error, UnicodeError):
+            raise Temporary(f"{self._connection.url}: {self._failed}: {error}") from error
+        if not isinstance(error, ldap.LDAPError):
+            return
+        timeout = self._connection.timeout
+        is_late = time.monotonic() - self._begun >= timeout * 0.9
+        text = f"{self._connection.url}: {self._failed}: {_words(error)}"
+        if isinstance(error, ldap.TIMEOUT) or (is_late and isinstance(error, _LOST)):
+            raise Silent(
+                f"{self._connection.url}: {self._failed}: no answer within {timeout:g} s"
+            ) from error
+        raise (Unreachable if isinstance(error, _LOST) else Temporary)(text) from error
+
+
+_LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR)
+
+_ADVICE = {
+    "INVALID_CREDENTIALS": "bind_dn or the password in password_file is wrong",
+    "INAPPROPRIATE_AUTH": "the server refuses this way to bind",
+    "NO_SUCH_OBJECT": "there is no such base, or bind_dn may not see it",
+    "INSUFFICIENT_ACCESS": "bind_dn may not search there",
+    "FILTER_ERROR": "the filter is no filter (RFC 4515)",
+    "SIZELIMIT_EXCEEDED": "more entries than the server, or one user, may have",
+    "REFERRAL": "the server refers to another one: ask that one",
+}
+
+
+def _authorities(ca_file: Path | None) -> dict[int, str]:
+    """The certificates to trust. A context of a connection's own has not even ldap.conf(5)'s."""
+    system = ssl.get_default_verify_paths()
+    if trusted := ca_file or system.cafile:
+        return {ldap.OPT_X_TLS_CACERTFILE: str(trusted)}
+    return {ldap.OPT_X_TLS_CACERTDIR: system.capath} if system.capath else {}
+
+
+def _words(error: ldap.LDAPError) -> str:
+    told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    words = [str(told[key]) for key in ("desc", "info") if told.get(key)]
+    advice = _ADVICE.get(type(error).__name__)
+    return ": ".join(words or [str(error)]) + (f" ({advice})" if advice else "")
+
+
+def _continues(ranged: re.Match[str], following: int) -> bool:
+    """Does a range begin at a value, and hold it?"""
+    first, last = int(ranged["first"]), ranged["last"]
+    return first == following and (last == "*" or int(last) >= first)
+
+
+def _within(seconds: float, work: Callable[[], None], url: str) -> None:
+    """Do what libldap may never return from, were the server to fall silent at that very moment.
+
+    The thread is then left behind, until the server goes on or its end is noticed.
+    """
+    done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.put(error)
+        else:
+            done.put(None)
+
+    threading.Thread(target=run, name="ldap connection", daemon=True).start()
+    try:
+        error = done.get(timeout=seconds)
+    except queue.Empty:
+        raise Silent(f"{url}: cannot connect: no answer within {seconds:g} s") from None
+    if error:
+        raise error
+
+
+def _parted(found: Sequence[tuple[str | None, Any]]) -> tuple[list[Entry], list[str]]:
+    """The entries of an answer, and where it refers to for others."""
+    entries = [_entry(dn, values) for dn, values in found if dn is not None]
+    return entries, [urls[0] for dn, urls in found if dn is None]
+
+
+def _entry(dn: str, values: Mapping[str, Sequence[bytes]]) -> Entry:
+    return Entry(
+        dn,
+        {
+            name.lower(): tuple(it.decode("utf-8") for it in found if _is_text(it))
+            for name, found in values.items()
+        },
+    )
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,263 @@
+"""An SQLite file that others write, and replace in every way there is. It is read only.
+
+- A connection is used again only while the file is the very same and in the same state. SQLite believes
+  its memory of pages for as long as a counter in the header is the same, which it is in two files built
+  alike.
+- In WAL mode none is kept open: it would keep the `-wal` of a program that has ended, which SQLite then
+  takes for that of the next file (sqlite.org/howtocorrupt.html).
+- An answer counts if nothing wrote to the file while it was asked, nor shortly before. A copy takes no
+  lock: halfway the file has parts of the old one and of the new one, and may lack people of both.
+- SQLite's own programs commit as a whole, under a lock. Those that commit all the time are told from a
+  copy by that counter.
+- A `-wal` that is older than its database has nothing new to say. If it says something else than the
+  database, it belongs to another one.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.engine import URL
+
+from autocreate.backends.sqlite_file import path_of
+from autocreate.errors import Busy, Silent, Temporary, Unreachable
+
+# Seconds without a change after which nobody is writing a copy. Between two writes cp(1) takes milliseconds.
+_QUIET = 0.25
+_BETWEEN_LOOKS = 0.05
+
+# Primary result codes (sqlite.org/rescode.html): others hold the file; it cannot be opened.
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+
+Answer = tuple[tuple[str, ...], list[Any]]
+
+
+class _State(NamedTuple):
+    """What tells one state of a file from another; the time of its last change in nanoseconds."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+
+
+class SqliteReader:
+    """Runs queries on a file. Safe to call from several threads at once.
+
+    Args:
+        url: an SQLAlchemy URL with `sqlite`.
+        timeout: seconds for an answer, and to wait for whoever locks or writes the file.
+        connections: how many may be open at once.
+    """
+
+    def __init__(self, url: URL, timeout: float, connections: int) -> None:
+        self._name = url.render_as_string(hide_password=True)
+        if url.database and not url.database.startswith("file:"):
+            # Read only, so that a missing file is an error and not a new, empty database.
+            location = f"file:{quote(url.database)}"
+            url = url.set(database=location, query={**url.query, "mode": "ro", "uri": "true"})
+        self._dialect = pysqlite.dialect(dbapi=sqlite3)
+        (self._database,), options = self._dialect.create_connect_args(url)
+        self._prepare: Any = self._dialect.on_connect()  # for REGEXP
+        self._options = {**options, "isolation_level": None, "check_same_thread": False}
+        self._path = path_of(self._database)
+        self._wal = f"{self._path}-wal"
+        self._timeout = timeout
+        self._connections = connections
+        self._free = threading.BoundedSemaphore(connections)
+        self._idle: deque[tuple[_State, sqlite3.Connection]] = deque()
+        self._statements: dict[sa.TextClause, tuple[str, list[str]]] = {}
+        self._last: tuple[_State | None, float] = (None, 0.0)  # and when it was seen first
+
+    def __str__(self) -> str:
+        return self._name
+
+    def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
+        """The names of the columns, and all rows that a query finds.
+
+        Raises:
+            Unreachable: the file cannot be opened; `Silent` if others lock it, or write it all the time.
+            Busy: no connection became free in time.
+            Temporary: any other error, such as a missing table.
+        """
+        until = time.monotonic() + self._timeout
+        with self._connection_to_spare(), self._translated():
+            while True:
+                before = self._settled(until)
+                with self._connection(before, until) as connection:
+                    answer = self._ask(connection, query, parameters)
+                    if _look(self._path) == before:
+                        if self._has_old_wal(before):
+                            self._compare_without_wal(answer, query, parameters, until)
+                        return answer
+
+    def stream(self, query: sa.TextClause) -> Iterator[Any]:
+        """All rows that a query finds, as they come.
+
+        Raises:
+            Unreachable, Busy, Temporary: as `select`; at the end if the file was replaced meanwhile.
+        """
+        until = time.monotonic() + self._timeout
+        statement, _ = self._statement(query)
+        with self._connection_to_spare(), self._translated():
+            before = self._settled(until)
+            with contextlib.closing(self._open(self._database, until)) as connection:
+                connection.execute("BEGIN")
+                yield from connection.execute(statement)
+                ((mode,),) = connection.execute("PRAGMA journal_mode")
+                # SQLite's programs cannot commit meanwhile. In WAL mode they can write the -wal back.
+                if mode != "wal" and _look(self._path) != before:
+                    raise Temporary(f"{self} was replaced while it was read")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._take(None)
+
+    @contextlib.contextmanager
+    def _connection(self, state: _State | None, until: float) -> Iterator[sqlite3.Connection]:
+        """A connection to this state of the file, which is kept if that is what was read."""
+        connection = self._take(state) or self._open(self._database, until)
+        with contextlib.ExitStack() as undo:
+            undo.callback(connection.close)
+            yield connection
+            is_same = _look(self._path) == state
+            if state and is_same and self._is_quiet(state) and not os.path.exists(self._wal):
+                undo.pop_all()
+                self._idle.append((state, connection))
+
+    def _take(self, state: _State | None) -> sqlite3.Connection | None:
+        """An open connection to this state of the file. Those to others are closed."""
+        while self._idle:
+            try:
+                opened, connection = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if opened == state:
+                return connection
+            connection.close()
+        return None
+
+    def _ask(
+        self, connection: sqlite3.Connection, query: sa.TextClause, parameters: Mapping[str, str]
+    ) -> Answer:
+        statement, names = self._statement(query)
+        cursor = connection.execute(statement, [parameters[name] for name in names])
+        columns = tuple(column[0] for column in cursor.description or ())
+        return columns, cursor.fetchall()
+
+    def _statement(self, query: sa.TextClause) -> tuple[str, list[str]]:
+        """The query as SQLite takes it, and the names of its parameters in their order."""
+        if query not in self._statements:
+            compiled = query.compile(dialect=self._dialect)
+            self._statements[query] = str(compiled), list(compiled.positiontup or ())
+        return self._statements[query]
+
+    def _open(self, database: str, until: float) -> sqlite3.Connection:
+        left = max(0.0, until - time.monotonic())
+        connection: sqlite3.Connection = sqlite3.connect(
+            database, **{**self._options, "timeout": left}
+        )
+        self._prepare(connection)
+        return connection
+
+    def _settled(self, until: float) -> _State | None:
+        """The state of the file, once nobody is writing a copy of another one over it."""
+        state = _look(self._path)
+        if state is None or self._is_quiet(state):
+            return state
+        with contextlib.closing(self._open(self._database, until)) as witness:
+            commits = _commits(witness)
+            while time.monotonic() < until:
+                time.sleep(_BETWEEN_LOOKS)
+                state = _look(self._path)
+                # A copy writes the header once, and first.
+                if state is None or self._is_quiet(state) or _commits(witness) != commits:
+                    return state
+        raise Silent(f"{self} is being written for {self._timeout:g} s")
+
+    def _is_quiet(self, state: _State) -> bool:
+        if state != self._last[0]:
+            self._last = state, time.monotonic()
+        seconds, fraction = divmod(state.changed, 10**9)
+        # Some file systems keep whole seconds.
+        quiet = _QUIET if fraction else _QUIET + 1.0
+        if time.time() - seconds - fraction / 1e9 >= quiet:
+            return True
+        # Its last change may lie in the future, if the clock was set back since.
+        return time.monotonic() - self._last[1] >= quiet
+
+    def _has_old_wal(self, state: _State | None) -> bool:
+        try:
+            wal = os.stat(self._wal)
+        except OSError:
+            return False
+        return bool(state and wal.st_size and wal.st_mtime_ns <= state.changed)
+
+    def _compare_without_wal(
+        self, answer: Answer, query: sa.TextClause, parameters: Mapping[str, str], until: float
+    ) -> None:
+        location = f"file:{quote(self._path)}?mode=ro&immutable=1"
+        try:
+            with contextlib.closing(self._open(location, until)) as connection:
+                alone = self._ask(connection, query, parameters)
+        except sqlite3.Error:
+            alone = (), []
+        if alone != answer:
+            raise Temporary(
+                f"{self} says otherwise than its -wal, which is older: if the file was replaced, stop "
+                f"what else uses it, remove {self._wal} and {self._path}-shm, and replace it again"
+            )
+
+    @contextlib.contextmanager
+    def _connection_to_spare(self) -> Iterator[None]:
+        if not self._free.acquire(timeout=self._timeout):
+            busy = f"{self}: all {self._connections} connections are busy"
+            raise Busy(f"{busy} for {self._timeout:g} s")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyError as error:
+            raise Temporary(f"{self}: the query wants a parameter {error} that is none") from error
+        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
+            code = getattr(error, "sqlite_errorcode", 0)
+            if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise Temporary(
+                    f"{self}: a program that wrote to it was killed, and left {self._path}-journal: open "
+                    "the file once with sqlite3(1), as a user who may write to it; if the file was "
+                    "replaced since, remove the -journal"
+                ) from error
+            text, code = f"{self}: {error}", code & 0xFF
+            if code in _HELD:
+                raise Silent(text) from error
+            if code == sqlite3.SQLITE_CANTOPEN:
+                raise Unreachable(text) from error
+            raise Temporary(text) from error
+
+
+def _look(path: str) -> _State | None:
+    """The state of a file, None if it is not there. Unlike its content, nobody can copy the time of its last
+    change: see `ctime` in inode(7)."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return _State(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
+def _commits(witness: sqlite3.Connection) -> Any:
+    """A number that changes when a program of SQLite's commits (sqlite.org/pragma.html#pragma_data_version)."""
+    return witness.execute("PRAGMA data_version").fetchone()

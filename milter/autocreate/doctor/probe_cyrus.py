@@ -1,0 +1,166 @@
+"""Cyrus and its ManageSieve, tried as this program uses them: log in, be an administrator, act for a user.
+
+Nothing is changed. We act only for a user who has an INBOX already, for the first login of another
+one could make a mailbox.
+"""
+
+import contextlib
+import ssl
+import time
+from collections.abc import Callable, Iterator
+
+from autocreate.doctor.cyrus import starttls_remedy
+from autocreate.doctor.findings import Finding, critical, warning
+from autocreate.errors import AutocreateError, CannotCheck, Refused
+from autocreate.mailstore.cyrus import Cyrus
+from autocreate.mailstore.imap import Server, Session
+from autocreate.mailstore.sieve import managesieve
+from autocreate.mailstore.wire import NoStarttls, NoWay
+
+_DAYS_BEFORE_EXPIRY = 14
+_PUT_OFF = "no mailbox can be looked for or created, and mail is put off"
+_UNFILTERED = "new users get no Sieve script, and their first mail is not filtered"
+
+# X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED (x509_vfy.h)
+_WRONG_TIME = {9, 10}
+
+# libsasl's words for a mechanism that is not there, and for one that is there with TLS only.
+_NO_PLAIN = ("no mechanism available", "encryption needed")
+
+
+def examine(server: Server, sieve: Server | None, clock: Callable[[], float]) -> Iterator[Finding]:
+    """Everything found.
+
+    Args:
+        sieve: ManageSieve, if some user is to get a script by it.
+        clock: the time in seconds since the epoch.
+    """
+    try:
+        with contextlib.closing(Session(server)) as session:
+            expiring = list(_certificate(session, server, clock))
+            is_admin = _is_admin(session, server)
+    except AutocreateError as error:
+        yield critical(str(error), _PUT_OFF, _way_in(error, server, clock))
+    else:
+        yield from expiring
+        if is_admin:
+            yield from _acting(server, clock)
+        else:
+            yield critical(
+                f"{server} does not take {server.admin!r} for an administrator",
+                "it may neither create mailboxes nor act for users",
+                f"imapd.conf: admins: {server.admin} (proxyservers is not enough)",
+            )
+    if sieve:
+        yield from _scripts(sieve, clock)
+
+
+def _is_admin(session: Session, server: Server) -> bool:
+    """Only administrators are told whether a quota root stands; any name will do."""
+    try:
+        session.quota(session.mailboxes().of_user(server.admin))
+    except Refused:
+        return False
+    return True
+
+
+def _acting(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
+    """May we act for a user? Cyrus lists them one by one, and is left when it has named one."""
+    try:
+        user = next(Cyrus(server, 1).users(), None)
+        if user is not None:
+            Session(server, user).close()
+    except Refused as refusal:
+        yield critical(
+            str(refusal),
+            "no subscription and no Sieve script can be made for new users",
+            f"imapd.conf: admins: {server.admin}; a proxy between us must let it act for users too",
+        )
+    except AutocreateError as error:
+        yield critical(str(error), _PUT_OFF, _way_in(error, server, clock))
+
+
+def _certificate(session: Session, server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
+    if certificate := session.certificate():
+        expires = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+        days = (expires - clock()) / 86400
+        if days < _DAYS_BEFORE_EXPIRY:
+            yield warning(
+                f"the certificate of {server} expires in {days:.0f} days",
+                "from then on we trust the server no longer, and mail is put off",
+                "renew it on the server",
+            )
+
+
+def _scripts(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
+    """Would ManageSieve let us in? To log in for a user would make a folder of theirs, `#sieve`."""
+    try:
+        with contextlib.closing(managesieve.Session(server)) as session:
+            mechanisms = session.mechanisms
+    except AutocreateError as error:
+        remedy = _way_in(error, server, clock, is_sieve=True)
+        if not isinstance(_cause(error), NoStarttls):
+            remedy = (
+                "cyrus.conf: a service that runs timsieved; autocreate.toml: its port as "
+                f'cyrus.sieve_port, or cyrus.sieve = "off". {remedy}'
+            )
+        yield critical(f"ManageSieve: {error}", _UNFILTERED, remedy)
+    else:
+        if "PLAIN" not in mechanisms:
+            yield critical(
+                f"ManageSieve of {server} offers no SASL PLAIN, only "
+                + (" ".join(sorted(mechanisms)) or "nothing"),
+                _UNFILTERED,
+                _plain_remedy(server),
+            )
+
+
+def _way_in(
+    error: AutocreateError, server: Server, clock: Callable[[], float], is_sieve: bool = False
+) -> str:
+    """What lets us in where a server did not."""
+    match _cause(error):
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _WRONG_TIME:
+            now = time.strftime("%Y-%m-%d %H:%M", time.gmtime(clock()))
+            return f"renew the certificate on the server; or set this machine's clock: it says {now} UTC"
+        case ssl.SSLCertVerificationError():
+            return (
+                "autocreate.toml: cyrus.ca_file names the certificate (PEM) of who signed the server's, "
+                "cyrus.host a name that is in it"
+            )
+        case ConnectionRefusedError():
+            return "start Cyrus; or autocreate.toml: its host and port into [cyrus]"
+        case NoStarttls(greeting=says):
+            remedy = starttls_remedy(says, is_sieve=is_sieve)
+            return f'{remedy}; or, on loopback only, autocreate.toml: cyrus.tls = "none"'
+    words = str(error)
+    if any(sasl in words for sasl in _NO_PLAIN):
+        return _plain_remedy(server)
+    if isinstance(error, CannotCheck):
+        return (
+            "on the server: start what imapd.conf's sasl_pwcheck_method names (systemctl status saslauthd), "
+            "let Cyrus's user in to its socket, and see Cyrus's own log"
+        )
+    if "does not let" in words:
+        return (
+            f"the password of {server.admin!r} into the first line of cyrus.password_file, or another "
+            "user into cyrus.admin"
+        )
+    return "autocreate.toml: compare [cyrus] with the server's cyrus.conf and imapd.conf"
+
+
+def _cause(error: AutocreateError) -> BaseException | None:
+    """What an error comes from. Where several ways failed, a server that answers tells most."""
+    cause = error.__cause__
+    if isinstance(cause, NoWay):
+        return next((it for it in cause.errors if isinstance(it, NoStarttls)), cause.errors[0])
+    return cause
+
+
+def _plain_remedy(server: Server) -> str:
+    if server.tls == "none":
+        return (
+            "imapd.conf: sasl_mech_list: PLAIN, and allowplaintext: yes; or autocreate.toml: "
+            'cyrus.tls = "auto"'
+        )
+    return "imapd.conf: sasl_mech_list: PLAIN"

@@ -1,0 +1,101 @@
+"""A Sendmail beside us: what of its sendmail.cf would bite. Follows the Sendmail Operations Guide, section 5.11."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from autocreate.aliases.detect import sendmail_style
+from autocreate.aliases.keys import Style
+from autocreate.doctor.endpoints import reaches
+from autocreate.doctor.findings import Finding, Ours, critical, warning
+from autocreate.doctor.permissions import Place
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DEFAULT_REPLY_TIMEOUT = 10.0  # seconds
+_LOCAL_STYLES = {style.value for style in Style if style.has_local_parts}
+
+
+def examine(text: str, path: str, ours: Ours) -> list[Finding]:
+    """Everything found in the text of a sendmail.cf."""
+    filters = dict(re.findall(r"(?m)^X(\w+),\s*(.*)$", text))
+    used = re.findall(r"(?m)^O\s*InputMailFilters=(.*)$", text)
+    asked = [name.strip() for line in used for name in re.split(r"[,;]", line)]
+    for name in asked:
+        equates = dict(re.findall(r"\b([SFT])=([^,]*)", filters.get(name, "")))
+        if _same(equates.get("S", ""), ours.socket) or ours.socket.startswith("fd:"):
+            return [*_filter(name, equates, path, ours), *_aliases(text, path, ours)]
+    return [
+        critical(
+            f"{path}: no input mail filter is at our socket {ours.socket}",
+            "nobody is verified and no mailbox is created",
+            "sendmail.mc: the INPUT_MAIL_FILTER line of contrib/sendmail/autocreate.mc",
+        )
+    ]
+
+
+def examine_way(way: Sequence[Place], ours: Ours) -> Iterator[Finding]:
+    """What Sendmail holds against the way to our socket: safefile() with SFF_SAFEDIRPATH.
+
+    Args:
+        way: every folder on it, from the root, and the socket.
+    """
+    for place in way:
+        if place.is_folder and place.mode & 0o002:
+            yield critical(
+                f"others may write to {place.path}, which our socket {ours.socket} is below",
+                "Sendmail takes it for unsafe: it puts all mail off, and does not start again",
+                'autocreate.toml: milter.socket = "unix:/run/autocreate/milter.sock", and the same '
+                "in sendmail.mc",
+            )
+            return
+
+
+def _filter(name: str, equates: dict[str, str], path: str, ours: Ours) -> Iterator[Finding]:
+    action = equates.get("F", "").strip()
+    if action != "T":
+        happens = (
+            "mail is refused for good while our milter is down"
+            if action == "R"
+            else "while our milter is down everybody is accepted, unknown recipients too"
+        )
+        yield critical(
+            f"{path}: filter {name} has {f'F={action}' if action else 'no F='}",
+            happens,
+            f"sendmail.mc: F=T in the INPUT_MAIL_FILTER line of {name}",
+        )
+    match = re.search(r"\bR:(\d+)([smhd]?)", equates.get("T", ""))
+    limit = int(match[1]) * _UNITS[match[2] or "s"] if match else _DEFAULT_REPLY_TIMEOUT
+    if limit <= ours.deadline:
+        yield critical(
+            f"{path}: filter {name} has {limit:g} s for a reply, our deadline is "
+            f"{ours.deadline:g} s",
+            "Sendmail gives up before the verdict of a slow moment",
+            f"sendmail.mc: T=R:{ours.deadline + 2:g}s or more, or a shorter milter.deadline",
+        )
+
+
+def _aliases(text: str, path: str, ours: Ours) -> Iterator[Finding]:
+    match = re.search(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text)
+    if match and not ours.has_aliases:
+        yield critical(
+            f"{path}: AliasFile={match[1]}, and our configuration has no [aliases]",
+            "an alias in one of our domains is a user whom no account source knows, and is refused",
+            "autocreate.toml: what `autocreate aliases detect` prints",
+        )
+    theirs = sendmail_style(text)
+    if match and ours.alias_styles & _LOCAL_STYLES and theirs not in ours.alias_styles:
+        yield warning(
+            f"{path}: aliases are looked up as style {theirs or 'none'!r} says, by ours as "
+            f"{', '.join(sorted(ours.alias_styles & _LOCAL_STYLES))}",
+            "Sendmail and we disagree on which alias alias+detail is",
+            f'autocreate.toml: style = "{theirs}" in the table of AliasFile'
+            if theirs
+            else "autocreate.toml: without the table of AliasFile",
+        )
+
+
+def _same(place: str, socket: str) -> bool:
+    kind, _, where = place.strip().partition(":")
+    if kind in ("inet", "inet6"):
+        port, _, host = where.partition("@")
+        return reaches(f"inet:{host}:{port}", socket)
+    return socket == f"unix:{where if kind in ('local', 'unix') else place.strip()}"

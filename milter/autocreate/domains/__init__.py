@@ -1,0 +1,1 @@
+"""Which domains are hosted here."""

@@ -1,0 +1,78 @@
+"""What is looked up in a table of domains, and the text of one. Follows domain_list of Postfix."""
+
+import re
+
+import idna
+
+from autocreate.aliases.syntax import AliasText
+from autocreate.core.address import normal_domain
+from autocreate.errors import Malformed
+
+# Among the domains that are ours: every one.
+ANY_DOMAIN = "*"
+
+# What a table can be asked for: no address literal, and nothing that is no name at all.
+_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*").fullmatch
+
+_LONGEST = 253  # RFC 1035, section 2.3.4, as it is written
+
+
+def domain_keys(domain: str) -> tuple[str, ...]:
+    """The look-ups for a domain, the first that is there counts; none if it is no name.
+
+    The domain itself comes first, in A-labels and in U-labels, then `.example.org` for each domain
+    above it, which has all its subdomains (match_hostname() of Postfix's match_ops.c).
+
+    Args:
+        domain: in lower-case A-labels.
+    """
+    if not _NAME(domain) or len(domain) > _LONGEST:
+        return ()
+    parents = [domain[at:] for at, character in enumerate(domain) if character == "."]
+    return tuple(dict.fromkeys([domain, _in_unicode(domain), *parents]))
+
+
+def domain_parts(key: str) -> dict[str, str]:
+    """A key for a database's query."""
+    return {"domain": key}
+
+
+def parse_domains(text: str) -> AliasText:
+    """Read a domain a line; what follows it on its line does not count.
+
+    So are Postfix's tables of domains (`example.org OK`) and lists in a file, and the file of
+    Sendmail's class w.
+    """
+    entries: dict[str, str] = {}
+    problems = []
+    last = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word = line.split()[0]
+        try:
+            last = _normal(word)
+            entries[last] = word
+        except Malformed:
+            problems.append(f"line {number} begins with no domain")
+            last = ""
+    is_whole = text.endswith("\n")  # no line goes on on the next
+    return AliasText(entries, tuple(problems), "" if is_whole else last)
+
+
+def _normal(word: str) -> str:
+    """A domain of a table, or `.domain` for its subdomains, in A-labels."""
+    name = word.removeprefix(".")
+    normal = normal_domain(name)
+    if not _NAME(normal):
+        raise Malformed(f"not a domain: {word!r}")
+    return "." + normal if name != word else normal
+
+
+def _in_unicode(domain: str) -> str:
+    if "xn--" not in domain:
+        return domain
+    try:
+        return idna.decode(domain)
+    except (idna.IDNAError, UnicodeError):
+        return domain

@@ -1,0 +1,1 @@
+"""[lmtp]: Cyrus's lmtpd is asked what it will say at delivery, before the MTA accepts."""

@@ -1,0 +1,270 @@
+"""Cyrus's lmtpd, asked what it will say at delivery: MAIL, RCPT and RSET over a kept connection (RFC 2033).
+
+No message is ever sent, and nothing is changed by a question. Each answer is bounded in time and bytes.
+"""
+
+import contextlib
+import re
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.lmtp.replies import (
+    Forecast,
+    LmtpReply,
+    Outcome,
+    Server,
+    forecast,
+    is_deadly,
+    refused_by_mta,
+    server_of,
+)
+from autocreate.model import Envelope
+from autocreate.resilience.breaker import Breaker
+from autocreate.resilience.pool import Pool
+
+_MOST = 1 << 16  # bytes of one exchange; far more than an honest server says
+_LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_NEVER_IN_PATH = frozenset(" <>")
+
+_DEADLY = (
+    "lmtpd would die of the default domain in capitals: have the MTA write domains in lower case "
+    "(lmtp_generic_maps, as in contrib/postfix/main.cf), then set lmtp.lowercase_domains"
+)
+
+
+class Lmtpd:
+    """The LMTP service of a Cyrus. Safe to use from several threads.
+
+    Args:
+        address: "unix:/path" or "inet:HOST:PORT".
+        connections: how many may be open at once; each keeps a process of lmtpd's busy.
+        timeout: seconds to wait for a free connection, for connecting, and for an answer, each.
+        default_domain: of a Cyrus with virtual domains; empty without.
+    """
+
+    def __init__(
+        self, address: str, connections: int, timeout: float, default_domain: str = ""
+    ) -> None:
+        self._timeout = timeout
+        self._default_domain = default_domain
+        self._breaker = Breaker(f"lmtpd at {address}")
+        self._pool: Pool[Session] = Pool(partial(Session, address, timeout), connections, timeout)
+        self._server = Server()
+
+    @property
+    def longest(self) -> float:
+        """How many seconds `ask` takes at most."""
+        return 3 * self._timeout
+
+    def ask(self, recipient: str, envelope: Envelope) -> Forecast:
+        """What delivery to a recipient will come to.
+
+        Args:
+            recipient: the address as the MTA will send it, without brackets.
+
+        Raises:
+            Temporary: lmtpd cannot be asked now.
+        """
+        domain = recipient.rpartition("@")[2]
+        work = partial(self._ask, recipient=recipient, domain=domain, envelope=envelope)
+        try:
+            return self._breaker.call(lambda: self._pool.run(work))
+        except Temporary:
+            if is_deadly(self._server, domain, self._default_domain):
+                return Forecast(Outcome.DANGER, _DEADLY)
+            raise
+
+    def snapshot(self) -> dict[str, int]:
+        """How many connections are `busy`, `idle`, and may be open (`size`)."""
+        return self._pool.snapshot()
+
+    def close(self) -> None:
+        """End every connection."""
+        self._pool.close()
+
+    def _ask(self, session: "Session", recipient: str, domain: str, envelope: Envelope) -> Forecast:
+        self._server = session.server
+        if is_deadly(session.server, domain, self._default_domain):
+            return Forecast(Outcome.DANGER, _DEADLY)
+        if refusal := refused_by_mta(session.server, envelope, recipient):
+            return refusal
+        mail, answer = session.ask(recipient, envelope)
+        told = forecast(mail, answer)
+        if told.outcome is Outcome.UNTOLD and not mail.is_positive:
+            raise Unreachable(told.why)  # so it is with every recipient
+        return told
+
+
+class Session:
+    """A connection, greeted and introduced.
+
+    Raises, from every method:
+        Unreachable: the connection is of no use any more; `Silent` if the time was up.
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._unread = b""
+        self.is_spent = False
+        self._allow()
+        with self._translated():
+            self._socket = _connected(address, timeout)
+        try:
+            (greeting,) = self._exchange([])
+            (offer,) = self._exchange([b"LHLO autocreate"])
+            if greeting[-1].code != 220 or not offer[-1].is_positive:
+                raise Unreachable(f"lmtpd at {address} does not serve: {greeting[-1]}; {offer[-1]}")
+        except BaseException:
+            self.discard()
+            raise
+        # The last line of Cyrus's answer to LHLO is a session's name, the first the server's.
+        self.server = server_of(greeting[-1].text, [it.text for it in offer[1:]])
+
+    def ask(self, recipient: str, envelope: Envelope) -> tuple[LmtpReply, LmtpReply | None]:
+        """The replies to MAIL and RCPT; None if the connection ended at RCPT."""
+        is_utf8 = not (recipient.isascii() and envelope.sender.isascii())
+        mail = b"MAIL FROM:<>"
+        if envelope.size and "SIZE" in self.server.offers:
+            mail += b" SIZE=%d" % envelope.size
+        if is_utf8 and envelope.smtputf8 and "SMTPUTF8" in self.server.offers:
+            mail += b" SMTPUTF8"
+        self._allow()
+        replies = self._exchange([mail, b"RCPT TO:<" + _path(recipient) + b">", b"RSET"])
+        first = next(replies)[-1]
+        if first.code == 421:  # it had been idle too long, or is shutting down
+            raise Unreachable(f"lmtpd at {self._address} ended the session: {first}")
+        try:
+            second = next(replies)[-1]
+        except Silent:
+            raise
+        except Unreachable:
+            self.is_spent = True
+            return first, None
+        try:
+            self.is_spent = second.code == 421 or not next(replies)[-1].is_positive
+        except Unreachable:
+            self.is_spent = True
+        return first, second
+
+    def begin(self) -> None:
+        """See whether it takes mail from us, without a recipient."""
+        self._allow()
+        (first,), _ = [lines[-1:] for lines in self._exchange([b"MAIL FROM:<>", b"RSET"])]
+        if not first.is_positive:
+            raise Unreachable(forecast(first, None).why)
+
+    def discard(self) -> None:
+        """Drop the connection without a word: it may be out of step."""
+        if hasattr(self, "_socket"):
+            self._socket.close()
+
+    def close(self) -> None:
+        """Say good-bye and drop the connection."""
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(1.0)
+            self._socket.sendall(b"QUIT\r\n")
+        self.discard()
+
+    def _allow(self) -> None:
+        """Begin to count the time and the bytes of an exchange."""
+        self._until = time.monotonic() + self._timeout
+        self._bytes_left = _MOST
+
+    def _exchange(self, commands: Sequence[bytes]) -> Iterator[list[LmtpReply]]:
+        """Send commands and yield the lines of each reply: in one write if the server can take that."""
+        if not commands:
+            yield self._reply()
+        elif hasattr(self, "server") and "PIPELINING" in self.server.offers:
+            self._send(b"\r\n".join(commands) + b"\r\n")
+            for _ in commands:
+                yield self._reply()
+        else:
+            for command in commands:
+                self._send(command + b"\r\n")
+                yield self._reply()
+
+    def _reply(self) -> list[LmtpReply]:
+        lines: list[LmtpReply] = []
+        while True:
+            line = self._line()
+            match = _LINE.fullmatch(line)
+            if not match:
+                raise Unreachable(f"lmtpd at {self._address} answered nonsense: {line[:100]!r}")
+            text = (match[3] or b"").decode("utf-8", "replace")
+            enhanced = _ENHANCED.match(text)
+            lines.append(
+                LmtpReply(
+                    int(match[1]),
+                    enhanced[1] if enhanced else "",
+                    text[enhanced.end() :] if enhanced else text,
+                )
+            )
+            if match[2] != b"-":
+                return lines
+
+    def _line(self) -> bytes:
+        while b"\n" not in self._unread:
+            self._receive()
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    def _receive(self) -> None:
+        with self._translated():
+            self._socket.settimeout(self._remaining())
+            received = self._socket.recv(65536)
+        if not received:
+            raise Unreachable(f"lmtpd at {self._address} dropped the connection")
+        self._bytes_left -= len(received)
+        if self._bytes_left < 0:
+            raise Unreachable(f"lmtpd at {self._address} answered with more than {_MOST} bytes")
+        self._unread += received
+
+    def _send(self, data: bytes) -> None:
+        with self._translated():
+            self._socket.settimeout(self._remaining())
+            self._socket.sendall(data)
+
+    def _remaining(self) -> float:
+        remaining = self._until - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        return remaining
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise Silent(
+                f"lmtpd at {self._address} did not answer within {self._timeout:g} s"
+            ) from error
+        except OSError as error:
+            raise Unreachable(f"lmtpd at {self._address} cannot be reached: {error}") from error
+
+
+def _connected(address: str, timeout: float) -> socket.socket:
+    kind, _, where = address.partition(":")
+    if kind == "unix":
+        client = socket.socket(socket.AF_UNIX)
+        try:
+            client.settimeout(timeout)
+            client.connect(where)
+        except BaseException:
+            client.close()
+            raise
+        return client
+    host, _, port = where.rpartition(":")
+    client = socket.create_connection((host.strip("[]"), int(port)), timeout)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client
+
+
+def _path(recipient: str) -> bytes:
+    if not recipient.isprintable() or not _NEVER_IN_PATH.isdisjoint(recipient):
+        raise Temporary(f"lmtpd cannot be asked about {recipient!r}")
+    return recipient.encode()

@@ -1,0 +1,239 @@
+"""The last word on a recipient: what Cyrus's lmtpd will say at delivery, asked before the MTA accepts.
+
+Asked only about recipients whose mailbox is known to exist, and about shared folders. What was said is
+remembered for a short while. A server that is away or slow changes nothing: what we knew decides.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
+
+from autocreate.errors import AutocreateError
+from autocreate.lmtp.replies import Forecast, Outcome
+from autocreate.model import Answer, Asked, CreateMailbox, Envelope, Verdict
+from autocreate.statistics.lookups import Figures
+
+log = logging.getLogger(__name__)
+
+NAME = "lmtp"
+
+# How many addresses of one user (`joe+a`, `joe+b`) are remembered.
+_MOST_ADDRESSES = 16
+
+
+class DeliveryServer(Protocol):
+    """See `autocreate.lmtp.client.Lmtpd`."""
+
+    @property
+    def longest(self) -> float: ...
+    def ask(self, recipient: str, envelope: Envelope) -> Forecast: ...
+    def snapshot(self) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+
+class _Mark(NamedTuple):
+    """What was said at a size in bytes, and until when it is believed on the monotonic clock."""
+
+    until: float
+    size: int
+    forecast: Forecast
+
+
+class _Known(NamedTuple):
+    """What was said of an address. What is taken at one size is taken at every smaller one."""
+
+    taken: _Mark | None = None
+    not_taken: _Mark | None = None
+
+    def of(self, size: int, now: float) -> Forecast | None:
+        taken, not_taken = self.believed(now)
+        if taken and size <= taken.size:
+            return taken.forecast
+        return not_taken.forecast if not_taken and size >= not_taken.size else None
+
+    def believed(self, now: float) -> "_Known":
+        """What of it is not too old."""
+        return _Known(*(mark if mark and now < mark.until else None for mark in self))
+
+    def extended(self, mark: _Mark, now: float) -> "_Known":
+        """With a new answer, and without what that contradicts."""
+        taken, not_taken = self.believed(now)
+        if mark.forecast.outcome is Outcome.TAKEN:
+            return _Known(mark, not_taken if not_taken and not_taken.size > mark.size else None)
+        return _Known(taken if taken and taken.size < mark.size else None, mark)
+
+
+class _Told(NamedTuple):
+    """A forecast, and what it cost; `seconds` is None where it was remembered."""
+
+    forecast: Forecast
+    seconds: float | None = None
+    failed: bool = False
+
+
+class DeliveryCheck:
+    """Asks lmtpd, and remembers.
+
+    Args:
+        seconds: how long an answer is remembered; 0: never.
+        size: about how many users at most.
+        figures: where questions are counted.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        server: DeliveryServer,
+        seconds: float,
+        size: int,
+        figures: Figures | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._seconds = seconds
+        self._size = size
+        self._figures = figures or Figures()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[tuple[str, bool], _Known]] = {}
+        self._forgotten = 0
+        self._is_away = False
+
+    def confirm(
+        self,
+        verdict: Verdict,
+        recipient: str,
+        envelope: Envelope,
+        until: float,
+        look_again: Callable[[], Verdict],
+    ) -> Verdict:
+        """A verdict, with lmtpd's word on it.
+
+        Args:
+            verdict: what is known without it.
+            recipient: the address as the MTA will send it.
+            until: the deadline, on the monotonic clock.
+            look_again: decides anew, believing nothing that was remembered about the user.
+        """
+        if not _has_mailbox(verdict):
+            return verdict
+        told = self._ask(verdict.user, recipient, envelope, until)
+        if told.forecast.outcome is Outcome.UNKNOWN and verdict.user:
+            # It was deleted, or its user is gone, since it was looked for.
+            verdict = look_again()
+            if not _has_mailbox(verdict):
+                return verdict
+            told = self._ask(verdict.user, recipient, envelope, until)
+        return _judged(verdict, told)
+
+    def forget(self, user: str | None = None) -> None:
+        """Ask anew about a user, or about everyone."""
+        with self._lock:
+            self._forgotten += 1
+            if user is None:
+                self._known.clear()
+            else:
+                self._known.pop(user, None)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is remembered, what questions cost, and the connections, as JSON has it."""
+        with self._lock:
+            now = self._clock()
+            users = sum(
+                any(any(it.believed(now)) for it in known.values())
+                for known in self._known.values()
+            )
+        remembered = {"users": users, "size": self._size, "seconds": self._seconds}
+        return {
+            **self._figures.snapshot(),
+            "remembered": remembered,
+            "connections": self._server.snapshot(),
+        }
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._server.close()
+
+    def _ask(self, user: str, recipient: str, envelope: Envelope, until: float) -> _Told:
+        owner, key = user or recipient, (recipient, envelope.smtputf8)
+        begun = self._clock()
+        known = self._known.get(owner, {}).get(key)
+        if known and (told := known.of(envelope.size, begun)):
+            self._figures.hit()
+            return _Told(told)
+        generation = self._forgotten
+        if until - begun < self._server.longest:
+            return _Told(Forecast(Outcome.UNTOLD, "no time was left to ask lmtpd"))
+        try:
+            told = self._server.ask(recipient, envelope)
+        except AutocreateError as error:
+            told = Forecast(Outcome.UNTOLD, f"lmtpd was not asked: {error}")
+        seconds, failed = self._clock() - begun, told.outcome is Outcome.UNTOLD
+        self._figures.answered(seconds, told.why if failed else "")
+        self._report(told.why if failed else "")
+        self._remember(owner, key, envelope.size, told, generation)
+        return _Told(told, seconds, failed)
+
+    def _remember(
+        self, owner: str, key: tuple[str, bool], size: int, told: Forecast, generation: int
+    ) -> None:
+        if told.outcome in (Outcome.UNKNOWN, Outcome.UNTOLD) or not self._seconds:
+            return
+        with self._lock:
+            if generation != self._forgotten:
+                return
+            known = self._known.setdefault(owner, {})
+            if len(known) >= _MOST_ADDRESSES:
+                known.clear()
+            now = self._clock()
+            mark = _Mark(now + self._seconds, size, told)
+            known[key] = known.get(key, _Known()).extended(mark, now)
+            while len(self._known) > self._size:
+                del self._known[next(iter(self._known))]
+
+    def _report(self, error: str) -> None:
+        """Say once that lmtpd gives no answers, and once that it does again."""
+        if error and not self._is_away:
+            log.error("mail is accepted without lmtpd's word: %s", error)
+        elif self._is_away and not error:
+            log.info("lmtpd answers again")
+        self._is_away = bool(error)
+
+
+def _has_mailbox(verdict: Verdict) -> bool:
+    """Is there something that lmtpd can be asked about: a mailbox that exists, or a shared folder?"""
+    if verdict.answer is Answer.PASS:
+        return not verdict.user
+    if verdict.answer is not Answer.ACCEPT:
+        return False
+    # What is only planned does not exist, and lmtpd's own autocreate would make it on being asked.
+    planned = verdict.plan.actions if verdict.plan and not verdict.report else ()
+    return not any(isinstance(it, CreateMailbox) and not it.path for it in planned)
+
+
+def _judged(verdict: Verdict, told: _Told) -> Verdict:
+    outcome, why, reply = told.forecast
+    if outcome is Outcome.TAKEN and told.seconds is None:
+        return verdict  # the usual case, at no cost
+    milliseconds = None if told.seconds is None else told.seconds * 1000
+    asked = (*verdict.asked, Asked(NAME, milliseconds, told.failed))
+    verdict = replace(verdict, asked=asked)
+    match outcome:
+        case Outcome.TAKEN:
+            return replace(verdict, notes=(*verdict.notes, f"lmtpd says {why}"))
+        case Outcome.UNTOLD:
+            return replace(verdict, notes=(*verdict.notes, why))
+        case Outcome.REFUSED:
+            reason = f"Cyrus refuses the mail: {why}"
+            return replace(verdict, answer=Answer.REFUSED, reason=reason, refusal=reply)
+        case Outcome.DANGER:
+            return replace(verdict, answer=Answer.TEMPORARY, reason=why)
+        case Outcome.UNKNOWN if verdict.user:
+            reason = f"INBOX exists, and lmtpd does not know it: {why}"
+            return replace(verdict, answer=Answer.TEMPORARY, reason=reason)
+        case Outcome.UNKNOWN:
+            reason = f"no such shared folder: lmtpd says {why}"
+            return replace(verdict, answer=Answer.UNKNOWN, reason=reason)

@@ -1,0 +1,1 @@
+"""Sieve scripts: as files on the Cyrus host, or over ManageSieve."""

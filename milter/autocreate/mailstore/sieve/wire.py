@@ -1,0 +1,212 @@
+"""The connection beneath ManageSieve (RFC 5804): commands, answers, TLS, and an end to its patience."""
+
+import contextlib
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from autocreate.errors import Refused, Silent, Unreachable
+from autocreate.mailstore.imap import Server
+from autocreate.mailstore.refusals import sieve_reason
+from autocreate.mailstore.wire import NoStarttls, tls_context
+
+# Far more than an honest server sends.
+_LONGEST_LINE = 8192
+_LONGEST_LITERAL = 1 << 20
+_MOST_LINES = 1000
+_MOST_LITERALS = 10
+
+_LITERAL = re.compile(rb"\{(\d{1,9})\+?\}$")
+_STATUS = re.compile(
+    rb'(?P<status>OK|NO|BYE)(?:\s+\((?P<code>(?:[^()"]|"(?:[^"\\]|\\.)*")*)\))?\s*(?P<text>.*)',
+    re.IGNORECASE | re.DOTALL,
+)
+_MECHANISMS = re.compile(rb'"SASL"\s+"([^"]*)"', re.IGNORECASE)
+_IMPLEMENTATION = re.compile(rb'"IMPLEMENTATION"\s+"([^"]*)"', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the server's, with the literals in it apart."""
+
+    text: bytes
+    literals: tuple[bytes, ...] = ()
+
+
+class _Answer(NamedTuple):
+    """What the server says to a command: OK, NO or BYE, why, and the lines before that."""
+
+    status: str
+    code: str
+    text: str
+    lines: list[Line]
+
+
+class SieveWire:
+    """A connection that is secured. What it waits for is over within the time allowed.
+
+    Args:
+        server: where it is; `timeout` is for the connection.
+
+    Raises, from every method:
+        Unreachable: the connection is of no use any more; `Silent` if the time was up.
+        Refused: the server said NO; whether for good, says its reason.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._unread = b""
+        # The ways to log in that it offers at present, by its greeting or, after STARTTLS, anew.
+        self.mechanisms: frozenset[str] = frozenset()
+        self._implementation = ""
+        self.allow(server.timeout)
+        with self._translated("connecting"):
+            address = (server.host, server.port)
+            self._socket = socket.create_connection(address, timeout=server.timeout)
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._greeted()
+            if server.tls != "none":
+                self._secure()
+        except BaseException:
+            self.discard()
+            raise
+
+    def allow(self, seconds: float) -> None:
+        """Whatever comes next must be over in this time, however slowly the server speaks."""
+        self._until = time.monotonic() + seconds
+
+    def discard(self) -> None:
+        """Drop the connection without a word: it may be out of step."""
+        self._socket.close()
+
+    def command(self, name: str, *arguments: bytes | int) -> list[Line]:
+        """Send a command and return the lines of its answer, if the answer is OK."""
+        words = [name.encode(), *map(_argument, arguments)]
+        self._send(b" ".join(words) + b"\r\n")
+        return self._judged(name, self._answer())
+
+    def nonsense(self, said: bytes) -> Unreachable:
+        """The error for an answer that makes no sense."""
+        return Unreachable(f"{self.server} answered nonsense: {said[:100]!r}")
+
+    def _greeted(self) -> None:
+        """Read the capabilities, which the server tells unasked."""
+        for line in self._judged("the greeting", self._answer()):
+            if offer := _MECHANISMS.match(line.text):
+                self.mechanisms = frozenset(as_text(offer[1]).upper().split())
+            elif told := _IMPLEMENTATION.match(line.text):
+                self._implementation = as_text(told[1])
+
+    def _secure(self) -> None:
+        try:
+            self.command("STARTTLS")
+        except Refused as refusal:
+            missing = NoStarttls(self._implementation)
+            raise Unreachable(f"{self.server} offers no STARTTLS ({refusal})") from missing
+        if self._unread:
+            raise Unreachable(f"{self.server} spoke before TLS was negotiated: a third party?")
+        with self._translated("STARTTLS"):
+            self._socket.settimeout(self._remaining())
+            context = tls_context(self.server.ca_file)
+            self._socket = context.wrap_socket(self._socket, server_hostname=self.server.host)
+        self._greeted()
+
+    def _judged(self, doing: str, answer: _Answer) -> list[Line]:
+        if answer.status == "OK":
+            return answer.lines
+        text = f"{doing}: {answer.text}" if answer.text else doing
+        if answer.status == "BYE":
+            raise Unreachable(f"{self.server} ended the session ({answer.code} {text})")
+        raise Refused(text, sieve_reason(answer.code, answer.text))
+
+    def _answer(self) -> _Answer:
+        lines: list[Line] = []
+        while len(lines) < _MOST_LINES:
+            line = self._line()
+            if status := _STATUS.fullmatch(line.text):
+                text = line.literals[-1] if line.literals else status["text"].strip(b'"')
+                words = " ".join(as_text(text).split())
+                return _Answer(
+                    as_text(status["status"]).upper(), as_text(status["code"] or b""), words, lines
+                )
+            lines.append(line)
+        raise self.nonsense(b"more than %d lines" % _MOST_LINES)
+
+    def _line(self) -> Line:
+        text = b""
+        literals: list[bytes] = []
+        while True:
+            piece = self._until_line_end()
+            text += piece
+            literal = _LITERAL.search(piece)
+            if literal is None:
+                return Line(text, tuple(literals))
+            if int(literal[1]) > _LONGEST_LITERAL or len(literals) == _MOST_LITERALS:
+                raise self.nonsense(text)
+            literals.append(self._exactly(int(literal[1])))
+
+    def _until_line_end(self) -> bytes:
+        while b"\n" not in self._unread:
+            if len(self._unread) > _LONGEST_LINE:
+                raise self.nonsense(self._unread)
+            self._receive()
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.removesuffix(b"\r")
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._unread) < size:
+            self._receive()
+        data, self._unread = self._unread[:size], self._unread[size:]
+        return data
+
+    def _receive(self) -> None:
+        with self._translated("reading"):
+            self._socket.settimeout(self._remaining())
+            received = self._socket.recv(65536)
+        if not received:
+            raise Unreachable(f"{self.server} dropped the connection")
+        self._unread += received
+
+    def _send(self, data: bytes) -> None:
+        with self._translated("writing"):
+            self._socket.settimeout(self._remaining())
+            self._socket.sendall(data)
+
+    def _remaining(self) -> float:
+        remaining = self._until - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        return remaining
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise Silent(
+                f"{self.server} was not done within {self.server.timeout:g} s ({doing})"
+            ) from error
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(
+                f"{self.server} has a certificate that is not trusted "
+                f"({error.verify_message}): see [cyrus] ca_file and host"
+            ) from error
+        except OSError as error:
+            raise Unreachable(f"{self.server} cannot be reached ({doing}): {error}") from error
+
+
+def _argument(value: bytes | int) -> bytes:
+    """A number, or a string as a literal: whatever is in it, it ends where its length says."""
+    if isinstance(value, int):
+        return b"%d" % value
+    return b"{%d+}\r\n%b" % (len(value), value)
+
+
+def as_text(data: bytes) -> str:
+    """Bytes of the server's as text, whatever they are."""
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,181 @@
+"""The report as one HTML page: nothing in it comes from elsewhere, and nothing in it runs."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from importlib.resources import files
+
+from autocreate.report.chart import Column, Series, bar, number, stacked
+from autocreate.report.gather import HOUR, OUTCOMES, Report
+from autocreate.report.words import WORDS, left_out, milliseconds, moment, quantiles
+from autocreate.statistics.tally import BOUNDS, Times
+
+_SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
+
+_MOST = 12  # rows of a list
+
+
+def page(found: Report) -> str:
+    """The whole page. Every word that a client chose is escaped."""
+    style = files("autocreate.report").joinpath("report.css").read_text(encoding="utf-8")
+    notice = f'<p class="note">{left_out(found)}.</p>' if found.left_out else ""
+    cards = "".join(_cards(found)) if not found.is_empty else _card("Nothing was seen", _none())
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>autocreate: report</title>
+<style>{style}</style></head><body><main>
+<header><h1>Recipients and their mailboxes</h1>
+<p>{moment(found.since)} to {moment(found.until)}</p>{notice}</header>
+<div class="tiles">{"".join(_tiles(found))}</div>
+<div class="cards">{cards}</div>
+<footer>Made by <code>autocreate report</code>. It holds all that it shows, and asks nobody for more.</footer>
+</main></body></html>
+"""
+
+
+def _tiles(found: Report) -> Iterator[str]:
+    outcomes = found.outcomes
+    times = Times()
+    for it in found.total.times.values():
+        times.merge(it)
+    for value, words in (
+        (number(sum(outcomes.values())), "recipients and logins"),
+        (number(sum(found.total.created.values())), "mailboxes created"),
+        (number(outcomes["unknown"]), "unknown"),
+        (number(outcomes["temporary"]), "asked to come back"),
+        (milliseconds(times.quantile(0.95)) if times.total else "-", "95th percentile of time"),
+        (str(found.unfinished), "unfinished trees now"),
+    ):
+        yield f'<div class="tile"><b>{value}</b><span>{words}</span></div>'
+
+
+def _cards(found: Report) -> Iterator[str]:
+    total = found.total
+    shown = [it for it in _SERIES if found.outcomes[it.css]]
+    if found.slots:
+        yield _card("In the course of time", _legend(shown) + _course(found, shown), wide=True)
+    yield _card("Verdicts and reasons", _reasons(found), wide=True)
+    yield _card("Time until the verdict", _legend(shown) + _times(found, shown), wide=True)
+    created = _trees(total.created.most_common(_MOST))
+    yield _card("Mailboxes created", created, wide=not found.dry_run.answers)
+    if found.dry_run.answers:
+        yield _card("Dry run", _dry_run(found))
+    yield _card("Unknown recipients asked for most", _names(total.unknown.most(_MOST)))
+    yield _card("Clients that asked for them", _names(total.clients.most(_MOST)))
+
+
+def _course(found: Report, shown: Sequence[Series]) -> str:
+    slots = found.slots
+    every = max(1, round(len(slots) / 12))
+    columns = [
+        Column(
+            moment(slot.begins),
+            _tick(slot.begins, slot.seconds, len(slots)) if position % every == 0 else "",
+            [slot.outcomes[it.css] for it in shown],
+        )
+        for position, slot in enumerate(slots)
+    ]
+    return stacked("Recipients in the course of time", shown, columns, 1000, 260)
+
+
+def _tick(begins: int, seconds: int, slots: int) -> str:
+    if seconds > HOUR:
+        return time.strftime("%b %d", time.localtime(begins))
+    return time.strftime("%H:%M" if slots <= 24 else "%a %H:%M", time.localtime(begins))
+
+
+def _times(found: Report, shown: Sequence[Series]) -> str:
+    counts = {it.css: [0] * (len(BOUNDS) + 1) for it in shown}
+    for (_, outcome), times in found.total.times.items():
+        counts[outcome] = [sum(pair) for pair in zip(counts[outcome], times.counts, strict=True)]
+    names = [*(milliseconds(it) for it in BOUNDS), "more"]
+    ticks = [*(_short(it) for it in BOUNDS), "more"]
+    columns = [
+        Column(f"up to {name}", tick, [counts[it.css][position] for it in shown])
+        for position, (name, tick) in enumerate(zip(names, ticks, strict=True))
+    ]
+    plot = stacked("How long verdicts took", shown, columns, 600, 240)
+    rows = [
+        f'<tr><td class="k">{WORDS[it]}</td><td class="n">{median}</td><td class="n">{most}</td>'
+        f'<td class="n">{nearly}</td></tr>'
+        for it, _, median, most, nearly in quantiles(found)
+    ]
+    heads = ("", "median", "95 %", "99 %")
+    head = "".join(f'<th class="{"n" if it else "k"}">{it}</th>' for it in heads)
+    return (
+        f'<div class="split"><div>{plot}<p class="note">How many verdicts took up to the time below '
+        f"the column, in milliseconds where no unit is given.</p></div>"
+        f"<table><tr>{head}</tr>{''.join(rows)}</table></div>"
+    )
+
+
+def _short(bound: float) -> str:
+    return f"{bound / 1000:g}s" if bound >= 1000 else f"{bound:g}"
+
+
+def _reasons(found: Report) -> str:
+    most = max(count for *_, count in found.reasons)
+    rows = [
+        _row(count, bar(f"{count:,}", answer, count / most), WORDS[answer], reason or "not ours")
+        for answer, reason, count in found.reasons[:_MOST]
+    ]
+    return _table(rows, ("", "", "answer", "reason"))
+
+
+def _trees(counts: Sequence[tuple[tuple[str, str], int]]) -> str:
+    most = max((count for _, count in counts), default=1)
+    rows = [
+        _row(count, bar(f"{count:,}", "created", count / most), policy, domain)
+        for (policy, domain), count in counts
+    ]
+    return _table(rows, ("", "", "policy", "domain"))
+
+
+def _names(names: Sequence[tuple[str, int]]) -> str:
+    most = max((count for _, count in names), default=1)
+    rows = [_row(count, bar(f"{count:,}", "unknown", count / most), name) for name, count in names]
+    return _table(rows)
+
+
+def _dry_run(found: Report) -> str:
+    answers = found.dry_run.answers.most_common()
+    rows = [
+        _row(count, bar(f"{count:,}", answer, count / answers[0][1]), WORDS[answer])
+        for answer, count in answers
+    ]
+    trees = _trees(found.dry_run.trees.most_common(_MOST))
+    return (
+        f'<p class="note">Distinct recipients, as they would be answered:</p>{_table(rows)}'
+        f'<p class="note">Mailboxes that would be created:</p>{trees}'
+    )
+
+
+def _row(count: int, drawn: str, *words: str) -> str:
+    cells = "".join(f"<td>{escape(word)}</td>" for word in words)
+    return f'<tr><td class="n">{count:,}</td><td class="b">{drawn}</td>{cells}</tr>'
+
+
+def _table(rows: Sequence[str], heads: Iterable[str] = ()) -> str:
+    if not rows:
+        return _none()
+    classes = ('class="n"', 'class="b"', 'class="k"', "")
+    cells = "".join(f"<th {css}>{head}</th>" for css, head in zip(classes, heads, strict=False))
+    head = f"<tr>{cells}</tr>" if cells else ""
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _legend(shown: Sequence[Series]) -> str:
+    items = "".join(
+        f'<li><svg viewBox="0 0 10 10"><rect class="{it.css}" width="10" height="10" rx="2"/></svg>{it.name}</li>'
+        for it in shown
+    )
+    return f'<ul class="legend">{items}</ul>'
+
+
+def _card(title: str, inner: str, wide: bool = False) -> str:
+    return f"<section{' class=wide' if wide else ''}><h2>{title}</h2>{inner}</section>"
+
+
+def _none() -> str:
+    return '<p class="none">None.</p>'

@@ -1,0 +1,65 @@
+"""The report's words, the same in the text and on the page."""
+
+import time
+from collections.abc import Iterator
+
+from autocreate.report.gather import OUTCOMES, Report
+from autocreate.statistics.tally import Times
+
+# Which parts of the times are told, by their names for programs.
+PARTS = {"median": 0.5, "p95": 0.95, "p99": 0.99}
+
+WORDS = {
+    "accept": "accepted",
+    "created": "accepted, mailbox created",
+    "unknown": "unknown (550)",
+    "refused": "refused by Cyrus",
+    "malformed": "malformed (553)",
+    "temporary": "temporary (451)",
+    "pass": "passed untouched",
+}
+
+
+def moment(seconds: float) -> str:
+    """A time as an administrator reads it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def milliseconds(value: float) -> str:
+    """A time that took as long: `0.1 ms`, `44 ms`, `1.2 s`."""
+    if value == float("inf"):
+        return "over 10 s"
+    if value >= 1000:
+        return f"{value / 1000:.1f} s"
+    if value >= 10:
+        return f"{value:.0f} ms"
+    return f"{value:.2f}".rstrip("0").rstrip(".") + " ms" if value < 1 else f"{value:.2g} ms"
+
+
+def quantiles(found: Report) -> Iterator[tuple[str, int, str, str, str]]:
+    """(outcome, how many, median, 95 %, 99 %) of the times that verdicts took."""
+    for outcome, times in times_of(found):
+        half, most, nearly = (milliseconds(times.quantile(it)) for it in PARTS.values())
+        yield outcome, times.total, half, most, nearly
+
+
+def left_out(found: Report) -> str:
+    """That rows of the journal were left out, as a sentence; "" if none was."""
+    count = len(found.left_out)
+    rows = "1 row" if count == 1 else f"{count:,} rows"
+    return (
+        f"{rows} of the journal made no sense and {'is' if count == 1 else 'are'} left out"
+        if count
+        else ""
+    )
+
+
+def times_of(found: Report) -> Iterator[tuple[str, Times]]:
+    """The times of each outcome that there was."""
+    for outcome in OUTCOMES:
+        times = Times()
+        for (_, name), it in found.total.times.items():
+            if name == outcome:
+                times.merge(it)
+        if times.total:
+            yield outcome, times

@@ -1,0 +1,1 @@
+"""What keeps one slow or absent server from stopping the mail: breaker, pool, single flight, time limits."""

@@ -1,0 +1,320 @@
+"""What is unfinished, and what was seen in dry run. On SQLite, or any database of SQLAlchemy's.
+
+`begin` is written before the first command goes to the mail store and `finish` after the last, so a
+row that outlives its process marks a tree that may be half-made, wherever the process ended. Several
+MTAs may share one journal: every operation is a single short transaction, and doing an entry's work
+twice does no harm.
+"""
+
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from autocreate.core.plan import as_json
+from autocreate.model import LMTP, Recipient, Verdict
+from autocreate.service.journal_database import Duplicate, JournalDatabase
+
+# How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
+SEEN_LIMIT = 100_000
+
+# How many hours of processes are kept: one MTA's of two years.
+HOURS_LIMIT = 20_000
+
+_metadata = sa.MetaData()
+
+# Bytes of a key are few on MariaDB and MySQL (3072, at four a character), which also take `Joe` for `joe`.
+_LONGEST_RECIPIENT = 700
+# These make columns as wide as they are told; what is not told has room for 64 KiB.
+_LONGEST_TALLY = 2**24 - 1
+
+
+def _key(length: int) -> sa.types.TypeEngine[str]:
+    exact = sa.String(length, collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+
+
+_unfinished = sa.Table(
+    "unfinished",
+    _metadata,
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("address", sa.String(1024), nullable=False),
+    sa.Column("service", sa.String(16), nullable=False),
+    sa.Column("begun", sa.Boolean, nullable=False),
+    sa.Column("usable", sa.Boolean, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_try", sa.Double, nullable=False, index=True),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
+# Asked for every user who is not known to stand: to build them would take longer than to ask them.
+_ENTRY_OF = sa.select(_unfinished).where(_unfinished.c.user == sa.bindparam("whose"))
+_BEGIN = _unfinished.insert()
+_FINISH = _unfinished.delete().where(_unfinished.c.user == sa.bindparam("whose"))
+
+# What a user was given once. Its absence later is the user's own will.
+_given = sa.Table(
+    "given",
+    _metadata,
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("thing", _key(500), primary_key=True),
+)
+_GIVE = _given.insert()
+_TAKE_BACK = _given.delete().where(
+    _given.c.user == sa.bindparam("whose"),
+    _given.c.thing.in_(sa.bindparam("things", expanding=True)),
+)
+
+_seen = sa.Table(
+    "seen",
+    _metadata,
+    sa.Column("recipient", _key(_LONGEST_RECIPIENT), primary_key=True),
+    sa.Column("answer", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("user", sa.String(512), nullable=False),
+    sa.Column("source", sa.String(256), nullable=False),
+    sa.Column("policy", sa.String(256), nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.Double, nullable=False),
+    sa.Column("last_seen", sa.Double, nullable=False, index=True),
+)
+
+
+# What each process counted in an hour, in its own row, so that several add up without waiting for each other.
+_hours = sa.Table(
+    "hours",
+    _metadata,
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("writer", sa.String(128), primary_key=True),
+    sa.Column(
+        "tally", sa.Text().with_variant(sa.Text(_LONGEST_TALLY), "mysql", "mariadb"), nullable=False
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tree that was begun and not finished, or a user who could not be looked at in time.
+
+    Args:
+        address: the recipient or login it was begun for, from which the work is planned anew.
+        service: what it was begun for: mail, or a login to "imap", "pop3", "sieve".
+        begun: False for a user whose mailbox may well stand, and is to be looked at first.
+        usable: INBOX and quota stand; mail can be accepted meanwhile.
+        attempts: how many ended with something missing; 0 if none came to an end.
+        next_try: when to try again, in seconds since the epoch.
+    """
+
+    user: str
+    address: str
+    service: str = LMTP
+    begun: bool = True
+    usable: bool = False
+    attempts: int = 0
+    next_try: float = 0.0
+    error: str = ""
+
+
+class Journal:
+    """The journal at a database URL. Made where it is missing; safe to use from several threads.
+
+    One that cannot be used now is no error when this is made: see `JournalDatabase`.
+
+    Args:
+        url: an SQLAlchemy URL.
+        clock: the time in seconds since the epoch.
+
+    Raises:
+        ConfigurationError: the URL is none, or names a database that there is no driver for.
+        Temporary, from every method: the database cannot be used.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._database = JournalDatabase(url, _metadata)
+
+    def begin(self, entry: Entry) -> None:
+        """Note that a tree is being made, or is to be looked at.
+
+        One that is noted already is left as it is, except that it may now have been begun; or, if it
+        was not, is to be looked at anew.
+        """
+        try:
+            self._database.write(lambda connection: connection.execute(_BEGIN, _row(entry)))
+        except Duplicate:
+            noted = _unfinished.update().where(_unfinished.c.user == entry.user)
+            if entry.begun:
+                noted = noted.values(begun=True)
+            else:
+                noted = noted.where(~_unfinished.c.begun).values(
+                    attempts=entry.attempts, next_try=entry.next_try
+                )
+            self._database.write(lambda connection: connection.execute(noted))
+
+    def fail(self, entry: Entry, given: Collection[str] = ()) -> None:
+        """Note how an attempt ended that left something missing.
+
+        Args:
+            given: what it did give the user: see `autocreate.core.plan.gift`.
+        """
+        noted = _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
+
+        def write(connection: sa.Connection) -> None:
+            connection.execute(noted)
+            _give(connection, entry.user, given)
+
+        self._database.write(write)
+
+    def finish(self, user: str, given: Collection[str] = ()) -> None:
+        """Strike a tree out: it stands, or need not stand any more.
+
+        Args:
+            given: as for `fail`.
+        """
+
+        def write(connection: sa.Connection) -> None:
+            connection.execute(_FINISH, {"whose": user})
+            _give(connection, user, given)
+
+        self._database.write(write)
+
+    def given(self, user: str) -> frozenset[str]:
+        """What a user was given, at any time."""
+        query = sa.select(_given.c.thing).where(_given.c.user == user)
+        return self._database.read(lambda it: frozenset(it.execute(query).scalars()))
+
+    def all_unfinished(self) -> Iterator[Entry]:
+        """Every entry, by user."""
+        with self._database.transaction() as connection:
+            query = sa.select(_unfinished).order_by(_unfinished.c.user)
+            for row in connection.execute(query):
+                yield Entry(**row._mapping)
+
+    def entry(self, user: str) -> Entry | None:
+        """The entry of a user, or None if nothing is unfinished."""
+        row = self._database.read(
+            lambda connection: connection.execute(_ENTRY_OF, {"whose": user}).one_or_none()
+        )
+        return Entry(**row._mapping) if row else None
+
+    def due(self, before: float, limit: int, beyond: float = math.inf) -> list[Entry]:
+        """The entries that are due, the most overdue first.
+
+        Args:
+            before: the latest next try that is due; infinity for every entry.
+            beyond: a next try after this was noted by a clock that was wrong, and is due, too.
+        """
+        query = sa.select(_unfinished).order_by(_unfinished.c.next_try).limit(limit)
+        if before < math.inf:  # which MariaDB has no word for
+            is_due = _unfinished.c.next_try <= before
+            if beyond < math.inf:
+                is_due |= _unfinished.c.next_try > beyond
+            query = query.where(is_due)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [Entry(**row._mapping) for row in rows]
+
+    def record(self, recipient: Recipient, verdict: Verdict) -> None:
+        """Remember what dry run would have answered and done for a recipient."""
+        now = self._clock()
+        values = {
+            "answer": verdict.answer.value,
+            "reason": verdict.reason,
+            "user": verdict.user,
+            "source": verdict.source,
+            "policy": verdict.policy,
+            "plan": json.dumps(as_json(*verdict.plans)) if verdict.plans else "",
+            "last_seen": now,
+        }
+        # A client's bytes may be no text at all; a database takes text.
+        address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")
+        key = address.replace("\0", "\\0")[:_LONGEST_RECIPIENT]
+        if not self._update_seen(key, values):
+            new = _seen.insert().values(recipient=key, times=1, first_seen=now, **values)
+
+            def write(connection: sa.Connection) -> None:
+                connection.execute(new)
+                _forget_oldest(connection)
+
+            try:
+                self._database.write(write)
+            except Duplicate:  # another session was first
+                self._update_seen(key, values)
+
+    def seen(self) -> Iterator[dict[str, Any]]:
+        """What dry run recorded, latest first; `plan` as JSON text, times since the epoch."""
+        with self._database.transaction() as connection:
+            query = sa.select(_seen).order_by(_seen.c.last_seen.desc())
+            for row in connection.execute(query):
+                yield dict(row._mapping)
+
+    def count_unfinished(self) -> int:
+        """How many trees were begun and not finished."""
+        count = sa.select(sa.func.count()).select_from(_unfinished)
+        return self._database.read(lambda connection: int(connection.execute(count).scalar_one()))
+
+    def tally(self, hour: int, writer: str, tally: str) -> None:
+        """Keep what a process counted in an hour, in the place of what it wrote before.
+
+        Args:
+            hour: its beginning, in seconds since the epoch.
+            writer: the process.
+        """
+        values = {"hour": hour, "writer": writer, "tally": tally}
+        is_mine = (_hours.c.hour == hour) & (_hours.c.writer == writer)
+
+        def write(connection: sa.Connection) -> None:
+            if connection.execute(_hours.update().where(is_mine).values(values)).rowcount:
+                return
+            connection.execute(_hours.insert().values(values))
+            _forget_first_hours(connection)
+
+        self._database.write(write)
+
+    def tallies(self, since: float) -> Iterator[tuple[int, str]]:
+        """The hours that processes counted, from the one that `since` is in: its beginning, and the tally."""
+        with self._database.transaction() as connection:
+            query = sa.select(_hours.c.hour, _hours.c.tally).where(_hours.c.hour > since - 3600)
+            rows = connection.execute(query.order_by(_hours.c.hour))
+            yield from ((row.hour, row.tally) for row in rows)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _update_seen(self, key: str, values: Mapping[str, Any]) -> bool:
+        seen_again = (
+            _seen.update().where(_seen.c.recipient == key).values(times=_seen.c.times + 1, **values)
+        )
+        return self._database.write(lambda it: it.execute(seen_again).rowcount > 0)
+
+
+def _forget_oldest(connection: sa.Connection) -> None:
+    count = connection.execute(sa.select(sa.func.count()).select_from(_seen)).scalar_one()
+    if count > SEEN_LIMIT:
+        oldest = sa.select(_seen.c.recipient).order_by(_seen.c.last_seen).limit(count - SEEN_LIMIT)
+        connection.execute(_seen.delete().where(_seen.c.recipient.in_(oldest)))
+
+
+def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
+    if not given:
+        return
+    connection.execute(_TAKE_BACK, {"whose": user, "things": list(given)})
+    connection.execute(_GIVE, [{"user": user, "thing": thing} for thing in given])
+
+
+def _forget_first_hours(connection: sa.Connection) -> None:
+    count = connection.execute(sa.select(sa.func.count()).select_from(_hours)).scalar_one()
+    if count > HOURS_LIMIT:
+        first = (
+            sa.select(_hours.c.hour).order_by(_hours.c.hour).limit(1).offset(count - HOURS_LIMIT)
+        )
+        oldest_kept = connection.execute(first).scalar_one()
+        connection.execute(_hours.delete().where(_hours.c.hour < oldest_kept))
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {column.name: getattr(entry, column.name) for column in _unfinished.columns}

@@ -1,0 +1,257 @@
+"""The use cases: verify a recipient, look after a login, complete what is unfinished.
+
+The one rule is kept here: accept only when the account exists and its mailbox stands, say unknown
+only when every source said no, and be temporary about every doubt; within a deadline, and one piece
+of work at a time per user. Front ends hand in a `Recipient` and turn the `Verdict` into a reply;
+`autocreate.service.recipients` decides about it.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from autocreate.aliases.resolver import Aliases
+from autocreate.core.naming import ANONYMOUS
+from autocreate.domains.hosted import DomainTables, find_domain
+from autocreate.errors import AutocreateError, Temporary
+from autocreate.lmtp.delivery_check import DeliveryCheck
+from autocreate.model import Address, Answer, Login, Recipient, Script, Verdict
+from autocreate.resilience.single_flight import Flights
+from autocreate.service.decisions import Decisions
+from autocreate.service.journal import Entry, Journal
+from autocreate.service.mailbox_cache import Ready
+from autocreate.service.provisioner import Provisioner, Question
+from autocreate.service.recipients import Recipients, Rules
+from autocreate.statistics.recorder import Statistics
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """The program's use cases. Safe to call from several threads at once.
+
+    Args:
+        flights: runs the work, one piece at a time per user; the service that takes over joins it.
+        ready: remembers whose mailbox stands.
+        release: lets go of every connection and file below.
+        aliases: whom an address stands for; None: always for itself.
+        domains: tables of further domains of ours; None: there are none.
+        delivery: asks Cyrus's lmtpd before mail is accepted; None: nobody does.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        provisioner: Provisioner,
+        journal: Journal,
+        flights: Flights[Verdict],
+        ready: Ready,
+        release: Callable[[], None],
+        aliases: Aliases | None = None,
+        domains: DomainTables | None = None,
+        delivery: DeliveryCheck | None = None,
+    ) -> None:
+        self.rules = rules
+        self._provisioner = provisioner
+        self._journal = journal
+        self._decisions = Decisions(provisioner, flights, ready)
+        self._recipients = Recipients(
+            rules, self._decisions, self._forget_user, aliases, domains, delivery
+        )
+        self.flights = flights
+        self._ready = ready
+        self._release = release
+        self._aliases = aliases
+        self._domains = domains
+        self._delivery = delivery
+
+    def verify(self, recipient: Recipient) -> Verdict:
+        """Decide about a recipient, and create its mailbox where that is called for.
+
+        Never raises for anything a client or a server did, and returns within the deadline.
+        """
+        until = time.monotonic() + self.rules.deadline
+        verdict = self._recipients.judge(recipient, until, apply=not self.rules.dry_run)
+        if self.rules.dry_run:
+            self._record(recipient, verdict, until)
+            return replace(verdict, withheld="dry run")
+        if not recipient.refusable and verdict.reply:
+            return replace(verdict, withheld="not by SMTP")
+        return verdict
+
+    def log_in(self, login: Login, patience: float | None = None) -> Verdict:
+        """Make sure that the mailbox of someone who logs in stands, or see why it need not.
+
+        Never raises for anything a client or a server did, and returns as soon as `patience` is
+        spent. Whatever the verdict, the login is none the worse for it. After `Answer.TEMPORARY`
+        comes `come_back`.
+
+        Args:
+            patience: seconds, if other than by the rules.
+        """
+        rules = self.rules
+        address = rules.users.login(login.name, login.realm)
+        user = rules.users.login_id(address)
+        if login.service not in rules.services:
+            return Verdict(Answer.PASS, f"logins to {login.service!r} make no mailbox", user)
+        if user in rules.exempt or user == ANONYMOUS:
+            return Verdict(Answer.PASS, "administrators get no mailbox", user)
+        if not user:
+            return Verdict(Answer.PASS, "nobody of that name can have a mailbox")
+        until = time.monotonic() + (rules.patience if patience is None else patience)
+        question = Question(address, user, not rules.dry_run, login.service)
+        verdict = self._decisions.decide(question, until)
+        if rules.dry_run:
+            self._record(Recipient(str(address), mailer=login.service), verdict, until)
+            return replace(verdict, withheld="dry run")
+        return verdict
+
+    def come_back(self, login: Login) -> None:
+        """See to it that someone whose login could not wait is looked after as soon as possible.
+
+        Separate from `log_in`, so that the login has its answer before the journal is written.
+        """
+        address = self.rules.users.login(login.name, login.realm)
+        user = self.rules.users.login_id(address)
+        try:
+            self._provisioner.come_back(address, user, login.service, "no answer in time")
+        except Temporary as error:
+            log.error("%s: not noted for another attempt: %s", user, error)
+
+    def forget(self, user: str) -> None:
+        """Believe no longer that a user's mailbox exists."""
+        self._ready.discard(user)
+        if self._delivery:
+            self._delivery.forget(user)
+
+    def forget_accounts(self, user: str | None = None) -> None:
+        """Ask all tables again, and account sources and Cyrus about a user or everyone."""
+        user = None if user is None else self.rules.users.of_account(user)
+        if self._domains:
+            self._domains.forget()
+        if self._aliases:
+            self._aliases.forget()
+        self._provisioner.forget(user)
+        if self._delivery:
+            self._delivery.forget(user)
+        if user is None:
+            self._ready.clear()
+        else:
+            self._ready.discard(user)
+        self._decisions.forget()
+
+    def figures(self) -> dict[str, Any]:
+        """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""
+        return {
+            "ready": self._ready.snapshot(),
+            "domains": self._domains.snapshot() if self._domains else None,
+            "aliases": self._aliases.snapshot() if self._aliases else None,
+            "lmtp": self._delivery.snapshot() if self._delivery else None,
+            **self._provisioner.figures(),
+        }
+
+    def save(self, statistics: Statistics) -> None:
+        """Write what was counted to the journal.
+
+        Raises:
+            Temporary: the journal cannot be written; what was counted is kept.
+        """
+        statistics.save(self._journal.tally)
+
+    def has_domain(self, domain: str) -> bool:
+        """Is a domain ours, or may any be?
+
+        Raises:
+            Temporary: a table of domains cannot tell.
+        """
+        rules = self.rules
+        return find_domain(domain, True, rules.domains, self._domains, rules.deadline).is_hosted
+
+    def preview(self, recipient: Recipient) -> Verdict:
+        """What `verify` would decide, with the plan it would carry out. Changes nothing."""
+        return self._recipients.judge(
+            recipient, time.monotonic() + self.rules.deadline, apply=False
+        )
+
+    def provision(self, address: Address, apply: bool = True, is_user: bool = False) -> Verdict:
+        """Make sure that the mailboxes behind an address stand, whatever its domain. Else as `verify`.
+
+        Args:
+            apply: False only plans.
+            is_user: the address is that of a user, whose aliases do not count.
+        """
+        until = time.monotonic() + self.rules.deadline
+        apply = apply and not self.rules.dry_run
+        decide = self._recipients.decide_for_user if is_user else self._recipients.decide_for
+        verdict = decide(address, until, apply)
+        return replace(verdict, withheld="dry run") if self.rules.dry_run else verdict
+
+    def scripts(self) -> tuple[tuple[str, Script], ...]:
+        """The Sieve scripts that policies give, each with the policy's name."""
+        return self._provisioner.scripts()
+
+    def check_script(self, script: Script) -> tuple[str, ...]:
+        """Does a script compile? Returns what besides an administrator should know about it.
+
+        Raises:
+            Refused: it does not. Every error is told with its line.
+            Temporary: that cannot be told now.
+        """
+        return self._provisioner.check_script(script)
+
+    def unfinished(self, everything: bool) -> list[Entry]:
+        """The trees that are due for another attempt, or all that were begun and not finished.
+
+        In dry run there are none: to finish one would be to create.
+
+        Raises:
+            Temporary: the journal cannot be read.
+        """
+        return [] if self.rules.dry_run else self._provisioner.due(everything)
+
+    def complete(self, entry: Entry) -> Verdict:
+        """Try again to finish a tree that was begun. Never raises, as `verify`."""
+        local, _, domain = entry.address.rpartition("@")
+        address = Address(local, domain) if local else Address(domain)
+        until = time.monotonic() + self.rules.deadline
+        question = Question(address, entry.user, True, entry.service, entry)
+        verdict = self._decisions.decide(question, until)
+        if verdict.answer is Answer.TEMPORARY:
+            self._provisioner.put_off(entry, verdict)
+        return verdict
+
+    def close(self) -> None:
+        """Take no new work and let go of every connection."""
+        if self._domains:
+            self._domains.close()
+        if self._aliases:
+            self._aliases.close()
+        if self._delivery:
+            self._delivery.close()
+        self.flights.close()
+        self._release()
+
+    def _forget_user(self, user: str) -> None:
+        """Believe nothing any longer that was remembered about a user's account and mailbox."""
+        self._provisioner.forget(user)
+        self._ready.discard(user)
+
+    def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
+        if verdict.answer is Answer.PASS and not verdict.user:
+            return  # somebody else's mail
+        try:
+            self.flights.join(
+                ("record", recipient.argument),
+                lambda: self._recorded(recipient, verdict),
+                max(0.1, until - time.monotonic()),
+            )
+        except AutocreateError as error:
+            log.error("dry run: not recorded: %s", error)
+        except Exception:
+            log.exception("dry run: not recorded: a defect of this program")
+
+    def _recorded(self, recipient: Recipient, verdict: Verdict) -> Verdict:
+        self._journal.record(recipient, verdict)
+        return verdict

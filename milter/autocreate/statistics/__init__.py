@@ -1,0 +1,1 @@
+"""What was decided, counted: small whatever happens, and the same for every front end."""

@@ -1,0 +1,117 @@
+"""What this process has decided since its start, whatever is reloaded meanwhile.
+
+Counting costs a recipient a few microseconds and no input or output. Each hour is a tally of its own
+that `save` writes to the journal, the whole hour each time: what is written twice counts once.
+"""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from autocreate.model import Verdict
+from autocreate.statistics.lookups import Figures
+from autocreate.statistics.tally import Tally
+
+_HOUR = 3600
+
+# Hours that could not be written are kept for so long, should the journal come back.
+_MOST_HOURS = 48
+
+
+class Statistics:
+    """Counts. Safe to use from several threads.
+
+    Args:
+        clock: the time in seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        # A process that is started anew, perhaps with the same number, writes rows of its own.
+        self._writer = f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._lock = threading.Lock()
+        self._hours: dict[int, Tally] = {}  # those whose last state may not be written, in order
+        self._changed: set[int] = set()
+        self._past = Tally()
+        self._latest = 0
+        self._figures: dict[str, Figures] = {}
+
+    def count(
+        self,
+        frontend: str,
+        verdict: Verdict,
+        milliseconds: float,
+        recipient: str = "",
+        client: str = "",
+    ) -> None:
+        """Count a verdict: see `Tally.add`."""
+        with self._lock:
+            self._now().add(frontend, verdict, milliseconds, recipient, client)
+
+    def created(self, policy: str, domain: str) -> None:
+        """Count a mailbox that was created."""
+        with self._lock:
+            self._now().create(policy, domain)
+
+    def figures(self, key: str) -> Figures:
+        """The figures of an account source or a table of aliases, which go on when it is made anew.
+
+        Args:
+            key: as the configuration has it: "accounts.staff".
+        """
+        with self._lock:
+            return self._figures.setdefault(key, Figures())
+
+    def totals(self) -> Tally:
+        """Everything since the start."""
+        with self._lock:
+            totals = Tally()
+            totals.merge(self._past)
+            for tally in self._hours.values():
+                totals.merge(tally)
+            return totals
+
+    def save(self, write: Callable[[int, str, str], None]) -> None:
+        """Write the hours that have changed.
+
+        Args:
+            write: takes an hour's beginning in seconds since the epoch, who writes, and the tally as
+                JSON. What it raises is raised; the hours are then written the next time.
+        """
+        with self._lock:
+            self._turn()
+            over = [hour for hour in self._hours if hour != self._latest]
+            changed = {hour: self._hours[hour].as_json() for hour in sorted(self._changed)}
+            self._changed.clear()
+        try:
+            for hour, tally in changed.items():
+                write(hour, self._writer, json.dumps(tally))
+        except BaseException:
+            with self._lock:
+                self._changed |= changed.keys() & self._hours.keys()
+                self._let_go(over[:-_MOST_HOURS])
+            raise
+        with self._lock:
+            self._let_go(over)
+
+    def _let_go(self, hours: list[int]) -> None:
+        for hour in hours:
+            self._past.merge(self._hours.pop(hour))
+            self._changed.discard(hour)
+
+    def _turn(self) -> None:
+        """See which hour it is. A clock that is put back must not begin an hour anew."""
+        self._latest = max(self._latest, int(self._clock()) // _HOUR * _HOUR)
+
+    def _now(self) -> Tally:
+        """The tally of this hour, to be changed."""
+        self._turn()
+        self._changed.add(self._latest)
+        tally = self._hours.get(self._latest)
+        if tally is None:
+            tally = self._hours[self._latest] = Tally()
+        return tally

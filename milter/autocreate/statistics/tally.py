@@ -1,0 +1,252 @@
+"""What was decided in some time, added up: small whatever happens, and two of them make one.
+
+It knows no clock and no threads: `autocreate.statistics.recorder` does. What clients and servers choose the
+words of (reasons, domains, recipients) has a limit here, beyond which it is counted without the words.
+"""
+
+import re
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from autocreate.core.printable import printable
+from autocreate.model import Answer, Verdict
+
+# The upper bounds of what is told apart of times, in milliseconds. What took longer comes last.
+BOUNDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+
+# How many kinds of verdicts are told apart, and how many names a list of the busiest has.
+_MOST_KINDS = 500
+_MOST_NAMES = 100
+_LONGEST = 200  # characters of a name or a reason
+
+OTHERS = "(others)"
+
+
+class Kind(NamedTuple):
+    """What is told apart of verdicts: by whom, what and why, and about whose mail."""
+
+    frontend: str
+    answer: str
+    reason: str = ""
+    policy: str = ""
+    domain: str = ""
+    withheld: str = ""
+
+
+class Times:
+    """How long verdicts took: how many within each of BOUNDS, and the sum in milliseconds."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS) + 1)
+        self.sum = 0.0
+
+    def add(self, milliseconds: float) -> None:
+        """Add one."""
+        self.counts[bisect_left(BOUNDS, milliseconds)] += 1
+        self.sum += milliseconds
+
+    def merge(self, other: "Times") -> None:
+        """Add all of another's."""
+        self.counts = [
+            ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)
+        ]
+        self.sum += other.sum
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+    def quantile(self, part: float) -> float:
+        """A time that this part of all did not exceed, in milliseconds, as far as BOUNDS tell.
+
+        Within two bounds the times are taken to lie evenly. Infinite beyond the last bound.
+        """
+        wanted, passed = part * self.total, 0
+        for position, count in enumerate(self.counts[:-1]):
+            if count and passed + count >= wanted:
+                lower = BOUNDS[position - 1] if position else 0.0
+                return lower + (BOUNDS[position] - lower) * (wanted - passed) / count
+            passed += count
+        return float("inf") if self.total else 0.0
+
+
+class Busiest:
+    """The most frequent names of a stream, in bounded memory.
+
+    Whenever there are ten times as many as are shown, the rarer half is dropped. So a name that comes
+    often is kept through a flood of names that come once.
+    """
+
+    def __init__(self, counts: Mapping[str, int] | None = None) -> None:
+        self._counts = Counter(counts or {})
+
+    def add(self, name: str, times: int = 1) -> None:
+        """Add a name."""
+        self._counts[name[:_LONGEST]] += times
+        if len(self._counts) >= 10 * _MOST_NAMES:
+            self._counts = Counter(dict(self._counts.most_common(5 * _MOST_NAMES)))
+
+    def merge(self, other: "Busiest") -> None:
+        """Add all of another's."""
+        for name, times in other._counts.items():
+            self.add(name, times)
+
+    def most(self, limit: int = _MOST_NAMES) -> list[tuple[str, int]]:
+        """The most frequent, with how often each came."""
+        return self._counts.most_common(limit)
+
+
+class Tally:
+    """Verdicts by kind, mailboxes created by (policy, domain), times by (front end, outcome), and which
+    unknown recipients were asked for most, and by which clients.
+
+    An outcome is an answer, or "created" where a mailbox was.
+    """
+
+    def __init__(self) -> None:
+        self.kinds: Counter[Kind] = Counter()
+        self.created: Counter[tuple[str, str]] = Counter()
+        self.times: dict[tuple[str, str], Times] = {}
+        self.unknown = Busiest()
+        self.clients = Busiest()
+
+    def add(
+        self,
+        frontend: str,
+        verdict: Verdict,
+        milliseconds: float,
+        recipient: str = "",
+        client: str = "",
+    ) -> None:
+        """Add a verdict.
+
+        Args:
+            recipient: the address as the client wrote it.
+            client: its address.
+        """
+        answer = verdict.answer
+        word = answer.value
+        if answer is Answer.PASS:
+            # Somebody else's mail has reasons and domains without end, and none is of interest.
+            kind = Kind(frontend, word, withheld=verdict.withheld)
+        else:
+            kind = Kind(
+                frontend,
+                word,
+                _SEVERAL if verdict.parts else _in_general(verdict.reason),
+                verdict.policy,
+                recipient.rpartition("@")[2].rstrip("> ").lower()[:_LONGEST],
+                verdict.withheld,
+            )
+        self._count(kind, 1)
+        outcome = "created" if verdict.created else word
+        self._times(frontend, outcome).add(milliseconds)
+        if answer is Answer.UNKNOWN:
+            self.unknown.add(_text(recipient.strip("<> ")))
+            if client:
+                self.clients.add(client)
+
+    def merge(self, other: "Tally") -> None:
+        """Add all of another's."""
+        for kind, count in other.kinds.items():
+            self._count(kind, count)
+        for (policy, domain), count in other.created.items():
+            self.create(policy, domain, count)
+        for (frontend, outcome), times in other.times.items():
+            self._times(frontend, outcome).merge(times)
+        self.unknown.merge(other.unknown)
+        self.clients.merge(other.clients)
+
+    def create(self, policy: str, domain: str, times: int = 1) -> None:
+        """Add mailboxes that were created."""
+        key = (policy, domain)
+        if key not in self.created and len(self.created) >= _MOST_KINDS:
+            key = (policy, OTHERS)
+        self.created[key] += times
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, of the busiest those that are shown, for `from_json`."""
+        return {
+            "kinds": [[*kind, count] for kind, count in self.kinds.items()],
+            "created": [[*key, count] for key, count in self.created.items()],
+            "times": [[*key, it.sum, it.counts] for key, it in self.times.items()],
+            "unknown": dict(self.unknown.most()),
+            "clients": dict(self.clients.most()),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Tally":
+        """What `as_json` made.
+
+        Raises:
+            ValueError: it did not make this, or another version of this program did.
+        """
+        try:
+            return cls._from_json(data)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f"is no tally of this version: {error!r}") from error
+
+    @classmethod
+    def _from_json(cls, data: Mapping[str, Any]) -> "Tally":
+        tally = cls()
+        for *words, count in data["kinds"]:
+            kind = Kind(*map(_word, words))
+            Answer(kind.answer)
+            tally.kinds[kind] = _whole(count)
+        for policy, domain, count in data["created"]:
+            tally.created[_word(policy), _word(domain)] = _whole(count)
+        for frontend, outcome, milliseconds, counts in data["times"]:
+            if outcome != "created":
+                Answer(outcome)
+            times = tally._times(_word(frontend), outcome)
+            if len(counts) != len(times.counts):
+                raise ValueError("other steps of time")
+            times.sum, times.counts = float(milliseconds), [_whole(count) for count in counts]
+        tally.unknown = Busiest({_word(it): _whole(n) for it, n in data["unknown"].items()})
+        tally.clients = Busiest({_word(it): _whole(n) for it, n in data["clients"].items()})
+        return tally
+
+    def _count(self, kind: Kind, times: int) -> None:
+        if kind not in self.kinds and len(self.kinds) >= _MOST_KINDS:
+            # The words go, but what was answered, and by whom, is still counted right.
+            kind = kind._replace(reason=OTHERS, policy="", domain=OTHERS)
+        self.kinds[kind] += times
+
+    def _times(self, frontend: str, outcome: str) -> Times:
+        times = self.times.get((frontend, outcome))
+        if times is None:
+            times = self.times[frontend, outcome] = Times()
+        return times
+
+
+_SEVERAL = "an alias of several"
+
+# A measured number; an enhanced status code such as 4.2.2 is none.
+_NUMBER = re.compile(r"(?<![\d.])\d+\.\d+(?!\.?\d)")
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise TypeError(f"{value!r} is no number of times")
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _in_general(reason: str) -> str:
+    """A reason without what differs from one recipient to the next: quoted words and numbers."""
+    return _text(_NUMBER.sub("N", re.sub(r"'[^']*'|\"[^\"]*\"", "...", reason)))
+
+
+def _text(text: str) -> str:
+    """A client's bytes may be no text at all; what is kept is, and has no end of a line in it."""
+    return printable(text.encode("utf-8", "backslashreplace").decode("utf-8")[:_LONGEST])

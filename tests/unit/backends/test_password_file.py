@@ -1,0 +1,41 @@
+"""The password in a file is its first line, as it stands there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autocreate.backends.password_file import password
+from autocreate.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"open sesame", "open sesame"),
+        (b"open sesame\n", "open sesame"),
+        (b"open sesame\r\n", "open sesame"),
+        (b" open sesame \nand a remark\n", " open sesame "),
+        ("öffne dich\n".encode(), "öffne dich"),
+    ],
+)
+def test_the_first_line_counts(tmp_path: Path, content: bytes, expected: str) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    assert password("accounts.staff", tmp_path / "secret") == expected
+
+
+def test_without_a_file_there_is_none() -> None:
+    assert password("accounts.staff", None) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "No such file"), (b"", "is empty"), (b"\xff\n", "codec")]
+)
+def test_a_file_without_a_password_is_a_mistake_of_the_configuration(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=rf"^accounts\.staff: password_file: .*{words}"):
+        password("accounts.staff", tmp_path / "secret")

@@ -1,0 +1,101 @@
+"""What a server says that real ones do not say on demand: see tests/integration/test_doctor_cyrus.py for those."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from autocreate.doctor import probe_cyrus
+from autocreate.errors import Refused, Unreachable
+from autocreate.mailstore.imap import Server
+from autocreate.mailstore.ways import ways
+from autocreate.mailstore.wire import NoStarttls, NoWay
+from autocreate.model import Quota
+
+SERVER = Server("imap.test", 143, "starttls", "cyrus", "secret")
+
+
+class Names:
+    def of_user(self, user: str) -> str:
+        return f"user/{user}"
+
+
+class Session:
+    """An administrator's, who may not act for anybody."""
+
+    def __init__(self, server: Server, user: str | None = None) -> None:
+        if user is not None:
+            raise Refused(f"{server} does not let 'cyrus' act for {user!r}")
+
+    def mailboxes(self) -> Names:
+        return Names()
+
+    def quota(self, _mailbox: str) -> Quota:
+        return Quota()
+
+    def certificate(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class Cyrus:
+    def __init__(self, _server: Server, _connections: int) -> None:
+        pass
+
+    def users(self) -> Iterator[str]:
+        yield "ann"
+        raise AssertionError("one user is enough")
+
+
+def test_an_administrator_who_may_not_act_for_users_is_critical(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probe_cyrus, "Session", Session)
+    monkeypatch.setattr(probe_cyrus, "Cyrus", Cyrus)
+    (finding,) = probe_cyrus.examine(SERVER, None, lambda: 0.0)
+    assert finding.what == "Cyrus at imap.test:143 does not let 'cyrus' act for 'ann'"
+    assert finding.remedy == (
+        "imapd.conf: admins: cyrus; a proxy between us must let it act for users too"
+    )
+
+
+def test_a_certificate_of_the_future_may_be_the_clocks_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def not_yet(server: Server) -> None:
+        error = ssl.SSLCertVerificationError()
+        error.verify_code = 9
+        raise Unreachable("a certificate that is not yet valid") from error
+
+    monkeypatch.setattr(probe_cyrus, "Session", not_yet)
+    (finding,) = probe_cyrus.examine(SERVER, None, lambda: 86400.0)
+    assert finding.remedy == (
+        "renew the certificate on the server; or set this machine's clock: it says 1970-01-02 00:00 UTC"
+    )
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        (
+            (NoStarttls("mx Cyrus IMAP 3.10.2 server ready"), ConnectionRefusedError()),
+            "allowstarttls: yes; or leave that off, and cyrus.conf: imaps",
+        ),
+        ((ConnectionRefusedError(), ConnectionRefusedError()), "start Cyrus"),
+    ],
+    ids=["no STARTTLS, no imaps", "nobody listens"],
+)
+def test_where_both_ways_failed_the_remedy_is_for_the_server_that_answers(
+    errors: tuple[OSError, OSError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(server: Server) -> None:
+        failures = zip(ways("auto", 143), errors, strict=True)
+        raise Unreachable(f"{server} cannot be reached") from NoWay(list(failures))
+
+    monkeypatch.setattr(probe_cyrus, "Session", fails)
+    (finding,) = probe_cyrus.examine(SERVER, None, lambda: 0.0)
+    assert words in finding.remedy

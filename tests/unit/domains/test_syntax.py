@@ -1,0 +1,44 @@
+"""What is looked up for a domain, and how a text of domains is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from autocreate.domains.syntax import domain_keys, parse_domains
+
+
+def test_a_domain_is_looked_up_before_its_parents_which_have_all_their_subdomains() -> None:
+    assert domain_keys("mail.example.org") == ("mail.example.org", ".example.org", ".org")
+
+
+def test_a_domain_beyond_ascii_is_looked_up_in_both_spellings() -> None:
+    assert domain_keys("xn--bcher-kva.test") == ("xn--bcher-kva.test", "bücher.test", ".test")
+
+
+@pytest.mark.parametrize(
+    "domain",
+    ["[192.0.2.1]", "*", "a..b", "exa mple.org", "b\ncc", "-- a", "x" * 64, "a." * 127 + "a"],
+)
+def test_what_is_no_name_is_never_looked_up(domain: str) -> None:
+    assert domain_keys(domain) == ()
+
+
+def test_a_text_has_a_domain_a_line_whatever_stands_behind_it() -> None:
+    read = parse_domains(
+        "# ours\nexample.org\n\n  Other.Test OK\nbücher.test\tx y\n.hosted.test #all\n"
+    )
+    assert list(read.entries) == ["example.org", "other.test", "xn--bcher-kva.test", ".hosted.test"]
+    assert (read.problems, read.last) == ((), "")
+
+
+def test_a_last_line_without_an_end_may_go_on() -> None:
+    assert parse_domains("example.org\nexample.co").last == "example.co"
+
+
+@pytest.mark.parametrize("line", ["joe@example.org", "hash:/etc/postfix/domains", "a..b", "[::1]"])
+def test_a_line_that_begins_with_no_domain_is_a_problem(line: str) -> None:
+    read = parse_domains(f"example.org\n{line}\n")
+    assert (list(read.entries), read.problems) == (
+        ["example.org"],
+        ("line 2 begins with no domain",),
+    )

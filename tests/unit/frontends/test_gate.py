@@ -1,0 +1,79 @@
+"""Which service answers now, and how many are inside it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import cast
+
+from autocreate.frontends.gate import Traffic
+from autocreate.service.service import Service
+
+LONG = 30.0
+
+
+def service() -> Service:
+    """Traffic only hands services on, so anything with an identity is one."""
+    return cast(Service, object())
+
+
+def test_who_enters_gets_the_service_that_answers_now() -> None:
+    old, new = service(), service()
+    traffic = Traffic(old)
+    with traffic.enter() as first:
+        assert first is old
+        assert traffic.replace(new) is old
+        with traffic.enter() as second:
+            assert second is new
+
+
+def test_a_replaced_service_is_waited_for_until_its_last_caller_has_left() -> None:
+    old = service()
+    traffic = Traffic(old)
+    events: list[str] = []
+    with traffic.enter():
+        traffic.replace(service())
+
+        def retire() -> None:
+            traffic.wait_out(old, LONG)
+            events.append("retired")
+
+        retirement = threading.Thread(target=retire)
+        retirement.start()
+        with traffic.enter():
+            events.append("answered")
+    retirement.join(LONG)
+    assert events == ["answered", "retired"]
+
+
+def test_waiting_for_a_replaced_service_ends_in_time() -> None:
+    old = service()
+    traffic = Traffic(old)
+    with traffic.enter():
+        traffic.replace(service())
+        traffic.wait_out(old, 0.01)
+
+
+def test_a_caller_that_outstays_its_service_does_not_hold_up_the_end() -> None:
+    old = service()
+    traffic = Traffic(old)
+    with traffic.enter():
+        traffic.replace(service())
+        traffic.wait_out(old, 0.01)
+    assert traffic.drain(0.01)
+
+
+def test_draining_lets_nobody_in_and_waits_for_those_inside() -> None:
+    traffic = Traffic(service())
+    with traffic.enter():
+        assert not traffic.drain(0.01)
+        with traffic.enter() as late:
+            assert late is None
+    assert traffic.drain(0.01)
+
+
+def test_a_caller_that_fails_has_left() -> None:
+    traffic = Traffic(service())
+    with contextlib.suppress(ValueError), traffic.enter():
+        raise ValueError
+    assert traffic.drain(0.01)

@@ -1,0 +1,227 @@
+"""How an IMAP server is reached, and that nothing said before TLS counts. Way by way, with scripted servers.
+
+What a certificate does is in tests/contract/test_cyrus_tls.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+
+import pytest
+
+from autocreate.mailstore.ways import Way
+from autocreate.mailstore.wire import Dialer, NoStarttls, NoWay
+
+HOST = "127.0.0.1"
+PLAIN = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] Cyrus IMAP 3.10.2 ready\r\n"
+OFFERS = b"* OK [CAPABILITY IMAP4rev1 STARTTLS] Cyrus IMAP 3.6.1 ready\r\n"
+
+
+class Fake:
+    """A server that greets, tells its capabilities, and answers STARTTLS as it is told (TAG is the tag)."""
+
+    def __init__(self, greeting: bytes, starttls: bytes = b"TAG NO no\r\n") -> None:
+        self.greeting = greeting
+        self.starttls = starttls
+        self.callers = 0
+        self.heard: list[bytes] = []
+        self._listener = socket.create_server((HOST, 0))
+        self.port = int(self._listener.getsockname()[1])
+
+    def __enter__(self) -> Fake:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.callers += 1
+                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
+            connection.sendall(self.greeting)
+            offers = b"STARTTLS" if b"STARTTLS" in self.greeting else b"AUTH=PLAIN"
+            for line in lines:
+                tag, _, command = line.strip().partition(b" ")
+                self.heard.append(command)
+                answer = b"* CAPABILITY IMAP4rev1 %b\r\nTAG OK done\r\n" % offers
+                connection.sendall(
+                    (self.starttls if command == b"STARTTLS" else answer).replace(b"TAG", tag)
+                )
+
+
+@pytest.fixture
+def plain() -> Iterator[Fake]:
+    """Offers no STARTTLS."""
+    with Fake(PLAIN) as server:
+        yield server
+
+
+@pytest.fixture
+def other() -> Iterator[Fake]:
+    """Where the second way leads."""
+    with Fake(PLAIN) as server:
+        yield server
+
+
+def dialer(first: int, second: int, timeout: float = 10.0) -> Dialer:
+    """STARTTLS, else as it is: nothing that a configuration allows, but it needs no certificate here."""
+    return Dialer(HOST, (Way(first, "starttls"), Way(second, "none")), None, timeout)
+
+
+def closed_port() -> int:
+    with socket.create_server((HOST, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_a_port_where_nobody_listens_leads_to_the_next_way(other: Fake) -> None:
+    it = dialer(closed_port(), other.port)
+    it.dial().shutdown()
+    assert it.port == other.port
+
+
+def test_a_port_that_answers_nobody_leads_to_the_next_way(other: Fake) -> None:
+    with (
+        socket.create_server((HOST, 0), backlog=0) as listener,
+        socket.create_connection(listener.getsockname()),  # there is room for one
+    ):
+        it = dialer(listener.getsockname()[1], other.port, timeout=1.0)
+        it.dial().shutdown()
+        assert it.port == other.port
+
+
+def test_a_server_that_offers_no_starttls_leads_to_the_next_way(plain: Fake, other: Fake) -> None:
+    it = dialer(plain.port, other.port)
+    it.dial().shutdown()
+    assert it.port == other.port
+
+
+def test_the_way_that_worked_is_the_one_tried_from_then_on(plain: Fake, other: Fake) -> None:
+    it = dialer(plain.port, other.port)
+    for _ in range(3):
+        it.dial().shutdown()
+    assert (plain.callers, other.callers) == (1, 3)
+
+
+def test_a_way_that_stops_working_leads_to_another_and_the_log_says_so(
+    plain: Fake, other: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    it = Dialer(HOST, (Way(plain.port, "none"), Way(other.port, "none")), None, 10.0)
+    it.dial().shutdown()
+    it.dial().shutdown()
+    plain.close()
+    it.dial().shutdown()
+    it.dial().shutdown()
+    chosen, changed = caplog.records
+    assert chosen.levelname == "INFO"
+    assert chosen.getMessage() == f"IMAP server {HOST}: no TLS on port {plain.port}"
+    assert changed.levelname == "WARNING"
+    assert changed.getMessage() == (
+        f"IMAP server {HOST}: now no TLS on port {other.port}; no TLS on port {plain.port}: "
+        "[Errno 111] Connection refused"
+    )
+
+
+def test_the_only_way_of_a_configuration_is_not_worth_a_line(
+    plain: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    Dialer(HOST, [Way(plain.port, "none")], None, 10.0).dial().shutdown()
+    assert caplog.records == []
+
+
+def test_if_every_way_fails_the_error_names_each(plain: Fake) -> None:
+    closed = closed_port()
+    ways = (Way(plain.port, "starttls"), Way(closed, "implicit"))
+    with pytest.raises(NoWay) as raised:
+        Dialer(HOST, ways, None, 10.0).dial()
+    assert str(raised.value) == (
+        f"STARTTLS on port {plain.port}: STARTTLS is not offered; "
+        f"implicit TLS on port {closed}: [Errno 111] Connection refused"
+    )
+    missing, refused = raised.value.errors
+    assert isinstance(missing, NoStarttls)
+    assert "Cyrus IMAP 3.10.2" in missing.greeting
+    assert isinstance(refused, ConnectionRefusedError)
+
+
+def test_the_only_way_fails_with_its_own_error(plain: Fake) -> None:
+    with pytest.raises(NoStarttls):
+        Dialer(HOST, [Way(plain.port, "starttls")], None, 10.0).dial()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "error"),
+    [
+        (b"", TimeoutError),
+        (b"* BYE too many connections\r\n", imaplib.IMAP4.error),
+        (b"SSH-2.0\r\n", imaplib.IMAP4.error),
+    ],
+    ids=["silence", "BYE", "nonsense"],
+)
+def test_a_server_that_listens_and_does_not_greet_is_not_gone_around(
+    greeting: bytes, error: type[Exception], other: Fake
+) -> None:
+    with Fake(greeting) as server, pytest.raises(error):
+        dialer(server.port, other.port, timeout=1.0 if greeting == b"" else 10.0).dial()
+    assert other.callers == 0
+
+
+@pytest.mark.parametrize("starttls", [b"TAG NO no\r\n", b"TAG BAD what?\r\n"], ids=["NO", "BAD"])
+def test_starttls_that_is_offered_and_refused_leads_to_the_next_way(
+    starttls: bytes, other: Fake
+) -> None:
+    with Fake(OFFERS, starttls) as server:
+        it = dialer(server.port, other.port)
+        it.dial().shutdown()
+    assert it.port == other.port
+
+
+def test_a_greeting_that_forbids_starttls_ends_the_way(other: Fake) -> None:
+    """PREAUTH: who stands in between would have us go on in clear (RFC 9051, 11.1)."""
+    with Fake(OFFERS.replace(b"OK", b"PREAUTH")) as server:
+        with pytest.raises(NoStarttls):
+            Dialer(HOST, [Way(server.port, "starttls")], None, 10.0).dial()
+        assert b"STARTTLS" not in server.heard
+
+
+def test_what_is_said_before_tls_does_not_count_within() -> None:
+    """Python 3.14's imaplib would take it for the server's (as in CVE-2011-0411)."""
+    injected = b"TAG OK begin\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"
+    with (
+        Fake(OFFERS, injected) as server,
+        pytest.raises(imaplib.IMAP4.abort, match="spoke before TLS"),
+    ):
+        Dialer(HOST, [Way(server.port, "starttls")], None, 10.0).dial()
+
+
+def test_a_server_that_speaks_no_tls_after_starttls_is_an_error_and_not_gone_around(
+    other: Fake,
+) -> None:
+    with Fake(OFFERS, b"TAG OK begin\r\n") as server, pytest.raises((ssl.SSLError, OSError)):
+        dialer(server.port, other.port).dial()
+    assert other.callers == 0

@@ -1,0 +1,69 @@
+"""Plots: what is drawn of which figures."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autocreate.report.chart import Column, Series, bar, number, scale, stacked
+
+SERIES = [Series("accepted", "accept"), Series("unknown", "unknown")]
+
+
+def rects(svg: str) -> list[dict[str, str]]:
+    """The attributes of all rectangles, with what they tell when they are pointed at."""
+    return [
+        {**it.attrib, "title": it.findtext("title") or ""}
+        for it in ElementTree.fromstring(svg).iter("rect")
+    ]
+
+
+def test_the_parts_of_a_column_stand_one_on_the_other_as_high_as_their_figures() -> None:
+    svg = stacked("x", SERIES, [Column("noon", "12:00", [30, 10])], 1000, 234)
+    lower, upper = rects(svg)
+    # 200 units of height for an axis that ends at 40.
+    assert float(lower["y"]) == 60.0
+    assert float(upper["y"]) == 10.0
+    assert (lower["class"], lower["title"]) == ("accept", "noon: 30 accepted")
+    assert (upper["class"], upper["title"]) == ("unknown", "noon: 10 unknown")
+
+
+def test_what_is_nothing_is_not_drawn_and_what_is_little_is_seen() -> None:
+    svg = stacked("x", SERIES, [Column("a", "", [1_000_000, 0]), Column("b", "", [0, 1])], 900, 234)
+    assert [it["title"] for it in rects(svg)] == ["a: 1,000,000 accepted", "b: 1 unknown"]
+    assert float(rects(svg)[1]["height"]) > 0.3
+
+
+def test_a_plot_of_nothing_is_a_plot() -> None:
+    assert rects(stacked("x", SERIES, [], 900, 234)) == []
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff")))
+def test_words_are_shown_and_never_markup(words: str) -> None:
+    svg = stacked(words, [Series(words, "accept")], [Column(words, words, [1])], 900, 234)
+    plot = ElementTree.fromstring(svg)
+    assert plot.attrib["aria-label"] == re.sub(r"[\t\n]", " ", words)
+    assert rects(svg)[0]["title"] == f"{words}: 1 {words}"
+
+
+@pytest.mark.parametrize(
+    ("highest", "end"), [(0, 4), (3, 4), (5, 6), (10, 10), (11, 20), (450, 600), (999, 1000)]
+)
+def test_an_axis_ends_at_a_round_number_that_is_high_enough(highest: float, end: float) -> None:
+    assert scale(highest) == end
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0"), (150, "150"), (1500, "1.5k"), (2e6, "2M"), (3e9, "3G")]
+)
+def test_numbers_are_short(value: float, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_a_bar_is_never_longer_than_its_track_nor_invisible() -> None:
+    widths = [float(rects(bar("x", "accept", part))[1]["width"]) for part in (0.0, 0.5, 2.0)]
+    assert widths == [1.0, 50.0, 100.0]

@@ -1,0 +1,334 @@
+"""The report: what is added up from the journal, and how it is told."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from autocreate.cli.main import main
+from autocreate.model import Answer, CreateMailbox, Plan, Recipient, Verdict
+from autocreate.report.gather import Report, gather
+from autocreate.report.page import page
+from autocreate.service.journal import Journal
+from autocreate.statistics.recorder import Statistics
+from tests.servers.product import COMMAND as AUTOCREATE
+from tests.unit.clock import Clock
+
+HOUR = 3600
+NOW = 1_000_000 // HOUR * HOUR
+ACCEPTED = Verdict(Answer.ACCEPT, "known to stand", "joe")
+CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "students", created=True)
+UNKNOWN = Verdict(Answer.UNKNOWN, "no account source knows this user", "nobody")
+
+
+class Rig:
+    """A journal, and processes that count into it at hours before NOW."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock(NOW)
+        self.journal = Journal(f"sqlite:///{folder}/journal.db", self.clock)
+
+    def see(self, hours_ago: int, verdict: Verdict, recipient: str, client: str = "") -> None:
+        self.clock.now = NOW - hours_ago * HOUR
+        process = Statistics(self.clock)
+        process.count("milter", verdict, 1.0, recipient, client)
+        if verdict.created:
+            process.created(verdict.policy, recipient.rpartition("@")[2].rstrip(">"))
+        process.save(self.journal.tally)
+
+    def report(self, hours: int = 24 * 7) -> Report:
+        return gather(self.journal, NOW - hours * HOUR, NOW)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_what_several_processes_saw_adds_up(rig: Rig) -> None:
+    for _ in range(2):
+        rig.see(1, UNKNOWN, "<info@example.org>", "192.0.2.1")
+    rig.see(0, CREATED, "<joe@example.org>")
+    found = rig.report()
+    assert found.outcomes == {"unknown": 2, "created": 1}
+    assert found.reasons == [("unknown", UNKNOWN.reason, 2), ("accept", "created", 1)]
+    assert found.total.created == {("students", "example.org"): 1}
+    assert found.total.unknown.most() == [("info@example.org", 2)]
+    assert found.total.clients.most() == [("192.0.2.1", 2)]
+
+
+def test_what_lies_farther_back_does_not_count(rig: Rig) -> None:
+    rig.see(30, ACCEPTED, "<joe@example.org>")
+    rig.see(2, ACCEPTED, "<joe@example.org>")
+    assert rig.report(hours=24).outcomes == {"accept": 1}
+
+
+def test_time_goes_by_in_hours_without_gaps(rig: Rig) -> None:
+    rig.see(20, ACCEPTED, "<joe@example.org>")
+    rig.see(0, ACCEPTED, "<joe@example.org>")
+    slots = rig.report().slots
+    assert len(slots) == 21
+    assert [slot.begins for slot in slots if slot.outcomes] == [NOW - 20 * HOUR, NOW]
+
+
+def test_many_hours_are_told_as_days(rig: Rig) -> None:
+    rig.see(24 * 20, ACCEPTED, "<joe@example.org>")
+    rig.see(0, ACCEPTED, "<joe@example.org>")
+    slots = rig.report(hours=24 * 28).slots
+    assert {slot.seconds for slot in slots} == {24 * HOUR}
+    assert sum(slot.outcomes["accept"] for slot in slots) == 2
+
+
+def test_dry_run_tells_every_recipient_and_every_tree_once(rig: Rig) -> None:
+    plan = Plan("joe", "students", (CreateMailbox(()),))
+    would = Verdict(Answer.ACCEPT, "has an account and no mailbox", "joe", "staff", plan=plan)
+    for recipient in ("<joe@example.org>", "<joe@example.org>", "<joe+work@example.org>"):
+        rig.journal.record(Recipient(recipient), would)
+    rig.journal.record(Recipient("<nobody@example.org>"), UNKNOWN)
+    found = rig.report().dry_run
+    assert found.answers == {"accept": 2, "unknown": 1}
+    assert found.trees == {("students", "example.org"): 1}
+
+
+def test_a_plan_that_only_completes_a_tree_creates_no_mailbox(rig: Rig) -> None:
+    plan = Plan("joe", "students", (CreateMailbox(("Sent",)),))
+    rig.journal.record(Recipient("<joe@example.org>"), Verdict(Answer.ACCEPT, "", "joe", plan=plan))
+    assert rig.report().dry_run.trees == {}
+
+
+def test_the_page_shows_what_clients_wrote_as_they_wrote_it(rig: Rig) -> None:
+    rig.see(0, UNKNOWN, "<<script>alert(1)</script>@example.org>", '"><img src=x>')
+    html = page(rig.report())
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "script&gt;alert(1)&lt;/script&gt;@example.org" in html
+
+
+def test_the_page_asks_for_nothing(rig: Rig) -> None:
+    rig.see(0, CREATED, "<joe@example.org>")
+    html = page(rig.report())
+    assert "default-src 'none'" in html
+    for way in ("http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"):
+        assert way not in html
+
+
+def test_a_journal_that_saw_nothing_is_a_page_too(rig: Rig) -> None:
+    assert "Nothing was seen" in page(rig.report())
+
+
+def with_mail(folder: Path) -> Path:
+    """A site that has seen a little mail: its configuration."""
+    config = configured(folder)
+    process = Statistics()
+    process.count("milter", CREATED, 44.0, "<joe@example.org>", "192.0.2.1")
+    process.count("milter", UNKNOWN, 1.5, "<nobody@example.org>", "192.0.2.1")
+    process.created("students", "example.org")
+    process.save(Journal(f"sqlite:///{folder}/journal.db", time.time).tally)
+    return config
+
+
+def run(config: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["report", "--config", str(config), *options])
+
+
+def test_the_command_tells_it_in_words(tmp_path: Path) -> None:
+    result = run(with_mail(tmp_path))
+    assert result.exit_code == 0, result.output
+    _, _, body = result.output.partition("\n")
+    assert body == TEXT
+
+
+def test_programs_are_told_the_same_figures(tmp_path: Path) -> None:
+    result = run(with_mail(tmp_path), "--json", "--since", "1h")
+    assert result.exit_code == 0, result.output
+    (line,) = result.output.splitlines()
+    told = json.loads(line)
+    since, until = (datetime.fromisoformat(told.pop(it)) for it in ("since", "until"))
+    assert (until - since).total_seconds() == HOUR
+    times = told.pop("milliseconds")
+    assert told == {
+        "outcomes": {"created": 1, "unknown": 1},
+        "reasons": [
+            {"answer": "accept", "reason": "created", "count": 1},
+            {"answer": "unknown", "reason": "no account source knows this user", "count": 1},
+        ],
+        "created": [{"policy": "students", "domain": "example.org", "count": 1}],
+        "unknown": [{"recipient": "nobody@example.org", "count": 1}],
+        "clients": [{"client": "192.0.2.1", "count": 1}],
+        "dry_run": {"answers": {}, "created": []},
+        "unfinished": 0,
+        "left_out": [],
+    }
+    assert times == {
+        "created": {"count": 1, "median": 35.0, "p95": 48.5, "p99": 49.7},
+        "unknown": {"count": 1, "median": 1.5, "p95": 1.95, "p99": 1.99},
+    }
+
+
+def test_a_time_beyond_all_bounds_is_no_number_for_programs(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    process = Statistics()
+    process.count("milter", ACCEPTED, 20_000.0, "<joe@example.org>")
+    process.save(Journal(f"sqlite:///{tmp_path}/journal.db", time.time).tally)
+    told = json.loads(run(config, "--json").output, parse_constant=pytest.fail)
+    assert told["milliseconds"]["accept"]["median"] is None
+
+
+def test_a_page_and_an_object_are_not_had_at_once(tmp_path: Path) -> None:
+    assert run(with_mail(tmp_path), "--json", "--html", str(tmp_path / "a.html")).exit_code == 2
+
+
+@pytest.mark.parametrize("target", ["nowhere/report.html", "."])
+def test_a_page_that_cannot_be_written_ends_with_74_and_its_name(
+    tmp_path: Path, target: str
+) -> None:
+    result = run(with_mail(tmp_path), "--html", str(tmp_path / target))
+    assert result.exit_code == 74
+    assert result.output.startswith(f"autocreate: {tmp_path / target}: cannot be written: ")
+    assert len(result.output.splitlines()) == 1
+
+
+DAMAGED = [
+    "",
+    "no JSON",
+    "[]",
+    "{}",
+    '{"kinds": [["milter", "accept"]], "created": [], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [["milter", "perhaps", 1]], "created": [], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [["milter", "pass", "1"]], "created": [], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [], "created": [], "times": [["milter", "accept", 1.0, [1, 2]]], "unknown": {}, "clients": {}}',
+    '{"kinds": [], "created": [[1, "x", 1]], "times": [], "unknown": {}, "clients": {}}',
+    '{"kinds": [], "created": [], "times": [], "unknown": ["x"], "clients": {}}',
+    '{"kinds": [], "created": [], "times": [], "unknown": {"x": null}, "clients": {}}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--html", "HTML"]], ids=str)
+def test_rows_of_the_journal_that_make_no_sense_are_left_out_with_a_warning(
+    tmp_path: Path, options: list[str]
+) -> None:
+    config = with_mail(tmp_path)
+    journal = Journal(f"sqlite:///{tmp_path}/journal.db", time.time)
+    hour = int(time.time()) // HOUR * HOUR
+    for number, text in enumerate(DAMAGED):
+        journal.tally(hour, f"writer {number}", text)
+    page = tmp_path / "report.html"
+    command = [str(AUTOCREATE), "report", "--config", str(config)]
+    done = subprocess.run(
+        [*command, *(it.replace("HTML", str(page)) for it in options)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    warnings = done.stderr.splitlines()
+    assert len(warnings) == 11
+    assert all(it.startswith("autocreate: left out of the report: ") for it in warnings)
+    assert f"journal, table hours, hour {hour}: " in warnings[0]
+    assert warnings[-1].endswith(f": {len(DAMAGED) - 10} more rows")
+    if "--json" in options:
+        told = json.loads(done.stdout)
+        assert told["outcomes"] == {"created": 1, "unknown": 1}
+        assert len(told["left_out"]) == len(DAMAGED)
+        return
+    said = page.read_text() if options else done.stdout
+    assert f"{len(DAMAGED)} rows of the journal made no sense and are left out" in said
+    assert "nobody@example.org" in said
+    if not options:
+        assert done.stdout.split("\n", 2)[2] == TEXT
+
+
+def test_rows_of_dry_run_that_make_no_sense_are_left_out_too(rig: Rig, tmp_path: Path) -> None:
+    plan = Plan("joe", "students", (CreateMailbox(()),))
+    would = Verdict(Answer.ACCEPT, "has an account and no mailbox", "joe", "staff", plan=plan)
+    for recipient in ("joe", "a", "b", "c", "d"):
+        rig.journal.record(Recipient(f"<{recipient}@example.org>"), would)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        for recipient, change in (
+            ("a", "plan = '{'"),
+            ("b", "plan = '{}'"),
+            ("c", "answer = 'perhaps'"),
+            ("d", "last_seen = 'never'"),
+        ):
+            changed = database.execute(
+                f"UPDATE seen SET {change} WHERE recipient LIKE '%{recipient}@example.org%'"
+            )
+            assert changed.rowcount == 1
+    found = rig.report()
+    assert len(found.left_out) == 4
+    assert found.left_out[0].startswith("table seen, recipient ")
+    assert found.dry_run.answers == {"accept": 1}
+    assert found.dry_run.trees == {("students", "example.org"): 1}
+
+
+def test_no_name_in_the_report_begins_a_line_of_its_own_or_commands_the_terminal(
+    tmp_path: Path,
+) -> None:
+    config = configured(tmp_path)
+    process = Statistics()
+    process.count("milter", UNKNOWN, 1.0, "<a@\x1b[2J\nb>", "192.0.2.1\n  9  \x1b[31m\udce9")
+    process.created("p\n\x1b[2J", "d\n\x1b")
+    process.save(Journal(f"sqlite:///{tmp_path}/journal.db", time.time).tally)
+    result = CliRunner().invoke(main, ["report", "--config", str(config)], color=True)
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.output
+    assert "  1  192.0.2.1\\n  9  \\x1b[31m\\udce9\n" in result.output
+    assert "  1  policy p\\n\\x1b[2J  d\\n\\x1b\n" in result.output
+    assert run(config, "--html", str(tmp_path / "a.html")).exit_code == 0
+
+
+def test_a_duration_that_is_none_is_told(tmp_path: Path) -> None:
+    arguments = ["report", "--config", str(configured(tmp_path)), "--since", "yesterday"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert '\'yesterday\' is no duration; write it like "24h" or "7d"' in result.output
+
+
+def configured(folder: Path) -> Path:
+    secret = folder / "cyrus.secret"
+    secret.touch(mode=0o600)
+    secret.write_text("hidden\n")
+    (folder / "users").write_text("joe\n")
+    config = folder / "autocreate.toml"
+    config.write_text(
+        f"""
+        milter.domains = ["example.org"]
+        cyrus.password_file = "{secret}"
+        accounts.staff = {{ type = "file", path = "{folder}/users" }}
+        journal.url = "sqlite:///{folder}/journal.db"
+        """
+    )
+    return config
+
+
+TEXT = """
+Recipients and logins
+  1  accepted, mailbox created
+  1  unknown (550)
+
+Why
+  1  accepted       created
+  1  unknown (550)  no account source knows this user
+
+Mailboxes created
+  1  policy students  example.org
+
+Unknown recipients asked for most
+  1  nobody@example.org
+
+Clients that asked for them
+  1  192.0.2.1
+
+Time until the verdict (median, 95th and 99th percentile)
+  1  accepted, mailbox created  35 ms   48 ms   50 ms
+  1  unknown (550)              1.5 ms  1.9 ms  2 ms
+"""

@@ -1,0 +1,218 @@
+"""One piece of work at a time per key, shared by all who ask for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+import pytest
+
+from autocreate.errors import DeadlinePassed, Refused, Temporary
+from autocreate.resilience.single_flight import Flights
+from tests.servers.common import wait_until
+from tests.unit.clock import Clock
+
+LONG = 30.0
+
+
+class Work:
+    """Work that ends when it is told to, and counts how often it ran."""
+
+    def __init__(self, result: str = "done", error: BaseException | None = None) -> None:
+        self.result, self.error = result, error
+        self.runs = 0
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self) -> str:
+        self.runs += 1
+        self.begun.set()
+        assert self.may_end.wait(LONG)
+        if self.error:
+            raise self.error
+        return self.result
+
+
+@pytest.fixture
+def flights() -> Iterator[Flights[str]]:
+    flights: Flights[str] = Flights(workers=4)
+    yield flights
+    flights.close()
+
+
+@pytest.fixture
+def ask() -> Iterator[Callable[..., Future[str]]]:
+    """Calls in a thread of its own."""
+    with ThreadPoolExecutor(64) as callers:
+        yield callers.submit
+
+
+def waiting(flights: Flights[str], key: str) -> int:
+    flight = flights._aloft.get(key)
+    return flight.waiting if flight else 0
+
+
+def test_all_who_ask_for_a_key_get_the_answer_of_one_piece_of_work(
+    flights: Flights[str], ask: Callable[..., Future[str]]
+) -> None:
+    work = Work()
+    answers = [ask(flights.join, "joe", work, LONG) for _ in range(50)]
+    wait_until(lambda: waiting(flights, "joe") == 50, LONG, "fifty callers")
+    work.may_end.set()
+    assert {it.result(LONG) for it in answers} == {"done"}
+    assert work.runs == 1
+
+
+def test_different_keys_do_not_wait_for_each_other(
+    flights: Flights[str], ask: Callable[..., Future[str]]
+) -> None:
+    slow = Work()
+    answer = ask(flights.join, "joe", slow, LONG)
+    assert slow.begun.wait(LONG)
+    assert flights.join("ann", lambda: "at once", LONG) == "at once"
+    slow.may_end.set()
+    assert answer.result(LONG) == "done"
+
+
+def test_work_that_has_ended_is_begun_anew(flights: Flights[str]) -> None:
+    assert [flights.join("joe", partial(str, it), LONG) for it in "ab"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [Refused("no"), ValueError("a defect"), TimeoutError("socket")])
+def test_an_error_goes_to_everyone_who_waits(
+    flights: Flights[str], ask: Callable[..., Future[str]], error: BaseException
+) -> None:
+    work = Work(error=error)
+    answers = [ask(flights.join, "joe", work, LONG) for _ in range(10)]
+    wait_until(lambda: waiting(flights, "joe") == 10, LONG, "ten callers")
+    work.may_end.set()
+    assert [it.exception(LONG) for it in answers] == [error] * 10
+    assert work.runs == 1
+
+
+def test_a_caller_leaves_at_its_deadline_while_the_work_goes_on(
+    flights: Flights[str], ask: Callable[..., Future[str]]
+) -> None:
+    work = Work()
+    patient = ask(flights.join, "joe", work, LONG)
+    assert work.begun.wait(LONG)
+    with pytest.raises(DeadlinePassed, match=r"no result within 0\.0 s; the work goes on"):
+        flights.join("joe", work, 0.01)
+    work.may_end.set()
+    assert patient.result(LONG) == "done"
+    assert work.runs == 1
+
+
+def test_work_that_everyone_has_left_is_still_the_one_to_join(flights: Flights[str]) -> None:
+    work = Work()
+    with pytest.raises(DeadlinePassed):
+        flights.join("joe", work, 0.01)
+    assert work.begun.wait(LONG)
+    with pytest.raises(DeadlinePassed):
+        flights.join("joe", work, 0.01)
+    work.may_end.set()
+    wait_until(lambda: not flights._aloft, LONG, "the end of the work")
+    assert work.runs == 1
+
+
+def test_work_that_nobody_waits_for_any_more_is_not_begun(
+    ask: Callable[..., Future[str]],
+) -> None:
+    flights: Flights[str] = Flights(workers=1)
+    first, second = Work(), Work()
+    answer = ask(flights.join, "joe", first, LONG)
+    assert first.begun.wait(LONG)
+    with pytest.raises(DeadlinePassed):
+        flights.join("ann", second, 0.01)
+    first.may_end.set()
+    assert answer.result(LONG) == "done"
+    assert flights.join("bob", lambda: "next", LONG) == "next"
+    assert second.runs == 0
+    second.may_end.set()
+    assert flights.join("ann", second, LONG) == "done"
+    flights.close()
+
+
+def test_a_deadline_that_has_passed_already_is_kept(flights: Flights[str]) -> None:
+    work = Work()
+    with pytest.raises(DeadlinePassed):
+        flights.join("joe", work, -1.0)
+    work.may_end.set()
+
+
+def test_work_that_hangs_is_begun_anew_after_five_minutes() -> None:
+    clock = Clock()
+    flights: Flights[str] = Flights(3, clock=clock)
+    go_on = threading.Event()
+
+    def hang() -> str:
+        assert go_on.wait(LONG)
+        return "at last"
+
+    hung = flights.board("joe", hang)
+    clock.now += 300.0
+    joined = flights.board("joe", lambda: "not begun")
+    clock.now += 1.0
+    second = flights.board("joe", hang)
+    go_on.set()
+    assert [it(LONG) for it in (hung, joined, second)] == ["at last"] * 3
+    assert flights.join("joe", lambda: "the next", LONG) == "the next"
+    flights.close()
+
+
+def test_who_takes_over_joins_the_work_in_progress() -> None:
+    before: Flights[str] = Flights(workers=1)
+    go_on = threading.Event()
+
+    def work() -> str:
+        assert go_on.wait(LONG)
+        return "the first"
+
+    first = before.board("joe", work)
+    after = Flights(2, before)
+    second = after.board("joe", lambda: "the second")
+    before.close()
+    go_on.set()
+    assert [first(LONG), second(LONG)] == ["the first", "the first"]
+    assert after.join("joe", lambda: "the next", LONG) == "the next"
+    after.close()
+
+
+def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
+    flights: Flights[str] = Flights(workers=1)
+    running, queued = Work(), Work()
+    first = ask(flights.join, "joe", running, LONG)
+    assert running.begun.wait(LONG)
+    second = ask(flights.join, "ann", queued, LONG)
+    wait_until(lambda: waiting(flights, "ann") == 1, LONG, "the second caller")
+    flights.close()
+    with pytest.raises(Temporary, match="shutting down"):
+        second.result(LONG)
+    with pytest.raises(Temporary, match="shutting down"):
+        flights.join("bob", Work(), LONG)
+    running.may_end.set()
+    assert first.result(LONG) == "done"
+    assert queued.runs == 0
+
+
+def test_many_threads_never_run_two_pieces_of_work_for_one_key(
+    ask: Callable[..., Future[str]],
+) -> None:
+    flights: Flights[str] = Flights(workers=8)
+    inside: dict[str, int] = dict.fromkeys("abc", 0)
+    crowded: list[str] = []
+
+    def work(key: str) -> str:
+        inside[key] += 1
+        if inside[key] > 1:
+            crowded.append(key)
+        inside[key] -= 1
+        return key
+
+    keys = "abc" * 300
+    answers = [ask(flights.join, key, lambda key=key: work(key), LONG) for key in keys]
+    assert "".join(it.result(LONG) for it in answers) == keys
+    assert crowded == []
+    wait_until(lambda: not flights._aloft, LONG, "the end of the work")
+    flights.close()
