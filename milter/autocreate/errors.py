@@ -40,11 +40,11 @@ class CannotCheck(Unreachable):
     """A server could not check our password, which it does not call wrong."""
 
 
-class Silent(Unreachable):
+class ServerTimeout(Unreachable):
     """A server holds the connection and says nothing; asking again at once would wait again."""
 
 
-class Busy(Temporary):
+class PoolExhausted(Temporary):
     """Every connection that may be open is in use, which says nothing about the server or the user."""
 
 

@@ -20,7 +20,7 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Any, TextIO
 
-from autocreate.aliases.syntax import few
+from autocreate.aliases.syntax import abbreviate
 from autocreate.core.plan import as_text
 from autocreate.core.printable import printable
 from autocreate.model import Answer, Login, Plan, Recipient, Verdict
@@ -125,7 +125,7 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
     Args:
         fields: what the front end knows besides: client, sender, queue id.
     """
-    passed = not (verdict.reply or verdict.user or verdict.withheld or verdict.aliases)
+    passed = not (verdict.reply or verdict.user or verdict.suppressed or verdict.aliases)
     level = logging.DEBUG if passed else logging.INFO
     shown = {"recipient": recipient.argument, **fields}
     _decision(_recipients, level, "recipient", shown, verdict, milliseconds)
@@ -146,15 +146,15 @@ def _decision(
     shown: dict[str, Any] = {
         **about,
         "answer": verdict.answer.value,
-        "aliases": few(verdict.aliases, "; "),
-        "withheld": verdict.withheld,
+        "aliases": abbreviate(verdict.aliases, "; "),
+        "suppressed": verdict.suppressed,
         "user": verdict.user,
         "source": verdict.source,
         "asked": " ".join(map(_asked, (verdict, *verdict.parts))).strip(),
         "policy": verdict.policy,
         "created": verdict.created or "",
         # What is carried out has a line for each step.
-        "plan": "; ".join(map(_planned, verdict.plans)) if verdict.withheld else "",
+        "plan": "; ".join(map(_planned, verdict.plans)) if verdict.suppressed else "",
         "ms": round(milliseconds, 1),
         "reason": verdict.reason,
     }

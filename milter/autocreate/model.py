@@ -117,7 +117,7 @@ class Account:
 ALL_SHARED = "*"
 
 
-class Asked(NamedTuple):
+class Lookup(NamedTuple):
     """An account source or a table of aliases was asked.
 
     Args:
@@ -149,7 +149,7 @@ class Resolution:
     unknown: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Lookup, ...] = ()
     remembered: bool = False
 
 
@@ -305,7 +305,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ApplyResult:
     """What became of a plan. `skipped` was impossible and is not worth another attempt."""
 
     plan: Plan
@@ -389,7 +389,7 @@ class Verdict:
         plan: what was to be done, or would be done where nothing is applied.
         report: what became of the plan, where it was carried out.
         created: a mailbox was created for this recipient.
-        withheld: why the answer is not given to the sender ("dry run"); empty if it is.
+        suppressed: why the answer is not given to the sender ("dry run"); empty if it is.
         refusal: the reply to a recipient that Cyrus refuses.
         basis: what a no of it hangs on, which is nobody's answer who asks on another one.
         aliases: the aliases that were followed, a line each.
@@ -404,15 +404,15 @@ class Verdict:
     source: str = ""
     policy: str = ""
     plan: Plan | None = None
-    report: Report | None = None
+    report: ApplyResult | None = None
     created: bool = False
-    withheld: str = ""
+    suppressed: str = ""
     notes: tuple[str, ...] = field(default=())
     refusal: Reply | None = None
     basis: object = field(default=None, compare=False, repr=False)
     aliases: tuple[str, ...] = ()
     parts: tuple["Verdict", ...] = ()
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Lookup, ...] = ()
     address: Address | None = None
 
     @property
@@ -438,7 +438,7 @@ class Verdict:
     @property
     def reply(self) -> Reply | None:
         """What to tell the sender, or None to let the recipient through."""
-        return None if self.withheld else self.refusal or self.answer.reply
+        return None if self.suppressed else self.refusal or self.answer.reply
 
 
 def _limit(value: int | None) -> int | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.cached import Limits, Remembered
+from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
 from autocreate.accounts.nss import NssSource
@@ -41,7 +41,7 @@ def run(rounds: int) -> list[Result]:
         sources = {**_files(folder), **_servers(held, folder)}
         for source in sources.values():
             held.callback(source.close)
-        remembered = Remembered(sources["file"], Limits(3600, 3600, 3600, len(USERS)))
+        remembered = CachedSource(sources["file"], Limits(3600, 3600, 3600, len(USERS)))
         results = []
         for answer in ("yes", "no"):
             contestants = {

@@ -24,7 +24,7 @@ import pymysql
 from berkeleydb import db
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.cached import Limits, Remembered
+from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
@@ -33,10 +33,10 @@ from autocreate.accounts.sql import SqlSource
 from autocreate.core.naming import Users
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Answer, Recipient, Tree
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import provisioner, recipients
 from autocreate.service.journal import Journal
-from autocreate.service.mailbox_cache import Ready
+from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
 from tests.bench.contest import Contestant, Result, in_turn
@@ -108,19 +108,19 @@ def _service(folder: Path, source: AccountSource) -> Iterator[Service]:
     store = Memory()
     store.trees = dict.fromkeys(USERS, Tree())
     journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
-    ready = Ready(10_000, 300.0)
+    ready = MailboxCache(10_000, 300.0)
     users = Users()
-    directory = Directory([Remembered(source, Limits())])
+    directory = Directory([CachedSource(source, Limits())])
 
     def release() -> None:
         directory.close()
         journal.close()
 
     made = Service(
-        recipients.Rules(frozenset(["example.org"]), frozenset(["lmtp"]), users),
-        Provisioner(provisioner.Rules(users, ()), directory, store, journal, ready),
+        recipients.RecipientRules(frozenset(["example.org"]), frozenset(["lmtp"]), users),
+        Provisioner(provisioner.AccountRules(users, ()), directory, store, journal, ready),
         journal,
-        Flights(32),
+        SingleFlight(32),
         ready,
         release,
     )

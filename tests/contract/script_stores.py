@@ -14,7 +14,7 @@ from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
 from autocreate.mailstore.sieve.files import SieveFiles
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.model import Action, CreateMailbox, InstallScript, Plan, Report, Script
+from autocreate.model import Action, ApplyResult, CreateMailbox, InstallScript, Plan, Script
 from tests.servers.cyrus import Cyrus
 from tests.servers.cyrusversion import version
 from tests.servers.sieve import kept
@@ -41,7 +41,7 @@ class Site:
     def script(self, name: str = "default.sieve") -> Script:
         return Script(name, FILING % self.separator.encode())
 
-    def install(self, user: str, *scripts: Script) -> Report:
+    def install(self, user: str, *scripts: Script) -> ApplyResult:
         """INBOX, a subfolder and scripts, as the plan for a new user has them."""
         folders: list[Action] = [CreateMailbox(()), CreateMailbox(("Lists",))]
         actions = (*folders, *map(InstallScript, scripts))

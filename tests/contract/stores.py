@@ -18,7 +18,7 @@ from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
 from autocreate.mailstore.ways import Tls
-from autocreate.model import Action, Folder, Plan, Quota, Report, Tree
+from autocreate.model import Action, ApplyResult, Folder, Plan, Quota, Tree
 from tests.servers.cyrus import Cyrus
 from tests.servers.cyrusversion import version
 
@@ -48,10 +48,10 @@ class Place(ABC):
     def user(self, name: str) -> str:
         return f"{name}@{self._domain}" if self._domain else name
 
-    def apply(self, user: str, *actions: Action) -> Report:
+    def apply(self, user: str, *actions: Action) -> ApplyResult:
         return self.store.apply(Plan(user, "some policy", actions))
 
-    def make(self, user: str, wanted: Tree) -> Report:
+    def make(self, user: str, wanted: Tree) -> ApplyResult:
         """Do what `wanted` still lacks."""
         observed = self.store.observe(user, wanted)
         return self.store.apply(difference(user, "some policy", wanted, observed))

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from autocreate.accounts.cached import Limits, Remembered
+from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.directory import Directory
 from autocreate.accounts.sql import SqlSource
 from autocreate.errors import ConfigurationError, Temporary
@@ -68,7 +68,7 @@ def test_an_sqlite_file_that_is_locked_costs_users_of_later_sources_its_timeout_
     users = [f"user{number}" for number in range(50)]
     later.put({user: [] for user in users})
     later.source.name = "later"
-    both = Directory([Remembered(it.source, Limits()) for it in (sqlite, later)])
+    both = Directory([CachedSource(it.source, Limits()) for it in (sqlite, later)])
     with contextlib.closing(sqlite3.connect(sqlite.file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         begun = time.monotonic()

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from autocreate.errors import AutocreateError, Silent, Temporary, Unreachable
+from autocreate.errors import AutocreateError, ServerTimeout, Temporary, Unreachable
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.ways import Tls
@@ -105,7 +105,7 @@ def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(fra
     frail.pause()
     try:
         began = time.monotonic()
-        assert isinstance(_error(lambda: store.exists("joe")), Silent)
+        assert isinstance(_error(lambda: store.exists("joe")), ServerTimeout)
         assert time.monotonic() - began < 10
         _is_asked_no_more(store)
     finally:
@@ -266,7 +266,7 @@ def test_a_server_that_talks_nonsense_is_a_doubt_in_time_and_fills_no_memory(
 @pytest.mark.parametrize("polite", [False, True], ids=["at once", "after the login"])
 def test_a_server_that_drips_is_a_doubt_in_time(polite: bool) -> None:
     with Liar(drip, polite, hang_up=False) as liar:
-        assert isinstance(_ends_in_time_and_memory(liar), Silent)
+        assert isinstance(_ends_in_time_and_memory(liar), ServerTimeout)
 
 
 def _ends_in_time_and_memory(liar: Liar) -> AutocreateError:

@@ -15,7 +15,7 @@ from autocreate.mailstore import ways
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server, Session
 from autocreate.passwords.imap import Imap
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 from tests.servers.common import free_port
 from tests.servers.cyrus import Cyrus
 from tests.servers.relay import Relay
@@ -159,8 +159,8 @@ def test_passwords_are_asked_by_the_same_ways(
         untrusting.check(_attempt("kim's word"))
 
 
-def _attempt(password: str) -> Attempt:
+def _attempt(password: str) -> SaslauthdRequest:
     strings = [it.encode() for it in ("kim", password, "imap", "")]
-    return Attempt(
+    return SaslauthdRequest(
         memoryview(bytearray(b"".join(len(it).to_bytes(2, "big") + it for it in strings)))
     )

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.aliases.file import DomainFile
-from autocreate.aliases.ldap import LdapDomains
 from autocreate.aliases.postmap import PostmapTable
-from autocreate.aliases.sql import SqlDomains
+from autocreate.domains.file import DomainFile
+from autocreate.domains.ldap import LdapDomains
+from autocreate.domains.sql import SqlDomains
 from autocreate.domains.syntax import domain_keys
 from autocreate.errors import Temporary
 from tests.servers.common import aged

@@ -184,7 +184,7 @@ def _as_cyrus(file: Path) -> dict[str, str] | None:
 
 def _as_we(file: Path) -> dict[str, str]:
     options = imapd_parser.read(str(file), file.read_text(), lambda path: Path(path).read_text())
-    conf = imapd_settings.take(str(file), options)
+    conf = imapd_settings.interpret(str(file), options)
     is_old = version() < imapd_parser.BYTE_SIZES_SINCE
     reading = imapd_parser.Reading(options, imapd_parser.BYTE_SIZES_SINCE if is_old else None)
     defaults = {"autocreate_users": "anyone", "defaultdomain": "internal", "sievedir": "/usr/sieve"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from autocreate.errors import AutocreateError, Silent, Unreachable
+from autocreate.errors import AutocreateError, ServerTimeout, Unreachable
 from autocreate.lmtp.client import Lmtpd
 from autocreate.lmtp.replies import Forecast, Outcome
 from autocreate.model import Envelope, Reply
@@ -244,7 +244,7 @@ def test_a_silent_lmtpd_costs_one_wait(cyrus: Cyrus) -> None:
     ):
         assert lmtpd.ask("lmtp-silent", Envelope()).outcome is Outcome.TAKEN
         relay.pause()
-        assert 0.4 < lasting(lmtpd, Silent) < lmtpd.longest
+        assert 0.4 < lasting(lmtpd, ServerTimeout) < lmtpd.longest
         # The breaker answers in its place.
         assert lasting(lmtpd, AutocreateError) < 0.2
         relay.resume()
@@ -256,7 +256,7 @@ def test_an_lmtpd_that_drips_costs_no_more_than_a_silent_one() -> None:
         Liar(drip, polite=False, hang_up=False) as liar,
         contextlib.closing(Lmtpd(f"inet:127.0.0.1:{liar.port}", 2, 0.5)) as lmtpd,
     ):
-        assert lasting(lmtpd, Silent) < lmtpd.longest
+        assert lasting(lmtpd, ServerTimeout) < lmtpd.longest
 
 
 def test_many_questions_at_once_are_all_answered(cyrus: Cyrus) -> None:

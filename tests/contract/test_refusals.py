@@ -15,12 +15,12 @@ from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.model import (
     Action,
+    ApplyResult,
     CreateMailbox,
     Folder,
     InstallScript,
     Plan,
     Quota,
-    Report,
     Script,
     SetQuota,
     Subscribe,
@@ -55,7 +55,7 @@ def user(ill: Cyrus) -> str:
     return name
 
 
-def apply(cyrus: Cyrus, user: str, *actions: Action) -> Report:
+def apply(cyrus: Cyrus, user: str, *actions: Action) -> ApplyResult:
     scripts = ManageSieve(server_of(cyrus, cyrus.sieve_port))
     with contextlib.closing(Store(server_of(cyrus), 1, scripts)) as store:
         return store.apply(Plan(user, "", actions))

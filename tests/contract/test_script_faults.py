@@ -13,7 +13,7 @@ import pytest
 
 from autocreate.errors import Temporary
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.model import CreateMailbox, Folder, InstallScript, Plan, Report, Script, Tree
+from autocreate.model import ApplyResult, CreateMailbox, Folder, InstallScript, Plan, Script, Tree
 from tests.contract.script_stores import FILING, server_of, store_of
 from tests.servers.common import free_port
 from tests.servers.cyrus import Cyrus
@@ -44,13 +44,13 @@ def silence() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def apply(cyrus: Cyrus, scripts: ManageSieve, user: str) -> Report:
+def apply(cyrus: Cyrus, scripts: ManageSieve, user: str) -> ApplyResult:
     with store_of(cyrus, scripts) as store:
         actions = (CreateMailbox(()), CreateMailbox(("Lists",)), InstallScript(SCRIPT))
         return store.apply(Plan(user, "all", actions))
 
 
-def the_failure(report: Report) -> str:
+def the_failure(report: ApplyResult) -> str:
     """Only the script failed, and is worth another attempt."""
     assert report.usable
     assert report.skipped == ()

@@ -109,8 +109,8 @@ def test_the_cache_is_explained_in_words_and_figures(product: Product) -> None:
     product.start()
     code(product, "nobody-2")
     code(product, "nobody-2")
-    (figures,) = product.json("cache", "show")
-    staff = figures["sources"]["staff"]
+    (stats,) = product.json("cache", "show")
+    staff = stats["sources"]["staff"]
     assert (staff["hits"], staff["lookups"], staff["errors"]) == (1, 1, 0)
     assert 0 < staff["seconds"] < 10
     assert staff["remembered"]["unknown"] == {"users": 1, "seconds": 10.0}
@@ -123,8 +123,8 @@ def test_a_source_that_is_broken_is_shown_with_its_error(product: Product) -> No
     product.start()
     product.database.write_text("this is no database at all, and so long that it is seen\n" * 100)
     assert code(product, "somebody") == 451
-    (figures,) = product.json("cache", "show")
-    staff = figures["sources"]["staff"]
+    (stats,) = product.json("cache", "show")
+    staff = stats["sources"]["staff"]
     assert staff["errors"] == 1
     assert "file is not a database" in staff["last_error"]
 

@@ -34,7 +34,7 @@ def server() -> Iterator[Cyrus]:
         yield cyrus
 
 
-def office(cyrus: Cyrus, *users: str, policy: Mapping[str, object] = POLICY) -> Product:
+def components(cyrus: Cyrus, *users: str, policy: Mapping[str, object] = POLICY) -> Product:
     class Office(Product):
         def _defaults(self) -> dict[str, object]:
             defaults = super()._defaults()
@@ -45,7 +45,7 @@ def office(cyrus: Cyrus, *users: str, policy: Mapping[str, object] = POLICY) -> 
 
 
 def test_everybody_gets_a_mailbox_but_not_before_yes_is_said(server: Cyrus) -> None:
-    with office(server, "ann", "bob", "kim") as product:
+    with components(server, "ann", "bob", "kim") as product:
         shown = product.run("provision", "--all")
         assert shown.returncode == 0
         assert sorted(line.split(":")[0] for line in shown.stdout.splitlines()) == [
@@ -65,7 +65,7 @@ def test_everybody_gets_a_mailbox_but_not_before_yes_is_said(server: Cyrus) -> N
 
 
 def test_groups_domains_and_lists_choose(server: Cyrus) -> None:
-    with office(server, "ann", policy=PLAIN) as product:
+    with components(server, "ann", policy=PLAIN) as product:
         product.add_account("tom", "tutors")
         assert product.run("provision", "--group", "tutors", "--yes").returncode == 0
         assert server.mailboxes("user/*") == {"user/tom"}
@@ -81,7 +81,7 @@ def test_groups_domains_and_lists_choose(server: Cyrus) -> None:
 
 def test_an_absurd_plan_is_refused_unless_it_is_meant(server: Cyrus) -> None:
     users = [f"user{number}" for number in range(12)]
-    with office(server, *users, policy=PLAIN) as product:
+    with components(server, *users, policy=PLAIN) as product:
         refused = product.run("provision", "--all", "--yes")
         assert refused.returncode == 77
         assert refused.stderr == (
@@ -95,7 +95,7 @@ def test_an_absurd_plan_is_refused_unless_it_is_meant(server: Cyrus) -> None:
 
 def test_a_run_that_was_killed_is_begun_again_and_leaves_nothing_half_made(server: Cyrus) -> None:
     users = [f"user{number:03}" for number in range(60)]
-    with office(server, *users) as product:
+    with components(server, *users) as product:
         command = ["provision", "--all", "--yes", "--max-new", "100"]
         with (product.folder / "bulk.log").open("wb") as output:
             run = start([COMMAND, *command, "--config", product.config_file], output)
@@ -116,7 +116,7 @@ def test_a_run_that_was_killed_is_begun_again_and_leaves_nothing_half_made(serve
 
 
 def test_an_audit_tells_what_does_not_fit_together(server: Cyrus) -> None:
-    with office(server, "ann", "bob") as product:
+    with components(server, "ann", "bob") as product:
         product.run("provision", "bob@example.org")
         server.create("user/zoe")
         server.delete("user/bob/Sent")
@@ -162,7 +162,7 @@ def test_an_audit_tells_what_does_not_fit_together(server: Cyrus) -> None:
 def test_a_changed_policy_is_applied_as_it_was_reviewed_and_brings_nothing_back(
     server: Cyrus,
 ) -> None:
-    with office(server, "ann", "bob") as product:
+    with components(server, "ann", "bob") as product:
         product.run("provision", "--all", "--yes")
         server.delete("user/ann/Sent")  # she wants none
         folders = [*POLICY["folders"], {"name": "Junk", "special_use": "\\Junk"}]
@@ -198,7 +198,7 @@ def test_users_of_one_name_in_two_domains_are_two_users() -> None:
     with Cyrus(imapd_conf=domains) as server:
         server.create("user/joe")
         server.create("user/joe@other.test")
-        with office(server, "joe", "joe@other.test", "ann@other.test") as product:
+        with components(server, "joe", "joe@other.test", "ann@other.test") as product:
             product.configure({"cyrus": domains, "milter": {"domains": ["*"]}})
             found = product.run("audit", "--format", "csv")
             assert found.stdout.splitlines()[1:] == [
@@ -235,13 +235,13 @@ def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
 def test_a_name_that_is_nobodys_is_told_instead_of_finding_nothing(
     arguments: tuple[str, ...], words: str, cyrus: Cyrus
 ) -> None:
-    with office(cyrus, "ann") as product:
+    with components(cyrus, "ann") as product:
         done = product.run(*arguments)
     assert (done.returncode, done.stdout, done.stderr) == (78, "", words)
 
 
 def test_users_without_a_mailbox_are_counted_where_a_policy_is_applied(server: Cyrus) -> None:
-    with office(server, "ann", "bob") as product:
+    with components(server, "ann", "bob") as product:
         assert product.run("provision", "ann@example.org").returncode == 0
         done = product.run("apply", "--policy", "everyone", "--all")
     assert done.stderr == (
@@ -251,7 +251,7 @@ def test_users_without_a_mailbox_are_counted_where_a_policy_is_applied(server: C
 
 def test_what_goes_to_a_file_is_not_shown_beside_the_bar_of_a_terminal(server: Cyrus) -> None:
     terminal, ours = pty.openpty()
-    with office(server, "ann", "bob") as product, open(terminal, "rb", buffering=0):
+    with components(server, "ann", "bob") as product, open(terminal, "rb", buffering=0):
         done = subprocess.run(
             [COMMAND, "provision", "--all"],
             stdout=subprocess.PIPE,
@@ -269,7 +269,7 @@ def test_what_goes_to_a_file_is_not_shown_beside_the_bar_of_a_terminal(server: C
 
 def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(server: Cyrus) -> None:
     users = [f"many{number}" for number in range(300)]
-    with office(server, *users, policy=PLAIN) as product:
+    with components(server, *users, policy=PLAIN) as product:
         # A shell has what runs in its background ignore the signal, these tests and their children too.
         heeding = ["env", "--default-signal=INT", str(COMMAND)]
         command = subprocess.Popen(
@@ -305,7 +305,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
 def test_what_cannot_be_written_is_told_without_a_traceback(
     cyrus: Cyrus, arguments: list[str]
 ) -> None:
-    with office(cyrus, "ann") as product, open("/dev/full", "w") as full:
+    with components(cyrus, "ann") as product, open("/dev/full", "w") as full:
         done = written_to(full, product, arguments)
     assert (done.returncode, done.stderr) == (
         74,
@@ -317,7 +317,7 @@ def test_what_cannot_be_written_is_told_without_a_traceback(
 def test_a_reader_who_has_read_enough_is_no_news(cyrus: Cyrus, form: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with office(cyrus, "ann") as product, open(writing, "w") as pipe:
+    with components(cyrus, "ann") as product, open(writing, "w") as pipe:
         done = written_to(pipe, product, ["audit", "--format", form])
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -342,7 +342,7 @@ def written_to(
 
 def test_a_tree_that_is_left_unfinished_is_no_success(server: Cyrus) -> None:
     partition = {"name": "Slow", "partition": "nowhere"}
-    with office(server, "ann", "bob", policy={**POLICY, "folders": [partition]}) as product:
+    with components(server, "ann", "bob", policy={**POLICY, "folders": [partition]}) as product:
         done = product.run("provision", "--all", "--yes")
         assert done.returncode == 75
         assert done.stderr.splitlines()[-1] == "2 accounts: 2 unfinished"
@@ -358,7 +358,7 @@ def test_a_tree_that_is_left_unfinished_is_no_success(server: Cyrus) -> None:
 
 
 def test_in_dry_run_nothing_is_applied_whatever_is_said(server: Cyrus) -> None:
-    with office(server, "ann") as product:
+    with components(server, "ann") as product:
         product.run("provision", "ann@example.org")
         product.configure({"milter": {"mode": "dry-run"}, "policy": [{**POLICY, "quota": "3G"}]})
         shown = product.run("apply", "--policy", "everyone", "--all", "--json")
@@ -373,7 +373,7 @@ def test_in_dry_run_nothing_is_applied_whatever_is_said(server: Cyrus) -> None:
 
 def test_who_is_to_have_no_mailbox_is_missed_by_nobody(server: Cyrus) -> None:
     guests = [f"guest{number}" for number in range(12)]
-    with office(server, "ann") as product:
+    with components(server, "ann") as product:
         for guest in guests:
             product.add_account(guest, "guests")
         nobody = {"name": "guests", "groups": ["guests"], "create": False}
@@ -385,7 +385,7 @@ def test_who_is_to_have_no_mailbox_is_missed_by_nobody(server: Cyrus) -> None:
 
 
 def test_users_who_are_named_and_are_not_there_are_told(server: Cyrus) -> None:
-    with office(server, "ann") as product:
+    with components(server, "ann") as product:
         done = product.run("apply", "--policy", "everyone", "--to", "tpyo")
         assert (done.returncode, done.stdout) == (
             65,
@@ -403,7 +403,7 @@ def with_bob_twice(product: Product) -> dict[str, str]:
 
 
 def test_a_failure_of_the_review_is_not_forgotten_when_it_is_carried_out(server: Cyrus) -> None:
-    with office(server, "ann", "bob") as product:
+    with components(server, "ann", "bob") as product:
         product.run("provision", "--all", "--yes")
         staff = with_bob_twice(product)
         product.configure({"policy": [{**POLICY, "quota": "3G"}], "accounts": {"staff": staff}})
@@ -416,7 +416,7 @@ def test_a_failure_of_the_review_is_not_forgotten_when_it_is_carried_out(server:
 
 
 def test_a_user_in_doubt_does_not_keep_the_others_of_a_group_waiting(server: Cyrus) -> None:
-    with office(server) as product:
+    with components(server) as product:
         for user in ("ann", "bob"):
             product.add_account(user, "tutors")
         product.configure({"accounts": {"staff": with_bob_twice(product)}})
@@ -431,7 +431,7 @@ def test_the_default_domain_selects_those_whose_id_has_none(domain: str) -> None
     domains = {"virtdomains": "userid", "defaultdomain": "example.org"}
     with (
         Cyrus(imapd_conf=domains) as server,
-        office(server, "joe", "ann@other.test") as product,
+        components(server, "joe", "ann@other.test") as product,
     ):
         product.configure({"cyrus": domains, "milter": {"domains": ["*"]}})
         done = product.run("provision", "--domain", domain, "--yes")
@@ -441,7 +441,7 @@ def test_the_default_domain_selects_those_whose_id_has_none(domain: str) -> None
 def test_where_user_ids_have_no_domain_and_policies_go_by_it_one_is_to_be_named(
     server: Cyrus,
 ) -> None:
-    with office(server, "joe") as product:
+    with components(server, "joe") as product:
         other = {"name": "other", "domains": ["other.test"], "quota": "1G"}
         product.configure(
             {
@@ -473,7 +473,7 @@ def test_where_user_ids_have_no_domain_and_policies_go_by_it_one_is_to_be_named(
 def test_names_that_cannot_be_meant_are_refused_in_words(
     cyrus: Cyrus, arguments: tuple[str | bytes, ...], stdin: bytes | None, words: str
 ) -> None:
-    with office(cyrus) as product:
+    with components(cyrus) as product:
         command = [str(COMMAND), *arguments, "--config", str(product.config_file)]
         if stdin is None:
             command = ["sh", "-c", 'exec "$@" <&-', "sh", *command]
@@ -483,7 +483,7 @@ def test_names_that_cannot_be_meant_are_refused_in_words(
 
 
 def test_no_name_makes_a_second_line_or_reaches_a_terminal_as_it_is(server: Cyrus) -> None:
-    with office(server, "ann\nbob", "kim\x1b[2m") as product:
+    with components(server, "ann\nbob", "kim\x1b[2m") as product:
         found = product.run("audit")
     assert found.stdout.splitlines()[:2] == [
         "no-mailbox  ann\\nbob: has an account and no mailbox",
@@ -492,7 +492,7 @@ def test_no_name_makes_a_second_line_or_reaches_a_terminal_as_it_is(server: Cyru
 
 
 def test_a_quota_of_0_removes_an_existing_limit_and_no_other(server: Cyrus) -> None:
-    with office(server, "ann", "bob", policy={**PLAIN, "quota": 0}) as product:
+    with components(server, "ann", "bob", policy={**PLAIN, "quota": 0}) as product:
         product.run("provision", "--all", "--yes")
         assert product.run("audit", "--trees").returncode == 0
         with server.admin_session() as imap:
@@ -513,7 +513,7 @@ def test_limits_that_the_policy_does_not_name_are_neither_a_finding_nor_taken_aw
     server: Cyrus,
 ) -> None:
     _annotations, folders = other_resources()
-    with office(server, "ann", policy={**PLAIN, "quota": "2G"}) as product:
+    with components(server, "ann", policy={**PLAIN, "quota": "2G"}) as product:
         product.run("provision", "--all", "--yes")
         with server.admin_session() as imap:
             by_hand = f"(STORAGE {2 << 20} MESSAGE 10 {folders} 50)"

@@ -124,8 +124,8 @@ def test_commands_tell_of_the_tables(product: Product) -> None:
     assert [it["source"] for it in product.json("aliases", "check")] == ["domains.hosted"]
     assert "domains.hosted: has 'example.org'" in product.run("explain", "joe@example.org").stdout
     product.start()
-    (figures,) = product.json("cache", "show")
-    assert figures["domains"]["remembered"]["hosted"]["domains"] == 0
+    (stats,) = product.json("cache", "show")
+    assert stats["domains"]["remembered"]["hosted"]["domains"] == 0
     assert (
         "0 domains (of 100000 at most) are remembered as ours"
         in product.run("cache", "show").stdout

@@ -180,8 +180,8 @@ def test_a_milter_in_a_process_of_its_own_learns_of_a_mailbox_that_was_deleted()
                 return client.envrcpt("<ann@example.org>", {"{rcpt_mailer}": "lmtp"}).code == 0
 
         def believed() -> int:
-            figures = {it["process"]: it for it in site.product.json("cache", "show")}
-            return int(figures[f"{site.product.folder}/milter.sock.control"]["ready"]["users"])
+            stats = {it["process"]: it for it in site.product.json("cache", "show")}
+            return int(stats[f"{site.product.folder}/milter.sock.control"]["ready"]["users"])
 
         assert accepts()
         assert believed() == 1
@@ -226,7 +226,7 @@ def test_a_notifyd_hears_all_that_we_hear() -> None:
 def test_logins_are_counted_for_prometheus() -> None:
     port = free_port()
 
-    def figures() -> str:
+    def stats() -> str:
         with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=30.0) as answer:
             return str(answer.read(), "utf-8")
 
@@ -236,7 +236,7 @@ def test_logins_are_counted_for_prometheus() -> None:
             'autocreate_recipients_total{answer="accept",frontend="login"} 1.0',
             'autocreate_mailboxes_created_total{policy="everyone"} 1.0',
         ):
-            wait_until(lambda figure=figure: figure in figures(), 10.0, figure, figures)  # type: ignore[misc]
+            wait_until(lambda figure=figure: figure in stats(), 10.0, figure, stats)  # type: ignore[misc]
 
 
 def test_dry_run_lets_everybody_in_and_makes_nothing() -> None:

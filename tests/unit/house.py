@@ -13,10 +13,10 @@ from autocreate.errors import Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Folder, Tree
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import provisioner, recipients
 from autocreate.service.journal import Journal
-from autocreate.service.mailbox_cache import Ready
+from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
 
@@ -70,20 +70,20 @@ class House:
         self.store = Memory()
         self.accounts = Accounts(accounts or {})
         self.journal = Journal(f"sqlite:///{folder}/journal.db", clock)
-        self.ready = Ready(100, 300.0)
+        self.ready = MailboxCache(100, 300.0)
         self.service: Service = Service(
-            recipients.Rules(
+            recipients.RecipientRules(
                 domains=frozenset(domains),
                 mailers=frozenset(["lmtp"]),
                 users=users,
-                patience=60.0,
+                login_timeout=60.0,
                 exempt=frozenset(["cyrus", "proxy"]),
                 deadline=deadline,
                 dry_run=dry_run,
                 quotes_dots=quotes_dots,
             ),
             Provisioner(
-                provisioner.Rules(users, policies, frozenset(["cyrus"])),
+                provisioner.AccountRules(users, policies, frozenset(["cyrus"])),
                 Directory([self.accounts]),
                 self.store,
                 self.journal,
@@ -91,7 +91,7 @@ class House:
                 clock,
             ),
             self.journal,
-            Flights(4, before.service.flights if before else None),
+            SingleFlight(4, before.service.flights if before else None),
             self.ready,
             lambda: None,
             delivery=delivery,

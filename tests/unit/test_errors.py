@@ -16,7 +16,7 @@ from autocreate import errors
         (errors.Temporary, 75),
         (errors.DeadlinePassed, 75),
         (errors.Unreachable, 75),
-        (errors.Silent, 75),
+        (errors.ServerTimeout, 75),
         (errors.ConfigurationError, 78),
     ],
 )

@@ -7,12 +7,12 @@ import pytest
 from autocreate.model import (
     Address,
     Answer,
+    ApplyResult,
     CreateMailbox,
     Failure,
     Folder,
     Plan,
     Quota,
-    Report,
     SetQuota,
     Subscribe,
     Verdict,
@@ -45,7 +45,7 @@ def test_inbox_and_its_quota_are_essential() -> None:
 def test_a_tree_is_usable_if_nothing_essential_failed(
     failed: tuple[CreateMailbox, ...], usable: bool
 ) -> None:
-    assert Report(PLAN, tuple(Failure(it, "no") for it in failed)).usable is usable
+    assert ApplyResult(PLAN, tuple(Failure(it, "no") for it in failed)).usable is usable
 
 
 @pytest.mark.parametrize(
@@ -66,4 +66,4 @@ def test_every_answer_is_one_literal_reply_and_one_exit_status(
 
 
 def test_a_verdict_that_is_withheld_lets_the_recipient_through() -> None:
-    assert Verdict(Answer.UNKNOWN, "why", withheld="dry run").reply is None
+    assert Verdict(Answer.UNKNOWN, "why", suppressed="dry run").reply is None

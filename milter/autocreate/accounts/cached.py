@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 from cachetools import TTLCache
 
 from autocreate.accounts import AccountSource
-from autocreate.errors import Busy, Temporary, Unreachable
-from autocreate.model import Account, Asked
+from autocreate.errors import PoolExhausted, Temporary, Unreachable
+from autocreate.model import Account, Lookup
 from autocreate.resilience.breaker import Breaker
-from autocreate.statistics.lookups import Figures, note, note_question
+from autocreate.statistics.lookups import LookupStats, record_lookup, record_question
 
 T = TypeVar("T")
 
@@ -32,13 +32,13 @@ class Limits:
     size: int = 10_000
 
 
-class Remembered:
+class CachedSource:
     """An account source in front of another one.
 
     Args:
         source: the one to ask.
         clock: a monotonic clock, in seconds.
-        figures: where to count, if they are to outlive this.
+        stats: where to count, if they are to outlive this.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Remembered:
         source: AccountSource,
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
-        figures: Figures | None = None,
+        stats: LookupStats | None = None,
     ) -> None:
         self.name = source.name
         self.has_groups = source.has_groups
@@ -54,7 +54,7 @@ class Remembered:
         self._limits = limits
         self._clock = clock
         self._breaker = Breaker(source.name, clock=clock)
-        self._figures = figures or Figures()
+        self._stats = stats or LookupStats()
         self._accounts = _Memory(limits, clock)
         self._groups = _Memory(limits, clock)
 
@@ -74,22 +74,22 @@ class Remembered:
         """Close the source."""
         self._source.close()
 
-    def forget(self, user: str | None = None) -> None:
+    def invalidate(self, user: str | None = None) -> None:
         """Ask again about a user, or about everyone."""
         if user is None:
             # An answer that is under way goes into the old memory, where nobody looks.
             self._accounts = _Memory(self._limits, self._clock)
             self._groups = _Memory(self._limits, self._clock)
         else:
-            self._accounts.forget(user)
-            self._groups.forget(user)
+            self._accounts.invalidate(user)
+            self._groups.invalidate(user)
 
     def snapshot(self) -> dict[str, Any]:
         """The figures since the start, what is remembered now, and for how long."""
         found, unknown, errors = self._accounts.sizes()
         limits = self._limits
         return {
-            **self._figures.snapshot(),
+            **self._stats.snapshot(),
             "remembered": {
                 "found": {"users": found, "seconds": limits.found},
                 "unknown": {"users": unknown, "seconds": limits.unknown},
@@ -104,8 +104,8 @@ class Remembered:
             # The breaker must see a bad answer about a user as an answer, which it is.
             known = self._breaker.call(lambda: self._asked(memory, user, ask))
         else:
-            self._figures.hit()
-            note(Asked(self.name, None))
+            self._stats.hit()
+            record_lookup(Lookup(self.name, None))
         if known.error:
             raise Temporary(known.error)
         answer: T = known.answer
@@ -114,10 +114,10 @@ class Remembered:
     def _asked(self, memory: "_Memory", user: str, ask: Callable[[], T]) -> "_Known":
         begun, since = self._clock(), memory.moment()
         error = ""
-        note_question(self.name)
+        record_question(self.name)
         try:
             known = _Known(ask())
-        except (Unreachable, Busy) as failure:
+        except (Unreachable, PoolExhausted) as failure:
             error = str(failure)
             raise
         except Temporary as failure:
@@ -125,8 +125,8 @@ class Remembered:
             known = _Known(None, error)
         finally:
             seconds = self._clock() - begun
-            self._figures.answered(seconds, error)
-            note(Asked(self.name, seconds * 1000, bool(error)))
+            self._stats.answered(seconds, error)
+            record_lookup(Lookup(self.name, seconds * 1000, bool(error)))
         memory.remember(user, known, since)
         return known
 
@@ -165,7 +165,7 @@ class _Memory:
             if since == self._forgotten:
                 cache[user] = known
 
-    def forget(self, user: str) -> None:
+    def invalidate(self, user: str) -> None:
         with self._lock:
             for cache in self._caches:
                 cache.pop(user, None)

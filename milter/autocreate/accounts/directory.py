@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.cached import Remembered
+from autocreate.accounts.cached import CachedSource
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
 
@@ -18,7 +18,7 @@ class Directory:
 
     def __init__(self, sources: Sequence[AccountSource]) -> None:
         self._sources = {source.name: source for source in sources}
-        self._remembered = [source for source in sources if isinstance(source, Remembered)]
+        self._remembered = [source for source in sources if isinstance(source, CachedSource)]
 
     def find(self, user: str) -> Account | None:
         """The account of the first source that knows `user`, or None if every source said no.
@@ -84,10 +84,10 @@ class Directory:
             except Temporary as error:
                 raise Temporary(f"accounts.{name}: {error}") from error
 
-    def forget(self, user: str | None = None) -> None:
+    def invalidate(self, user: str | None = None) -> None:
         """Ask the sources again about a user, or about everyone."""
         for source in self._remembered:
-            source.forget(user)
+            source.invalidate(user)
 
     def snapshot(self) -> dict[str, Any]:
         """The figures of each source that is remembered: see `Remembered.snapshot`."""

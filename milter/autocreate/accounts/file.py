@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autocreate.accounts import account_of
-from autocreate.backends.reloading_file import Watched
+from autocreate.backends.reloading_file import ReloadingFile
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
@@ -50,8 +50,8 @@ class FileSource:
         self._domains = frozenset(domains)
         self._user_ids = users
         parse = partial(_table, self._domains) if format == "postfix" else _users
-        self._users = Watched(path, lambda text: _Users(parse(text), users), clock)
-        self._groups = Watched(groups, partial(_groups, users), clock) if groups else None
+        self._users = ReloadingFile(path, lambda text: _Users(parse(text), users), clock)
+        self._groups = ReloadingFile(groups, partial(_groups, users), clock) if groups else None
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
@@ -134,7 +134,7 @@ class _Group(NamedTuple):
     members: frozenset[str]
 
 
-def _doubt(file: Watched[Any], content: Sized) -> str:
+def _doubt(file: ReloadingFile[Any], content: Sized) -> str:
     """Why what is missing in the content of a file may be there all the same; or nothing."""
     return file.doubt() if content else f"{file.path} is empty; is somebody writing it?"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from autocreate.accounts import account_of, nsswitch
 from autocreate.accounts.nsswitch import LONGEST_ENTRY
-from autocreate.backends.reloading_file import Watched
+from autocreate.backends.reloading_file import ReloadingFile
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
@@ -90,7 +90,7 @@ class NssSource:
     ) -> None:
         self.name = name
         self._users = users
-        self._spellings = Watched(
+        self._spellings = ReloadingFile(
             _PASSWD, lambda text: Spellings(_names(text), users), errors="surrogateescape"
         )
         self._uids = range(min_uid, max_uid + 1)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from autocreate.aliases import detect as detection
 from autocreate.aliases.tables import AliasTable
-from autocreate.doctor.doctor import Mtas, read_postfix
+from autocreate.doctor.doctor import MtaPaths, read_postfix
 from autocreate.doctor.probe_accounts import NOBODY, SourceReport
 from autocreate.domains.syntax import domain_keys
 from autocreate.errors import AutocreateError, ConfigurationError, Temporary
 
 
-def detect(mtas: Mtas) -> Iterator[str]:
+def detect(mtas: MtaPaths) -> Iterator[str]:
     """Lines of TOML to paste, with comments.
 
     Raises:

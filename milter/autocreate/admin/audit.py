@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from autocreate.admin.survey import Census
+from autocreate.admin.survey import Survey
 from autocreate.core.plan import describe
 from autocreate.model import Answer, SetQuota, Verdict
 from autocreate.service.journal import Entry
@@ -24,7 +24,7 @@ class Discrepancy(NamedTuple):
     detail: str
 
 
-def people(census: Census, is_whole: bool) -> Iterator[Discrepancy]:
+def people(census: Survey, is_whole: bool) -> Iterator[Discrepancy]:
     """Accounts without a mailbox, and mailboxes without an account.
 
     Args:

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from autocreate.accounts.directory import Directory
-from autocreate.admin.survey import Census
+from autocreate.admin.survey import Survey
 from autocreate.core.address import domain_of
 from autocreate.core.naming import Users
 from autocreate.core.spelling import shared_groups
@@ -49,7 +49,7 @@ class Selection:
     users: tuple[str, ...] | None = None
 
 
-class Roster:
+class AccountSelector:
     """The accounts of a selection.
 
     Args:
@@ -123,16 +123,16 @@ class Roster:
 
 
 def survey(
-    census: Census,
-    roster: Roster,
+    census: Survey,
+    roster: AccountSelector,
     store: MailStore,
     selection: Selection,
-    is_excused: Callable[[str], bool],
+    is_exempt: Callable[[str], bool],
 ) -> None:
     """Take down who of a selection has an account, and who at all has a mailbox.
 
     Args:
-        is_excused: is an account, which has no mailbox, to have none? A doubt is no.
+        is_exempt: is an account, which has no mailbox, to have none? A doubt is no.
 
     Raises:
         Temporary, ConfigurationError: as for `Roster.users` and `MailStore.users`.
@@ -142,7 +142,7 @@ def survey(
     if roster.virtual_domains:
         # There LIST leaves some out, such as user/joe beside user/joe@other.test (Cyrus 3.6).
         census.add_mailboxes([user for user in census.without_mailbox() if _exists(store, user)])
-    census.excuse([user for user in census.without_mailbox() if is_excused(user)])
+    census.exclude([user for user in census.without_mailbox() if is_exempt(user)])
 
 
 def _exists(store: MailStore, user: str) -> bool:

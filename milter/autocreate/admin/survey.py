@@ -16,7 +16,7 @@ _WITHOUT = (
 )
 
 
-class Census:
+class Survey:
     """A context manager. For one thread at a time."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Census:
             "CREATE TABLE doubts (user TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID"
         )
 
-    def __enter__(self) -> "Census":
+    def __enter__(self) -> "Survey":
         return self
 
     def __exit__(
@@ -48,7 +48,7 @@ class Census:
         """Who has a mailbox."""
         self._add("mailboxes", users)
 
-    def excuse(self, users: Iterable[str]) -> None:
+    def exclude(self, users: Iterable[str]) -> None:
         """Who is to have no mailbox, and is not missed among those without."""
         self._add("excused", users)
 
@@ -61,7 +61,7 @@ class Census:
         yield from self._database.execute("SELECT user, why FROM doubts ORDER BY 1")
 
     @property
-    def excused(self) -> int:
+    def exempt(self) -> int:
         return self._count("excused")
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from autocreate.aliases.syntax import few
+from autocreate.aliases.syntax import abbreviate
 from autocreate.model import Answer, Reply, Resolution, Verdict
 
 # What is said first of several reasons. Accepted users are the rule and come last.
@@ -35,7 +35,7 @@ def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
         found = (
             "an alias was found, but another" if resolution.steps else "no alias was found, but one"
         )
-        reason = f"{found} may exist: {few(resolution.doubts, '; ')}"
+        reason = f"{found} may exist: {abbreviate(resolution.doubts, '; ')}"
         verdict = Verdict(Answer.TEMPORARY, reason, parts=tuple(parts))
     elif len(parts) == 1 and answer is parts[0].answer:
         verdict = replace(parts[0], reason="; ".join([parts[0].reason, *_not_ours(resolution)]))
@@ -63,10 +63,10 @@ def _several(answer: Answer, resolution: Resolution, parts: Sequence[Verdict]) -
     reasons += _not_ours(resolution)
     return Verdict(
         answer,
-        few(reasons, "; ") or "the alias leads to nobody",
-        few(_distinct(part.user for part in parts)),
-        few(_distinct(part.source for part in parts)),
-        few(_distinct(part.policy for part in parts)),
+        abbreviate(reasons, "; ") or "the alias leads to nobody",
+        abbreviate(_distinct(part.user for part in parts)),
+        abbreviate(_distinct(part.source for part in parts)),
+        abbreviate(_distinct(part.policy for part in parts)),
         created=any(part.created for part in parts),
         refusal=_refusal(parts) if answer is Answer.REFUSED else None,
         parts=tuple(parts),
@@ -80,7 +80,7 @@ def _refusal(parts: Sequence[Verdict]) -> Reply | None:
 
 
 def _not_ours(resolution: Resolution) -> list[str]:
-    return [f"not ours: {few(resolution.others)}"] if resolution.others else []
+    return [f"not ours: {abbreviate(resolution.others)}"] if resolution.others else []
 
 
 def _rank(part: Verdict) -> int:

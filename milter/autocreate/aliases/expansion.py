@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from autocreate.aliases.keys import Style, filled_in
 from autocreate.aliases.stages import STAGES, Hit, Table, Tables, named
-from autocreate.aliases.syntax import few, items, members, quoted, unquoted
+from autocreate.aliases.syntax import abbreviate, items, members, quoted, unquoted
 from autocreate.core.address import parse
 from autocreate.errors import Malformed, Temporary
 from autocreate.model import Address, Resolution
@@ -225,7 +225,7 @@ class _Walk:
         return (_identity(address, stage), stage) in self._ends
 
     def _step(self, place: _Place | str, targets: Sequence[str], where: str = "") -> None:
-        self.steps.append(f"{place} -> {few(targets) or 'nobody'}{where}")
+        self.steps.append(f"{place} -> {abbreviate(targets) or 'nobody'}{where}")
 
 
 def _next_stage(address: Address, hit: Hit, is_local: bool) -> int:

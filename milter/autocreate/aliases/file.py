@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from autocreate.aliases.stages import Found
 from autocreate.aliases.syntax import (
     AliasText,
-    few,
+    abbreviate,
     folded,
     lowered,
     members,
@@ -22,8 +22,7 @@ from autocreate.aliases.syntax import (
     parse_table,
     parse_virtusertable,
 )
-from autocreate.backends.reloading_file import Watched
-from autocreate.domains.syntax import parse_domains
+from autocreate.backends.reloading_file import ReloadingFile
 from autocreate.errors import Temporary
 
 
@@ -41,7 +40,7 @@ class VirtualFile:
 
     def __init__(self, name: str, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.name = name
-        self._file = Watched(path, self._parse, clock)
+        self._file = ReloadingFile(path, self._parse, clock)
 
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
@@ -55,7 +54,9 @@ class VirtualFile:
         text = read.entries[names[position]] if position >= 0 else ""
         if position == 0:
             return Found(position, text)
-        problems = [f"{self._file.path}: {few(read.problems, '; ')}"] if read.problems else []
+        problems = (
+            [f"{self._file.path}: {abbreviate(read.problems, '; ')}"] if read.problems else []
+        )
         return Found(position, text, "; ".join(filter(None, [fresh, *problems])))
 
     def close(self) -> None:
@@ -75,13 +76,6 @@ class Virtusertable(VirtualFile):
     _fold: Callable[[str], str] = staticmethod(lowered)
 
 
-class DomainFile(VirtualFile):
-    """A domain a line, whatever follows it there."""
-
-    _parse: Callable[[str], AliasText] = staticmethod(parse_domains)
-    _fold: Callable[[str], str] = staticmethod(str.lower)
-
-
 class Includes:
     """The files that :include: names.
 
@@ -92,7 +86,7 @@ class Includes:
 
     def __init__(self, most: int = 1000, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._files: LRUCache[str, Watched[str]] = LRUCache(most)
+        self._files: LRUCache[str, ReloadingFile[str]] = LRUCache(most)
         self._lock = threading.Lock()
 
     def read(self, name: str) -> str:
@@ -107,7 +101,7 @@ class Includes:
         with self._lock:
             file = self._files.get(name)
             if file is None:
-                file = self._files[name] = Watched(Path(name), _members, self._clock)
+                file = self._files[name] = ReloadingFile(Path(name), _members, self._clock)
         text = file.read()
         if not text:
             raise Temporary(f"{name} is empty; is somebody writing it?")

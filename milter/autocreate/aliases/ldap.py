@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ldap.dn
 from ldapurl import LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE, LDAPUrl
@@ -18,14 +17,12 @@ from autocreate.aliases.syntax import folded, key_parts, one_value
 from autocreate.backends.ldap import DirectoryServer, fill
 from autocreate.backends.ldap_connection import Entry, Servers
 from autocreate.backends.password_file import password
-from autocreate.domains.syntax import domain_parts
 from autocreate.errors import Malformed, Temporary
 from autocreate.resilience.breaker import Breaker
 
 MAX_DEPTH = 100  # groups in groups
 MAX_SIZE = 10_000  # entries of one alias
 
-_NO_ATTRIBUTES = "1.1"  # RFC 4511, section 4.5.1.8
 _ANY_ENTRY = "(objectClass=*)"
 _SCOPES = {LDAP_SCOPE_ONELEVEL: "one", LDAP_SCOPE_SUBTREE: "sub"}
 
@@ -104,20 +101,6 @@ class LdapTable:
         expansion = _Expansion(self._server, *self._attributes)
         entries = self._server.find_all(self._base, self._scope, asked, expansion.attributes)
         return list(dict.fromkeys(expansion.targets(entries)))
-
-
-class LdapDomains(LdapTable):
-    """Domains that a filter finds, which takes one as `{domain}`. An entry is enough."""
-
-    _section = "domains"
-
-    def __init__(self, name: str, **server: Any) -> None:
-        super().__init__(name, target_attribute=_NO_ATTRIBUTES, **server)
-
-    def _targets(self, key: str) -> list[str]:
-        asked = fill(self._filter, **domain_parts(key))
-        found = self._server.find_all(self._base, self._scope, asked, [_NO_ATTRIBUTES])
-        return [key] if found else []
 
 
 class _Expansion:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from autocreate.aliases.stages import Found
-from autocreate.errors import Silent, Temporary
+from autocreate.errors import ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
 
 # Where Postfix installs it, which is in root's PATH only.
@@ -81,7 +81,9 @@ class PostmapTable:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise Silent(f"postmap {self._map}: no answer within {self._timeout:g} s") from error
+            raise ServerTimeout(
+                f"postmap {self._map}: no answer within {self._timeout:g} s"
+            ) from error
         except OSError as error:
             raise Temporary(f"postmap cannot be started: {error}") from error
 

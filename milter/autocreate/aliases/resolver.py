@@ -10,9 +10,9 @@ from cachetools import TTLCache
 
 from autocreate.aliases.expansion import resolve
 from autocreate.aliases.stages import Table
-from autocreate.model import Address, Asked, Resolution
-from autocreate.resilience.single_flight import Flights
-from autocreate.statistics.lookups import Figures, noting
+from autocreate.model import Address, Lookup, Resolution
+from autocreate.resilience.single_flight import SingleFlight
+from autocreate.statistics.lookups import LookupStats, trace_lookups
 
 _Question = tuple[Address, bool]
 
@@ -26,7 +26,7 @@ class Aliases:
         domains: ours, as `autocreate.aliases.expansion.resolve` takes them.
         delimiters: what begins a detail.
         size, seconds: how many addresses are remembered, and for how long.
-        figures: what the tables cost, by name.
+        stats: what the tables cost, by name.
         release: lets go of the tables.
         clock: a monotonic clock, in seconds.
         is_hosted: tells of further domains whether they are ours, as `resolve` takes it.
@@ -34,13 +34,13 @@ class Aliases:
 
     def __init__(
         self,
-        flights: Flights[Resolution],
+        flights: SingleFlight[Resolution],
         tables: Sequence[Table],
         domains: frozenset[str],
         delimiters: str,
         size: int = 10_000,
         seconds: float = 10.0,
-        figures: Mapping[str, Figures] | None = None,
+        stats: Mapping[str, LookupStats] | None = None,
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         is_hosted: Callable[[str], bool] = lambda _: False,
@@ -50,7 +50,7 @@ class Aliases:
         self._domains = domains
         self._delimiters = delimiters
         self._is_hosted = is_hosted
-        self._figures = figures or {}
+        self._stats = stats or {}
         self._release = release
         self._known: TTLCache[_Question, Resolution] = TTLCache(size, seconds, clock)
         self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
@@ -81,7 +81,7 @@ class Aliases:
             known = replace(resolution, asked=(), remembered=True)
             self._known.setdefault((address, is_mapped), known)
 
-    def forget(self, address: Address | None = None, is_mapped: bool = False) -> None:
+    def invalidate(self, address: Address | None = None, is_mapped: bool = False) -> None:
         """Ask the tables again about an address, or about every one."""
         with self._lock:
             if address is None:
@@ -98,7 +98,7 @@ class Aliases:
                 "size": int(self._known.maxsize),
                 "seconds": self._known.ttl,
             }
-        tables = {name: figures.snapshot() for name, figures in self._figures.items()}
+        tables = {name: stats.snapshot() for name, stats in self._stats.items()}
         return {"remembered": remembered, "tables": tables}
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class Aliases:
         self._release()
 
     def _resolved(self, address: Address, is_mapped: bool) -> Resolution:
-        with noting() as asked:
+        with trace_lookups() as asked:
             found = resolve(
                 address,
                 self._tables,
@@ -117,10 +117,10 @@ class Aliases:
                 self._is_hosted,
             )
         # A list may ask a table a thousand times: one line a table is enough.
-        tables: dict[str, Asked] = {}
+        tables: dict[str, Lookup] = {}
         for table, milliseconds, failed in asked:
-            _, spent, has_failed = tables.get(table, Asked(table, 0.0))
-            tables[table] = Asked(
+            _, spent, has_failed = tables.get(table, Lookup(table, 0.0))
+            tables[table] = Lookup(
                 table, (spent or 0.0) + (milliseconds or 0.0), failed or has_failed
             )
         return replace(found, asked=tuple(tables.values()))

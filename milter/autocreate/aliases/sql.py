@@ -7,9 +7,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from autocreate.aliases.stages import Found
-from autocreate.aliases.syntax import few, folded, key_parts, one_value
+from autocreate.aliases.syntax import abbreviate, folded, key_parts, one_value
 from autocreate.backends.sql import Database, text_of
-from autocreate.domains.syntax import domain_parts
 from autocreate.errors import Malformed, Temporary
 from autocreate.resilience.breaker import Breaker
 
@@ -65,18 +64,8 @@ class SqlTable:
         try:
             return [target for value in values for target in one_value(value)]
         except Malformed as error:
-            raise Temporary(f"targets of {key!r}, {few(values)!r}: {error}") from error
+            raise Temporary(f"targets of {key!r}, {abbreviate(values)!r}: {error}") from error
 
     def _values(self, key: str) -> list[str]:
         rows = self._database.select(self._query, self._parts(key))
         return [text_of(row[0]) for row in rows if row[0] not in (None, "", b"")]
-
-
-class SqlDomains(SqlTable):
-    """Domains that a query finds, which takes one as `:domain`."""
-
-    _section = "domains"
-    _parts: Callable[[str], dict[str, str]] = staticmethod(domain_parts)
-
-    def _targets(self, key: str) -> list[str]:
-        return self._values(key)

@@ -73,7 +73,7 @@ def items(text: str) -> list[str]:
     """
     found: list[str] = []
     for line in text.split("\n"):
-        for item in _parted(line, ",".__eq__):
+        for item in _split(line, ",".__eq__):
             found += _words(item.strip())
     return found
 
@@ -91,7 +91,7 @@ def one_value(text: str) -> list[str]:
         Malformed: it could be a name as well as several targets. An MTA would take it for these:
             `Doe` and `joe@example.org` in `Doe, Joe <joe@example.org>`, `joe` and `doe` in `joe doe`.
     """
-    parts = [part.strip() for part in _parted(text, ",".__eq__) if part.strip()]
+    parts = [part.strip() for part in _split(text, ",".__eq__) if part.strip()]
     found = [word for part in parts for word in _words(part)]
     if len(found) > 1 and found != parts and not all("@" in word for word in found):
         raise Malformed("could be one name or several targets; write each in a value of its own")
@@ -117,7 +117,7 @@ def quoted(local: str) -> str:
     return '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def few(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
+def abbreviate(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
     """The first of some words, and how many there are besides. A list can have thousands."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return between.join(words[:most]) + more
@@ -134,7 +134,7 @@ def _parsed(
     problems = []
     last = ""
     for number, line in _logical_lines(text):
-        key, *value = _parted(line, ends_key, most=1)
+        key, *value = _split(line, ends_key, most=1)
         if not key.strip() or not value or not value[0].strip():
             problems.append(f"line {number} {problem}")
             last = ""
@@ -161,7 +161,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield number, gathered
 
 
-def _parted(text: str, parts: Callable[[str], bool], most: int = -1) -> list[str]:
+def _split(text: str, parts: Callable[[str], bool], most: int = -1) -> list[str]:
     """The text between the characters that part it and stand outside quotes and brackets."""
     pieces = [""]
     closing: list[str] = []
@@ -185,7 +185,7 @@ def _words(item: str) -> list[str]:
     """The addresses of one item, which are several without a comma; or the one command or file."""
     if item.lstrip('"').startswith(("|", "/")) or item.lower().startswith((":include:", "error:")):
         return [item]
-    words = [word for word in _parted(item, str.isspace) if word and not word.startswith("(")]
+    words = [word for word in _split(item, str.isspace) if word and not word.startswith("(")]
     if words and words[-1].startswith("<"):
         return words[-1:]  # Joe Doe <joe@example.org>
     return words

@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from autocreate.aliases.keys import Style
 from autocreate.aliases.stages import Found
 from autocreate.errors import Temporary
-from autocreate.model import Asked
-from autocreate.statistics.lookups import Figures, note
+from autocreate.model import Lookup
+from autocreate.statistics.lookups import LookupStats, record_lookup
 
 
 class AliasTable(Protocol):
@@ -69,22 +69,14 @@ TABLES = {
     "sql": Type("autocreate.aliases.sql", "SqlTable"),
 }
 
-# Tables of domains: the same kinds of place, asked for a domain. What stands behind one does not count.
-DOMAIN_TABLES = {
-    "file": Type("autocreate.aliases.file", "DomainFile"),
-    "ldap": Type("autocreate.aliases.ldap", "LdapDomains"),
-    "postmap": Type("autocreate.aliases.postmap", "PostmapTable"),
-    "sql": Type("autocreate.aliases.sql", "SqlDomains"),
-}
 
-
-class Measured:
+class InstrumentedTable:
     """A table that notes what it is asked, and how long that takes.
 
     Args:
         table: the one to ask.
         clock: a monotonic clock, in seconds.
-        figures: where to count, if they are to outlive this.
+        stats: where to count, if they are to outlive this.
         key: what the notes call it; `aliases.` and its name if not given.
     """
 
@@ -92,12 +84,12 @@ class Measured:
         self,
         table: AliasTable,
         clock: Callable[[], float] = time.monotonic,
-        figures: Figures | None = None,
+        stats: LookupStats | None = None,
         key: str = "",
     ) -> None:
         self.name = table.name
         self.key = key or f"aliases.{table.name}"
-        self.figures = figures or Figures()
+        self.stats = stats or LookupStats()
         self._table = table
         self._clock = clock
         self.find_many = self._find_many if isinstance(table, AsksAtOnce) else None
@@ -133,5 +125,5 @@ class Measured:
         finally:
             error = "; ".join(filter(None, told))
             seconds = self._clock() - begun
-            self.figures.answered(seconds, error)
-            note(Asked(self.key, seconds * 1000, bool(error)))
+            self.stats.answered(seconds, error)
+            record_lookup(Lookup(self.key, seconds * 1000, bool(error)))

@@ -10,7 +10,7 @@ import ldap
 import ldap.filter
 
 from autocreate.backends.ldap_connection import Connection, Entry, Servers
-from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.pool import Pool
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -39,7 +39,7 @@ class DirectoryServer:
             scope: "base", "one" or "sub".
 
         Raises:
-            Unreachable: no connection to any server; `Silent` if it is for want of an answer.
+            Unreachable: no connection to any server; `ServerTimeout` if it is for want of an answer.
             Busy: no connection became free in time.
             Temporary: the server cannot answer, or finds several entries.
         """
@@ -104,7 +104,11 @@ class DirectoryServer:
             at = self._servers.urls.index(url)
             self._urls = self._servers.urls[at:] + self._servers.urls[:at]
             return connection
-        kind = Silent if all(isinstance(error, Silent) for error in errors) else Unreachable
+        kind = (
+            ServerTimeout
+            if all(isinstance(error, ServerTimeout) for error in errors)
+            else Unreachable
+        )
         raise kind("; ".join(map(str, errors)))
 
 

@@ -21,7 +21,7 @@ import ldap.sasl
 from ldap.controls import SimplePagedResultsControl
 
 from autocreate.backends.ldap_tls import shake_hands
-from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.resilience import socket_timeout
 
 _SCOPES = {"base": ldap.SCOPE_BASE, "one": ldap.SCOPE_ONELEVEL, "sub": ldap.SCOPE_SUBTREE}
@@ -106,7 +106,7 @@ class Connection:
                 timeout=self.timeout,
                 sizelimit=2 if is_for_one else 0,
             )
-        entries, elsewhere = _parted(found)
+        entries, elsewhere = _split(found)
         if is_for_one and len(entries) > 1:
             raise Temporary(f"{self.url}: {filter_} finds more than one entry")
         # One entry is an answer wherever the others are, a set of them only if it is whole.
@@ -122,7 +122,7 @@ class Connection:
                     base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
                 )
                 _, found, _, controls = self._ldap.result3(asked, timeout=self.timeout)
-            entries, elsewhere = _parted(found)
+            entries, elsewhere = _split(found)
             if elsewhere:
                 raise self._partial(base, elsewhere)
             yield from map(self._with_all_values, entries)
@@ -168,7 +168,7 @@ class Connection:
                 found = self._ldap.search_ext_s(
                     dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked], timeout=self.timeout
                 )
-            values = {name: it for entry in _parted(found)[0] for name, it in entry.values.items()}
+            values = {name: it for entry in _split(found)[0] for name, it in entry.values.items()}
             answers = (_RANGE.fullmatch(name) for name in values)
             answered = next((it for it in answers if it and it["name"] == ranged["name"]), None)
             if answered is None or not _continues(answered, following):
@@ -222,7 +222,7 @@ class _Translated:
         is_late = time.monotonic() - self._begun >= timeout * 0.9
         text = f"{self._connection.url}: {self._failed}: {_words(error)}"
         if isinstance(error, ldap.TIMEOUT) or (is_late and isinstance(error, _LOST)):
-            raise Silent(
+            raise ServerTimeout(
                 f"{self._connection.url}: {self._failed}: no answer within {timeout:g} s"
             ) from error
         raise (Unreachable if isinstance(error, _LOST) else Temporary)(text) from error
@@ -281,12 +281,12 @@ def _within(seconds: float, work: Callable[[], None], url: str) -> None:
     try:
         error = done.get(timeout=seconds)
     except queue.Empty:
-        raise Silent(f"{url}: cannot connect: no answer within {seconds:g} s") from None
+        raise ServerTimeout(f"{url}: cannot connect: no answer within {seconds:g} s") from None
     if error:
         raise error
 
 
-def _parted(found: Sequence[tuple[str | None, Any]]) -> tuple[list[Entry], list[str]]:
+def _split(found: Sequence[tuple[str | None, Any]]) -> tuple[list[Entry], list[str]]:
     """The entries of an answer, and where it refers to for others."""
     entries = [_entry(dn, values) for dn, values in found if dn is not None]
     return entries, [urls[0] for dn, urls in found if dn is None]

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from autocreate.errors import Silent, Unreachable
+from autocreate.errors import ServerTimeout, Unreachable
 
 _PORTS = {"ldap": 389, "ldaps": 636}
 
@@ -27,7 +27,7 @@ def shake_hands(url: str, start_tls: bool, ca_file: Path | None, timeout: float)
         timeout: seconds for the connection and for each answer.
 
     Raises:
-        Unreachable: it cannot be connected to, or not securely; `Silent` if it does not answer.
+        Unreachable: it cannot be connected to, or not securely; `ServerTimeout` if it does not answer.
     """
     parts = urlsplit(url)
     if parts.scheme not in _PORTS:
@@ -43,7 +43,7 @@ def shake_hands(url: str, start_tls: bool, ca_file: Path | None, timeout: float)
                 context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
                 context.wrap_socket(connection, server_hostname=host).close()
     except TimeoutError as error:
-        raise Silent(f"{url}: cannot connect: no answer within {timeout:g} s") from error
+        raise ServerTimeout(f"{url}: cannot connect: no answer within {timeout:g} s") from error
     except ssl.SSLCertVerificationError as error:
         raise Unreachable(
             f"{url}: its certificate is not to be trusted: {error.verify_message}; ca_file must "

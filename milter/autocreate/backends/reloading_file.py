@@ -19,7 +19,7 @@ _SETTLED = 2.0
 T = TypeVar("T")
 
 
-class Watched(Generic[T]):
+class ReloadingFile(Generic[T]):
     """A file's content. Safe to use from several threads.
 
     Args:

@@ -17,7 +17,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from autocreate.backends.password_file import password
 from autocreate.backends.sql_drivers import parsed, server_engine
 from autocreate.backends.sqlite import Answer, SqliteReader
-from autocreate.errors import Busy, ConfigurationError, Silent, Temporary, Unreachable
+from autocreate.errors import (
+    ConfigurationError,
+    PoolExhausted,
+    ServerTimeout,
+    Temporary,
+    Unreachable,
+)
 
 
 class Rows(list[Any]):
@@ -76,8 +82,8 @@ class Database:
         """All rows that a query finds.
 
         Raises:
-            Unreachable: no connection; `Silent` if it is for want of an answer.
-            Busy: no connection became free in time.
+            Unreachable: no connection; `ServerTimeout` if it is for want of an answer.
+            PoolExhausted: no connection became free in time.
             Temporary: any other error, such as a missing table.
         """
         return Rows(*self._asked.select(query, parameters))
@@ -121,7 +127,7 @@ class _Server:
         until = time.monotonic() + self._timeout
         try:
             return self._select(query, parameters)
-        except Silent:
+        except ServerTimeout:
             raise
         except Unreachable:
             if time.monotonic() > until:
@@ -154,7 +160,7 @@ class _Server:
                 yield connection
         except sa.exc.TimeoutError as error:
             connections = self._connections
-            raise Busy(
+            raise PoolExhausted(
                 f"{self}: all {connections} connections are busy for {self._timeout:g} s"
             ) from error
         except TypeError as error:
@@ -173,7 +179,7 @@ class _Server:
             if not lost:
                 raise Temporary(text) from error
             is_late = time.monotonic() - begun >= self._timeout * 0.9
-            raise (Silent if is_late else Unreachable)(text) from error
+            raise (ServerTimeout if is_late else Unreachable)(text) from error
 
 
 def text_of(value: object) -> str:

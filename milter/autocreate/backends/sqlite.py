@@ -28,7 +28,7 @@ from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.engine import URL
 
 from autocreate.backends.sqlite_file import path_of
-from autocreate.errors import Busy, Silent, Temporary, Unreachable
+from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 
 # Seconds without a change after which nobody is writing a copy. Between two writes cp(1) takes milliseconds.
 _QUIET = 0.25
@@ -84,8 +84,8 @@ class SqliteReader:
         """The names of the columns, and all rows that a query finds.
 
         Raises:
-            Unreachable: the file cannot be opened; `Silent` if others lock it, or write it all the time.
-            Busy: no connection became free in time.
+            Unreachable: the file cannot be opened; `ServerTimeout` if others lock it, or write it all the time.
+            PoolExhausted: no connection became free in time.
             Temporary: any other error, such as a missing table.
         """
         until = time.monotonic() + self._timeout
@@ -181,7 +181,7 @@ class SqliteReader:
                 # A copy writes the header once, and first.
                 if state is None or self._is_quiet(state) or _commits(witness) != commits:
                     return state
-        raise Silent(f"{self} is being written for {self._timeout:g} s")
+        raise ServerTimeout(f"{self} is being written for {self._timeout:g} s")
 
     def _is_quiet(self, state: _State) -> bool:
         if state != self._last[0]:
@@ -220,7 +220,7 @@ class SqliteReader:
     def _connection_to_spare(self) -> Iterator[None]:
         if not self._free.acquire(timeout=self._timeout):
             busy = f"{self}: all {self._connections} connections are busy"
-            raise Busy(f"{busy} for {self._timeout:g} s")
+            raise PoolExhausted(f"{busy} for {self._timeout:g} s")
         try:
             yield
         finally:
@@ -242,7 +242,7 @@ class SqliteReader:
                 ) from error
             text, code = f"{self}: {error}", code & 0xFF
             if code in _HELD:
-                raise Silent(text) from error
+                raise ServerTimeout(text) from error
             if code == sqlite3.SQLITE_CANTOPEN:
                 raise Unreachable(text) from error
             raise Temporary(text) from error

@@ -54,11 +54,11 @@ def cache_show(config_path: Path, as_json: bool) -> None:
 
     What sources cost counts from its start, whatever was reloaded since.
     """
-    for path, figures in _each(config_path, "figures"):
+    for path, stats in _each(config_path, "figures"):
         if as_json:
-            click.echo(json.dumps({"process": str(path), **figures}))
+            click.echo(json.dumps({"process": str(path), **stats}))
         else:
-            click.echo("\n".join(_explained(path, figures)))
+            click.echo("\n".join(_explained(path, stats)))
 
 
 @cache.command("clear")
@@ -100,16 +100,16 @@ def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Pa
         yield path, ask(path, question, **details)
 
 
-def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
-    ready = figures["ready"]
+def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
+    ready = stats["ready"]
     yield f"{path}:"
     yield (
         f"  {ready['users']} users (of {ready['size']} at most) are accepted without any look-up, each "
         f"for {ready['seconds']:g} s"
     )
-    if lmtp := figures["lmtp"]:
+    if lmtp := stats["lmtp"]:
         yield from _lmtp_explained(lmtp)
-    for name, source in figures["sources"].items():
+    for name, source in stats["sources"].items():
         lookups = source["lookups"]
         mean = f", {source['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
         yield (
@@ -121,9 +121,9 @@ def _explained(path: Path, figures: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {held['users']} users {words}, each remembered for {held['seconds']:g} s"
         if source["last_error"]:
             yield f"    last error: {source['last_error']}"
-    if domains := figures["domains"]:
+    if domains := stats["domains"]:
         yield from _domains_explained(domains)
-    if aliases := figures["aliases"]:
+    if aliases := stats["aliases"]:
         yield from _aliases_explained(aliases)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autocreate.cli.options import config_option
-from autocreate.cli.selection import excused_by, normal, open_office, require_known, selecting
+from autocreate.cli.selection import exempt_by, normal, open_components, require_known, selecting
 
 if TYPE_CHECKING:
     from autocreate.model import Verdict
@@ -51,17 +51,17 @@ def audit(
     """
     from autocreate.admin import audit as audits
     from autocreate.admin.bulk import Selection, each, survey
-    from autocreate.admin.survey import Census
+    from autocreate.admin.survey import Survey
     from autocreate.cli.progress import progress
 
     chosen = normal(Selection(sources, groups, domain))
     as_line = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
     count = 0
-    with open_office(config_path) as office, Census() as census:
-        require_known(office, chosen)
-        survey(census, office.accounts, office.store, chosen, excused_by(office, chosen))
+    with open_components(config_path) as components, Survey() as census:
+        require_known(components, chosen)
+        survey(census, components.accounts, components.store, chosen, exempt_by(components, chosen))
         # Of a part of the accounts, the other mailboxes would all have none.
-        is_whole = not (sources or groups or (domain and office.accounts.virtual_domains))
+        is_whole = not (sources or groups or (domain and components.accounts.virtual_domains))
 
         def tell(found: Iterable[audits.Discrepancy], say: Callable[[str], None]) -> None:
             nonlocal count
@@ -70,13 +70,13 @@ def audit(
                 count += 1
 
         def compare(user: str) -> "Verdict":
-            address = office.accounts.address(user, chosen)
-            return office.provisioner.update(address, user, restore)
+            address = components.accounts.address(user, chosen)
+            return components.provisioner.update(address, user, restore)
 
         if form == "csv":
             click.echo(_as_csv(audits.Discrepancy._fields))
         tell(audits.people(census, is_whole), click.echo)
-        entries = office.journal.all_unfinished()
+        entries = components.journal.all_unfinished()
         tell(
             audits.unfinished(it for it in entries if is_whole or census.has_account(it.user)),
             click.echo,
@@ -88,7 +88,7 @@ def audit(
                     bar.step()
                     tell(audits.differences(user, verdict), bar.say)
 
-                each(compare, census.with_both(), office.parallel, note)
+                each(compare, census.with_both(), components.parallel, note)
         if form == "text":
             click.echo(
                 f"{census.accounts} accounts, {census.mailboxes} mailboxes: {count} findings"

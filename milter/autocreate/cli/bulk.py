@@ -10,7 +10,7 @@ import click
 
 from autocreate.cli.options import config_option, json_option
 from autocreate.cli.outcomes import telling
-from autocreate.cli.selection import chosen_by, excused_by, open_office, require_known, selecting
+from autocreate.cli.selection import chosen_by, exempt_by, open_components, require_known, selecting
 from autocreate.cli.verdicts import open_service, show
 
 if TYPE_CHECKING:
@@ -64,30 +64,32 @@ def provision(
         return
 
     from autocreate.admin.bulk import each, require_sane, survey
-    from autocreate.admin.survey import Census
+    from autocreate.admin.survey import Survey
 
-    with open_office(config_path) as office, Census() as census:
-        require_known(office, chosen)
-        survey(census, office.accounts, office.store, chosen, excused_by(office, chosen))
+    with open_components(config_path) as components, Survey() as census:
+        require_known(components, chosen)
+        survey(census, components.accounts, components.store, chosen, exempt_by(components, chosen))
         new = census.count_without_mailbox()
         if yes:
             require_sane(new, census.accounts, max_new)
-        is_applied = yes and not office.service.rules.dry_run
+        is_applied = yes and not components.service.rules.dry_run
 
         # Whom a run that was killed left half made has a mailbox by now.
-        begun = {it.user: it for it in office.journal.all_unfinished() if census.has_both(it.user)}
+        begun = {
+            it.user: it for it in components.journal.all_unfinished() if census.has_both(it.user)
+        }
 
         def make(user: str) -> "Verdict":
             if is_applied and user in begun:
-                return office.service.complete(begun[user])
-            address = office.accounts.address(user, chosen)
-            return office.service.provision(address, is_applied, is_user=True)
+                return components.service.complete(begun[user])
+            address = components.accounts.address(user, chosen)
+            return components.service.provision(address, is_applied, is_user=True)
 
         with telling("provision", new + len(begun), as_json, is_applied) as outcomes:
             outcomes.note_doubts(census)
-            outcomes.add(census.excused, "to have none")
+            outcomes.add(census.exempt, "to have none")
             users = chain(census.without_mailbox(), begun)
-            each(make, users, office.parallel, outcomes.note)
+            each(make, users, components.parallel, outcomes.note)
         sys.exit(outcomes.conclude(census.accounts))
 
 
@@ -129,19 +131,19 @@ def apply(
 
     from autocreate.admin.bulk import each, survey
     from autocreate.admin.plans import Plans
-    from autocreate.admin.survey import Census
+    from autocreate.admin.survey import Survey
 
-    with open_office(config_path) as office, Census() as census, Plans() as plans:
-        require_known(office, chosen, policy)
-        survey(census, office.accounts, office.store, chosen, excused_by(office, chosen))
-        is_applied = bool(yes) and not office.service.rules.dry_run
+    with open_components(config_path) as components, Survey() as census, Plans() as plans:
+        require_known(components, chosen, policy)
+        survey(census, components.accounts, components.store, chosen, exempt_by(components, chosen))
+        is_applied = bool(yes) and not components.service.rules.dry_run
         # Of users who are named one by one something is to be heard in any case.
         meant = census.with_both() if chosen.users is None else census.everyone()
         total = census.count_with_both() if chosen.users is None else census.accounts
 
         def compare(user: str) -> "Verdict":
-            address = office.accounts.address(user, chosen)
-            return office.provisioner.update(address, user, restore)
+            address = components.accounts.address(user, chosen)
+            return components.provisioner.update(address, user, restore)
 
         with telling("compare", total, as_json, False, is_applied) as compared:
 
@@ -151,7 +153,7 @@ def apply(
                     compared.note(user, verdict)
 
             compared.note_doubts(census)
-            each(compare, meant, office.parallel, keep)
+            each(compare, meant, components.parallel, keep)
             if chosen.users is None:
                 compared.add(census.count_without_mailbox(), "without a mailbox")
         if yes:
@@ -165,10 +167,10 @@ def apply(
             sys.exit(compared.conclude(census.accounts))
 
         def do(user: str) -> "Verdict":
-            address = office.accounts.address(user, chosen)
-            return office.provisioner.carry_out(address, plans.verdict(user))
+            address = components.accounts.address(user, chosen)
+            return components.provisioner.apply(address, plans.verdict(user))
 
         with telling("apply", len(plans), as_json, is_applied=True) as outcomes:
             outcomes.go_on_from(compared)
-            each(do, plans.users(), office.parallel, outcomes.note)
+            each(do, plans.users(), components.parallel, outcomes.note)
         sys.exit(outcomes.conclude(len(plans)))

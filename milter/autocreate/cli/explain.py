@@ -72,10 +72,10 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
         yield from (f"  would {line}" for line in as_text(plan))
     for note in verdict.notes:
         yield f"  note: {note}"
-    reply = replace(verdict, withheld="").reply
+    reply = replace(verdict, suppressed="").reply
     yield f"  reply: {' '.join(reply) if reply else 'none, the MTA goes on'}"
-    if verdict.withheld:
-        yield f"  withheld: {verdict.withheld}"
+    if verdict.suppressed:
+        yield f"  suppressed: {verdict.suppressed}"
 
 
 def _user(user: "User") -> Iterator[str]:

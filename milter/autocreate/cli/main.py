@@ -36,7 +36,7 @@ _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, require
 
 
 # Seconds for what a command has left under way, such as a tree that is half made.
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 
 
 class _Group(click.Group):
@@ -50,7 +50,7 @@ class _Group(click.Group):
         try:
             return super().__call__(*arguments, **named)
         except SystemExit as end:
-            until = time.monotonic() + _PATIENCE
+            until = time.monotonic() + _TIMEOUT
             for thread in threading.enumerate():
                 if thread is not threading.main_thread() and not thread.daemon:
                     thread.join(max(0.0, until - time.monotonic()))
@@ -255,12 +255,12 @@ def doctor(
     advice only, 1 warnings, 2 something critical.
     """
     from autocreate.cli.render import finding_as_json, finding_as_text
-    from autocreate.doctor.doctor import Mtas
+    from autocreate.doctor.doctor import MtaPaths
     from autocreate.doctor.findings import gravest
     from autocreate.wiring.doctor import CyrusPaths, diagnose
 
     paths = CyrusPaths(imapd_conf, cyrus_conf)
-    findings = diagnose(config_path, Mtas(postfix, sendmail), paths)
+    findings = diagnose(config_path, MtaPaths(postfix, sendmail), paths)
     for finding in findings:
         click.echo(finding_as_json(finding) if as_json else finding_as_text(finding))
     if not findings and not as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from autocreate.admin.survey import Census
+    from autocreate.admin.survey import Survey
     from autocreate.cli.progress import Progress
     from autocreate.model import Verdict
 
@@ -58,7 +58,7 @@ class Outcomes:
         """So many more, about whom nothing was asked."""
         self._words[word] += count
 
-    def note_doubts(self, census: "Census") -> None:
+    def note_doubts(self, census: "Survey") -> None:
         """Of whom it could not be told whether they are meant."""
         from autocreate.model import Answer, Verdict
 

@@ -15,7 +15,7 @@ def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
     """A verdict as indented lines. Nothing in a name can begin a line of its own.
 
     Args:
-        verb: "would" or "did": what became of the plan, if it was not withheld.
+        verb: "would" or "did": what became of the plan, if it was not suppressed.
     """
     lines = (f"{address}: {verdict.answer.value}", *(f"  {it}" for it in _facts(verdict, verb)))
     return [printable(line) for line in lines]
@@ -37,7 +37,7 @@ def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
         "source": verdict.source or None,
         "policy": verdict.policy or None,
         "created": verdict.created,
-        "withheld": verdict.withheld or None,
+        "suppressed": verdict.suppressed or None,
         "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
         "undone": _undone(verdict),
         "notes": list(verdict.notes),
@@ -93,15 +93,15 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
         ("account", verdict.source),
         ("policy", verdict.policy),
         ("reply", " ".join(verdict.reply) if verdict.reply else ""),
-        ("withheld", verdict.withheld),
+        ("suppressed", verdict.suppressed),
     ):
         if value:
             yield f"{name + ':':9} {value}"
     for action in verdict.done:
-        yield f"{('would' if verdict.withheld else verb) + ':':9} {describe(action)}"
+        yield f"{('would' if verdict.suppressed else verb) + ':':9} {describe(action)}"
     for note in verdict.notes:
         yield f"note:     {note}"
     for part in verdict.parts:
         yield f"{part.user or 'nobody'}: {part.answer.value}"
-        facts = _facts(replace(part, withheld=verdict.withheld), verb)
+        facts = _facts(replace(part, suppressed=verdict.suppressed), verb)
         yield from (f"  {line}" for line in facts)

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from autocreate.admin.bulk import Selection
-    from autocreate.wiring.service import Office
+    from autocreate.wiring.service import Components
 
 _STDIN = "-"
 
@@ -90,30 +90,34 @@ def normal(selection: "Selection") -> "Selection":
         raise click.UsageError(f"--domain: {error}") from error
 
 
-def excused_by(office: "Office", selection: "Selection") -> Callable[[str], bool]:
+def exempt_by(components: "Components", selection: "Selection") -> Callable[[str], bool]:
     """Tells of a user who has an account whether it is to have no mailbox. A doubt is no."""
     from autocreate.errors import AutocreateError
 
-    def is_excused(user: str) -> bool:
+    def is_exempt(user: str) -> bool:
         try:
-            return office.provisioner.is_excused(office.accounts.address(user, selection), user)
+            return components.provisioner.is_exempt(
+                components.accounts.address(user, selection), user
+            )
         except AutocreateError:
             return False  # whoever does something for the user hears of it
 
-    return is_excused
+    return is_exempt
 
 
-def require_known(office: "Office", selection: "Selection", policy: str | None = None) -> None:
+def require_known(
+    components: "Components", selection: "Selection", policy: str | None = None
+) -> None:
     """A name that is nobody's would select nothing, or by another policy, and say nothing of it."""
     from autocreate.errors import ConfigurationError
 
     domain = selection.domain
-    if domain and not office.service.has_domain(domain):
+    if domain and not components.service.has_domain(domain):
         raise ConfigurationError(
             "--domain", [f"{domain} is not among milter.domains, and in no table of [domains]"]
         )
-    by_domain = any(it.domains for it in office.provisioner.policies)
-    if by_domain and not office.accounts.knows_domain(selection):
+    by_domain = any(it.domains for it in components.provisioner.policies)
+    if by_domain and not components.accounts.knows_domain(selection):
         raise ConfigurationError(
             "--domain",
             [
@@ -121,7 +125,7 @@ def require_known(office: "Office", selection: "Selection", policy: str | None =
                 "for which accounts are to be judged"
             ],
         )
-    policies = [it.name for it in office.provisioner.policies]
+    policies = [it.name for it in components.provisioner.policies]
     if policy is not None and policy not in policies:
         raise ConfigurationError(
             "--policy", [f"there is no policy {policy!r}; one of {', '.join(policies)}"]
@@ -129,16 +133,16 @@ def require_known(office: "Office", selection: "Selection", policy: str | None =
 
 
 @contextmanager
-def open_office(config_path: Path) -> Iterator["Office"]:
+def open_components(config_path: Path) -> Iterator["Components"]:
     """What many users at once need, as the file has it. Its log has errors alone."""
     from contextlib import closing
 
     from autocreate import logs
     from autocreate.config import load
-    from autocreate.wiring.service import build_office
+    from autocreate.wiring.service import build_components
 
     settings = load(config_path)
     logs.configure(settings.log.format, "error")
-    office = build_office(settings)
-    with closing(office.service):
-        yield office
+    components = build_components(settings)
+    with closing(components.service):
+        yield components

@@ -25,7 +25,7 @@ def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFile
     """
     services = imapd_settings.services_of(_text(cyrus_conf)) if cyrus_conf else None
     options = imapd_parser.read(path, _text(path), _text)
-    conf = imapd_settings.take(path, options, services, lmtp_service)
+    conf = imapd_settings.interpret(path, options, services, lmtp_service)
     return CyrusFiles(conf, options, cyrus_conf or "", services)
 
 

@@ -83,7 +83,7 @@ def _user_actions(folder: Folder, standing: Folder | None) -> Iterator[Action]:
         yield Subscribe(folder.path)
 
 
-def gift(action: Action) -> str:
+def user_removable(action: Action) -> str:
     """What an action gives a user that the user may do away with again; empty if it is no such thing.
 
     INBOX is none: mail needs it. Neither are limits and rights, which are the administrator's.
@@ -101,13 +101,13 @@ def gift(action: Action) -> str:
             return ""
 
 
-def unwanted(plan: Plan, given: frozenset[str]) -> Plan:
+def without_user_removed(plan: Plan, given: frozenset[str]) -> Plan:
     """A plan without what its user was given once and has done away with since.
 
     Args:
-        given: the user's gifts, as `gift` names them.
+        given: the user's gifts, as `user_removable` names them.
     """
-    kept = [action for action in plan.actions if gift(action) not in given]
+    kept = [action for action in plan.actions if user_removable(action) not in given]
     missing = {
         action.path
         for action in plan.actions

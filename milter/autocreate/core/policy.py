@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class FromEntry:
+class AttributeOverrides:
     """Attributes of an account's entry that say what its policy would say otherwise; "" for none."""
 
     quota: str = ""
@@ -55,7 +55,7 @@ class Policy:
     domains: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
     create: bool = True
-    entry: FromEntry = FromEntry()
+    entry: AttributeOverrides = AttributeOverrides()
     why: str = ""
     older_quota: OlderQuota | None = None
 
@@ -102,7 +102,7 @@ class Policy:
         tree = self.tree
         if self.older_quota and version() < self.older_quota.before:
             tree = replace(tree, quota=self.older_quota.quota)
-        if self.entry == FromEntry():
+        if self.entry == AttributeOverrides():
             return tree, ()
         problems: list[str] = []
 

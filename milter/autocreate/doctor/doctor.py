@@ -20,19 +20,19 @@ from autocreate.doctor import postfix as postfix_rules
 from autocreate.doctor import postfix_unseen, probe_copies, probe_cyrus, probe_sockets
 from autocreate.doctor import sendmail as sendmail_rules
 from autocreate.doctor.cyrus import Expected
-from autocreate.doctor.findings import Finding, Ours, critical, warning
-from autocreate.doctor.permissions import Person
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
+from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.postfix import Delivery
-from autocreate.doctor.probe_sockets import Door
+from autocreate.doctor.probe_sockets import Endpoint
 from autocreate.imapdconf.settings import CyrusFiles
 from autocreate.mailstore.imap import Server
 
-_PATIENCE = 20.0  # seconds for a program that only reads files
+_TIMEOUT = 20.0  # seconds for a program that only reads files
 
 
 @dataclass(frozen=True, slots=True)
-class Mtas:
+class MtaPaths:
     """Where the configurations of MTAs are. What is not there is not looked at."""
 
     postfix: Path
@@ -40,7 +40,7 @@ class Mtas:
 
 
 @dataclass(frozen=True, slots=True)
-class Backend:
+class CyrusTarget:
     """Cyrus, as we know it.
 
     Args:
@@ -57,10 +57,10 @@ class Backend:
 
 
 def examine(
-    ours: Ours,
-    doors: Sequence[Door],
-    cyrus: Backend,
-    mtas: Mtas,
+    ours: MilterSettings,
+    doors: Sequence[Endpoint],
+    cyrus: CyrusTarget,
+    mtas: MtaPaths,
     clock: Callable[[], float] = time.time,
     without_mailbox: Callable[[str], Sequence[str]] = lambda _address: (),
 ) -> list[Finding]:
@@ -83,10 +83,10 @@ def examine(
 
 
 def _mta(
-    ours: Ours, mtas: Mtas, without_mailbox: Callable[[str], Sequence[str]]
-) -> tuple[list[Person], list[Finding]]:
+    ours: MilterSettings, mtas: MtaPaths, without_mailbox: Callable[[str], Sequence[str]]
+) -> tuple[list[UnixUser], list[Finding]]:
     """The users that MTAs of this machine connect as, and what was found about them."""
-    callers: list[Person] = []
+    callers: list[UnixUser] = []
     findings: list[Finding] = []
     has_postfix = (mtas.postfix / "main.cf").exists()
     if has_postfix:
@@ -105,8 +105,8 @@ def _mta(
 
 
 def _postfix(
-    folder: Path, ours: Ours, without_mailbox: Callable[[str], Sequence[str]]
-) -> tuple[list[Person], list[Finding]]:
+    folder: Path, ours: MilterSettings, without_mailbox: Callable[[str], Sequence[str]]
+) -> tuple[list[UnixUser], list[Finding]]:
     try:
         postfix = read_postfix(folder)
     except (OSError, subprocess.SubprocessError) as error:
@@ -129,7 +129,7 @@ def _postfix(
     return callers, findings
 
 
-def _delivery(delivery: Delivery, callers: Sequence[Person]) -> Iterator[Finding]:
+def _delivery(delivery: Delivery, callers: Sequence[UnixUser]) -> Iterator[Finding]:
     """Can Postfix hand mail over to Cyrus there?"""
     matters = "mail that was accepted is not delivered: it waits in Postfix's queue"
     service, where = delivery.service, f"main.cf: {delivery.parameter}"
@@ -142,7 +142,7 @@ def _delivery(delivery: Delivery, callers: Sequence[Person]) -> Iterator[Finding
             "lmtpd that listens there",
         )
         return
-    door = Door(
+    door = Endpoint(
         where,
         f"unix:{delivery.place}",
         tuple(callers),
@@ -162,7 +162,7 @@ def _is_missing(path: str) -> bool:
     return False
 
 
-def _sendmail(path: Path, ours: Ours) -> list[Finding]:
+def _sendmail(path: Path, ours: MilterSettings) -> list[Finding]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
@@ -199,7 +199,7 @@ def read_postfix(folder: Path) -> Postfix:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=True,
         )
         return done.stdout

@@ -30,7 +30,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Ours:
+class MilterSettings:
     """What the MTA's configuration has to fit: our side of the connection.
 
     Args:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from autocreate.doctor.findings import Finding, Ours, advice, critical, warning
+from autocreate.doctor.findings import Finding, MilterSettings, advice, critical, warning
 from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.postfix import seen, transports
 
@@ -15,7 +15,7 @@ _CYRUSV2 = re.compile(
 )
 
 
-def examine_postfix(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def examine_postfix(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     """Everything found in Postfix's configuration."""
     found = list(_addresses(postfix, ours))
     if found and not ours.lmtp:
@@ -24,7 +24,7 @@ def examine_postfix(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
         yield from _capitals(postfix.get("lmtp_generic_maps"), ours)
 
 
-def examine_sendmail(text: str, path: str, ours: Ours) -> Iterator[Finding]:
+def examine_sendmail(text: str, path: str, ours: MilterSettings) -> Iterator[Finding]:
     """Everything found in the text of a sendmail.cf. Its local mailers send no domain."""
     if (match := _CYRUSV2.search(text)) and not ours.lmtp:
         unix, host, port = match.groups()
@@ -39,7 +39,7 @@ def _to_write(where: str, address: str) -> Finding:
     )
 
 
-def _addresses(postfix: Postfix, ours: Ours) -> Iterator[tuple[str, str]]:
+def _addresses(postfix: Postfix, ours: MilterSettings) -> Iterator[tuple[str, str]]:
     """(parameter, address as lmtp.address has it) of each way by which our mail reaches lmtpd."""
     default_port = postfix.get("lmtp_tcp_port") or "24"
     for parameter, service, name, nexthop in transports(postfix, ours):
@@ -57,7 +57,7 @@ def _addresses(postfix: Postfix, ours: Ours) -> Iterator[tuple[str, str]]:
             yield parameter, f"{shown}:{match[3] or default_port}"
 
 
-def _capitals(maps: str, ours: Ours) -> Iterator[Finding]:
+def _capitals(maps: str, ours: MilterSettings) -> Iterator[Finding]:
     domain = ours.default_domain
     mapping = f"main.cf: lmtp_generic_maps = inline:{{@{domain}=@{domain}}}"
     if maps and ours.lmtp and not ours.lowers_domains:

@@ -7,7 +7,7 @@ _SEARCH, _WRITE = 0o1, 0o2
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class UnixUser:
     """A user of this machine, with all of their groups."""
 
     name: str
@@ -16,7 +16,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PathEntry:
     """A folder on the way to a socket, or the socket itself: as stat(2) has it."""
 
     path: str
@@ -26,7 +26,7 @@ class Place:
     is_folder: bool
 
 
-def obstacle(way: Iterable[Place], person: Person) -> Place | None:
+def obstacle(way: Iterable[PathEntry], person: UnixUser) -> PathEntry | None:
     """The first place that keeps a person from connecting: a folder may not be entered, or the
     socket not be written to. Access control lists are not looked at."""
     for place in way:
@@ -36,7 +36,7 @@ def obstacle(way: Iterable[Place], person: Person) -> Place | None:
     return None
 
 
-def _bits(place: Place, person: Person) -> int:
+def _bits(place: PathEntry, person: UnixUser) -> int:
     """The three bits that count for the person: only the first class that fits is asked (inode(7))."""
     if person.uid == 0:
         return 0o7

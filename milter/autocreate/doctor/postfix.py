@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.doctor.endpoints import reaches
-from autocreate.doctor.findings import Finding, Ours, critical, warning
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
 from autocreate.doctor.postconf import Milter, Postfix, Service, milters, seconds
 from autocreate.domains.syntax import ANY_DOMAIN
 
@@ -62,7 +62,7 @@ class Delivery:
     place: str
 
 
-def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
+def examine(postfix: Postfix, ours: MilterSettings) -> list[Finding]:
     """Everything found, the milter's connection first."""
     return [
         *_smtpd(postfix, ours),
@@ -76,7 +76,7 @@ def examine(postfix: Postfix, ours: Ours) -> list[Finding]:
     ]
 
 
-def deliveries(postfix: Postfix, ours: Ours) -> Iterator[Delivery]:
+def deliveries(postfix: Postfix, ours: MilterSettings) -> Iterator[Delivery]:
     """The Unix sockets by which mail in our domains is delivered (lmtp(8): `lmtp:unix:PATH`)."""
     for parameter, service, _name, nexthop in transports(postfix, ours):
         kind, _, path = nexthop.partition(":")
@@ -84,7 +84,9 @@ def deliveries(postfix: Postfix, ours: Ours) -> Iterator[Delivery]:
             yield Delivery(parameter, service, path, seen(postfix, service, path))
 
 
-def transports(postfix: Postfix, ours: Ours) -> Iterator[tuple[str, Service | None, str, str]]:
+def transports(
+    postfix: Postfix, ours: MilterSettings
+) -> Iterator[tuple[str, Service | None, str, str]]:
     """By what mail in our domains is delivered: (parameter, its line of master.cf, transport, next hop)."""
     services = {it.name: it for it in postfix.services if it.kind == "unix"}
     parameters = [it for domains, _, it in _CLASSES if _ours_in(postfix, domains, ours)]
@@ -95,7 +97,7 @@ def transports(postfix: Postfix, ours: Ours) -> Iterator[tuple[str, Service | No
         yield parameter, services.get(name), name, nexthop
 
 
-def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _smtpd(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     services = _smtpds(postfix)
     asking = 0
     for service in services:
@@ -124,7 +126,9 @@ def _smtpd(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
         )
 
 
-def _not_asked(postfix: Postfix, service: Service, where: str, ours: Ours) -> Iterator[Finding]:
+def _not_asked(
+    postfix: Postfix, service: Service, where: str, ours: MilterSettings
+) -> Iterator[Finding]:
     if service.is_chrooted and _names(postfix.get("smtpd_milters", service), ours.socket):
         queue = postfix.get("queue_directory")
         yield critical(
@@ -140,7 +144,7 @@ def _not_asked(postfix: Postfix, service: Service, where: str, ours: Ours) -> It
         )
 
 
-def _local(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _local(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     cleanup = next((it for it in postfix.services if it.command == "cleanup"), None)
     milter = _ours(postfix, "non_smtpd_milters", cleanup, ours)
     if milter is None:
@@ -154,7 +158,7 @@ def _local(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
 
 
 def _settings(
-    postfix: Postfix, milter: Milter, service: Service | None, where: str, ours: Ours
+    postfix: Postfix, milter: Milter, service: Service | None, where: str, ours: MilterSettings
 ) -> Iterator[Finding]:
     action = milter.settings.get("default_action") or postfix.get("milter_default_action", service)
     if harm := _HARM.get(action.lower()):
@@ -172,7 +176,7 @@ def _settings(
         )
 
 
-def _macros(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _macros(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     asking = [it for it in _smtpds(postfix) if _ours(postfix, "smtpd_milters", it, ours)]
     for place, macros in postfix.values("milter_rcpt_macros", asking).items():
         if macros and "{rcpt_mailer}" not in macros:
@@ -183,7 +187,7 @@ def _macros(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
             )
 
 
-def _recipients(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _recipients(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     for domains, maps, transport in _CLASSES:
         ours_there = _ours_in(postfix, domains, ours)
         if not ours_there:
@@ -224,7 +228,7 @@ def _unverified(postfix: Postfix) -> Iterator[Finding]:
                 )
 
 
-def _aliases(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _aliases(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     if ours.has_aliases:
         return
     parameters = ["virtual_alias_maps"]
@@ -239,7 +243,7 @@ def _aliases(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
             )
 
 
-def _origin(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _origin(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     origin = postfix.get("myorigin").lower()
     is_known = bool(origin) and not origin.startswith("/")
     if is_known and ours.alias_origins - {origin} and postfix.get("append_at_myorigin") != "no":
@@ -266,7 +270,7 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
         )
 
 
-def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _delimiter(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     theirs = postfix.get("recipient_delimiter")
     if ours.has_aliases and set(theirs) != set(ours.delimiters):
         yield warning(
@@ -285,7 +289,7 @@ def _delimiter(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
         )
 
 
-def _quotes(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def _quotes(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     """Do lmtp(8) and we agree on whether `a..b` is delivered in quotes, which Cyrus takes amiss?"""
     name, lmtps = (
         "lmtp_quote_rfc821_envelope",
@@ -309,12 +313,14 @@ def _smtpds(postfix: Postfix) -> list[Service]:
     return [it for it in postfix.services if it.command == "smtpd"]
 
 
-def asks_us(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> bool:
+def asks_us(postfix: Postfix, name: str, service: Service | None, ours: MilterSettings) -> bool:
     """Does a list of milters, such as `non_smtpd_milters`, name ours for a service?"""
     return _ours(postfix, name, service, ours) is not None
 
 
-def _ours(postfix: Postfix, name: str, service: Service | None, ours: Ours) -> Milter | None:
+def _ours(
+    postfix: Postfix, name: str, service: Service | None, ours: MilterSettings
+) -> Milter | None:
     """Our milter in a list, if the service can reach it there."""
     for milter in milters(postfix.get(name, service)):
         kind, _, where = milter.place.partition(":")
@@ -332,7 +338,7 @@ def seen(postfix: Postfix, service: Service | None, path: str) -> str:
     return f"{postfix.get('queue_directory')}/{path.lstrip('/')}"
 
 
-def _ours_in(postfix: Postfix, domains: str, ours: Ours) -> list[str]:
+def _ours_in(postfix: Postfix, domains: str, ours: MilterSettings) -> list[str]:
     """Our domains in a list of Postfix's, sorted. A table in it may have some that our tables have."""
     return sorted(
         it
@@ -351,7 +357,7 @@ def _names(value: str, socket: str) -> bool:
     return any(reaches(place, socket) for place in places)
 
 
-def _as_postfix_writes(ours: Ours) -> str:
+def _as_postfix_writes(ours: MilterSettings) -> str:
     return "the milter's socket" if ours.socket.startswith("fd:") else ours.socket
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from autocreate.doctor.findings import Finding, Ours, warning
+from autocreate.doctor.findings import Finding, MilterSettings, warning
 from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.postfix import asks_us
 
@@ -30,7 +30,7 @@ class Copies(NamedTuple):
     map: str = ""
 
 
-def examine(postfix: Postfix, ours: Ours) -> Iterator[Finding]:
+def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     """Are the messages shown to us that Postfix writes itself?"""
     cleanups = [it for it in postfix.services if it.command == "cleanup"]
     if not any(asks_us(postfix, "non_smtpd_milters", it, ours) for it in cleanups):

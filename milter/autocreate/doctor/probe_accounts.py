@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from autocreate.accounts import AccountSource
 from autocreate.core.naming import Users
 from autocreate.doctor.findings import Finding, critical, warning
-from autocreate.errors import AutocreateError, Busy, ConfigurationError, Temporary, Unreachable
+from autocreate.errors import (
+    AutocreateError,
+    ConfigurationError,
+    PoolExhausted,
+    Temporary,
+    Unreachable,
+)
 from autocreate.model import Account
 
 # Nobody is called that, so no source may find it.
@@ -178,7 +184,7 @@ def _missed(source: AccountSource, users: Users, name: str) -> tuple[str, int] |
     asked = f" when mail for it asks for {user!r}" if user != name else ""
     try:
         account = source.lookup(user)
-    except (Unreachable, Busy):
+    except (Unreachable, PoolExhausted):
         raise
     except Temporary as error:
         return f"lists {name!r}, but mail for it is deferred (451): {error}", error.exit_status

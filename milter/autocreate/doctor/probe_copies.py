@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from autocreate.doctor import postfix_unseen
-from autocreate.doctor.findings import Finding, Ours, critical, warning
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
 from autocreate.doctor.postconf import Postfix
 from autocreate.errors import AutocreateError
 
@@ -16,7 +16,7 @@ _TIMEOUT = 20.0  # seconds for a program that only reads files
 def examine(
     postfix: Postfix,
     folder: Path,
-    ours: Ours,
+    ours: MilterSettings,
     without_mailbox: Callable[[str], Sequence[str]],
 ) -> Iterator[Finding]:
     """What is wrong with the recipients of copies.
@@ -45,7 +45,7 @@ def _copy(
     place: str,
     address: str,
     origin: str,
-    ours: Ours,
+    ours: MilterSettings,
     without_mailbox: Callable[[str], Sequence[str]],
 ) -> Iterator[Finding]:
     whole = address if "@" in address else f"{address}@{origin}"

@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from autocreate.doctor.findings import Finding, critical
-from autocreate.doctor.permissions import Person
+from autocreate.doctor.permissions import UnixUser
 
 _TEST = "/usr/bin/test"
-_PATIENCE = 10.0  # seconds, though the file be on a server
+_TIMEOUT = 10.0  # seconds, though the file be on a server
 
 
 def examine(
-    persons: Iterable[Person], files: Iterable[tuple[str, Path]], journal: Path | None
+    persons: Iterable[UnixUser], files: Iterable[tuple[str, Path]], journal: Path | None
 ) -> Iterator[Finding]:
     """What is closed to those whom we run as. Only root can see that; of others nothing is found.
 
@@ -28,7 +28,7 @@ def examine(
             yield from _unwritable(person, journal)
 
 
-def _closed(person: Person, key: str, path: Path) -> Iterator[Finding]:
+def _closed(person: UnixUser, key: str, path: Path) -> Iterator[Finding]:
     if not _fails(person, "-r", path):
         return
     folders = (it for it in reversed(path.parents) if _fails(person, "-x", it))
@@ -48,7 +48,7 @@ def _closed(person: Person, key: str, path: Path) -> Iterator[Finding]:
     )
 
 
-def _unwritable(person: Person, journal: Path) -> Iterator[Finding]:
+def _unwritable(person: UnixUser, journal: Path) -> Iterator[Finding]:
     # SQLite writes other files beside it.
     needed = [journal.parent, journal] if journal.exists() else [journal.parent]
     if place := next((it for it in needed if _fails(person, "-w", it)), None):
@@ -59,7 +59,7 @@ def _unwritable(person: Person, journal: Path) -> Iterator[Finding]:
         )
 
 
-def _fails(person: Person, test: str, path: Path) -> bool:
+def _fails(person: UnixUser, test: str, path: Path) -> bool:
     """Does test(1) of a file fail as a person? False too if we cannot become that person."""
     if person.uid == 0:
         return False
@@ -70,7 +70,7 @@ def _fails(person: Person, test: str, path: Path) -> bool:
             group=min(person.gids),
             extra_groups=sorted(person.gids),
             cwd="/",
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.SubprocessError):

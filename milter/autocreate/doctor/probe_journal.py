@@ -13,7 +13,7 @@ from autocreate.backends.sql_drivers import parsed
 from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.errors import ConfigurationError, Temporary
 
-_PATIENCE = 5.0  # seconds
+_TIMEOUT = 5.0  # seconds
 
 _WHY = "new users get 451 and no mailbox; mail to existing mailboxes is accepted"
 
@@ -33,7 +33,7 @@ def examine(url: str) -> Iterator[Finding]:
         if path:
             yield from _file(path)
         elif not url.startswith("sqlite"):
-            with closing(Database("journal", url, None, _PATIENCE, 1)) as database:
+            with closing(Database("journal", url, None, _TIMEOUT, 1)) as database:
                 database.select(sa.text("SELECT 1"), {})
     except ConfigurationError as error:
         yield critical(f"journal.{error.problems[0]}", _WHY, "as it says; or another journal.url")
@@ -78,5 +78,5 @@ def _read(path: Path) -> None:
     # Who opens a file that nobody uses would make two others beside it.
     is_used = any(Path(f"{path}{end}").exists() for end in ("-wal", "-journal"))
     location = f"{path.as_uri()}?mode=ro" + ("" if is_used else "&immutable=1")
-    with closing(sqlite3.connect(location, uri=True, timeout=_PATIENCE)) as connection:
+    with closing(sqlite3.connect(location, uri=True, timeout=_TIMEOUT)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Sequence
 
 from autocreate.doctor import probe_sockets
 from autocreate.doctor.findings import Finding, critical
-from autocreate.doctor.permissions import Person
-from autocreate.doctor.probe_sockets import Door
+from autocreate.doctor.permissions import UnixUser
+from autocreate.doctor.probe_sockets import Endpoint
 from autocreate.errors import AutocreateError
 from autocreate.lmtp.client import Session
 
 _UNASKED = "mail is accepted without lmtpd's word, as without [lmtp]"
 
 
-def examine(address: str, timeout: float, callers: Sequence[Person]) -> Iterator[Finding]:
+def examine(address: str, timeout: float, callers: Sequence[UnixUser]) -> Iterator[Finding]:
     """Everything found.
 
     Args:
@@ -30,7 +30,7 @@ def examine(address: str, timeout: float, callers: Sequence[Person]) -> Iterator
             "autocreate.toml: lmtp.address as the MTA's transport has it; over TCP, cyrus.conf: lmtpd -a",
         )
         return
-    door = Door(
+    door = Endpoint(
         "lmtp.address",
         address,
         tuple(callers),

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from autocreate.doctor.findings import Finding, critical, warning
-from autocreate.doctor.permissions import Person, Place, obstacle
+from autocreate.doctor.permissions import PathEntry, UnixUser, obstacle
 
-_PATIENCE = 10.0  # seconds for an answer that takes a milter none
+_TIMEOUT = 10.0  # seconds for an answer that takes a milter none
 
 # SMFIC_OPTNEG of version 6, with every action and step on offer; and SMFIC_QUIT. See mfdef.h.
 _NEGOTIATE = struct.pack(">IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
@@ -22,7 +22,7 @@ _QUIT = struct.pack(">Ic", 1, b"Q")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """A socket of ours.
 
     Args:
@@ -37,7 +37,7 @@ class Door:
 
     key: str
     place: str
-    callers: tuple[Person, ...]
+    callers: tuple[UnixUser, ...]
     matters: str
     remedy: str
     unit: str
@@ -45,7 +45,7 @@ class Door:
     kind: socket.SocketKind = socket.SOCK_STREAM
 
 
-def examine(door: Door) -> Iterator[Finding]:
+def examine(door: Endpoint) -> Iterator[Finding]:
     """Everything found. A socket that systemd keeps (`fd:N`) cannot be found from here."""
     if door.place.startswith("fd:"):
         return
@@ -69,7 +69,7 @@ def examine(door: Door) -> Iterator[Finding]:
     with contextlib.closing(client):
         if door.speaks_milter and not _is_milter(client):
             yield critical(
-                f"who listens at {where} does not answer as a milter within {_PATIENCE:g} s",
+                f"who listens at {where} does not answer as a milter within {_TIMEOUT:g} s",
                 door.matters,
                 f"if it is ours, it hangs: systemctl restart {door.unit}; "
                 f"if not, give {door.key} another place",
@@ -78,16 +78,16 @@ def examine(door: Door) -> Iterator[Finding]:
         yield from _rights(door)
 
 
-def person(name: str) -> Person | None:
+def person(name: str) -> UnixUser | None:
     """A user of this machine, or None if there is none of that name."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
         return None
-    return Person(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
+    return UnixUser(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
 
 
-def way_to(path: Path) -> Sequence[Place]:
+def way_to(path: Path) -> Sequence[PathEntry]:
     """Every folder on the way to a file, from the root, and the file itself.
 
     Raises:
@@ -98,12 +98,12 @@ def way_to(path: Path) -> Sequence[Place]:
     for step in (*reversed(resolved.parents), resolved):
         status = step.stat()
         found.append(
-            Place(str(step), status.st_mode, status.st_uid, status.st_gid, step != resolved)
+            PathEntry(str(step), status.st_mode, status.st_uid, status.st_gid, step != resolved)
         )
     return found
 
 
-def _rights(door: Door) -> Iterator[Finding]:
+def _rights(door: Endpoint) -> Iterator[Finding]:
     try:
         way = way_to(Path(door.place.removeprefix("unix:")))
     except OSError:  # it went away just now
@@ -119,14 +119,14 @@ def _rights(door: Door) -> Iterator[Finding]:
             )
 
 
-def _connected(door: Door) -> socket.socket:
+def _connected(door: Endpoint) -> socket.socket:
     family, _, where = door.place.partition(":")
     if family == "inet":
         host, _, port = where.rpartition(":")
-        return socket.create_connection((host.strip("[]"), int(port)), _PATIENCE)
+        return socket.create_connection((host.strip("[]"), int(port)), _TIMEOUT)
     client = socket.socket(socket.AF_UNIX, door.kind)
     try:
-        client.settimeout(_PATIENCE)
+        client.settimeout(_TIMEOUT)
         client.connect(where)
     except BaseException:
         client.close()

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from autocreate.aliases.detect import sendmail_style
 from autocreate.aliases.keys import Style
 from autocreate.doctor.endpoints import reaches
-from autocreate.doctor.findings import Finding, Ours, critical, warning
-from autocreate.doctor.permissions import Place
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
+from autocreate.doctor.permissions import PathEntry
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DEFAULT_REPLY_TIMEOUT = 10.0  # seconds
 _LOCAL_STYLES = {style.value for style in Style if style.has_local_parts}
 
 
-def examine(text: str, path: str, ours: Ours) -> list[Finding]:
+def examine(text: str, path: str, ours: MilterSettings) -> list[Finding]:
     """Everything found in the text of a sendmail.cf."""
     filters = dict(re.findall(r"(?m)^X(\w+),\s*(.*)$", text))
     used = re.findall(r"(?m)^O\s*InputMailFilters=(.*)$", text)
@@ -32,7 +32,7 @@ def examine(text: str, path: str, ours: Ours) -> list[Finding]:
     ]
 
 
-def examine_way(way: Sequence[Place], ours: Ours) -> Iterator[Finding]:
+def examine_way(way: Sequence[PathEntry], ours: MilterSettings) -> Iterator[Finding]:
     """What Sendmail holds against the way to our socket: safefile() with SFF_SAFEDIRPATH.
 
     Args:
@@ -49,7 +49,9 @@ def examine_way(way: Sequence[Place], ours: Ours) -> Iterator[Finding]:
             return
 
 
-def _filter(name: str, equates: dict[str, str], path: str, ours: Ours) -> Iterator[Finding]:
+def _filter(
+    name: str, equates: dict[str, str], path: str, ours: MilterSettings
+) -> Iterator[Finding]:
     action = equates.get("F", "").strip()
     if action != "T":
         happens = (
@@ -73,7 +75,7 @@ def _filter(name: str, equates: dict[str, str], path: str, ours: Ours) -> Iterat
         )
 
 
-def _aliases(text: str, path: str, ours: Ours) -> Iterator[Finding]:
+def _aliases(text: str, path: str, ours: MilterSettings) -> Iterator[Finding]:
     match = re.search(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text)
     if match and not ours.has_aliases:
         yield critical(

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 from cachetools import TTLCache
 
-from autocreate.aliases.tables import Measured
+from autocreate.aliases.tables import InstrumentedTable
 from autocreate.domains.syntax import ANY_DOMAIN, domain_keys
 from autocreate.errors import Temporary
-from autocreate.model import Asked
-from autocreate.resilience.single_flight import Flights
-from autocreate.statistics.lookups import Figures, noting
+from autocreate.model import Lookup
+from autocreate.resilience.single_flight import SingleFlight
+from autocreate.statistics.lookups import LookupStats, trace_lookups
 
 
 class Hosted(NamedTuple):
     """Whether a domain is hosted here, and which tables were asked for it."""
 
     is_hosted: bool
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Lookup, ...] = ()
 
 
 def find_domain(
@@ -64,8 +64,8 @@ class DomainTables:
 
     def __init__(
         self,
-        flights: Flights[Hosted],
-        tables: Sequence[Measured],
+        flights: SingleFlight[Hosted],
+        tables: Sequence[InstrumentedTable],
         size: int = 10_000,
         seconds: float = 300.0,
         unknown_seconds: float = 10.0,
@@ -103,7 +103,7 @@ class DomainTables:
         known = self._recall(domain)
         return self._ask(domain, self._generation) if known is None else known
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Ask the tables again about every domain."""
         with self._lock:
             self._hosted.clear()
@@ -121,8 +121,8 @@ class DomainTables:
                 for name, memory in memories.items()
             }
             size = int(self._hosted.maxsize)
-        figures: Mapping[str, Figures] = {table.name: table.figures for table in self._tables}
-        tables = {name: it.snapshot() for name, it in figures.items()}
+        stats: Mapping[str, LookupStats] = {table.name: table.stats for table in self._tables}
+        tables = {name: it.snapshot() for name, it in stats.items()}
         return {"remembered": {**remembered, "size": size}, "tables": tables}
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class DomainTables:
         return known if known is not None or domain_keys(domain) else False
 
     def _looked_up(self, domain: str, generation: int) -> Hosted:
-        with noting() as asked:
+        with trace_lookups() as asked:
             is_hosted = self._ask(domain, generation)
         return Hosted(is_hosted, tuple(asked))
 

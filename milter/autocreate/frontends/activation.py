@@ -11,7 +11,7 @@ from collections.abc import Mapping
 _FIRST = 3  # SD_LISTEN_FDS_START
 
 
-class HandedOver:
+class InheritedSockets:
     """The descriptors that were handed over, each to be taken once."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:

@@ -17,20 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from autocreate.errors import Temporary
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, peer_uid
 from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 2.0  # seconds for a question to come, or an answer to be taken
+_TIMEOUT = 2.0  # seconds for a question to come, or an answer to be taken
 _LONGEST = 1 << 16  # bytes of a question
 
 # What can be asked. A question of another kind, such as one for metrics, is one more line here.
 QUESTIONS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
-    "figures": lambda service, _: service.figures(),
+    "figures": lambda service, _: service.stats(),
     "user": lambda _service, _question: _user(),
-    "forget": lambda service, question: service.forget_accounts(question.get("user")),
+    "forget": lambda service, question: service.invalidate_accounts(question.get("user")),
 }
 
 
@@ -40,7 +40,7 @@ class Control:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
-    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Without a control socket mail goes on, so nothing here has failed."""
         threading.Thread(target=self._accept, args=(traffic,), name="control", daemon=True).start()
 
@@ -48,7 +48,7 @@ class Control:
         """See `FrontEnd.stop`."""
         self._listener.stop()
 
-    def _accept(self, traffic: Traffic) -> None:
+    def _accept(self, traffic: ServiceGate) -> None:
         while True:
             try:
                 connection, _ = self._listener.socket.accept()
@@ -66,12 +66,12 @@ class Control:
             except BaseException:
                 log.exception("a defect of this program, at the control socket")
 
-    def _answer(self, connection: socket.socket, traffic: Traffic) -> None:
+    def _answer(self, connection: socket.socket, traffic: ServiceGate) -> None:
         uid = peer_uid(connection)
         if uid not in (0, os.geteuid()):
             log.warning("user number %d asked at the control socket, and may not", uid)
             return
-        connection.settimeout(_PATIENCE)
+        connection.settimeout(_TIMEOUT)
         with connection.makefile("rwb") as lines:
             answer = _answered(lines.readline(_LONGEST), traffic)
             lines.write(json.dumps(answer).encode() + b"\n")
@@ -82,7 +82,7 @@ def _user() -> Mapping[str, Any]:
     return {"uid": os.geteuid(), "gids": sorted({os.getegid(), *os.getgroups()})}
 
 
-def _answered(line: bytes, traffic: Traffic) -> Mapping[str, Any]:
+def _answered(line: bytes, traffic: ServiceGate) -> Mapping[str, Any]:
     try:
         question = json.loads(line)
         answer = QUESTIONS[question["ask"]]
@@ -105,7 +105,7 @@ def ask(path: Path, question: str, **details: Any) -> Any:
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_PATIENCE * 2)
+            connection.settimeout(_TIMEOUT * 2)
             connection.connect(str(path))
             with connection.makefile("rwb") as lines:
                 lines.write(json.dumps({"ask": question, **details}).encode() + b"\n")

@@ -19,7 +19,7 @@ from pathlib import Path
 from autocreate import logs
 from autocreate.errors import Malformed, Temporary
 from autocreate.frontends import control
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.notification import parse
 from autocreate.model import Answer, Login
@@ -56,7 +56,7 @@ class Events:
         self._room = threading.BoundedSemaphore(_MOST_LOGINS)
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
 
-    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
         self._listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
@@ -73,7 +73,7 @@ class Events:
         os.eventfd_write(self._stopping, 1)
         self._listener.stop()
 
-    def _read(self, traffic: Traffic) -> None:
+    def _read(self, traffic: ServiceGate) -> None:
         waiting = select.poll()
         waiting.register(self._listener.fileno(), select.POLLIN)
         waiting.register(self._stopping, select.POLLIN)
@@ -94,12 +94,12 @@ class Events:
             except Exception:
                 log.exception("a defect of this program, at a notification")
 
-    def _follow(self, datagram: bytes, traffic: Traffic) -> None:
+    def _follow(self, datagram: bytes, traffic: ServiceGate) -> None:
         event = parse(datagram)
-        for user in event.bereft:
+        for user in event.owners_of_removed:
             with traffic.enter() as service:
                 if service is not None:
-                    service.forget(user)
+                    service.invalidate(user)
             if self._milter:
                 self._milter.tell(user)
         if event.login is None:
@@ -109,7 +109,7 @@ class Events:
             return
         self._threads.submit(self._look_after, event.login, traffic)
 
-    def _look_after(self, login: Login, traffic: Traffic) -> None:
+    def _look_after(self, login: Login, traffic: ServiceGate) -> None:
         begun = time.monotonic()
         try:
             with traffic.enter() as service:
@@ -117,7 +117,7 @@ class Events:
                     return
                 verdict = service.log_in(login)
                 if verdict.answer is Answer.TEMPORARY:
-                    service.come_back(login)
+                    service.schedule_retry(login)
             milliseconds = (time.monotonic() - begun) * 1000
             traffic.statistics.count("event", verdict, milliseconds, login.address)
             logs.login(login, verdict, milliseconds, is_news=False, by="event")

@@ -9,7 +9,7 @@ from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
 
 
-class Traffic:
+class ServiceGate:
     """The door between a front end's threads and the service that answers at the moment.
 
     Args:

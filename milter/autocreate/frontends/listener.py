@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autocreate.errors import ConfigurationError, Temporary
-from autocreate.frontends.activation import HandedOver
+from autocreate.frontends.activation import InheritedSockets
 
 _BACKLOG = 128
 
@@ -78,7 +78,7 @@ def listening(
     mode: int,
     group: str | None,
     kind: socket.SocketKind = socket.SOCK_STREAM,
-    handed_over: HandedOver | None = None,
+    handed_over: InheritedSockets | None = None,
 ) -> Iterator[Listener]:
     """A socket that listens at `place`, for as long as the context lasts.
 

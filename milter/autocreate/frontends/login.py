@@ -17,12 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from autocreate import logs
 from autocreate.errors import Malformed, Temporary
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, peer_uid
 from autocreate.model import Answer, Login, Verdict
 from autocreate.passwords import OK, PasswordChecker
 from autocreate.passwords import request as sasl_request
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
 
@@ -58,7 +58,7 @@ class LoginServer:
         self._may_wait = threading.BoundedSemaphore(max(1, requests // 2))
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
 
-    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
 
         def run() -> None:
@@ -74,7 +74,7 @@ class LoginServer:
         os.eventfd_write(self._stopping, 1)
         self._listener.stop()
 
-    def _accept(self, traffic: Traffic) -> None:
+    def _accept(self, traffic: ServiceGate) -> None:
         waiting = select.poll()
         waiting.register(self._listener.fileno(), select.POLLIN)
         waiting.register(self._stopping, select.POLLIN)
@@ -91,7 +91,7 @@ class LoginServer:
                 continue
             self._threads.submit(self._handle, connection, traffic)
 
-    def _handle(self, connection: socket.socket, traffic: Traffic) -> None:
+    def _handle(self, connection: socket.socket, traffic: ServiceGate) -> None:
         try:
             with connection:
                 self._answer(connection, traffic)
@@ -102,7 +102,7 @@ class LoginServer:
         finally:
             self._room.release()
 
-    def _answer(self, connection: socket.socket, traffic: Traffic) -> None:
+    def _answer(self, connection: socket.socket, traffic: ServiceGate) -> None:
         uid = peer_uid(connection)
         if uid not in self._peers:
             log.warning(
@@ -111,7 +111,9 @@ class LoginServer:
             return
         request = bytearray(sasl_request.LONGEST_REQUEST)
         try:
-            attempt = Attempt(memoryview(request)[: _read(connection, memoryview(request))])
+            attempt = SaslauthdRequest(
+                memoryview(request)[: _read(connection, memoryview(request))]
+            )
             with traffic.enter() as service:
                 if service is not None:
                     self._attend(connection, service, attempt, traffic.statistics)
@@ -126,7 +128,7 @@ class LoginServer:
         self,
         connection: socket.socket,
         service: Service,
-        attempt: Attempt,
+        attempt: SaslauthdRequest,
         statistics: Statistics,
     ) -> None:
         begun = time.monotonic()
@@ -144,14 +146,14 @@ class LoginServer:
         finally:
             connection.sendall(sasl_request.answer(answer))
         if verdict.answer is Answer.TEMPORARY:
-            service.come_back(login)
+            service.schedule_retry(login)
         milliseconds = (time.monotonic() - begun) * 1000
         statistics.count("login", verdict, milliseconds, login.address, attempt.client)
         logs.login(login, verdict, milliseconds, client=attempt.client)
 
     def _look_after(self, service: Service, login: Login) -> Verdict:
         if not self._may_wait.acquire(blocking=False):
-            return service.log_in(login, patience=0.0)
+            return service.log_in(login, timeout=0.0)
         try:
             return service.log_in(login)
         finally:

@@ -22,11 +22,11 @@ from prometheus_client.core import (
 from prometheus_client.exposition import MetricsHandler
 from prometheus_client.registry import Collector
 
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
-from autocreate.statistics.tally import BOUNDS, Tally, Times
+from autocreate.statistics.tally import BOUNDS, Histogram, Tally
 
-_PATIENCE = 10.0  # seconds for a scraper to ask
+_TIMEOUT = 10.0  # seconds for a scraper to ask
 
 
 class Metrics:
@@ -36,13 +36,13 @@ class Metrics:
         self._listener = listener
         self._server = ThreadingHTTPServer(("", 0), MetricsHandler, bind_and_activate=False)
 
-    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Without metrics mail goes on, so nothing here has failed."""
         ours = CollectorRegistry()
         ours.register(_Figures(traffic))
         ProcessCollector(registry=ours)
         handler = MetricsHandler.factory(ours)
-        self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _PATIENCE})
+        self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _TIMEOUT})
         self._server.socket.close()
         self._server.socket = self._listener.socket
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
@@ -54,7 +54,7 @@ class Metrics:
 
 
 class _Figures(Collector):
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: ServiceGate) -> None:
         self._traffic = traffic
 
     def describe(self) -> list[Metric]:
@@ -68,20 +68,20 @@ class _Figures(Collector):
         yield from _decided(self._traffic.statistics.totals())
         with self._traffic.enter() as service:
             if service is not None:
-                figures = service.figures()
-                yield from _costs("account", "source", figures["sources"], "an account source")
-                yield from _hits(figures["sources"])
-                if figures["domains"]:
-                    tables = figures["domains"]["tables"]
+                stats = service.stats()
+                yield from _costs("account", "source", stats["sources"], "an account source")
+                yield from _hits(stats["sources"])
+                if stats["domains"]:
+                    tables = stats["domains"]["tables"]
                     yield from _costs("domain", "table", tables, "a table of domains")
-                if figures["aliases"]:
-                    tables = figures["aliases"]["tables"]
+                if stats["aliases"]:
+                    tables = stats["aliases"]["tables"]
                     yield from _costs("alias", "table", tables, "a table of aliases")
-                yield from _cyrus(figures["cyrus"])
-                if figures["lmtp"]:
-                    yield from _lmtp(figures["lmtp"])
-                yield from _caches(figures)
-                yield from _journal(figures["unfinished"])
+                yield from _cyrus(stats["cyrus"])
+                if stats["lmtp"]:
+                    yield from _lmtp(stats["lmtp"])
+                yield from _caches(stats)
+                yield from _journal(stats["unfinished"])
 
 
 def _decided(totals: Tally) -> Iterator[Metric]:
@@ -117,7 +117,7 @@ def _decided(totals: Tally) -> Iterator[Metric]:
     yield created
 
 
-def _buckets(times: Times) -> list[tuple[str, float]]:
+def _buckets(times: Histogram) -> list[tuple[str, float]]:
     passed = 0
     buckets = []
     for bound, count in zip((*BOUNDS, float("inf")), times.counts, strict=True):
@@ -135,8 +135,8 @@ def _costs(
         ("seconds", "lookup_seconds", f"Time that {text} took for all of its questions."),
     ):
         family = CounterMetricFamily(f"autocreate_{what}_{name}", said, labels=[label])
-        for part, figures in parts.items():
-            family.add_metric([part], figures[key])
+        for part, stats in parts.items():
+            family.add_metric([part], stats[key])
         yield family
 
 
@@ -146,64 +146,64 @@ def _hits(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         "Questions to an account source that the cache before it answered.",
         labels=["source"],
     )
-    for source, figures in sources.items():
-        family.add_metric([source], figures["hits"])
+    for source, stats in sources.items():
+        family.add_metric([source], stats["hits"])
     yield family
 
 
-def _lmtp(figures: Mapping[str, Any]) -> Iterator[Metric]:
+def _lmtp(stats: Mapping[str, Any]) -> Iterator[Metric]:
     for key, name, said in (
         ("lookups", "lookups", "Recipients that lmtpd was asked about."),
         ("errors", "errors", "Recipients that lmtpd said nothing about; they are accepted."),
         ("seconds", "lookup_seconds", "Time that lmtpd took for all of them."),
         ("hits", "cache_hits", "Recipients that lmtpd was asked about a short while ago."),
     ):
-        yield CounterMetricFamily(f"autocreate_lmtp_{name}", said, figures[key])
+        yield CounterMetricFamily(f"autocreate_lmtp_{name}", said, stats[key])
     connections = GaugeMetricFamily(
         "autocreate_lmtp_connections", "Connections to lmtpd that are open.", labels=["state"]
     )
     for state in ("busy", "idle"):
-        connections.add_metric([state], figures["connections"][state])
+        connections.add_metric([state], stats["connections"][state])
     yield connections
 
 
-def _cyrus(figures: Mapping[str, int]) -> Iterator[Metric]:
+def _cyrus(stats: Mapping[str, int]) -> Iterator[Metric]:
     connections = GaugeMetricFamily(
         "autocreate_cyrus_connections", "Administrator sessions that are open.", labels=["state"]
     )
     for state in ("busy", "idle"):
-        connections.add_metric([state], figures[state])
+        connections.add_metric([state], stats[state])
     yield connections
     yield GaugeMetricFamily(
         "autocreate_cyrus_connections_limit",
         "Administrator sessions that may be open.",
-        figures["size"],
+        stats["size"],
     )
 
 
-def _caches(figures: Mapping[str, Any]) -> Iterator[Metric]:
+def _caches(stats: Mapping[str, Any]) -> Iterator[Metric]:
     entries = GaugeMetricFamily(
         "autocreate_cache_entries", "What is remembered now.", labels=["cache", "kind"]
     )
     limits = GaugeMetricFamily(
         "autocreate_cache_limit", "How much of a kind is remembered at most.", labels=["cache"]
     )
-    entries.add_metric(["ready", "users"], figures["ready"]["users"])
-    limits.add_metric(["ready"], figures["ready"]["size"])
-    if figures["domains"]:
-        domains = figures["domains"]["remembered"]
+    entries.add_metric(["ready", "users"], stats["ready"]["users"])
+    limits.add_metric(["ready"], stats["ready"]["size"])
+    if stats["domains"]:
+        domains = stats["domains"]["remembered"]
         for kind in ("hosted", "other"):
             entries.add_metric(["domains", kind], domains[kind]["domains"])
         limits.add_metric(["domains"], domains["size"])
-    if figures["aliases"]:
-        aliases = figures["aliases"]["remembered"]
+    if stats["aliases"]:
+        aliases = stats["aliases"]["remembered"]
         entries.add_metric(["aliases", "addresses"], aliases["addresses"])
         limits.add_metric(["aliases"], aliases["size"])
-    if figures["lmtp"]:
-        lmtp = figures["lmtp"]["remembered"]
+    if stats["lmtp"]:
+        lmtp = stats["lmtp"]["remembered"]
         entries.add_metric(["lmtp", "users"], lmtp["users"])
         limits.add_metric(["lmtp"], lmtp["size"])
-    for source, it in figures["sources"].items():
+    for source, it in stats["sources"].items():
         for kind in ("found", "unknown", "error"):
             entries.add_metric([f"accounts.{source}", kind], it["remembered"][kind]["users"])
         limits.add_metric([f"accounts.{source}"], it["remembered"]["size"])

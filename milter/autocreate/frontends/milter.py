@@ -14,7 +14,7 @@ from typing import Any
 import Milter as pymilter  # noqa: N813 -- its name on PyPI
 
 from autocreate import logs
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.lmtp.replies import envelope_of
 from autocreate.model import Answer, Envelope, Recipient, Reply
@@ -30,7 +30,7 @@ class Milter:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
-    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
 
         def run() -> None:
@@ -52,7 +52,7 @@ class Milter:
 class _Session(pymilter.Base):
     """One connection of the MTA's. Its callbacks may come from different threads, one at a time."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: ServiceGate) -> None:
         self._traffic = traffic
         self._client = ""
         self._envelope = Envelope()

@@ -25,11 +25,11 @@ class Event:
 
     Args:
         login: who was let in: the user that was authorized, not the one whose password it was.
-        bereft: users of whose mailboxes one was deleted or got another name.
+        owners_of_removed: users of whose mailboxes one was deleted or got another name.
     """
 
     login: Login | None = None
-    bereft: tuple[str, ...] = ()
+    owners_of_removed: tuple[str, ...] = ()
 
 
 def parse(datagram: bytes) -> Event:
@@ -56,9 +56,9 @@ def parse(datagram: bytes) -> Event:
         case "Login":
             return Event(login=_login(facts))
         case "MailboxDelete":
-            return Event(bereft=_owner(facts.get("uri")))
+            return Event(owners_of_removed=_owner(facts.get("uri")))
         case "MailboxRename":
-            return Event(bereft=_owner(facts.get("oldMailboxID")))
+            return Event(owners_of_removed=_owner(facts.get("oldMailboxID")))
     return Event()
 
 

@@ -50,5 +50,5 @@ def _look_after(environment: Mapping[str, str], build: Callable[[], Service]) ->
     service = build()
     verdict = service.log_in(login)
     if verdict.answer is Answer.TEMPORARY:
-        service.come_back(login)
+        service.schedule_retry(login)
     logs.login(login, verdict, (time.monotonic() - begun) * 1000, by="pam")

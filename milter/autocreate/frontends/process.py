@@ -15,14 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from autocreate.errors import AutocreateError, Refused, Temporary
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.model import Answer
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
 
 log = logging.getLogger(__name__)
 
-# Seconds. Longer than a verdict takes, shorter than systemd's patience (TimeoutStopSec, 90 s).
+# Seconds. Longer than a verdict takes, shorter than systemd's timeout (TimeoutStopSec, 90 s).
 _DRAIN = 10.0
 _BETWEEN_LOOKS = 5.0
 _BETWEEN_SAVES = 60.0
@@ -32,7 +32,7 @@ _LAST_SAVE = 5.0
 class FrontEnd(Protocol):
     """Something that listens, asks the service that traffic lets it in to, and answers."""
 
-    def serve(self, traffic: Traffic, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """Begin to serve, in threads of its own, for ever.
 
         Args:
@@ -56,7 +56,7 @@ def run(
         statistics: of this process, for as long as it lives.
     """
     events = _Events()
-    traffic = Traffic(service, statistics)
+    traffic = ServiceGate(service, statistics)
     stopping = threading.Event()
     for frontend in frontends:
         frontend.serve(traffic, events.fail)
@@ -113,7 +113,7 @@ class _Events:
         return signal.Signals(number) if number else self._failures.get()
 
 
-def complete_unfinished(traffic: Traffic, stopping: threading.Event) -> None:
+def complete_unfinished(traffic: ServiceGate, stopping: threading.Event) -> None:
     """Finish what the journal has as unfinished: all of it at the start, then what is due."""
     everything = True
     while not stopping.is_set():
@@ -127,7 +127,7 @@ def complete_unfinished(traffic: Traffic, stopping: threading.Event) -> None:
         stopping.wait(_BETWEEN_LOOKS)
 
 
-def report_scripts(traffic: Traffic) -> None:
+def report_scripts(traffic: ServiceGate) -> None:
     """Tell the log which Sieve scripts are wrong. Mail does not wait for them."""
     with traffic.enter() as service:
         scripts = service.scripts() if service else ()
@@ -148,20 +148,20 @@ def report_scripts(traffic: Traffic) -> None:
                 log.exception("a defect of this program, while checking %s", script.source)
 
 
-def save_statistics(traffic: Traffic, stopping: threading.Event) -> None:
+def save_statistics(traffic: ServiceGate, stopping: threading.Event) -> None:
     """Write what was counted to the journal every so often."""
     while not stopping.wait(_BETWEEN_SAVES):
         _save(traffic)
 
 
-def _save_at_last(traffic: Traffic) -> None:
+def _save_at_last(traffic: ServiceGate) -> None:
     """Write what was counted since, but let no journal that is silent hold up the end."""
     saving = threading.Thread(target=lambda: _save(traffic), name="last statistics", daemon=True)
     saving.start()
     saving.join(_LAST_SAVE)
 
 
-def _save(traffic: Traffic) -> None:
+def _save(traffic: ServiceGate) -> None:
     try:
         traffic.service.save(traffic.statistics)
     except Temporary as error:
@@ -184,7 +184,7 @@ def notify(state: str) -> None:
         log.warning("systemd was not told %r: %s", state, error)
 
 
-def _complete_all(traffic: Traffic, stopping: threading.Event, everything: bool) -> None:
+def _complete_all(traffic: ServiceGate, stopping: threading.Event, everything: bool) -> None:
     with traffic.enter() as service:
         entries = service.unfinished(everything) if service else []
     for entry in entries:
@@ -197,7 +197,7 @@ def _complete_all(traffic: Traffic, stopping: threading.Event, everything: bool)
         log.log(level, "%s: another attempt: %s", entry.user, verdict.reason)
 
 
-def _reload(traffic: Traffic, reload: Callable[[Service], Service]) -> None:
+def _reload(traffic: ServiceGate, reload: Callable[[Service], Service]) -> None:
     # What Type=notify-reload wants to be told besides (sd_notify(3)).
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
     try:
@@ -214,7 +214,7 @@ def _reload(traffic: Traffic, reload: Callable[[Service], Service]) -> None:
     notify("READY=1")
 
 
-def _retire(traffic: Traffic, service: Service) -> None:
+def _retire(traffic: ServiceGate, service: Service) -> None:
     """Close a service that was replaced, when its last caller has had its answer."""
     traffic.wait_out(service, _DRAIN)
     service.close()

@@ -72,7 +72,7 @@ def policies(
     return tuple(replace(policy, services=frozenset(of)) for policy, of in said.items())
 
 
-def strangers(options: Options, services: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+def unknown_options(options: Options, services: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """Options that look like one of the family and are none, so that nobody heeds them."""
     for option in options.every:
         base = _base(option.key, services)

@@ -14,7 +14,7 @@ from autocreate.core.plan import describe_quota
 from autocreate.core.policy import Policy
 from autocreate.errors import ConfigurationError
 from autocreate.imapdconf.parser import Options, Reading
-from autocreate.imapdconf.policies import FAMILY, policies, strangers
+from autocreate.imapdconf.policies import FAMILY, policies, unknown_options
 
 # Service names are those of cyrus.conf's SERVICES. These are what its samples call them.
 USUAL_SERVICES: Mapping[str, tuple[str, ...]] = {
@@ -140,7 +140,7 @@ def services_of(cyrus_conf: str) -> dict[str, tuple[str, ...]]:
     return {service: tuple(names) for service, names in found.items()}
 
 
-def take(
+def interpret(
     path: str,
     options: Options,
     services: Mapping[str, tuple[str, ...]] | None = None,
@@ -183,7 +183,7 @@ def take(
     conf = replace(
         conf,
         policies=policies(reading, ordered, conf.mailboxes),
-        notices=(*reading.notices, *strangers(options, ordered)),
+        notices=(*reading.notices, *unknown_options(options, ordered)),
     )
     if reading.problems:
         raise ConfigurationError(path, reading.problems)

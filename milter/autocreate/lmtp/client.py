@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from autocreate.errors import Silent, Temporary, Unreachable
+from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.lmtp.replies import (
     Forecast,
     LmtpReply,
@@ -103,7 +103,7 @@ class Session:
     """A connection, greeted and introduced.
 
     Raises, from every method:
-        Unreachable: the connection is of no use any more; `Silent` if the time was up.
+        Unreachable: the connection is of no use any more; `ServerTimeout` if the time was up.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
@@ -140,7 +140,7 @@ class Session:
             raise Unreachable(f"lmtpd at {self._address} ended the session: {first}")
         try:
             second = next(replies)[-1]
-        except Silent:
+        except ServerTimeout:
             raise
         except Unreachable:
             self.is_spent = True
@@ -240,7 +240,7 @@ class Session:
         try:
             yield
         except TimeoutError as error:
-            raise Silent(
+            raise ServerTimeout(
                 f"lmtpd at {self._address} did not answer within {self._timeout:g} s"
             ) from error
         except OSError as error:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 from autocreate.errors import AutocreateError
 from autocreate.lmtp.replies import Forecast, Outcome
-from autocreate.model import Answer, Asked, CreateMailbox, Envelope, Verdict
-from autocreate.statistics.lookups import Figures
+from autocreate.model import Answer, CreateMailbox, Envelope, Lookup, Verdict
+from autocreate.statistics.lookups import LookupStats
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class DeliveryCheck:
     Args:
         seconds: how long an answer is remembered; 0: never.
         size: about how many users at most.
-        figures: where questions are counted.
+        stats: where questions are counted.
         clock: a monotonic clock, in seconds.
     """
 
@@ -89,13 +89,13 @@ class DeliveryCheck:
         server: DeliveryServer,
         seconds: float,
         size: int,
-        figures: Figures | None = None,
+        stats: LookupStats | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._seconds = seconds
         self._size = size
-        self._figures = figures or Figures()
+        self._stats = stats or LookupStats()
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, dict[tuple[str, bool], _Known]] = {}
@@ -129,7 +129,7 @@ class DeliveryCheck:
             told = self._ask(verdict.user, recipient, envelope, until)
         return _judged(verdict, told)
 
-    def forget(self, user: str | None = None) -> None:
+    def invalidate(self, user: str | None = None) -> None:
         """Ask anew about a user, or about everyone."""
         with self._lock:
             self._forgotten += 1
@@ -148,7 +148,7 @@ class DeliveryCheck:
             )
         remembered = {"users": users, "size": self._size, "seconds": self._seconds}
         return {
-            **self._figures.snapshot(),
+            **self._stats.snapshot(),
             "remembered": remembered,
             "connections": self._server.snapshot(),
         }
@@ -162,7 +162,7 @@ class DeliveryCheck:
         begun = self._clock()
         known = self._known.get(owner, {}).get(key)
         if known and (told := known.of(envelope.size, begun)):
-            self._figures.hit()
+            self._stats.hit()
             return _Told(told)
         generation = self._forgotten
         if until - begun < self._server.longest:
@@ -172,7 +172,7 @@ class DeliveryCheck:
         except AutocreateError as error:
             told = Forecast(Outcome.UNTOLD, f"lmtpd was not asked: {error}")
         seconds, failed = self._clock() - begun, told.outcome is Outcome.UNTOLD
-        self._figures.answered(seconds, told.why if failed else "")
+        self._stats.answered(seconds, told.why if failed else "")
         self._report(told.why if failed else "")
         self._remember(owner, key, envelope.size, told, generation)
         return _Told(told, seconds, failed)
@@ -219,7 +219,7 @@ def _judged(verdict: Verdict, told: _Told) -> Verdict:
     if outcome is Outcome.TAKEN and told.seconds is None:
         return verdict  # the usual case, at no cost
     milliseconds = None if told.seconds is None else told.seconds * 1000
-    asked = (*verdict.asked, Asked(NAME, milliseconds, told.failed))
+    asked = (*verdict.asked, Lookup(NAME, milliseconds, told.failed))
     verdict = replace(verdict, asked=asked)
     match outcome:
         case Outcome.TAKEN:

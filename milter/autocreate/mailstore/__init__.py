@@ -7,11 +7,11 @@ from autocreate.core.plan import describe
 from autocreate.errors import Reason, Refused
 from autocreate.model import (
     Action,
+    ApplyResult,
     CreateMailbox,
     Failure,
     InstallScript,
     Plan,
-    Report,
     Script,
     SetSpecialUse,
     SubscribeShared,
@@ -44,7 +44,7 @@ class MailStore(Protocol):
             Temporary, Refused: as for `exists`.
         """
 
-    def apply(self, plan: Plan) -> Report:
+    def apply(self, plan: Plan) -> ApplyResult:
         """Carry out a plan. What stands already counts as done; limits that it does not name stay.
 
         Errors end up in the report, each with its action; nothing is raised for them. What can
@@ -129,9 +129,9 @@ class Outcome:
         self.failed += other.failed
         self.skipped += other.skipped
 
-    def of(self, plan: Plan) -> Report:
+    def of(self, plan: Plan) -> ApplyResult:
         """The report about the whole plan."""
-        return Report(plan, tuple(self.failed), tuple(self.skipped))
+        return ApplyResult(plan, tuple(self.failed), tuple(self.skipped))
 
 
 def not_tried(actions: Iterable[Action], failed: Action) -> list[Failure]:

@@ -20,13 +20,13 @@ from autocreate.mailstore.imap import Server, Session
 from autocreate.model import (
     ALL_SHARED,
     Action,
+    ApplyResult,
     CreateMailbox,
     Failure,
     Folder,
     InstallScript,
     Plan,
     Quota,
-    Report,
     Script,
     SetAcl,
     SetQuota,
@@ -93,13 +93,13 @@ class Cyrus:
                 self._active_script(user) if wanted.script else None,
             )
 
-    def apply(self, plan: Plan) -> Report:
+    def apply(self, plan: Plan) -> ApplyResult:
         """Carry out a plan. See `MailStore.apply`.
 
         Once INBOX stands, three connections work at once: the administrator's makes folders, the user's
         own is opened and subscribes to them as soon as they stand, and another installs the script.
         """
-        parts = _parted(plan)
+        parts = _split(plan)
         outcome = self._as_admin(plan, parts.essential, Outcome())
         if outcome.failed:
             others = (*parts.folders, *parts.rest, *parts.scripts, *parts.users)
@@ -329,7 +329,7 @@ class _Parts(NamedTuple):
     scripts: Sequence[InstallScript]
 
 
-def _parted(plan: Plan) -> _Parts:
+def _split(plan: Plan) -> _Parts:
     essential = plan.essential
     others = [action for action in plan.actions if action not in essential]
     users = [action for action in others if isinstance(action, UserAction)]

@@ -22,7 +22,7 @@ from imapclient.response_parser import parse_response
 from autocreate.core.naming import Mailboxes
 from autocreate.core.plan import describe_quota
 from autocreate.core.sizes import GREATEST_LIMIT
-from autocreate.errors import CannotCheck, Reason, Refused, Silent, Unreachable
+from autocreate.errors import CannotCheck, Reason, Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.refusals import cannot_check, imap_reason
 from autocreate.mailstore.ways import Tls, ways
 from autocreate.mailstore.wire import Dialer, NoStarttls, Wire
@@ -70,7 +70,7 @@ class Session(IMAPClient):
     """A connection that is logged in, as the administrator or for a user.
 
     Raises, from every method:
-        Unreachable: the connection is of no use any more; `Silent` if it was for want of an answer.
+        Unreachable: the connection is of no use any more; `ServerTimeout` if it was for want of an answer.
         Refused: Cyrus said NO or BAD; the connection is still good.
     """
 
@@ -322,7 +322,7 @@ class Session(IMAPClient):
         except (Unreachable, Refused):
             raise
         except TimeoutError as error:
-            raise Silent(
+            raise ServerTimeout(
                 f"{self._server} did not answer within {self._server.timeout:g} s ({doing})"
             ) from error
         except ssl.SSLCertVerificationError as error:

@@ -11,12 +11,12 @@ from autocreate.mailstore import Outcome, not_tried
 from autocreate.model import (
     ALL_SHARED,
     Action,
+    ApplyResult,
     CreateMailbox,
     Failure,
     Folder,
     InstallScript,
     Plan,
-    Report,
     Script,
     SetAcl,
     SetQuota,
@@ -88,11 +88,11 @@ class Memory:
             tree.script if wanted.script and not self.script_failure else None,
         )
 
-    def apply(self, plan: Plan) -> Report:
+    def apply(self, plan: Plan) -> ApplyResult:
         """Carry out a plan. See `MailStore.apply`."""
         if self.failure:
             error = str(self.failure)
-            return Report(plan, tuple(Failure(action, error) for action in plan.actions))
+            return ApplyResult(plan, tuple(Failure(action, error) for action in plan.actions))
         outcome = Outcome()
         # As on Cyrus, the script comes after the folders, and what is done in the user's name last.
         actions = sorted(

@@ -6,7 +6,7 @@ error into a NO, nor anything but the server's yes into an OK.
 
 from typing import NamedTuple, Protocol
 
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 
 OK = b"OK"
 NO = b"NO"
@@ -15,7 +15,7 @@ NO = b"NO"
 class PasswordChecker(Protocol):
     """A server that knows passwords. Asked from several threads at once."""
 
-    def check(self, attempt: Attempt) -> bytes:
+    def check(self, attempt: SaslauthdRequest) -> bytes:
         """The server's answer: it begins with OK if the password is right, with NO if it is wrong.
 
         The password is handed on to the server and to nobody else, and not kept.

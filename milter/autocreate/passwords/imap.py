@@ -9,7 +9,7 @@ from autocreate.mailstore.refusals import cannot_check
 from autocreate.mailstore.ways import Tls, ways
 from autocreate.mailstore.wire import Dialer, Wire
 from autocreate.passwords import NO, OK
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 
 
 class Imap:
@@ -28,7 +28,7 @@ class Imap:
         self._timeout = timeout
         self._dialer = Dialer(host, ways(tls, port), ca_file, timeout)
 
-    def check(self, attempt: Attempt) -> bytes:
+    def check(self, attempt: SaslauthdRequest) -> bytes:
         """See `PasswordChecker.check`."""
         if not attempt.password:
             return NO + b" empty password"
@@ -59,7 +59,7 @@ class Imap:
             wire.shutdown()
 
 
-def _try(wire: Wire, attempt: Attempt) -> bytes:
+def _try(wire: Wire, attempt: SaslauthdRequest) -> bytes:
     if wire.state != "NONAUTH":
         raise imaplib.IMAP4.error("it lets everybody in (PREAUTH)")
     if "AUTH=PLAIN" not in wire.capabilities:

@@ -10,7 +10,7 @@ from typing import Any
 
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 from autocreate.resilience.time_limit import TimeLimit
 
 # <security/_pam_types.h>
@@ -77,7 +77,7 @@ class Pam:
             getattr(self._pam, function).argtypes = (ctypes.c_void_p, ctypes.c_int)
         self._pam.pam_set_item.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 
-    def check(self, attempt: Attempt) -> bytes:
+    def check(self, attempt: SaslauthdRequest) -> bytes:
         """See `PasswordChecker.check`."""
         service = self._service or attempt.service
         if not re.fullmatch(r"[A-Za-z0-9_-]+", service):
@@ -86,7 +86,7 @@ class Pam:
             return NO + b" empty password"
         return self._limit.run(lambda: self._checked(service, attempt))
 
-    def _checked(self, service: str, attempt: Attempt) -> bytes:
+    def _checked(self, service: str, attempt: SaslauthdRequest) -> bytes:
         handle = ctypes.c_void_p()
         # Kept in a name, because PAM calls it until pam_end.
         conversation = _Conversation(_answers(attempt))
@@ -121,7 +121,7 @@ class Pam:
         return str(self._pam.pam_strerror(handle, error), "utf-8", "replace")
 
 
-def _answers(attempt: Attempt) -> Any:
+def _answers(attempt: SaslauthdRequest) -> Any:
     """The conversation function of pam_conv(3): it answers with the password and the name."""
 
     def converse(count: int, messages: Any, responses: Any, _data: Any) -> int:

@@ -18,7 +18,7 @@ LONGEST_REQUEST = 5 * (2 + LONGEST_STRING)
 _SERVICES = {"pop": "pop3"}
 
 
-class Attempt:
+class SaslauthdRequest:
     """Somebody's attempt to log in. It holds the password in the one place that it was read into.
 
     Args:
@@ -63,7 +63,7 @@ class Attempt:
         self.raw[:] = bytes(len(self.raw))
 
     def __repr__(self) -> str:
-        return f"Attempt({self.user!r}, {self.service!r})"
+        return f"SaslauthdRequest({self.user!r}, {self.service!r})"
 
 
 def is_complete(data: memoryview) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 from autocreate.resilience import socket_timeout
 
 
@@ -22,7 +22,7 @@ class Saslauthd:
         self._path = path
         self._timeout = timeout
 
-    def check(self, attempt: Attempt) -> bytes:
+    def check(self, attempt: SaslauthdRequest) -> bytes:
         """See `PasswordChecker.check`."""
         until = time.monotonic() + self._timeout
         try:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from autocreate.report.chart import Column, Series, bar, number, stacked
 from autocreate.report.gather import HOUR, OUTCOMES, Report
 from autocreate.report.words import WORDS, left_out, milliseconds, moment, quantiles
-from autocreate.statistics.tally import BOUNDS, Times
+from autocreate.statistics.tally import BOUNDS, Histogram
 
 _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
 
@@ -36,7 +36,7 @@ def page(found: Report) -> str:
 
 def _tiles(found: Report) -> Iterator[str]:
     outcomes = found.outcomes
-    times = Times()
+    times = Histogram()
     for it in found.total.times.values():
         times.merge(it)
     for value, words in (

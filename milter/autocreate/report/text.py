@@ -7,7 +7,7 @@ from typing import Any
 from autocreate.core.printable import printable
 from autocreate.report.gather import Report
 from autocreate.report.words import PARTS, WORDS, left_out, moment, quantiles, times_of
-from autocreate.statistics.tally import Times
+from autocreate.statistics.tally import Histogram
 
 
 def data(found: Report) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def data(found: Report) -> dict[str, Any]:
             for (policy, domain), count in counts.most_common()
         ]
 
-    def quantile(times: Times, part: float) -> float | None:
+    def quantile(times: Histogram, part: float) -> float | None:
         value = times.quantile(part)
         return None if value == float("inf") else round(value, 3)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from autocreate.report.gather import OUTCOMES, Report
-from autocreate.statistics.tally import Times
+from autocreate.statistics.tally import Histogram
 
 # Which parts of the times are told, by their names for programs.
 PARTS = {"median": 0.5, "p95": 0.95, "p99": 0.99}
@@ -54,10 +54,10 @@ def left_out(found: Report) -> str:
     )
 
 
-def times_of(found: Report) -> Iterator[tuple[str, Times]]:
+def times_of(found: Report) -> Iterator[tuple[str, Histogram]]:
     """The times of each outcome that there was."""
     for outcome in OUTCOMES:
-        times = Times()
+        times = Histogram()
         for (_, name), it in found.total.times.items():
             if name == outcome:
                 times.merge(it)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from autocreate.errors import Busy, Refused, Silent, Unreachable
+from autocreate.errors import PoolExhausted, Refused, ServerTimeout, Unreachable
 
 
 class Connection(Protocol):
@@ -49,18 +49,18 @@ class Pool(Generic[C]):
         running it twice does no harm.
 
         Raises:
-            Busy: no connection became free in time.
+            PoolExhausted: no connection became free in time.
             Exception: whatever `work` or `connect` raises.
         """
         deadline = time.monotonic() + self._wait
         if not self._free.acquire(timeout=self._wait):
-            raise Busy(f"all {self._size} connections are busy for {self._wait:g} s")
+            raise PoolExhausted(f"all {self._size} connections are busy for {self._wait:g} s")
         self._count(1)
         try:
             while connection := self._take():
                 try:
                     return self._use(connection, work)
-                except Silent:
+                except ServerTimeout:
                     raise
                 except Unreachable:
                     self._drop_idle()

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _LONGEST = 300.0
 
 
-class Flights(Generic[T]):
+class SingleFlight(Generic[T]):
     """Work in progress, by key.
 
     Args:
@@ -31,7 +31,7 @@ class Flights(Generic[T]):
     def __init__(
         self,
         workers: int,
-        before: "Flights[T] | None" = None,
+        before: "SingleFlight[T] | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from autocreate.errors import Busy, Silent
+from autocreate.errors import PoolExhausted, ServerTimeout
 
 T = TypeVar("T")
 
@@ -32,12 +32,14 @@ class TimeLimit:
         """The result of `work`.
 
         Raises:
-            Silent: it takes longer, or so much hangs that it was not begun.
-            Busy: it was not begun in time, though not all that is under way hangs.
+            ServerTimeout: it takes longer, or so much hangs that it was not begun.
+            PoolExhausted: it was not begun in time, though not all that is under way hangs.
             Exception: whatever `work` raises.
         """
         if len(self._hanging) >= self._threads:
-            raise Silent(f"{self._what} gave no answer to {self._threads} questions, and hangs")
+            raise ServerTimeout(
+                f"{self._what} gave no answer to {self._threads} questions, and hangs"
+            )
         try:
             future = self._executor.submit(work)
         except RuntimeError:
@@ -48,12 +50,14 @@ class TimeLimit:
         except TimeoutError as error:
             if future.cancel():
                 busy = f"{self._what} is still busy with {self._threads} other questions"
-                raise Busy(f"{busy} after {self._seconds:g} s") from error
+                raise PoolExhausted(f"{busy} after {self._seconds:g} s") from error
             if future.done():
                 return future.result()  # at the last moment, or it raised what looks like our own
             self._hanging.add(future)
             future.add_done_callback(self._hanging.discard)
-            raise Silent(f"{self._what} gave no answer within {self._seconds:g} s") from error
+            raise ServerTimeout(
+                f"{self._what} gave no answer within {self._seconds:g} s"
+            ) from error
 
     def close(self) -> None:
         """Let the threads end, each with what it does now."""

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from autocreate.errors import AutocreateError, DeadlinePassed, Temporary
 from autocreate.model import Answer, Verdict
-from autocreate.resilience.single_flight import Flights
-from autocreate.service.mailbox_cache import Ready
-from autocreate.service.provisioner import Provisioner, Question
-from autocreate.statistics.lookups import Notes, noting
+from autocreate.resilience.single_flight import SingleFlight
+from autocreate.service.mailbox_cache import MailboxCache
+from autocreate.service.provisioner import DecisionRequest, Provisioner
+from autocreate.statistics.lookups import LookupTrace, trace_lookups
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +28,23 @@ class Decisions:
         ready: remembers whose mailbox stands; for them nothing is asked at all.
     """
 
-    def __init__(self, provisioner: Provisioner, flights: Flights[Verdict], ready: Ready) -> None:
+    def __init__(
+        self, provisioner: Provisioner, flights: SingleFlight[Verdict], ready: MailboxCache
+    ) -> None:
         self._provisioner = provisioner
         self._flights = flights
         self._ready = ready
         self._era = object()
 
-    def forget(self) -> None:
+    def invalidate(self) -> None:
         """Answer nobody who asks from now on by a no that is being worked on already."""
         self._era = object()
 
-    def decide(self, question: Question, until: float) -> Verdict:
+    def decide(self, question: DecisionRequest, until: float) -> Verdict:
         """The verdict, by `until` on the monotonic clock."""
         return self.begin(question, until)()
 
-    def begin(self, question: Question, until: float) -> Callable[[], Verdict]:
+    def begin(self, question: DecisionRequest, until: float) -> Callable[[], Verdict]:
         """`decide` in two steps, to ask about several users at once.
 
         What is returned waits for the verdict, and must be called once.
@@ -86,18 +88,18 @@ class _Work:
         basis: a no is for questions with the same one.
     """
 
-    def __init__(self, provisioner: Provisioner, question: Question, basis: object) -> None:
+    def __init__(self, provisioner: Provisioner, question: DecisionRequest, basis: object) -> None:
         self._provisioner = provisioner
         self.question = question
         self.basis = basis
         self.was_done = False
-        self.notes = Notes()
+        self.notes = LookupTrace()
 
     def __call__(self) -> Verdict:
         self.was_done = True
         question = self.question
-        self.notes = Notes()
-        with noting(self.notes) as asked:
+        self.notes = LookupTrace()
+        with trace_lookups(self.notes) as asked:
             try:
                 verdict = self._provisioner.decide(question)
                 if question.entry is not None:
@@ -110,7 +112,7 @@ class _Work:
         return replace(verdict, basis=self.basis, asked=tuple(asked), address=question.address)
 
 
-def _doubt(question: Question, reason: str) -> Verdict:
+def _doubt(question: DecisionRequest, reason: str) -> Verdict:
     return Verdict(Answer.TEMPORARY, reason, question.user, address=question.address)
 
 

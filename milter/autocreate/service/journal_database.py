@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
 
 from autocreate.backends.sql_drivers import parsed, server_engine
 from autocreate.backends.sqlite_file import SqliteFile, prepare
-from autocreate.errors import ConfigurationError, Silent, Temporary
+from autocreate.errors import ConfigurationError, ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
 
 log = logging.getLogger(__name__)
@@ -237,7 +237,7 @@ class JournalDatabase:
             text = f"{self._name} cannot be used: {' '.join(str(reason).split())}"
             self._tell(text, reason)
             is_slow = time.monotonic() - begun > _SLOW
-            raise (Silent if is_slow else Temporary)(text) from error
+            raise (ServerTimeout if is_slow else Temporary)(text) from error
 
     def _tell(self, problem: str, reason: BaseException) -> None:
         now = time.monotonic()

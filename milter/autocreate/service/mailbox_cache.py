@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 
-class Ready:
+class MailboxCache:
     """A bounded memory of users, forgotten after a while.
 
     Every known recipient asks it, so it is a dictionary and no cache that keeps account of its

@@ -14,14 +14,21 @@ from typing import Any
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
-from autocreate.core.plan import by_error, describe, difference, gift, notes_of, unwanted
+from autocreate.core.plan import (
+    by_error,
+    describe,
+    difference,
+    notes_of,
+    user_removable,
+    without_user_removed,
+)
 from autocreate.core.policy import Policy, scripts_of, select
 from autocreate.core.spelling import shared_groups
 from autocreate.errors import Temporary
 from autocreate.mailstore import MailStore
-from autocreate.model import LMTP, Account, Address, Answer, Report, Script, Tree, Verdict
+from autocreate.model import LMTP, Account, Address, Answer, ApplyResult, Script, Tree, Verdict
 from autocreate.service.journal import Entry, Journal
-from autocreate.service.mailbox_cache import Ready
+from autocreate.service.mailbox_cache import MailboxCache
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +40,7 @@ _PROOF = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AccountRules:
     """What an administrator decided about accounts.
 
     Args:
@@ -48,7 +55,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DecisionRequest:
     """What is asked about a user.
 
     Args:
@@ -87,11 +94,11 @@ class Provisioner:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: AccountRules,
         directory: Directory,
         store: MailStore,
         journal: Journal,
-        ready: Ready,
+        ready: MailboxCache,
         clock: Callable[[], float] = time.time,
         created: Callable[[str, str], None] = lambda _policy, _domain: None,
     ) -> None:
@@ -108,7 +115,7 @@ class Provisioner:
         """The first that matches decides."""
         return self._rules.policies
 
-    def decide(self, question: Question) -> Verdict:
+    def decide(self, question: DecisionRequest) -> Verdict:
         """What to answer about a user, once its tree is made as far as it can be made now.
 
         Raises:
@@ -159,7 +166,7 @@ class Provisioner:
         noted = Entry(user, str(address), service, next_try=self._clock() + _GRACE)
         return self._carry_out(noted, verdict, stands)
 
-    def is_excused(self, address: Address, user: str) -> bool:
+    def is_exempt(self, address: Address, user: str) -> bool:
         """Is a user who has an account to have no mailbox, by the policies?
 
         Raises:
@@ -172,7 +179,7 @@ class Provisioner:
         return self._is_administrator(account) or policy is None or not policy.create
 
     def update(self, address: Address, user: str, restore: bool) -> Verdict:
-        """What would bring a standing tree to today's policy. Changes nothing: see `carry_out`.
+        """What would bring a standing tree to today's policy. Changes nothing: see `apply`.
 
         What the user was given once and has done away with since is left away.
 
@@ -194,13 +201,13 @@ class Provisioner:
         wanted, problems = policy.tree_for(account, self._store.version)
         plan = difference(user, policy.name, wanted, self._store.observe(user, wanted))
         if not restore:
-            plan = unwanted(plan, self._journal.given(user))
+            plan = without_user_removed(plan, self._journal.given(user))
         reason = "differs from its policy" if plan.actions else "is as its policy says"
         return Verdict(
             Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
         )
 
-    def carry_out(self, address: Address, verdict: Verdict) -> Verdict:
+    def apply(self, address: Address, verdict: Verdict) -> Verdict:
         """Do what `update` planned.
 
         Raises:
@@ -209,7 +216,7 @@ class Provisioner:
         noted = Entry(verdict.user, str(address), usable=True, next_try=self._clock() + _GRACE)
         return self._carry_out(noted, verdict, stood=True)
 
-    def come_back(self, address: Address, user: str, service: str, reason: str) -> None:
+    def schedule_retry(self, address: Address, user: str, service: str, reason: str) -> None:
         """Note in the journal that a user could not be looked at, to do it as soon as possible.
 
         Raises:
@@ -227,11 +234,11 @@ class Provisioner:
         """Does a script compile? See `ScriptStore.check`."""
         return self._store.check(script)
 
-    def forget(self, user: str | None) -> None:
+    def invalidate(self, user: str | None) -> None:
         """Ask the account sources again about a user, or about everyone."""
-        self._directory.forget(user)
+        self._directory.invalidate(user)
 
-    def figures(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
         """What account sources, Cyrus and the journal tell of themselves, as JSON has it.
 
         `unfinished` is None while the journal cannot tell.
@@ -266,7 +273,7 @@ class Provisioner:
             log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
         self._journal.finish(entry.user)
 
-    def put_off(self, entry: Entry, verdict: Verdict) -> None:
+    def reschedule(self, entry: Entry, verdict: Verdict) -> None:
         """Note when to try again, after an attempt that came to no decision."""
         if verdict.plan is None:
             self._postpone(entry, verdict.reason)
@@ -329,7 +336,7 @@ class Provisioner:
         reason = "completed" if stood else "created"
         return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(report.skipped)))
 
-    def _left_unfinished(self, entry: Entry, report: Report, verdict: Verdict) -> Verdict:
+    def _left_unfinished(self, entry: Entry, report: ApplyResult, verdict: Verdict) -> Verdict:
         first = report.failed[0]
         error = f"could not {describe(first.action)}: {first.error}"
         begun = self._entry(entry.user) or entry
@@ -390,5 +397,5 @@ def _why_none(policy: Policy | None) -> str:
     return why or "no policy matches"
 
 
-def _gifts(report: Report) -> frozenset[str]:
-    return frozenset(filter(None, map(gift, report.done)))
+def _gifts(report: ApplyResult) -> frozenset[str]:
+    return frozenset(filter(None, map(user_removable, report.done)))

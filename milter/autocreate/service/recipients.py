@@ -19,7 +19,7 @@ from autocreate.errors import AutocreateError, Malformed
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import Address, Answer, Recipient, Verdict
 from autocreate.service.decisions import Decisions
-from autocreate.service.provisioner import Question
+from autocreate.service.provisioner import DecisionRequest
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ ALIAS_DOMAIN = "has no alias, and its domain has nothing else"
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RecipientRules:
     """What an administrator decided about recipients and logins.
 
     Args:
@@ -37,7 +37,7 @@ class Rules:
         mailers: the transports that deliver to Cyrus.
         users: how addresses become user ids.
         deadline: seconds until the verdict about a recipient, whatever happens.
-        patience: seconds that a login waits for its mailbox.
+        login_timeout: seconds that a login waits for its mailbox.
         services: logins to these make mailboxes.
         exempt: users whose logins pass untouched: administrators, proxy servers, ourselves.
         dry_run: decide everything, do nothing, withhold every answer.
@@ -50,7 +50,7 @@ class Rules:
     mailers: frozenset[str]
     users: Users
     deadline: float = 8.0
-    patience: float = 5.0
+    login_timeout: float = 5.0
     services: frozenset[str] = frozenset(("imap", "pop3", "sieve"))
     exempt: frozenset[str] = frozenset()
     dry_run: bool = False
@@ -62,22 +62,22 @@ class Recipients:
     """Decides about recipients. Safe to call from several threads at once; never raises.
 
     Args:
-        forget: believes nothing any longer that was remembered about a user's account and mailbox.
+        invalidate: believes nothing any longer that was remembered about a user's account and mailbox.
         aliases, domains, delivery: see `autocreate.service.service.Service`.
     """
 
     def __init__(
         self,
-        rules: Rules,
+        rules: RecipientRules,
         decisions: Decisions,
-        forget: Callable[[str], None],
+        invalidate: Callable[[str], None],
         aliases: Aliases | None = None,
         domains: DomainTables | None = None,
         delivery: DeliveryCheck | None = None,
     ) -> None:
         self._rules = rules
         self._decisions = decisions
-        self._forget = forget
+        self._invalidate = invalidate
         self._aliases = aliases
         self._domains = domains
         self._delivery = delivery
@@ -168,7 +168,7 @@ class Recipients:
         verdict = combined(resolution, parts)
         if verdict.answer is Answer.UNKNOWN and resolution.remembered:
             # Who is gone may have become an alias since, or the alias lead to another.
-            self._aliases.forget(address, is_mapped)
+            self._aliases.invalidate(address, is_mapped)
             return self.decide_for(address, until, apply, is_mapped, is_alias_at_most, recipient)
         if verdict.answer in (Answer.ACCEPT, Answer.REFUSED):
             self._aliases.remember(address, is_mapped, resolution)
@@ -200,7 +200,7 @@ class Recipients:
         user = self._rules.users.user_id(target)
         if user and (why := self._why_no_user(target, recipient)):
             return lambda: Verdict(Answer.UNKNOWN, why)
-        question = Question(target, user, apply)
+        question = DecisionRequest(target, user, apply)
         if user:
             begun = self._decisions.begin(question, until)
         else:
@@ -228,9 +228,9 @@ class Recipients:
             return f"Cyrus has no user in a domain that is written {target.written!r}"
         return ""
 
-    def _looked_at_again(self, question: Question, until: float) -> Verdict:
+    def _looked_at_again(self, question: DecisionRequest, until: float) -> Verdict:
         """The decision about a user of whom nothing that was remembered counts any longer."""
-        self._forget(question.user)
+        self._invalidate(question.user)
         return self._decisions.decide(question, until)
 
 

@@ -18,12 +18,12 @@ from autocreate.domains.hosted import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import Address, Answer, Login, Recipient, Script, Verdict
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.decisions import Decisions
 from autocreate.service.journal import Entry, Journal
-from autocreate.service.mailbox_cache import Ready
-from autocreate.service.provisioner import Provisioner, Question
-from autocreate.service.recipients import Recipients, Rules
+from autocreate.service.mailbox_cache import MailboxCache
+from autocreate.service.provisioner import DecisionRequest, Provisioner
+from autocreate.service.recipients import RecipientRules, Recipients
 from autocreate.statistics.recorder import Statistics
 
 log = logging.getLogger(__name__)
@@ -43,11 +43,11 @@ class Service:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: RecipientRules,
         provisioner: Provisioner,
         journal: Journal,
-        flights: Flights[Verdict],
-        ready: Ready,
+        flights: SingleFlight[Verdict],
+        ready: MailboxCache,
         release: Callable[[], None],
         aliases: Aliases | None = None,
         domains: DomainTables | None = None,
@@ -58,7 +58,7 @@ class Service:
         self._journal = journal
         self._decisions = Decisions(provisioner, flights, ready)
         self._recipients = Recipients(
-            rules, self._decisions, self._forget_user, aliases, domains, delivery
+            rules, self._decisions, self._invalidate_user, aliases, domains, delivery
         )
         self.flights = flights
         self._ready = ready
@@ -76,20 +76,20 @@ class Service:
         verdict = self._recipients.judge(recipient, until, apply=not self.rules.dry_run)
         if self.rules.dry_run:
             self._record(recipient, verdict, until)
-            return replace(verdict, withheld="dry run")
+            return replace(verdict, suppressed="dry run")
         if not recipient.refusable and verdict.reply:
-            return replace(verdict, withheld="not by SMTP")
+            return replace(verdict, suppressed="not by SMTP")
         return verdict
 
-    def log_in(self, login: Login, patience: float | None = None) -> Verdict:
+    def log_in(self, login: Login, timeout: float | None = None) -> Verdict:
         """Make sure that the mailbox of someone who logs in stands, or see why it need not.
 
-        Never raises for anything a client or a server did, and returns as soon as `patience` is
+        Never raises for anything a client or a server did, and returns as soon as `timeout` is
         spent. Whatever the verdict, the login is none the worse for it. After `Answer.TEMPORARY`
-        comes `come_back`.
+        comes `schedule_retry`.
 
         Args:
-            patience: seconds, if other than by the rules.
+            timeout: seconds, if other than by the rules.
         """
         rules = self.rules
         address = rules.users.login(login.name, login.realm)
@@ -100,15 +100,15 @@ class Service:
             return Verdict(Answer.PASS, "administrators get no mailbox", user)
         if not user:
             return Verdict(Answer.PASS, "nobody of that name can have a mailbox")
-        until = time.monotonic() + (rules.patience if patience is None else patience)
-        question = Question(address, user, not rules.dry_run, login.service)
+        until = time.monotonic() + (rules.login_timeout if timeout is None else timeout)
+        question = DecisionRequest(address, user, not rules.dry_run, login.service)
         verdict = self._decisions.decide(question, until)
         if rules.dry_run:
             self._record(Recipient(str(address), mailer=login.service), verdict, until)
-            return replace(verdict, withheld="dry run")
+            return replace(verdict, suppressed="dry run")
         return verdict
 
-    def come_back(self, login: Login) -> None:
+    def schedule_retry(self, login: Login) -> None:
         """See to it that someone whose login could not wait is looked after as soon as possible.
 
         Separate from `log_in`, so that the login has its answer before the journal is written.
@@ -116,40 +116,40 @@ class Service:
         address = self.rules.users.login(login.name, login.realm)
         user = self.rules.users.login_id(address)
         try:
-            self._provisioner.come_back(address, user, login.service, "no answer in time")
+            self._provisioner.schedule_retry(address, user, login.service, "no answer in time")
         except Temporary as error:
             log.error("%s: not noted for another attempt: %s", user, error)
 
-    def forget(self, user: str) -> None:
+    def invalidate(self, user: str) -> None:
         """Believe no longer that a user's mailbox exists."""
         self._ready.discard(user)
         if self._delivery:
-            self._delivery.forget(user)
+            self._delivery.invalidate(user)
 
-    def forget_accounts(self, user: str | None = None) -> None:
+    def invalidate_accounts(self, user: str | None = None) -> None:
         """Ask all tables again, and account sources and Cyrus about a user or everyone."""
         user = None if user is None else self.rules.users.of_account(user)
         if self._domains:
-            self._domains.forget()
+            self._domains.invalidate()
         if self._aliases:
-            self._aliases.forget()
-        self._provisioner.forget(user)
+            self._aliases.invalidate()
+        self._provisioner.invalidate(user)
         if self._delivery:
-            self._delivery.forget(user)
+            self._delivery.invalidate(user)
         if user is None:
             self._ready.clear()
         else:
             self._ready.discard(user)
-        self._decisions.forget()
+        self._decisions.invalidate()
 
-    def figures(self) -> dict[str, Any]:
+    def stats(self) -> dict[str, Any]:
         """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""
         return {
             "ready": self._ready.snapshot(),
             "domains": self._domains.snapshot() if self._domains else None,
             "aliases": self._aliases.snapshot() if self._aliases else None,
             "lmtp": self._delivery.snapshot() if self._delivery else None,
-            **self._provisioner.figures(),
+            **self._provisioner.stats(),
         }
 
     def save(self, statistics: Statistics) -> None:
@@ -186,7 +186,7 @@ class Service:
         apply = apply and not self.rules.dry_run
         decide = self._recipients.decide_for_user if is_user else self._recipients.decide_for
         verdict = decide(address, until, apply)
-        return replace(verdict, withheld="dry run") if self.rules.dry_run else verdict
+        return replace(verdict, suppressed="dry run") if self.rules.dry_run else verdict
 
     def scripts(self) -> tuple[tuple[str, Script], ...]:
         """The Sieve scripts that policies give, each with the policy's name."""
@@ -216,10 +216,10 @@ class Service:
         local, _, domain = entry.address.rpartition("@")
         address = Address(local, domain) if local else Address(domain)
         until = time.monotonic() + self.rules.deadline
-        question = Question(address, entry.user, True, entry.service, entry)
+        question = DecisionRequest(address, entry.user, True, entry.service, entry)
         verdict = self._decisions.decide(question, until)
         if verdict.answer is Answer.TEMPORARY:
-            self._provisioner.put_off(entry, verdict)
+            self._provisioner.reschedule(entry, verdict)
         return verdict
 
     def close(self) -> None:
@@ -233,9 +233,9 @@ class Service:
         self.flights.close()
         self._release()
 
-    def _forget_user(self, user: str) -> None:
+    def _invalidate_user(self, user: str) -> None:
         """Believe nothing any longer that was remembered about a user's account and mailbox."""
-        self._provisioner.forget(user)
+        self._provisioner.invalidate(user)
         self._ready.discard(user)
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:

@@ -6,20 +6,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from autocreate.model import Asked
+from autocreate.model import Lookup
 
 
-class Notes(list[Asked]):
+class LookupTrace(list[Lookup]):
     """Who has answered, in that order; and `awaited`, who is asked at this moment, which another thread may read."""
 
     awaited = ""
 
 
-_notes: ContextVar[Notes | None] = ContextVar("notes", default=None)
+_notes: ContextVar[LookupTrace | None] = ContextVar("notes", default=None)
 
 
 @contextmanager
-def noting(notes: Notes | None = None) -> Iterator[Notes]:
+def trace_lookups(notes: LookupTrace | None = None) -> Iterator[LookupTrace]:
     """Whom this thread asks until the context ends.
 
     The questions are put far below those who want to know, by code that answers others too; so the
@@ -28,7 +28,7 @@ def noting(notes: Notes | None = None) -> Iterator[Notes]:
     Args:
         notes: where to write; new ones if not given.
     """
-    notes = Notes() if notes is None else notes
+    notes = LookupTrace() if notes is None else notes
     token = _notes.set(notes)
     try:
         yield notes
@@ -36,20 +36,20 @@ def noting(notes: Notes | None = None) -> Iterator[Notes]:
         _notes.reset(token)
 
 
-def note_question(source: str) -> None:
-    """Tell whoever is noting that a source is asked from now on, until `note`."""
+def record_question(source: str) -> None:
+    """Tell whoever is noting that a source is asked from now on, until `record_lookup`."""
     if (notes := _notes.get()) is not None:
         notes.awaited = source
 
 
-def note(asked: Asked) -> None:
+def record_lookup(asked: Lookup) -> None:
     """Tell whoever is noting of an answer."""
     if (notes := _notes.get()) is not None:
         notes.append(asked)
         notes.awaited = ""
 
 
-class Figures:
+class LookupStats:
     """Counts of one source. Safe to use from several threads."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from autocreate.model import Verdict
-from autocreate.statistics.lookups import Figures
+from autocreate.statistics.lookups import LookupStats
 from autocreate.statistics.tally import Tally
 
 _HOUR = 3600
@@ -38,7 +38,7 @@ class Statistics:
         self._changed: set[int] = set()
         self._past = Tally()
         self._latest = 0
-        self._figures: dict[str, Figures] = {}
+        self._stats: dict[str, LookupStats] = {}
 
     def count(
         self,
@@ -57,14 +57,14 @@ class Statistics:
         with self._lock:
             self._now().create(policy, domain)
 
-    def figures(self, key: str) -> Figures:
+    def stats(self, key: str) -> LookupStats:
         """The figures of an account source or a table of aliases, which go on when it is made anew.
 
         Args:
             key: as the configuration has it: "accounts.staff".
         """
         with self._lock:
-            return self._figures.setdefault(key, Figures())
+            return self._stats.setdefault(key, LookupStats())
 
     def totals(self) -> Tally:
         """Everything since the start."""

@@ -25,7 +25,7 @@ _LONGEST = 200  # characters of a name or a reason
 OTHERS = "(others)"
 
 
-class Kind(NamedTuple):
+class VerdictKey(NamedTuple):
     """What is told apart of verdicts: by whom, what and why, and about whose mail."""
 
     frontend: str
@@ -33,10 +33,10 @@ class Kind(NamedTuple):
     reason: str = ""
     policy: str = ""
     domain: str = ""
-    withheld: str = ""
+    suppressed: str = ""
 
 
-class Times:
+class Histogram:
     """How long verdicts took: how many within each of BOUNDS, and the sum in milliseconds."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Times:
         self.counts[bisect_left(BOUNDS, milliseconds)] += 1
         self.sum += milliseconds
 
-    def merge(self, other: "Times") -> None:
+    def merge(self, other: "Histogram") -> None:
         """Add all of another's."""
         self.counts = [
             ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)
@@ -74,7 +74,7 @@ class Times:
         return float("inf") if self.total else 0.0
 
 
-class Busiest:
+class TopK:
     """The most frequent names of a stream, in bounded memory.
 
     Whenever there are ten times as many as are shown, the rarer half is dropped. So a name that comes
@@ -90,7 +90,7 @@ class Busiest:
         if len(self._counts) >= 10 * _MOST_NAMES:
             self._counts = Counter(dict(self._counts.most_common(5 * _MOST_NAMES)))
 
-    def merge(self, other: "Busiest") -> None:
+    def merge(self, other: "TopK") -> None:
         """Add all of another's."""
         for name, times in other._counts.items():
             self.add(name, times)
@@ -108,11 +108,11 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.kinds: Counter[Kind] = Counter()
+        self.kinds: Counter[VerdictKey] = Counter()
         self.created: Counter[tuple[str, str]] = Counter()
-        self.times: dict[tuple[str, str], Times] = {}
-        self.unknown = Busiest()
-        self.clients = Busiest()
+        self.times: dict[tuple[str, str], Histogram] = {}
+        self.unknown = TopK()
+        self.clients = TopK()
 
     def add(
         self,
@@ -132,15 +132,15 @@ class Tally:
         word = answer.value
         if answer is Answer.PASS:
             # Somebody else's mail has reasons and domains without end, and none is of interest.
-            kind = Kind(frontend, word, withheld=verdict.withheld)
+            kind = VerdictKey(frontend, word, suppressed=verdict.suppressed)
         else:
-            kind = Kind(
+            kind = VerdictKey(
                 frontend,
                 word,
                 _SEVERAL if verdict.parts else _in_general(verdict.reason),
                 verdict.policy,
                 recipient.rpartition("@")[2].rstrip("> ").lower()[:_LONGEST],
-                verdict.withheld,
+                verdict.suppressed,
             )
         self._count(kind, 1)
         outcome = "created" if verdict.created else word
@@ -194,7 +194,7 @@ class Tally:
     def _from_json(cls, data: Mapping[str, Any]) -> "Tally":
         tally = cls()
         for *words, count in data["kinds"]:
-            kind = Kind(*map(_word, words))
+            kind = VerdictKey(*map(_word, words))
             Answer(kind.answer)
             tally.kinds[kind] = _whole(count)
         for policy, domain, count in data["created"]:
@@ -206,20 +206,20 @@ class Tally:
             if len(counts) != len(times.counts):
                 raise ValueError("other steps of time")
             times.sum, times.counts = float(milliseconds), [_whole(count) for count in counts]
-        tally.unknown = Busiest({_word(it): _whole(n) for it, n in data["unknown"].items()})
-        tally.clients = Busiest({_word(it): _whole(n) for it, n in data["clients"].items()})
+        tally.unknown = TopK({_word(it): _whole(n) for it, n in data["unknown"].items()})
+        tally.clients = TopK({_word(it): _whole(n) for it, n in data["clients"].items()})
         return tally
 
-    def _count(self, kind: Kind, times: int) -> None:
+    def _count(self, kind: VerdictKey, times: int) -> None:
         if kind not in self.kinds and len(self.kinds) >= _MOST_KINDS:
             # The words go, but what was answered, and by whom, is still counted right.
             kind = kind._replace(reason=OTHERS, policy="", domain=OTHERS)
         self.kinds[kind] += times
 
-    def _times(self, frontend: str, outcome: str) -> Times:
+    def _times(self, frontend: str, outcome: str) -> Histogram:
         times = self.times.get((frontend, outcome))
         if times is None:
-            times = self.times[frontend, outcome] = Times()
+            times = self.times[frontend, outcome] = Histogram()
         return times
 
 

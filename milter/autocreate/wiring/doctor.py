@@ -17,10 +17,10 @@ from autocreate.config.sections import Config
 from autocreate.core.address import parse
 from autocreate.doctor import doctor, probe_files, probe_journal, probe_lmtp
 from autocreate.doctor.cyrus import Expected
-from autocreate.doctor.doctor import Backend, Mtas
-from autocreate.doctor.findings import Finding, Ours, critical, warning
-from autocreate.doctor.permissions import Person
-from autocreate.doctor.probe_sockets import Door, person
+from autocreate.doctor.doctor import CyrusTarget, MtaPaths
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
+from autocreate.doctor.permissions import UnixUser
+from autocreate.doctor.probe_sockets import Endpoint, person
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.control import ask
 from autocreate.imapdconf.settings import CyrusFiles
@@ -45,7 +45,7 @@ class CyrusPaths:
     cyrus_conf: Path | None = None
 
 
-def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
+def diagnose(path: Path, mtas: MtaPaths, cyrus: CyrusPaths) -> list[Finding]:
     """What would bite, in the MTA's, Cyrus's and our own configuration.
 
     Args:
@@ -74,7 +74,7 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         has_scripts,
     )
     sieve = sieve_server_of(config, server) if has_scripts else None
-    ours = Ours(
+    ours = MilterSettings(
         milter.socket,
         milter.deadline,
         domains=frozenset(milter.domains),
@@ -90,7 +90,7 @@ def diagnose(path: Path, mtas: Mtas, cyrus: CyrusPaths) -> list[Finding]:
         default_domain=config.cyrus.defaultdomain if config.cyrus.virtdomains != "off" else "",
     )
     serving = _serving(config)
-    backend = Backend(server, sieve, files, expected)
+    backend = CyrusTarget(server, sieve, files, expected)
     return [
         *_readable_passwords(path, config),
         *doctor.examine(
@@ -133,14 +133,14 @@ def _without_mailbox(config: Config, server: Server, address: str) -> list[str]:
         return [user for user in named if not store.exists(user)]
 
 
-def _serving(config: Config) -> list[Person]:
+def _serving(config: Config) -> list[UnixUser]:
     """Whom the processes that serve run as; if none runs, the user whom our units name, if there is one."""
     found = {}
     places = control_sockets(config)
     for place in places:
         with contextlib.suppress(Temporary, ValueError):
             told = ask(place, "user")
-            found[told["uid"]] = Person(_name(told["uid"]), told["uid"], frozenset(told["gids"]))
+            found[told["uid"]] = UnixUser(_name(told["uid"]), told["uid"], frozenset(told["gids"]))
     if places and not found and (installed := person("autocreate")):
         return [installed]
     return list(found.values())
@@ -169,8 +169,8 @@ def _readable_passwords(path: Path, config: Config) -> Iterator[Finding]:
             )
 
 
-def _doors(config: Config) -> Iterator[Door]:
-    yield Door(
+def _doors(config: Config) -> Iterator[Endpoint]:
+    yield Endpoint(
         "milter.socket",
         config.milter.socket,
         callers=(),
@@ -184,11 +184,11 @@ def _doors(config: Config) -> Iterator[Door]:
         yield from _login_doors(config.login)
 
 
-def _login_doors(login: Login) -> Iterator[Door]:
+def _login_doors(login: Login) -> Iterator[Endpoint]:
     callers = tuple(filter(None, map(person, login.peers)))
     unit = "autocreate-login"
     if login.upstream:
-        yield Door(
+        yield Endpoint(
             "login.socket",
             login.socket,
             callers,
@@ -198,7 +198,7 @@ def _login_doors(login: Login) -> Iterator[Door]:
             unit=unit,
         )
     if login.notify_socket:
-        yield Door(
+        yield Endpoint(
             "login.notify_socket",
             login.notify_socket,
             callers,

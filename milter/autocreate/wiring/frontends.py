@@ -11,7 +11,7 @@ from typing import Literal
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.errors import ConfigurationError
-from autocreate.frontends.activation import HandedOver
+from autocreate.frontends.activation import InheritedSockets
 from autocreate.frontends.control import Control
 from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
@@ -33,7 +33,7 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
         ConfigurationError: one cannot listen at its place, or systemd listens where none does.
         Temporary: another instance owns the place.
     """
-    handed_over = HandedOver()
+    handed_over = InheritedSockets()
     with contextlib.ExitStack() as held:
         frontends: list[FrontEnd] = []
         if "milter" in names:
@@ -55,7 +55,7 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
 
 
 @contextlib.contextmanager
-def _metrics(place: str, handed_over: HandedOver) -> Iterator[FrontEnd]:
+def _metrics(place: str, handed_over: InheritedSockets) -> Iterator[FrontEnd]:
     from autocreate.frontends.metrics import Metrics  # noqa: PLC0415 -- it loads prometheus_client
 
     with listening("metrics.listen", f"inet:{place}", 0, None, handed_over=handed_over) as listener:
@@ -79,7 +79,7 @@ def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | Non
 
 
 @contextlib.contextmanager
-def _milter(config: Config, handed_over: HandedOver) -> Iterator[FrontEnd]:
+def _milter(config: Config, handed_over: InheritedSockets) -> Iterator[FrontEnd]:
     from autocreate.frontends.milter import Milter  # noqa: PLC0415 -- it loads libmilter
 
     settings = config.milter
@@ -92,7 +92,7 @@ def _milter(config: Config, handed_over: HandedOver) -> Iterator[FrontEnd]:
 
 @contextlib.contextmanager
 def _login(
-    settings: Login | None, milter: Path | None, handed_over: HandedOver
+    settings: Login | None, milter: Path | None, handed_over: InheritedSockets
 ) -> Iterator[list[FrontEnd]]:
     from autocreate.frontends.events import Events  # noqa: PLC0415 -- only to serve logins
     from autocreate.frontends.login import LoginServer  # noqa: PLC0415

@@ -28,8 +28,8 @@ def delivery_of(config: Config, statistics: Statistics) -> DeliveryCheck | None:
         return None
     default_domain = cyrus.defaultdomain if cyrus.virtdomains != "off" else ""
     server = Lmtpd(lmtp.address, lmtp.connections, lmtp.timeout, default_domain)
-    figures = statistics.figures("lmtp")
-    return DeliveryCheck(server, lmtp.cache_seconds, config.milter.cache_size, figures)
+    stats = statistics.stats("lmtp")
+    return DeliveryCheck(server, lmtp.cache_seconds, config.milter.cache_size, stats)
 
 
 def server_of(config: Config) -> Server:
@@ -54,8 +54,8 @@ def sieve_server_of(config: Config, server: Server) -> Server:
     """The ManageSieve of a Cyrus."""
     cyrus = config.cyrus
     # Whatever becomes of the script, it must leave time for the verdict.
-    patience = min(cyrus.timeout, config.milter.deadline / 2)
-    return replace(server, port=cyrus.sieve_port, timeout=patience)
+    timeout = min(cyrus.timeout, config.milter.deadline / 2)
+    return replace(server, port=cyrus.sieve_port, timeout=timeout)
 
 
 def _scripts(config: Config, server: Server) -> ScriptStore | None:
@@ -65,7 +65,7 @@ def _scripts(config: Config, server: Server) -> ScriptStore | None:
             return ManageSieve(sieve_server_of(config, server), cyrus.connections)
         case "files":
             assert cyrus.imapd_conf is not None  # the configuration was checked
-            patience = sieve_server_of(config, server).timeout
-            return SieveFiles(cyrus.imapd_conf.path, cyrus.sievedir, patience)
+            timeout = sieve_server_of(config, server).timeout
+            return SieveFiles(cyrus.imapd_conf.path, cyrus.sievedir, timeout)
         case "off":
             return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from autocreate.config.policy import Policy as PolicySettings
 from autocreate.config.sections import Config
 from autocreate.core.naming import Users
-from autocreate.core.policy import FromEntry, Policy, scripts_of
+from autocreate.core.policy import AttributeOverrides, Policy, scripts_of
 from autocreate.core.sizes import limit
 from autocreate.imapdconf.settings import Sieve
 from autocreate.mailstore.sieve.script import script_name
@@ -94,7 +94,7 @@ def _policy(settings: PolicySettings, users: Users) -> Policy:
         domains=frozenset(settings.domains),
         services=frozenset(settings.services),
         create=settings.create,
-        entry=FromEntry(
+        entry=AttributeOverrides(
             settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""
         ),
     )

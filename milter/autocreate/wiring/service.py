@@ -5,14 +5,14 @@ import time
 from typing import Any, NamedTuple
 
 from autocreate.accounts.directory import Directory
-from autocreate.admin.bulk import Roster
+from autocreate.admin.bulk import AccountSelector
 from autocreate.config.login import Login
 from autocreate.config.sections import Config
 from autocreate.mailstore import MailStore
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import provisioner, recipients
 from autocreate.service.journal import Journal
-from autocreate.service.mailbox_cache import Ready
+from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
@@ -24,12 +24,12 @@ from autocreate.wiring.users import users_of
 log = logging.getLogger(__name__)
 
 
-class Office(NamedTuple):
+class Components(NamedTuple):
     """What is needed for many users at once: the service, and what it stands on."""
 
     service: Service
     provisioner: Provisioner
-    accounts: Roster
+    accounts: AccountSelector
     store: MailStore
     journal: Journal
     parallel: int
@@ -52,15 +52,15 @@ def build_service(
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
-    return build_office(config, dry_run, statistics, before).service
+    return build_components(config, dry_run, statistics, before).service
 
 
-def build_office(
+def build_components(
     config: Config,
     dry_run: bool = False,
     statistics: Statistics | None = None,
     before: Service | None = None,
-) -> Office:
+) -> Components:
     """As `build_service`. Closing the service closes all of it."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
@@ -70,7 +70,7 @@ def build_office(
     aliases = aliases_of(config, statistics, domains)
     store = store_of(config)
     journal = Journal(config.journal.url, time.time)
-    ready = Ready(config.milter.cache_size, config.milter.cache_seconds)
+    ready = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
     cyrus = config.cyrus
     without_mailbox = frozenset((cyrus.admin, *cyrus.admins))
@@ -81,7 +81,7 @@ def build_office(
         journal.close()
 
     provisioner_ = Provisioner(
-        provisioner.Rules(users, policies_of(config), without_mailbox),
+        provisioner.AccountRules(users, policies_of(config), without_mailbox),
         directory,
         store,
         journal,
@@ -89,7 +89,7 @@ def build_office(
         created=statistics.created,
     )
     service_ = Service(
-        recipients.Rules(
+        recipients.RecipientRules(
             domains=frozenset(config.milter.domains),
             mailers=frozenset(config.milter.mailers),
             users=users,
@@ -102,18 +102,18 @@ def build_office(
         ),
         provisioner_,
         journal,
-        Flights(config.milter.workers, before.flights if before else None),
+        SingleFlight(config.milter.workers, before.flights if before else None),
         ready,
         release,
         aliases,
         domains,
         delivery_of(config, statistics),
     )
-    return Office(
+    return Components(
         service_,
         provisioner_,
         # What is in tables may be any domain.
-        Roster(directory, users, () if config.domains else config.milter.domains),
+        AccountSelector(directory, users, () if config.domains else config.milter.domains),
         store,
         journal,
         config.cyrus.connections,
@@ -123,4 +123,4 @@ def build_office(
 def _login_rules(settings: Login | None) -> dict[str, Any]:
     if settings is None:
         return {}
-    return {"patience": settings.deadline, "services": frozenset(settings.services)}
+    return {"login_timeout": settings.deadline, "services": frozenset(settings.services)}

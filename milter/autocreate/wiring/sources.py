@@ -6,14 +6,14 @@ from functools import partial
 from importlib import import_module
 
 from autocreate.accounts import SOURCES, AccountSource
-from autocreate.accounts.cached import Limits, Remembered
+from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.admin.aliases import examine as examine_aliases
 from autocreate.admin.aliases import examine_domains
 from autocreate.aliases.file import Includes
 from autocreate.aliases.keys import Style
 from autocreate.aliases.resolver import Aliases
 from autocreate.aliases.stages import Table
-from autocreate.aliases.tables import DOMAIN_TABLES, TABLES, AliasTable, Measured, Type
+from autocreate.aliases.tables import TABLES, AliasTable, InstrumentedTable, Type
 from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.aliases import AliasesFile, Postmap, VirtualFile
 from autocreate.config.domains import Domains as DomainSettings
@@ -23,8 +23,9 @@ from autocreate.doctor.probe_accounts import SourceReport, cannot_tell
 from autocreate.doctor.probe_accounts import examine as examine_source
 from autocreate.doctor.probe_accounts import findings as source_findings
 from autocreate.domains.hosted import DomainTables
+from autocreate.domains.tables import DOMAIN_TABLES
 from autocreate.errors import ConfigurationError
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring.users import users_of
 
@@ -70,10 +71,10 @@ def findings(config: Config) -> Iterator[Finding]:
 def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
     """The account sources in their order, each with its memory and breaker."""
     return [
-        Remembered(
+        CachedSource(
             source_of(name, config),
             Limits(*(getattr(settings, key) for key in _CACHE_KEYS)),
-            figures=statistics.figures(f"accounts.{name}"),
+            stats=statistics.stats(f"accounts.{name}"),
         )
         for name, settings in config.accounts.items()
     ]
@@ -103,12 +104,14 @@ def domains_of(config: Config, statistics: Statistics) -> DomainTables | None:
     tables = []
     for name, settings in config.domains.items():
         key = f"domains.{name}"
-        table = Measured(domain_table(name, settings), figures=statistics.figures(key), key=key)
+        table = InstrumentedTable(
+            domain_table(name, settings), stats=statistics.stats(key), key=key
+        )
         release.callback(table.close)
         tables.append(table)
     milter = config.milter
     return DomainTables(
-        Flights(milter.workers),
+        SingleFlight(milter.workers),
         tables,
         milter.cache_size,
         milter.cache_seconds,
@@ -125,7 +128,7 @@ def aliases_of(
         return None
     release = contextlib.ExitStack()
     includes = Includes()
-    tables, figures = [], {}
+    tables, stats = [], {}
     for name, settings in config.aliases.items():
         kind = TABLES[settings.type]
         asked = settings.model_dump(include=_HOW_ASKED)
@@ -133,10 +136,10 @@ def aliases_of(
         domains = asked.get("domains")
         if domains is None and not style.has_local_parts:
             domains = ()
-        table = Measured(
-            _alias_table(name, settings), figures=statistics.figures(f"aliases.{name}")
+        table = InstrumentedTable(
+            _alias_table(name, settings), stats=statistics.stats(f"aliases.{name}")
         )
-        figures[name] = table.figures
+        stats[name] = table.stats
         release.callback(table.close)
         tables.append(
             Table(
@@ -151,13 +154,13 @@ def aliases_of(
             )
         )
     return Aliases(
-        Flights(config.milter.workers),
+        SingleFlight(config.milter.workers),
         tables,
         frozenset(config.milter.domains),
         config.milter.recipient_delimiter,
         config.milter.cache_size,
         config.milter.alias_seconds,
-        figures,
+        stats,
         release.close,
         is_hosted=domain_tables.is_hosted if domain_tables else lambda _: False,
     )

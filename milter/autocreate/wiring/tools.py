@@ -18,7 +18,7 @@ from autocreate.report import gather
 from autocreate.report.gather import Report
 from autocreate.service.journal import Journal
 from autocreate.wiring.policies import policies_of
-from autocreate.wiring.service import build_office
+from autocreate.wiring.service import build_components
 from autocreate.wiring.sources import domain_table, source_of
 from autocreate.wiring.users import users_of
 
@@ -41,20 +41,20 @@ def explained(path: Path, config: Config, recipient: Recipient) -> Explanation:
         path: the configuration's file, to tell its lines.
     """
     written = _Written(path, config)
-    office = build_office(config)
-    with contextlib.closing(office.service), contextlib.ExitStack() as opened:
+    components = build_components(config)
+    with contextlib.closing(components.service), contextlib.ExitStack() as opened:
         sources = [source_of(name, config) for name in config.accounts]
         for source in sources:
             opened.callback(source.close)
         site = explain.Site(
             sources,
             policies_of(config),
-            office.store,
+            components.store,
             users_of(config).default_domain,
             written.policy,
             {name: written.place("accounts", name) for name in config.accounts},
         )
-        verdict = office.service.preview(recipient)
+        verdict = components.service.preview(recipient)
         settings = replace(
             written.settings(), domain_tables=tuple(_domain_answers(config, recipient, written))
         )

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from autocreate.accounts.cached import Limits, Remembered
+from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.directory import Directory
-from autocreate.errors import Busy, Silent, Temporary
+from autocreate.errors import PoolExhausted, ServerTimeout, Temporary
 from autocreate.model import Account
-from autocreate.statistics.lookups import noting
+from autocreate.statistics.lookups import trace_lookups
 
 LIMITS = Limits(found=60.0, unknown=10.0, error=2.0, size=3)
 
@@ -69,12 +69,12 @@ def source(clock: Clock) -> Source:
 
 
 @pytest.fixture
-def remembered(source: Source, clock: Clock) -> Remembered:
-    return Remembered(source, LIMITS, clock)
+def remembered(source: Source, clock: Clock) -> CachedSource:
+    return CachedSource(source, LIMITS, clock)
 
 
 def test_a_user_who_was_found_is_not_asked_for_again_within_the_limit(
-    remembered: Remembered, source: Source, clock: Clock
+    remembered: CachedSource, source: Source, clock: Clock
 ) -> None:
     source.users = {"joe"}
     assert remembered.lookup("joe") == Account("joe", "staff")
@@ -87,7 +87,7 @@ def test_a_user_who_was_found_is_not_asked_for_again_within_the_limit(
 
 
 def test_an_account_that_is_added_is_found_after_the_negative_limit(
-    remembered: Remembered, source: Source, clock: Clock
+    remembered: CachedSource, source: Source, clock: Clock
 ) -> None:
     assert remembered.lookup("joe") is None
     source.users = {"joe"}
@@ -98,7 +98,7 @@ def test_an_account_that_is_added_is_found_after_the_negative_limit(
 
 
 def test_a_bad_answer_about_one_user_is_remembered_for_that_user_alone(
-    remembered: Remembered, source: Source, clock: Clock
+    remembered: CachedSource, source: Source, clock: Clock
 ) -> None:
     source.error = Temporary("two rows")
     for _ in range(3):
@@ -112,10 +112,10 @@ def test_a_bad_answer_about_one_user_is_remembered_for_that_user_alone(
 
 
 def test_a_source_that_is_down_is_asked_by_one_probe_at_a_time(
-    remembered: Remembered, source: Source, clock: Clock
+    remembered: CachedSource, source: Source, clock: Clock
 ) -> None:
-    source.error = Silent("no answer")
-    with pytest.raises(Silent):
+    source.error = ServerTimeout("no answer")
+    with pytest.raises(ServerTimeout):
         remembered.lookup("joe")
     for user in ("kim", "lee", "joe"):
         with pytest.raises(Temporary, match="staff is not asked again yet; last: no answer"):
@@ -128,35 +128,35 @@ def test_a_source_that_is_down_is_asked_by_one_probe_at_a_time(
 
 
 def test_connections_that_are_all_busy_say_nothing_about_the_source_nor_the_user(
-    remembered: Remembered, source: Source, clock: Clock
+    remembered: CachedSource, source: Source, clock: Clock
 ) -> None:
-    source.error = Silent("no answer")
-    with pytest.raises(Silent):
+    source.error = ServerTimeout("no answer")
+    with pytest.raises(ServerTimeout):
         remembered.lookup("joe")
     clock.now += 1
-    source.error = Busy("all are in use")
-    with pytest.raises(Busy):  # the probe, which is still to be made
+    source.error = PoolExhausted("all are in use")
+    with pytest.raises(PoolExhausted):  # the probe, which is still to be made
         remembered.lookup("joe")
-    source.error = Silent("no answer")
-    with pytest.raises(Silent):
+    source.error = ServerTimeout("no answer")
+    with pytest.raises(ServerTimeout):
         remembered.lookup("joe")
     with pytest.raises(Temporary, match="not asked again yet"):
         remembered.lookup("kim")
 
 
 def test_what_is_remembered_is_still_told_while_the_source_is_down(
-    remembered: Remembered, source: Source
+    remembered: CachedSource, source: Source
 ) -> None:
     source.users = {"joe"}
     remembered.lookup("joe")
-    source.error = Silent("no answer")
-    with pytest.raises(Silent):
+    source.error = ServerTimeout("no answer")
+    with pytest.raises(ServerTimeout):
         remembered.lookup("kim")
     assert remembered.lookup("joe") == Account("joe", "staff")
 
 
 def test_a_flood_of_unknown_names_pushes_out_nobody_who_was_found(
-    remembered: Remembered, source: Source
+    remembered: CachedSource, source: Source
 ) -> None:
     source.users = {"joe"}
     remembered.lookup("joe")
@@ -168,39 +168,39 @@ def test_a_flood_of_unknown_names_pushes_out_nobody_who_was_found(
     assert remembered.snapshot()["remembered"]["unknown"]["users"] == 3
 
 
-def test_groups_are_remembered_too(remembered: Remembered, source: Source) -> None:
+def test_groups_are_remembered_too(remembered: CachedSource, source: Source) -> None:
     for _ in range(2):
         assert remembered.groups(Account("joe", "staff")) == {"wheel"}
     assert source.questions == 1
 
 
 def test_a_limit_of_nothing_remembers_nothing(source: Source, clock: Clock) -> None:
-    remembered = Remembered(source, Limits(0, 0, 0), clock)
+    remembered = CachedSource(source, Limits(0, 0, 0), clock)
     remembered.lookup("joe")
     source.users = {"joe"}
     assert remembered.lookup("joe") == Account("joe", "staff")
 
 
-def test_one_user_or_everyone_can_be_forgotten(remembered: Remembered, source: Source) -> None:
+def test_one_user_or_everyone_can_be_forgotten(remembered: CachedSource, source: Source) -> None:
     remembered.lookup("joe")
     remembered.lookup("kim")
     source.users = {"joe", "kim"}
-    remembered.forget("joe")
+    remembered.invalidate("joe")
     assert remembered.lookup("joe") == Account("joe", "staff")
     assert remembered.lookup("kim") is None
-    remembered.forget()
+    remembered.invalidate()
     assert remembered.lookup("kim") == Account("kim", "staff")
 
 
 @pytest.mark.parametrize("whom", [None, "joe"])
 def test_an_answer_under_way_while_it_is_to_be_forgotten_is_not_remembered(
-    remembered: Remembered, source: Source, whom: str | None
+    remembered: CachedSource, source: Source, whom: str | None
 ) -> None:
     ask = source.lookup
 
     def forget_meanwhile(user: str) -> Account | None:
         answer = ask(user)
-        remembered.forget(whom)
+        remembered.invalidate(whom)
         return answer
 
     source.lookup = forget_meanwhile  # type: ignore[method-assign]
@@ -210,7 +210,7 @@ def test_an_answer_under_way_while_it_is_to_be_forgotten_is_not_remembered(
 
 
 def test_figures_count_hits_look_ups_errors_and_time(
-    remembered: Remembered, source: Source
+    remembered: CachedSource, source: Source
 ) -> None:
     source.seconds = 0.25
     remembered.lookup("joe")
@@ -230,10 +230,10 @@ def test_figures_count_hits_look_ups_errors_and_time(
 
 
 def test_who_was_asked_and_for_how_long_is_noted_for_whoever_wants_to_know(
-    remembered: Remembered, source: Source
+    remembered: CachedSource, source: Source
 ) -> None:
     source.seconds = 0.004
-    with noting() as asked:
+    with trace_lookups() as asked:
         remembered.lookup("joe")
         remembered.lookup("joe")
     remembered.lookup("kim")
@@ -244,7 +244,7 @@ def test_who_was_asked_and_for_how_long_is_noted_for_whoever_wants_to_know(
 
 
 def test_who_is_asked_at_this_moment_is_noted_until_the_answer(
-    remembered: Remembered, source: Source
+    remembered: CachedSource, source: Source
 ) -> None:
     awaited: list[str] = []
     lookup = source.lookup
@@ -254,7 +254,7 @@ def test_who_is_asked_at_this_moment_is_noted_until_the_answer(
         return lookup(user)
 
     source.lookup = watched  # type: ignore[method-assign]
-    with noting() as notes:
+    with trace_lookups() as notes:
         remembered.lookup("joe")
     assert (awaited, notes.awaited) == (["staff"], "")
 

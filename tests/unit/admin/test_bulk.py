@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from autocreate.accounts.directory import Directory
-from autocreate.admin.bulk import Roster, Selection, TooMany, each, outcome, require_sane
+from autocreate.admin.bulk import AccountSelector, Selection, TooMany, each, outcome, require_sane
 from autocreate.admin.plans import Changed, Plans
 from autocreate.core.naming import Users
-from autocreate.core.plan import gift, unwanted
+from autocreate.core.plan import user_removable, without_user_removed
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import (
     Address,
@@ -31,9 +31,9 @@ def never(user: str, why: Exception) -> None:
     raise AssertionError(f"{user}: {why}")
 
 
-def roster(virtual_domains: bool = False) -> Roster:
+def roster(virtual_domains: bool = False) -> AccountSelector:
     staff = Accounts({"joe": ["tutors"], "ann": [], "kim@other.test": ["tutors"]})
-    return Roster(Directory([staff]), Users(virtual_domains, "example.org"))
+    return AccountSelector(Directory([staff]), Users(virtual_domains, "example.org"))
 
 
 def test_all_accounts_are_meant_unless_something_narrows_it() -> None:
@@ -52,7 +52,7 @@ def test_a_source_that_is_not_there_and_one_that_cannot_list_are_told() -> None:
             return None
 
     with pytest.raises(Temporary, match=r"accounts\.staff: does not list its users"):
-        list(Roster(Directory([Mute({})]), Users()).users(Selection(), never))
+        list(AccountSelector(Directory([Mute({})]), Users()).users(Selection(), never))
 
 
 def test_a_policy_is_chosen_by_the_domain_of_the_user_or_of_the_selection() -> None:
@@ -171,11 +171,11 @@ def test_what_was_done_away_with_does_not_come_back_and_nothing_is_set_on_it() -
         ),
     )
     given = frozenset({"folder Sent", "subscription to shared News"})
-    assert unwanted(plan, given).actions == (
+    assert without_user_removed(plan, given).actions == (
         SetQuota(Quota(1024)),
         CreateMailbox(("Drafts",)),
         Subscribe(("Drafts",)),
         SubscribeShared("Jobs"),
     )
-    assert gift(CreateMailbox(())) == ""
-    assert gift(SetQuota(Quota(1))) == ""
+    assert user_removable(CreateMailbox(())) == ""
+    assert user_removable(SetQuota(Quota(1))) == ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tracemalloc
 
-from autocreate.admin.survey import Census
+from autocreate.admin.survey import Survey
 
 
 def test_each_user_counts_once_and_in_order() -> None:
-    with Census() as census:
+    with Survey() as census:
         census.add_accounts(["joe", "ann", "joe", "bob"])
         census.add_mailboxes(["zoe", "joe"])
         assert (census.accounts, census.mailboxes) == (3, 2)
@@ -21,7 +21,7 @@ def test_each_user_counts_once_and_in_order() -> None:
 
 
 def test_names_are_compared_to_the_letter() -> None:
-    with Census() as census:
+    with Survey() as census:
         census.add_accounts(["joe", "Joe", "joe@other.test", "mül"])
         census.add_mailboxes(["joe"])
         assert list(census.without_mailbox()) == ["Joe", "joe@other.test", "mül"]
@@ -30,7 +30,7 @@ def test_names_are_compared_to_the_letter() -> None:
 def test_the_memory_that_it_takes_does_not_grow_with_the_users() -> None:
     tracemalloc.start()
     try:
-        with Census() as census:
+        with Survey() as census:
             census.add_accounts(f"user{number}" for number in range(40_000))
             census.add_mailboxes(f"user{number}" for number in range(0, 40_000, 2))
             assert sum(1 for _ in census.without_mailbox()) == 20_000

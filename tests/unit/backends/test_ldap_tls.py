@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.backends.ldap_tls import shake_hands
-from autocreate.errors import Silent, Unreachable
+from autocreate.errors import ServerTimeout, Unreachable
 from tests.servers.common import wait_until
 from tests.servers.tls import make_certificate
 
@@ -61,12 +61,12 @@ def test_a_server_that_answers_something_else(serve: Serve) -> None:
 
 
 def test_a_server_that_falls_silent_in_the_middle_of_the_handshake(serve: Serve) -> None:
-    with pytest.raises(Silent, match=r"no answer within 0\.2 s"):
+    with pytest.raises(ServerTimeout, match=r"no answer within 0\.2 s"):
         shake_hands(serve(READY), True, None, 0.2)
 
 
 def test_a_server_that_is_silent_from_the_start(serve: Serve) -> None:
-    with pytest.raises(Silent):
+    with pytest.raises(ServerTimeout):
         shake_hands(serve(b"").replace("ldap://", "ldaps://"), False, None, 0.2)
 
 

@@ -15,15 +15,15 @@ from autocreate.doctor import postfix as postfix_rules
 from autocreate.doctor import sendmail as sendmail_rules
 from autocreate.doctor.cyrus import Expected
 from autocreate.doctor.endpoints import reaches
-from autocreate.doctor.findings import Finding, Gravity, Ours, gravest
-from autocreate.doctor.permissions import Person, Place, obstacle
+from autocreate.doctor.findings import Finding, Gravity, MilterSettings, gravest
+from autocreate.doctor.permissions import PathEntry, UnixUser, obstacle
 from autocreate.doctor.postconf import Postfix, Service
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
 from autocreate.imapdconf.settings import CyrusFiles
 
 SOCKET = "unix:/var/spool/postfix/autocreate/milter.sock"
-OURS = Ours(SOCKET, 8.0, frozenset({"example.org"}), frozenset({"lmtp", "local"}), "+")
+OURS = MilterSettings(SOCKET, 8.0, frozenset({"example.org"}), frozenset({"lmtp", "local"}), "+")
 SERVICES = (
     Service("smtp", "inet", True, "smtpd"),
     Service("cleanup", "unix", True, "cleanup"),
@@ -395,7 +395,7 @@ SENDMAIL = "O InputMailFilters=autocreate\nXautocreate, S=local:/run/autocreate/
     ],
 )
 def test_what_would_bite_in_sendmail(equates: str, words: str | None) -> None:
-    ours = Ours("unix:/run/autocreate/milter.sock", 8.0, OURS.domains, OURS.mailers, "+")
+    ours = MilterSettings("unix:/run/autocreate/milter.sock", 8.0, OURS.domains, OURS.mailers, "+")
     found = sendmail_rules.examine(SENDMAIL.format(equates), "sendmail.cf", ours)
     assert [it.gravity for it in found] == ([Gravity.CRITICAL] if words else [])
     assert all(words in it.what for it in found if words)
@@ -425,21 +425,23 @@ def test_aliases_must_be_looked_up_as_sendmails_mailer_has_them(
 
 def test_a_filter_that_sendmail_has_and_does_not_use_is_none() -> None:
     text = SENDMAIL.format("F=T").replace("InputMailFilters=autocreate", "InputMailFilters=other")
-    ours = Ours("unix:/run/autocreate/milter.sock", 8.0, OURS.domains, OURS.mailers, "+")
+    ours = MilterSettings("unix:/run/autocreate/milter.sock", 8.0, OURS.domains, OURS.mailers, "+")
     (finding,) = sendmail_rules.examine(text, "sendmail.cf", ours)
     assert finding.what == "sendmail.cf: no input mail filter is at our socket " + ours.socket
 
 
 def test_sendmail_over_tcp_is_found_by_its_own_way_to_write_it() -> None:
     text = "O InputMailFilters=a\nXa, S=inet:8894@localhost, F=T\n"
-    ours = Ours("inet:127.0.0.1:8894", 8.0, OURS.domains, OURS.mailers, "+")
+    ours = MilterSettings("inet:127.0.0.1:8894", 8.0, OURS.domains, OURS.mailers, "+")
     assert sendmail_rules.examine(text, "sendmail.cf", ours) == []
 
 
 def cyrus(text: str, cyrus_conf: str = "", **expected: Any) -> list[str]:
     options = imapd_parser.read("imapd.conf", text, lambda path: "")
     services = imapd_settings.services_of(cyrus_conf) if cyrus_conf else None
-    conf = imapd_settings.take("imapd.conf", options, services or imapd_settings.USUAL_SERVICES)
+    conf = imapd_settings.interpret(
+        "imapd.conf", options, services or imapd_settings.USUAL_SERVICES
+    )
     files = CyrusFiles(conf, options, "cyrus.conf", services)
     return [it.what for it in cyrus_rules.examine(files, Expected("cyrus", Users(), **expected))]
 
@@ -532,35 +534,35 @@ def test_a_cyrus_conf_without_timsieved_is_found_if_scripts_go_that_way() -> Non
     assert cyrus("admins: cyrus\n", with_sieve, managesieve=True) == []
 
 
-FOLDER = Place("/var/spool/postfix/autocreate", 0o2750, 107, 115, is_folder=True)
-MILTER_SOCKET = Place(f"{FOLDER.path}/milter.sock", 0o660, 107, 115, is_folder=False)
+FOLDER = PathEntry("/var/spool/postfix/autocreate", 0o2750, 107, 115, is_folder=True)
+MILTER_SOCKET = PathEntry(f"{FOLDER.path}/milter.sock", 0o660, 107, 115, is_folder=False)
 
 
 @pytest.mark.parametrize(
     ("person", "kept_out_by"),
     [
-        (Person("postfix", 106, frozenset({115})), None),
-        (Person("root", 0, frozenset({0})), None),
-        (Person("autocreate", 107, frozenset({113})), None),
-        (Person("cyrus", 104, frozenset({8})), FOLDER),
+        (UnixUser("postfix", 106, frozenset({115})), None),
+        (UnixUser("root", 0, frozenset({0})), None),
+        (UnixUser("autocreate", 107, frozenset({113})), None),
+        (UnixUser("cyrus", 104, frozenset({8})), FOLDER),
     ],
 )
-def test_who_can_reach_a_socket(person: Person, kept_out_by: Place | None) -> None:
+def test_who_can_reach_a_socket(person: UnixUser, kept_out_by: PathEntry | None) -> None:
     assert obstacle([FOLDER, MILTER_SOCKET], person) is kept_out_by
 
 
 def test_the_first_class_that_fits_decides_even_if_a_later_one_would_let_in() -> None:
-    owner = Person("autocreate", 107, frozenset({115}))
+    owner = UnixUser("autocreate", 107, frozenset({115}))
     closed_to_its_owner = replace(MILTER_SOCKET, mode=0o066)
     assert obstacle([FOLDER, closed_to_its_owner], owner) is closed_to_its_owner
     writers_only = replace(MILTER_SOCKET, mode=0o606)
-    assert obstacle([writers_only], Person("postfix", 106, frozenset({115}))) is writers_only
+    assert obstacle([writers_only], UnixUser("postfix", 106, frozenset({115}))) is writers_only
 
 
 def test_sendmail_distrusts_a_socket_below_a_folder_that_others_may_write() -> None:
     ours = replace(OURS, socket="unix:/tmp/autocreate/milter.sock")
-    tmp = Place("/tmp", 0o1777, 0, 0, is_folder=True)
-    socket = Place("/tmp/autocreate/milter.sock", 0o777, 0, 0, is_folder=False)
+    tmp = PathEntry("/tmp", 0o1777, 0, 0, is_folder=True)
+    socket = PathEntry("/tmp/autocreate/milter.sock", 0o777, 0, 0, is_folder=False)
     (finding,) = sendmail_rules.examine_way([tmp, socket], ours)
     assert finding.what == (
         "others may write to /tmp, which our socket unix:/tmp/autocreate/milter.sock is below"
@@ -616,7 +618,7 @@ DELIVERING = (
 )
 
 
-def lmtpd(ours: Ours, **changes: str) -> list[Finding]:
+def lmtpd(ours: MilterSettings, **changes: str) -> list[Finding]:
     return list(lmtp_rules.examine_postfix(Postfix({**GOOD, **changes}, DELIVERING), ours))
 
 
@@ -667,7 +669,7 @@ def test_lmtpd_is_not_recommended_where_mail_does_not_go_to_it(transport: str) -
     ],
 )
 def test_the_default_domain_in_capitals_kills_lmtpd_unless_postfix_lowers_it(
-    ours: Ours, maps: str, gravity: Gravity, words: str
+    ours: MilterSettings, maps: str, gravity: Gravity, words: str
 ) -> None:
     (found,) = lmtpd(ours, lmtp_generic_maps=maps)
     assert (found.gravity, words in found.what) == (gravity, True)

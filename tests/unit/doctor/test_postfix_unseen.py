@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.doctor.findings import Ours
+from autocreate.doctor.findings import MilterSettings
 from autocreate.doctor.postconf import Postfix, Service
 from autocreate.doctor.postfix_unseen import Copies, copies, examine, recipients
 
-OURS = Ours("unix:/run/m.sock", 8.0, frozenset({"example.org"}), frozenset({"lmtp"}), "+")
+OURS = MilterSettings("unix:/run/m.sock", 8.0, frozenset({"example.org"}), frozenset({"lmtp"}), "+")
 CLEANUP = Service("cleanup", "unix", False, "cleanup")
 ASKED = {"non_smtpd_milters": "unix:/run/m.sock"}
 

@@ -11,12 +11,12 @@ import pytest
 from autocreate.aliases.keys import Style
 from autocreate.aliases.resolver import Aliases
 from autocreate.aliases.stages import Found, Table
-from autocreate.aliases.tables import Measured
+from autocreate.aliases.tables import InstrumentedTable
 from autocreate.core.naming import Users
 from autocreate.domains.hosted import DomainTables
 from autocreate.errors import Temporary
 from autocreate.model import Answer, Recipient, Verdict
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import recipients
 from autocreate.service.service import Service
 from tests.unit.house import House
@@ -70,8 +70,8 @@ class Site:
         users = Users(virtual_domains=True, default_domain="example.org")
         self.house = House(folder, users=users, accounts={"joe": [], "kim@hosted.test": []})
         self.tables = DomainTables(
-            Flights(4),
-            [Measured(table, key=f"domains.{table.name}") for table in tables],
+            SingleFlight(4),
+            [InstrumentedTable(table, key=f"domains.{table.name}") for table in tables],
             100,
             300.0,
             10.0,
@@ -83,14 +83,14 @@ class Site:
             list_at_hosted_test="nobody@other.test",
         )
         self.service = Service(
-            recipients.Rules(frozenset(names), frozenset(["lmtp"]), users, deadline=2.0),
+            recipients.RecipientRules(frozenset(names), frozenset(["lmtp"]), users, deadline=2.0),
             self.house.service._provisioner,
             self.house.journal,
-            Flights(4),
+            SingleFlight(4),
             self.house.ready,
             lambda: None,
             Aliases(
-                Flights(4),
+                SingleFlight(4),
                 [Table("virtual", Style.VIRTUAL, aliases.find, domains=frozenset())],
                 frozenset(names),
                 "+",
@@ -234,7 +234,7 @@ def test_a_domain_is_remembered_as_ours_for_longer_than_as_anothers(build: Build
     table.domains.add("elsewhere.test")
     assert site.answer("joe@elsewhere.test") is Answer.UNKNOWN
     assert table.questions == ["example.org", "elsewhere.test", "elsewhere.test"]
-    assert site.service.figures()["domains"]["remembered"] == {
+    assert site.service.stats()["domains"]["remembered"] == {
         "hosted": {"domains": 2, "seconds": 300.0},
         "other": {"domains": 0, "seconds": 10.0},
         "size": 100,
@@ -256,7 +256,7 @@ def test_what_was_asked_before_everything_was_forgotten_is_not_remembered(build:
 
     def added_and_cleared() -> None:
         table.when_asked = lambda: None
-        site.service.forget_accounts()
+        site.service.invalidate_accounts()
 
     table.when_asked = added_and_cleared
     assert site.answer("joe@example.org") is Answer.PASS

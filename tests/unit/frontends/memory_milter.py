@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autocreate import logs
 from autocreate.errors import Temporary
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import listening
 from autocreate.frontends.milter import Milter
 from autocreate.model import Account
@@ -32,7 +32,9 @@ def main(place: str, folder: str) -> None:
     accounts = Moody({"joe": (), "ann": ()})
     house.accounts.lookup = accounts.lookup  # type: ignore[method-assign]
     with listening("milter.socket", place, 0o600, None) as listener:
-        Milter(listener).serve(Traffic(house.service), lambda error: print(error, file=sys.stderr))
+        Milter(listener).serve(
+            ServiceGate(house.service), lambda error: print(error, file=sys.stderr)
+        )
         print("ready", flush=True)
         sys.stdin.read()
 

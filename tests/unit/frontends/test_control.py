@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autocreate.frontends.control import Control, ask
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
 from tests.unit.house import House
 
@@ -30,7 +30,7 @@ def test_a_lack_of_descriptors_ends_nothing(tmp_path: Path) -> None:
     with listening("milter.control", f"unix:{place}", 0o600, None) as listener:
         short: Any = Short(listener)
         Control(Listener(short, is_ours=False)).serve(
-            Traffic(House(tmp_path).service), lambda error: None
+            ServiceGate(House(tmp_path).service), lambda error: None
         )
         assert ask(place, "figures")["ready"]["users"] == 0
         listener.stop()

@@ -15,7 +15,7 @@ import pytest
 from autocreate.frontends import control
 from autocreate.frontends.control import Control
 from autocreate.frontends.events import Events
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import listening
 from autocreate.model import Login
 from tests.servers.common import wait_until
@@ -49,7 +49,7 @@ def start(tmp_path: Path) -> Start:
         place = f"unix:{path}"
         with listening("login.notify_socket", place, 0o600, None, socket.SOCK_DGRAM) as listener:
             events = Events(listener, [peer], notifyd, milter)
-            events.serve(Traffic(rig.house.service), lambda error: None)
+            events.serve(ServiceGate(rig.house.service), lambda error: None)
             try:
                 yield rig
             finally:
@@ -123,7 +123,7 @@ def test_a_milter_of_its_own_is_told_which_mailboxes_go(start: Start, tmp_path: 
     milter = House(tmp_path / "milter")
     with listening("milter.control", f"unix:{place}", 0o600, None) as listener:
         answering = Control(listener)
-        answering.serve(Traffic(milter.service), lambda error: None)
+        answering.serve(ServiceGate(milter.service), lambda error: None)
         with start(milter=place) as rig:
             milter.service.log_in(Login("joe", "imap"))
             rig.notify(deletion("joe"))
@@ -134,7 +134,7 @@ def test_a_milter_of_its_own_is_told_which_mailboxes_go(start: Start, tmp_path: 
 def test_a_milter_that_is_away_or_silent_holds_up_nobody(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_PATIENCE", 0.1)
+    monkeypatch.setattr(control, "_TIMEOUT", 0.1)
     place = tmp_path / "milter.control"
     with socket.socket(socket.AF_UNIX) as silent, start(milter=place) as rig:
         rig.notify(deletion("ann"))

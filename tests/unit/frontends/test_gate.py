@@ -6,7 +6,7 @@ import contextlib
 import threading
 from typing import cast
 
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.service.service import Service
 
 LONG = 30.0
@@ -19,7 +19,7 @@ def service() -> Service:
 
 def test_who_enters_gets_the_service_that_answers_now() -> None:
     old, new = service(), service()
-    traffic = Traffic(old)
+    traffic = ServiceGate(old)
     with traffic.enter() as first:
         assert first is old
         assert traffic.replace(new) is old
@@ -29,7 +29,7 @@ def test_who_enters_gets_the_service_that_answers_now() -> None:
 
 def test_a_replaced_service_is_waited_for_until_its_last_caller_has_left() -> None:
     old = service()
-    traffic = Traffic(old)
+    traffic = ServiceGate(old)
     events: list[str] = []
     with traffic.enter():
         traffic.replace(service())
@@ -48,7 +48,7 @@ def test_a_replaced_service_is_waited_for_until_its_last_caller_has_left() -> No
 
 def test_waiting_for_a_replaced_service_ends_in_time() -> None:
     old = service()
-    traffic = Traffic(old)
+    traffic = ServiceGate(old)
     with traffic.enter():
         traffic.replace(service())
         traffic.wait_out(old, 0.01)
@@ -56,7 +56,7 @@ def test_waiting_for_a_replaced_service_ends_in_time() -> None:
 
 def test_a_caller_that_outstays_its_service_does_not_hold_up_the_end() -> None:
     old = service()
-    traffic = Traffic(old)
+    traffic = ServiceGate(old)
     with traffic.enter():
         traffic.replace(service())
         traffic.wait_out(old, 0.01)
@@ -64,7 +64,7 @@ def test_a_caller_that_outstays_its_service_does_not_hold_up_the_end() -> None:
 
 
 def test_draining_lets_nobody_in_and_waits_for_those_inside() -> None:
-    traffic = Traffic(service())
+    traffic = ServiceGate(service())
     with traffic.enter():
         assert not traffic.drain(0.01)
         with traffic.enter() as late:
@@ -73,7 +73,7 @@ def test_draining_lets_nobody_in_and_waits_for_those_inside() -> None:
 
 
 def test_a_caller_that_fails_has_left() -> None:
-    traffic = Traffic(service())
+    traffic = ServiceGate(service())
     with contextlib.suppress(ValueError), traffic.enter():
         raise ValueError
     assert traffic.drain(0.01)

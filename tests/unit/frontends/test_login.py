@@ -15,11 +15,11 @@ import pytest
 
 from autocreate.errors import Temporary
 from autocreate.frontends import login
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import listening
 from autocreate.frontends.login import LoginServer
 from autocreate.model import Login, Verdict
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 from autocreate.statistics.recorder import Statistics
 from tests.servers.common import wait_until
 from tests.unit.house import House
@@ -32,7 +32,7 @@ class Checker:
         self.asked: list[str] = []
         self.doubt = False
 
-    def check(self, attempt: Attempt) -> bytes:
+    def check(self, attempt: SaslauthdRequest) -> bytes:
         self.asked.append(attempt.user)
         if self.doubt:
             raise Temporary("the server is away")
@@ -69,7 +69,7 @@ def start(tmp_path: Path) -> Start:
         rig = Rig(path, House(tmp_path), Checker())
         with listening("login.socket", f"unix:{path}", 0o600, None) as listener:
             server = LoginServer(listener, rig.checker, [peer], requests)
-            server.serve(Traffic(rig.house.service, rig.statistics), lambda error: None)
+            server.serve(ServiceGate(rig.house.service, rig.statistics), lambda error: None)
             try:
                 yield rig
             finally:
@@ -213,7 +213,7 @@ def test_a_password_is_wiped_before_the_mailbox_is_made(
     with start() as rig:
         check, log_in = rig.checker.check, rig.house.service.log_in
 
-        def keep(attempt: Attempt) -> bytes:
+        def keep(attempt: SaslauthdRequest) -> bytes:
             requests.append(attempt.raw)
             return check(attempt)
 
@@ -236,7 +236,7 @@ def test_an_inherited_socket_is_left_to_the_next_instance(tmp_path: Path) -> Non
         place = f"fd:{os.dup(inherited.fileno())}"
         with listening("login.socket", place, 0o600, None) as listener:
             server = LoginServer(listener, rig.checker, [os.getuid()], 4)
-            server.serve(Traffic(rig.house.service, rig.statistics), lambda error: None)
+            server.serve(ServiceGate(rig.house.service, rig.statistics), lambda error: None)
             assert rig.ask(request()).endswith(b"OK (from above)")
             server.stop()
             with pytest.raises(TimeoutError):

@@ -43,7 +43,7 @@ def test_the_service_is_known_by_its_port(port: int, service: str) -> None:
 )
 def test_a_deleted_mailbox_leaves_its_owner_bereft(path: str, owner: str) -> None:
     uri = f"imap://cyrus.test/{path};UIDVALIDITY=1795556294"
-    assert parse(event(event="MailboxDelete", uri=uri)) == Event(bereft=(owner,))
+    assert parse(event(event="MailboxDelete", uri=uri)) == Event(owners_of_removed=(owner,))
 
 
 def test_a_renamed_mailbox_leaves_the_owner_of_its_old_name_bereft() -> None:
@@ -52,7 +52,7 @@ def test_a_renamed_mailbox_leaves_the_owner_of_its_old_name_bereft() -> None:
         oldMailboxID="imap://cyrus.test/user/zoe;UIDVALIDITY=1",
         uri="imap://cyrus.test/user/zara;UIDVALIDITY=1",
     )
-    assert parse(datagram) == Event(bereft=("zoe",))
+    assert parse(datagram) == Event(owners_of_removed=("zoe",))
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,12 @@ def options(text: str, **included: str) -> imapd_parser.Options:
 
 def problems(text: str, **included: str) -> list[str]:
     with pytest.raises(ConfigurationError) as error:
-        imapd_settings.take(PATH, options(text, **included))
+        imapd_settings.interpret(PATH, options(text, **included))
     return list(error.value.problems)
 
 
 def take(text: str) -> imapd_settings.ImapdConf:
-    return imapd_settings.take(PATH, options(text))
+    return imapd_settings.interpret(PATH, options(text))
 
 
 def policy(text: str, service: str = "lmtp", user: str = "joe") -> Policy:
@@ -300,7 +300,7 @@ def test_the_names_of_cyrus_conf_are_the_prefixes() -> None:
     )
     assert services == {"lmtp": ("mailin",), "imap": ("imap",), "pop3": ("pop",), "sieve": ()}
     text = "autocreate_quota: 0\nautocreate_post: yes\nmailin_autocreate_users: ann\n"
-    conf = imapd_settings.take(PATH, options(text + "lmtp_autocreate_users: joe\n"), services)
+    conf = imapd_settings.interpret(PATH, options(text + "lmtp_autocreate_users: joe\n"), services)
     assert select(conf.policies, "ann", "", frozenset)
     assert not select(conf.policies, "joe", "", frozenset)
     assert conf.notices == (
@@ -337,7 +337,9 @@ FOR_ONE = "autocreate_quota: 0\nautocreate_post: yes\n{service}_autocreate_users
 def test_options_of_one_service_say_nothing_about_mail_by_another(
     service: str, named: str, joe: bool
 ) -> None:
-    conf = imapd_settings.take(PATH, options(FOR_ONE.format(service=service)), TWO_LMTPDS, named)
+    conf = imapd_settings.interpret(
+        PATH, options(FOR_ONE.format(service=service)), TWO_LMTPDS, named
+    )
     assert bool(select(conf.policies, "joe", "", frozenset)) is joe
     assert select(conf.policies, "ann", "", frozenset)
 
@@ -353,30 +355,30 @@ def test_services_that_differ_in_effect_are_noticed_until_one_is_named(
     service: str, said: str
 ) -> None:
     read_options = options(FOR_ONE.format(service=service))
-    assert imapd_settings.take(PATH, read_options, TWO_LMTPDS).notices == (
+    assert imapd_settings.interpret(PATH, read_options, TWO_LMTPDS).notices == (
         f"/etc/imapd.conf, line 3: autocreate_users is {said}; mail counts as coming by lmtp; "
         "cyrus.lmtp_service names another",
     )
-    assert imapd_settings.take(PATH, read_options, TWO_LMTPDS, "lmtp").notices == ()
-    assert imapd_settings.take(PATH, read_options, TWO_LMTPDS, "local").notices == ()
+    assert imapd_settings.interpret(PATH, read_options, TWO_LMTPDS, "lmtp").notices == ()
+    assert imapd_settings.interpret(PATH, read_options, TWO_LMTPDS, "local").notices == ()
 
 
 def test_services_that_say_the_same_in_different_places_are_not_noticed() -> None:
     text = FOR_ONE.format(service="lmtp") + "autocreate_users: ann\n"
-    assert imapd_settings.take(PATH, options(text), TWO_LMTPDS).notices == ()
+    assert imapd_settings.interpret(PATH, options(text), TWO_LMTPDS).notices == ()
 
 
 def test_how_a_service_spells_users_is_its_own_too() -> None:
     read_options = options("local_lmtp_downcase_rcpt: no\nlmtp_postuser: bb\n")
-    lmtp = imapd_settings.take(PATH, read_options, TWO_LMTPDS, "lmtp")
-    local = imapd_settings.take(PATH, read_options, TWO_LMTPDS, "local")
+    lmtp = imapd_settings.interpret(PATH, read_options, TWO_LMTPDS, "lmtp")
+    local = imapd_settings.interpret(PATH, read_options, TWO_LMTPDS, "local")
     assert (lmtp.lmtp_downcase_rcpt, lmtp.postuser) == (True, "bb")
     assert (local.lmtp_downcase_rcpt, local.postuser) == (False, "")
 
 
 def test_a_service_that_cyrus_conf_does_not_have_is_a_mistake() -> None:
     with pytest.raises(ConfigurationError) as error:
-        imapd_settings.take(PATH, options("admins: cyrus\n"), TWO_LMTPDS, "unix")
+        imapd_settings.interpret(PATH, options("admins: cyrus\n"), TWO_LMTPDS, "unix")
     assert error.value.problems == (
         "cyrus.lmtp_service is 'unix', and cyrus.conf has no service of that name that runs lmtpd, "
         "only lmtp, local",
@@ -385,8 +387,8 @@ def test_a_service_that_cyrus_conf_does_not_have_is_a_mistake() -> None:
 
 def test_without_cyrus_conf_the_administrator_names_the_service_too() -> None:
     read_options = options(FOR_ONE.format(service="mailin"))
-    assert select(imapd_settings.take(PATH, read_options).policies, "joe", "", frozenset)
-    conf = imapd_settings.take(PATH, read_options, None, "mailin")
+    assert select(imapd_settings.interpret(PATH, read_options).policies, "joe", "", frozenset)
+    conf = imapd_settings.interpret(PATH, read_options, None, "mailin")
     assert not select(conf.policies, "joe", "", frozenset)
     assert conf.notices == ()
 

@@ -155,7 +155,7 @@ def test_a_danger_is_deferred_and_not_asked_about_again(site: Site) -> None:
 def test_mail_that_was_submitted_here_is_not_refused(site: Site) -> None:
     site.lmtpd.answers["joe@example.org"] = FULL
     verdict = site.house.service.verify(Recipient("<joe@example.org>", refusable=False))
-    assert (verdict.answer, verdict.reply, verdict.withheld) == (
+    assert (verdict.answer, verdict.reply, verdict.suppressed) == (
         Answer.REFUSED,
         None,
         "not by SMTP",
@@ -220,7 +220,7 @@ def test_dry_run_asks_about_mailboxes_that_exist_and_withholds_the_answer(tmp_pa
     site = Site(tmp_path, dry_run=True)
     site.lmtpd.answers["joe@example.org"] = FULL
     verdict = site.mail("<joe@example.org>")
-    assert (verdict.answer, verdict.reply, verdict.withheld) == (Answer.REFUSED, None, "dry run")
+    assert (verdict.answer, verdict.reply, verdict.suppressed) == (Answer.REFUSED, None, "dry run")
     assert site.mail("<new@example.org>").answer is Answer.ACCEPT
     # lmtpd's own autocreate would make a mailbox on being asked.
     assert site.lmtpd.asked == ["joe@example.org"]
@@ -339,7 +339,7 @@ def test_each_address_of_a_user_is_asked_about_and_forgotten_with_the_user() -> 
     memory.ask()
     memory.ask(detail="+News")
     memory.ask("kim")
-    memory.check.forget("joe")
+    memory.check.invalidate("joe")
     memory.ask()
     memory.ask(detail="+News")
     memory.ask("kim")
@@ -354,7 +354,7 @@ def test_each_address_of_a_user_is_asked_about_and_forgotten_with_the_user() -> 
 
 def test_an_answer_that_was_asked_for_before_something_was_forgotten_is_not_remembered() -> None:
     memory = Memory()
-    memory.lmtpd.on_ask = lambda _recipient: memory.check.forget("joe")
+    memory.lmtpd.on_ask = lambda _recipient: memory.check.invalidate("joe")
     memory.ask()
     memory.ask()
     assert len(memory.lmtpd.asked) == 2
@@ -377,10 +377,10 @@ def test_a_cache_that_is_cleared_asks_everybody_anew(site: Site) -> None:
     site.mail("<joe@example.org>")
     site.mail("<joe@example.org>")
     assert len(site.lmtpd.asked) == 1
-    site.house.service.forget_accounts()
+    site.house.service.invalidate_accounts()
     site.mail("<joe@example.org>")
     assert len(site.lmtpd.asked) == 2
-    site.house.service.forget("joe")  # Cyrus told that the mailbox was removed
+    site.house.service.invalidate("joe")  # Cyrus told that the mailbox was removed
     site.mail("<joe@example.org>")
     assert len(site.lmtpd.asked) == 3
 

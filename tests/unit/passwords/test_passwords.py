@@ -15,17 +15,17 @@ import pytest
 from autocreate.errors import Temporary
 from autocreate.passwords.imap import Imap
 from autocreate.passwords.pam import Pam
-from autocreate.passwords.request import Attempt
+from autocreate.passwords.request import SaslauthdRequest
 from autocreate.passwords.saslauthd import Saslauthd
 from tests.contract.liar import Liar, drip
 
 SECRET = "open sesame"
 
 
-def attempt(password: str = SECRET, service: str = "imap") -> Attempt:
+def attempt(password: str = SECRET, service: str = "imap") -> SaslauthdRequest:
     strings = [it.encode() for it in ("joe", password, service, "other.test")]
     wire = b"".join(len(string).to_bytes(2, "big") + string for string in strings)
-    return Attempt(memoryview(bytearray(wire)))
+    return SaslauthdRequest(memoryview(bytearray(wire)))
 
 
 class Server:

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from autocreate.errors import Malformed
 from autocreate.model import Login
-from autocreate.passwords.request import LONGEST_STRING, Attempt, answer, is_complete
+from autocreate.passwords.request import LONGEST_STRING, SaslauthdRequest, answer, is_complete
 
 
 def wire(*strings: bytes) -> bytes:
     return b"".join(len(string).to_bytes(2, "big") + string for string in strings)
 
 
-def attempt(*strings: bytes) -> Attempt:
-    return Attempt(memoryview(bytearray(wire(*strings))))
+def attempt(*strings: bytes) -> SaslauthdRequest:
+    return SaslauthdRequest(memoryview(bytearray(wire(*strings))))
 
 
 def test_four_strings_are_login_password_service_and_realm() -> None:
@@ -48,7 +48,7 @@ def test_what_is_shorter_is_not_complete_and_no_attempt() -> None:
     for length in range(len(request)):
         assert not is_complete(memoryview(request)[:length])
         with pytest.raises(Malformed):
-            Attempt(memoryview(bytearray(request[:length])))
+            SaslauthdRequest(memoryview(bytearray(request[:length])))
 
 
 def test_a_string_that_is_too_long_is_known_from_its_length_alone() -> None:
@@ -86,7 +86,7 @@ def test_a_password_is_in_no_representation() -> None:
 
 def test_a_wiped_attempt_has_no_password() -> None:
     request = bytearray(wire(b"joe", b"secret", b"imap", b""))
-    Attempt(memoryview(request)).wipe()
+    SaslauthdRequest(memoryview(request)).wipe()
     assert request == bytes(len(request))
 
 
@@ -98,7 +98,7 @@ def test_an_answer_stands_behind_its_length() -> None:
 def test_bytes_of_any_kind_are_a_request_or_malformed(data: bytes) -> None:
     with contextlib.suppress(Malformed):
         if is_complete(memoryview(data)):
-            Attempt(memoryview(bytearray(data)))
+            SaslauthdRequest(memoryview(bytearray(data)))
 
 
 _text = st.text(st.characters(min_codepoint=33, exclude_categories=["Cc", "Cs", "Z", "C"]))

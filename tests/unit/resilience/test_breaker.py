@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from autocreate.errors import Refused, Silent, Temporary, Unreachable
+from autocreate.errors import Refused, ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.breaker import Breaker
 from tests.unit.clock import Clock
 
@@ -82,7 +82,7 @@ def test_when_the_while_is_over_a_success_lets_everyone_through_again(
 def test_each_failed_trial_doubles_the_while_up_to_the_longest(
     breaker: Breaker, server: Server, clock: Clock
 ) -> None:
-    fail(breaker, server, Silent("no answer"))
+    fail(breaker, server, ServerTimeout("no answer"))
     for pause in (1.0, 2.0, 4.0, 4.0):
         clock.now += pause - 0.1
         assert not is_asked(breaker, server)

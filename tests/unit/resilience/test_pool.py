@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from autocreate.errors import Busy, Refused, Silent, Temporary, Unreachable
+from autocreate.errors import PoolExhausted, Refused, ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.pool import Pool
 
 LONG = 30.0
@@ -104,7 +104,7 @@ def test_who_gets_none_in_time_is_told_so() -> None:
     def inner(_: Connection) -> None:
         pool.run(use)
 
-    with pytest.raises(Busy, match=r"all 1 connections are busy for 0\.01 s"):
+    with pytest.raises(PoolExhausted, match=r"all 1 connections are busy for 0\.01 s"):
         pool.run(inner)
     assert pool.run(use).end == ""
 
@@ -130,7 +130,8 @@ def test_a_connection_that_is_spent_is_closed_and_another_made() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("a defect"), Temporary("who knows"), SystemExit(1), Silent("no answer")]
+    "error",
+    [ValueError("a defect"), Temporary("who knows"), SystemExit(1), ServerTimeout("no answer")],
 )
 def test_after_any_other_error_the_connection_is_dropped(error: BaseException) -> None:
     server = Server()
@@ -173,9 +174,9 @@ def test_a_silent_server_is_not_asked_twice() -> None:
 
     def work(connection: Connection) -> None:
         runs.append(connection)
-        raise Silent("no answer within 5 s")
+        raise ServerTimeout("no answer within 5 s")
 
-    with pytest.raises(Silent):
+    with pytest.raises(ServerTimeout):
         pool.run(work)
     assert len(runs) == 1
 

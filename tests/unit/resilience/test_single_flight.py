@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from autocreate.errors import DeadlinePassed, Refused, Temporary
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from tests.servers.common import wait_until
 from tests.unit.clock import Clock
 
@@ -35,8 +35,8 @@ class Work:
 
 
 @pytest.fixture
-def flights() -> Iterator[Flights[str]]:
-    flights: Flights[str] = Flights(workers=4)
+def flights() -> Iterator[SingleFlight[str]]:
+    flights: SingleFlight[str] = SingleFlight(workers=4)
     yield flights
     flights.close()
 
@@ -48,13 +48,13 @@ def ask() -> Iterator[Callable[..., Future[str]]]:
         yield callers.submit
 
 
-def waiting(flights: Flights[str], key: str) -> int:
+def waiting(flights: SingleFlight[str], key: str) -> int:
     flight = flights._aloft.get(key)
     return flight.waiting if flight else 0
 
 
 def test_all_who_ask_for_a_key_get_the_answer_of_one_piece_of_work(
-    flights: Flights[str], ask: Callable[..., Future[str]]
+    flights: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     work = Work()
     answers = [ask(flights.join, "joe", work, LONG) for _ in range(50)]
@@ -65,7 +65,7 @@ def test_all_who_ask_for_a_key_get_the_answer_of_one_piece_of_work(
 
 
 def test_different_keys_do_not_wait_for_each_other(
-    flights: Flights[str], ask: Callable[..., Future[str]]
+    flights: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     slow = Work()
     answer = ask(flights.join, "joe", slow, LONG)
@@ -75,13 +75,13 @@ def test_different_keys_do_not_wait_for_each_other(
     assert answer.result(LONG) == "done"
 
 
-def test_work_that_has_ended_is_begun_anew(flights: Flights[str]) -> None:
+def test_work_that_has_ended_is_begun_anew(flights: SingleFlight[str]) -> None:
     assert [flights.join("joe", partial(str, it), LONG) for it in "ab"] == ["a", "b"]
 
 
 @pytest.mark.parametrize("error", [Refused("no"), ValueError("a defect"), TimeoutError("socket")])
 def test_an_error_goes_to_everyone_who_waits(
-    flights: Flights[str], ask: Callable[..., Future[str]], error: BaseException
+    flights: SingleFlight[str], ask: Callable[..., Future[str]], error: BaseException
 ) -> None:
     work = Work(error=error)
     answers = [ask(flights.join, "joe", work, LONG) for _ in range(10)]
@@ -92,7 +92,7 @@ def test_an_error_goes_to_everyone_who_waits(
 
 
 def test_a_caller_leaves_at_its_deadline_while_the_work_goes_on(
-    flights: Flights[str], ask: Callable[..., Future[str]]
+    flights: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     work = Work()
     patient = ask(flights.join, "joe", work, LONG)
@@ -104,7 +104,7 @@ def test_a_caller_leaves_at_its_deadline_while_the_work_goes_on(
     assert work.runs == 1
 
 
-def test_work_that_everyone_has_left_is_still_the_one_to_join(flights: Flights[str]) -> None:
+def test_work_that_everyone_has_left_is_still_the_one_to_join(flights: SingleFlight[str]) -> None:
     work = Work()
     with pytest.raises(DeadlinePassed):
         flights.join("joe", work, 0.01)
@@ -119,7 +119,7 @@ def test_work_that_everyone_has_left_is_still_the_one_to_join(flights: Flights[s
 def test_work_that_nobody_waits_for_any_more_is_not_begun(
     ask: Callable[..., Future[str]],
 ) -> None:
-    flights: Flights[str] = Flights(workers=1)
+    flights: SingleFlight[str] = SingleFlight(workers=1)
     first, second = Work(), Work()
     answer = ask(flights.join, "joe", first, LONG)
     assert first.begun.wait(LONG)
@@ -134,7 +134,7 @@ def test_work_that_nobody_waits_for_any_more_is_not_begun(
     flights.close()
 
 
-def test_a_deadline_that_has_passed_already_is_kept(flights: Flights[str]) -> None:
+def test_a_deadline_that_has_passed_already_is_kept(flights: SingleFlight[str]) -> None:
     work = Work()
     with pytest.raises(DeadlinePassed):
         flights.join("joe", work, -1.0)
@@ -143,7 +143,7 @@ def test_a_deadline_that_has_passed_already_is_kept(flights: Flights[str]) -> No
 
 def test_work_that_hangs_is_begun_anew_after_five_minutes() -> None:
     clock = Clock()
-    flights: Flights[str] = Flights(3, clock=clock)
+    flights: SingleFlight[str] = SingleFlight(3, clock=clock)
     go_on = threading.Event()
 
     def hang() -> str:
@@ -162,7 +162,7 @@ def test_work_that_hangs_is_begun_anew_after_five_minutes() -> None:
 
 
 def test_who_takes_over_joins_the_work_in_progress() -> None:
-    before: Flights[str] = Flights(workers=1)
+    before: SingleFlight[str] = SingleFlight(workers=1)
     go_on = threading.Event()
 
     def work() -> str:
@@ -170,7 +170,7 @@ def test_who_takes_over_joins_the_work_in_progress() -> None:
         return "the first"
 
     first = before.board("joe", work)
-    after = Flights(2, before)
+    after = SingleFlight(2, before)
     second = after.board("joe", lambda: "the second")
     before.close()
     go_on.set()
@@ -180,7 +180,7 @@ def test_who_takes_over_joins_the_work_in_progress() -> None:
 
 
 def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
-    flights: Flights[str] = Flights(workers=1)
+    flights: SingleFlight[str] = SingleFlight(workers=1)
     running, queued = Work(), Work()
     first = ask(flights.join, "joe", running, LONG)
     assert running.begun.wait(LONG)
@@ -199,7 +199,7 @@ def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
 def test_many_threads_never_run_two_pieces_of_work_for_one_key(
     ask: Callable[..., Future[str]],
 ) -> None:
-    flights: Flights[str] = Flights(workers=8)
+    flights: SingleFlight[str] = SingleFlight(workers=8)
     inside: dict[str, int] = dict.fromkeys("abc", 0)
     crowded: list[str] = []
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from autocreate.errors import Busy, Silent, Temporary
+from autocreate.errors import PoolExhausted, ServerTimeout, Temporary
 from autocreate.resilience.time_limit import TimeLimit
 from tests.servers.common import wait_until
 
@@ -42,13 +42,13 @@ def test_what_is_raised_in_time_is_raised(error: Exception) -> None:
 
 
 def test_who_waits_for_what_hangs_leaves_in_time(end: threading.Event) -> None:
-    with pytest.raises(Silent, match=r"it gave no answer within 0\.05 s"):
+    with pytest.raises(ServerTimeout, match=r"it gave no answer within 0\.05 s"):
         TimeLimit("it", 2, SHORT).run(end.wait)
 
 
 def test_what_hangs_leaves_the_other_threads_at_work(end: threading.Event) -> None:
     limit = TimeLimit("it", 2, SHORT)
-    with pytest.raises(Silent):
+    with pytest.raises(ServerTimeout):
         limit.run(end.wait)
     assert limit.run(lambda: 7) == 7
 
@@ -57,10 +57,10 @@ def test_when_all_threads_hang_nothing_is_begun_until_one_comes_back(end: thread
     limit = TimeLimit("it", 2, SHORT)
     begun = []
     for _ in range(2):
-        with pytest.raises(Silent):
+        with pytest.raises(ServerTimeout):
             limit.run(end.wait)
     for _ in range(40):
-        with pytest.raises(Silent, match="it gave no answer to 2 questions, and hangs"):
+        with pytest.raises(ServerTimeout, match="it gave no answer to 2 questions, and hangs"):
             limit.run(lambda: begun.append(1))
     assert not begun
     end.set()
@@ -68,7 +68,7 @@ def test_when_all_threads_hang_nothing_is_begun_until_one_comes_back(end: thread
     def answers() -> bool:
         try:
             return limit.run(lambda: True)
-        except Silent:
+        except ServerTimeout:
             return False
 
     wait_until(answers, LONG, "a thread that comes back")
@@ -85,9 +85,9 @@ def test_who_is_not_begun_in_time_says_nothing_of_the_server(end: threading.Even
     with ThreadPoolExecutor(1) as other:
         first = other.submit(limit.run, slow)
         assert begun.wait(LONG)
-        with pytest.raises(Busy):
+        with pytest.raises(PoolExhausted):
             limit.run(end.wait)
-        with pytest.raises(Silent):
+        with pytest.raises(ServerTimeout):
             first.result()
 
 

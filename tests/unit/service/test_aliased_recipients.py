@@ -12,7 +12,7 @@ from autocreate.accounts.directory import Directory
 from autocreate.aliases.keys import Style
 from autocreate.aliases.resolver import Aliases
 from autocreate.aliases.stages import Found, Table
-from autocreate.aliases.tables import Measured
+from autocreate.aliases.tables import InstrumentedTable
 from autocreate.core.address import parse
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
@@ -30,10 +30,10 @@ from autocreate.model import (
     Tree,
     Verdict,
 )
-from autocreate.resilience.single_flight import Flights
+from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import provisioner, recipients
 from autocreate.service.journal import Journal
-from autocreate.service.mailbox_cache import Ready
+from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
 
@@ -87,37 +87,37 @@ class House:
         self.now = 0.0
         self.forecasts: dict[str, Forecast] = {}
         self.asked_of_lmtpd: list[str] = []
-        ready = Ready(100, 300.0)
+        ready = MailboxCache(100, 300.0)
         users = Users()
         policies = (Policy("ours", Tree((Folder(),)), domains=frozenset(["example.org"])),)
         self.service = Service(
-            recipients.Rules(
+            recipients.RecipientRules(
                 frozenset(["example.org"]), frozenset(["lmtp"]), users, dry_run=dry_run
             ),
             Provisioner(
-                provisioner.Rules(users, policies),
+                provisioner.AccountRules(users, policies),
                 Directory([self.accounts]),
                 self.store,
                 self.journal,
                 ready,
             ),
             self.journal,
-            Flights(4),
+            SingleFlight(4),
             ready,
             lambda: None,
             Aliases(
-                Flights(4),
+                SingleFlight(4),
                 [
                     Table(
                         "it",
                         Style.ALIASES,
-                        (table := Measured(self)).find,
+                        (table := InstrumentedTable(self)).find,
                         alias_domains=frozenset(["brand.test"]),
                     )
                 ],
                 frozenset(["example.org"]),
                 "+",
-                figures={"it": table.figures},
+                stats={"it": table.stats},
                 clock=lambda: self.now,
             ),
             delivery=DeliveryCheck(self, 0.0, 100) if asks_lmtpd else None,
@@ -280,7 +280,7 @@ def test_an_alias_in_the_place_of_a_user_who_was_renamed_is_seen_at_once(build: 
     assert house.verify("joe@example.org").user == "joe"
     house.accounts.users = {"kim"}
     house.entries["joe"] = "kim"
-    house.service.forget("joe")  # Cyrus told us of the renaming
+    house.service.invalidate("joe")  # Cyrus told us of the renaming
     assert house.verify("joe@example.org").user == "kim"
     house.questions.clear()
     assert house.verify("joe@example.org").user == "kim"
@@ -291,7 +291,7 @@ def test_an_alias_whose_user_is_gone_is_looked_up_anew_before_it_is_refused(buil
     house = build({"info": "joe"})
     assert house.verify("info@example.org").user == "joe"
     house.accounts.users = {"kim"}
-    house.service.forget("joe")
+    house.service.invalidate("joe")
     house.questions.clear()
     verdict = house.verify("info@example.org")
     assert verdict.answer is Answer.UNKNOWN
@@ -319,11 +319,11 @@ def test_what_tables_are_asked_is_told_and_what_is_remembered_can_be_forgotten(
     house = build({"info": "joe"})
     assert [it.source for it in house.verify("info@example.org").asked] == ["aliases.it"]
     assert house.verify("info@example.org").asked == ()
-    figures = house.service.figures()["aliases"]
-    assert figures["remembered"] == {"addresses": 1, "size": 10_000, "seconds": 10.0}
-    assert figures["tables"]["it"]["lookups"] == 2
+    stats = house.service.stats()["aliases"]
+    assert stats["remembered"] == {"addresses": 1, "size": 10_000, "seconds": 10.0}
+    assert stats["tables"]["it"]["lookups"] == 2
     house.entries["info"] = "kim"
-    house.service.forget_accounts()
+    house.service.invalidate_accounts()
     assert house.verify("info@example.org").user == "kim"
 
 

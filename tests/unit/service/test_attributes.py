@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.core.policy import FromEntry, Policy
+from autocreate.core.policy import AttributeOverrides, Policy
 from autocreate.core.sizes import parse_size
 from autocreate.model import UNLIMITED, Account, Folder, Quota, Tree
 
 DEFAULT = Tree((Folder(partition="small"), Folder(("Sent",))), Quota(storage=100, messages=7))
-POLICY = Policy("all", DEFAULT, entry=FromEntry("mailQuota", "K", "mailPartition"))
+POLICY = Policy("all", DEFAULT, entry=AttributeOverrides("mailQuota", "K", "mailPartition"))
 
 
 def tree_for(policy: Policy, *attributes: tuple[str, str]) -> tuple[Tree, tuple[str, ...]]:

@@ -110,7 +110,7 @@ def test_a_no_under_way_while_accounts_are_forgotten_is_not_the_answer_to_who_as
     house = build()
     with look_up_under_way(house, threads) as (first, go_on):
         house.accounts.users["kim"] = frozenset()
-        house.service.forget_accounts(whom)
+        house.service.invalidate_accounts(whom)
         second = threads.submit(mail, house)
         wait_for_both(house)
         go_on.set()
@@ -123,7 +123,7 @@ def test_a_no_to_a_login_of_long_ago_is_not_the_answer_to_who_logs_in_now(
 ) -> None:
     clock = Clock()
     house = build(clock=clock)
-    house.service.come_back(Login("kim", "imap"))
+    house.service.schedule_retry(Login("kim", "imap"))
     (entry,) = house.service.unfinished(everything=True)
     clock.now += 2 * 3600.0
     with look_up_under_way(house, threads, lambda it: it.service.complete(entry)) as (late, go_on):

@@ -105,7 +105,7 @@ def test_what_a_login_could_not_wait_for_is_done_afterwards(build: Build) -> Non
     house = build()
     house.store.failure = Temporary("Cyrus is away")
     assert house.service.log_in(Login("joe", "imap")).answer is Answer.TEMPORARY
-    house.service.come_back(Login("joe", "imap"))
+    house.service.schedule_retry(Login("joe", "imap"))
     house.store.failure = None
     (entry,) = house.service.unfinished(everything=False)
     assert (entry.user, entry.service, entry.begun) == ("joe", "imap", False)
@@ -120,7 +120,7 @@ def test_an_account_that_was_removed_since_the_login_gets_no_mailbox_later(
 ) -> None:
     clock = Clock()
     house = build(accounts={"joe": ()}, clock=clock)
-    house.service.come_back(Login("joe", "imap"))
+    house.service.schedule_retry(Login("joe", "imap"))
     (entry,) = house.service.unfinished(everything=False)
     house.journal.fail(replace(entry, begun=begun))
     if is_removed:
@@ -137,7 +137,7 @@ def test_who_is_in_no_account_source_gets_a_mailbox_within_the_hour_and_by_each_
     clock = Clock()
     house = build(clock=clock)
     house.store.failure = Temporary("Cyrus is away")
-    house.service.come_back(Login("guest", "imap"))
+    house.service.schedule_retry(Login("guest", "imap"))
 
     def try_again() -> Verdict:
         (entry,) = house.service.unfinished(everything=True)
@@ -146,15 +146,15 @@ def test_who_is_in_no_account_source_gets_a_mailbox_within_the_hour_and_by_each_
 
     for _ in range(6):  # 63 minutes
         assert try_again().answer is Answer.TEMPORARY
-    house.service.come_back(Login("guest", "imap"))
+    house.service.schedule_retry(Login("guest", "imap"))
     for _ in range(5):  # 31 more
         try_again()
     house.store.failure = None
     assert try_again().created
 
     del house.store.trees["guest"]
-    house.service.forget("guest")
-    house.service.come_back(Login("guest", "imap"))
+    house.service.invalidate("guest")
+    house.service.schedule_retry(Login("guest", "imap"))
     house.store.failure = Temporary("Cyrus is away")
     for _ in range(6):
         try_again()
@@ -167,7 +167,7 @@ def test_who_is_in_no_account_source_gets_a_mailbox_within_the_hour_and_by_each_
 def test_sources_in_doubt_do_not_end_what_is_to_be_done_for_a_login(build: Build) -> None:
     clock = Clock()
     house = build(clock=clock)
-    house.service.come_back(Login("joe", "imap"))
+    house.service.schedule_retry(Login("joe", "imap"))
     house.accounts.doubt = True
     clock.now += 3601.0
     (entry,) = house.service.unfinished(everything=False)
@@ -177,7 +177,7 @@ def test_sources_in_doubt_do_not_end_what_is_to_be_done_for_a_login(build: Build
 
 def test_afterwards_a_mailbox_that_stood_is_left_as_it_is(build: Build) -> None:
     house = build()
-    house.service.come_back(Login("joe", "imap"))
+    house.service.schedule_retry(Login("joe", "imap"))
     house.store.trees["joe"] = Tree((Folder(),))
     (entry,) = house.service.unfinished(everything=False)
     assert house.service.complete(entry).reason == "INBOX stands"
@@ -189,7 +189,7 @@ def test_mail_that_begins_a_tree_meanwhile_makes_the_entry_one_of_a_tree_begun(
     build: Build,
 ) -> None:
     house = build()
-    house.service.come_back(Login("joe", "imap"))
+    house.service.schedule_retry(Login("joe", "imap"))
     (entry,) = house.service.unfinished(everything=False)
     house.journal.begin(replace(entry, service="lmtp", begun=True))
     house.store.trees["joe"] = Tree((Folder(),))
@@ -207,7 +207,7 @@ def test_a_login_does_not_wait_longer_than_its_patience(build: Build) -> None:
 
     house.store.exists = slow  # type: ignore[method-assign]
     try:
-        verdict = house.service.log_in(Login("joe", "imap"), patience=0.05)
+        verdict = house.service.log_in(Login("joe", "imap"), timeout=0.05)
         assert verdict.answer is Answer.TEMPORARY
     finally:
         let_go.set()
@@ -245,7 +245,7 @@ def test_the_no_of_a_login_under_way_is_not_the_answer_to_mail(build: Build) -> 
 def test_dry_run_records_a_login_and_makes_nothing(build: Build) -> None:
     house = build(dry_run=True)
     verdict = house.service.log_in(Login("joe", "imap"))
-    assert (verdict.withheld, verdict.created) == ("dry run", False)
+    assert (verdict.suppressed, verdict.created) == ("dry run", False)
     assert house.store.trees == {}
     assert [row["recipient"] for row in house.journal.seen()] == ["joe"]
 
@@ -254,7 +254,7 @@ def test_a_mailbox_that_was_removed_is_made_again_once_it_is_forgotten(build: Bu
     house = build(accounts={"joe": ()})
     house.service.log_in(Login("joe", "imap"))
     del house.store.trees["joe"]
-    house.service.forget("joe")
+    house.service.invalidate("joe")
     assert house.service.verify(Recipient("joe@example.org")).created
 
 
@@ -263,13 +263,13 @@ def test_a_mailbox_that_goes_while_it_is_looked_for_is_not_taken_to_stand(
 ) -> None:
     house = build(accounts={"joe": ()})
     house.service.log_in(Login("joe", "imap"))
-    house.service.forget("joe")
+    house.service.invalidate("joe")
     exists = house.store.exists
 
     def gone_meanwhile(user: str) -> bool:
         stood = exists(user)
         del house.store.trees[user]
-        house.service.forget(user)
+        house.service.invalidate(user)
         return stood
 
     with monkeypatch.context() as meanwhile:

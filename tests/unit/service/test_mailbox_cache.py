@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from autocreate.service.mailbox_cache import Ready
+from autocreate.service.mailbox_cache import MailboxCache
 from tests.unit.clock import Clock
 
 
 def test_a_user_is_believed_for_a_while() -> None:
     clock = Clock()
-    ready = Ready(10, 300.0, clock)
+    ready = MailboxCache(10, 300.0, clock)
     ready.add("joe", ready.moment())
     clock.now += 299.0
     assert "joe" in ready
@@ -20,7 +20,7 @@ def test_a_user_is_believed_for_a_while() -> None:
 
 
 def test_the_one_believed_longest_is_forgotten_first() -> None:
-    ready = Ready(2, 300.0, Clock())
+    ready = MailboxCache(2, 300.0, Clock())
     for user in ("joe", "ann", "joe", "bob"):
         ready.add(user, ready.moment())
     assert [user for user in ("joe", "ann", "bob") if user in ready] == ["joe", "bob"]
@@ -28,7 +28,7 @@ def test_the_one_believed_longest_is_forgotten_first() -> None:
 
 
 def test_what_was_found_before_something_was_forgotten_is_not_believed() -> None:
-    ready = Ready(10, 300.0, Clock())
+    ready = MailboxCache(10, 300.0, Clock())
     before = ready.moment()
     ready.discard("joe")
     ready.add("joe", before)
@@ -43,7 +43,7 @@ def test_what_was_found_before_something_was_forgotten_is_not_believed() -> None
 
 def test_many_threads_may_ask_while_users_come_and_go() -> None:
     clock = Clock()
-    ready = Ready(5, 3.0, clock)
+    ready = MailboxCache(5, 3.0, clock)
 
     def use(number: int) -> bool:
         clock.now += 1.0

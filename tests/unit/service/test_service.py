@@ -20,13 +20,13 @@ from autocreate.model import (
     Action,
     Address,
     Answer,
+    ApplyResult,
     CreateMailbox,
     Failure,
     Folder,
     Plan,
     Quota,
     Recipient,
-    Report,
     SetQuota,
     SubscribeShared,
     Tree,
@@ -66,10 +66,10 @@ def fail_at(house: House, *failing: Action) -> None:
     """Have the store refuse some actions, and do the others."""
     apply = house.store.apply
 
-    def partly(plan: Plan) -> Report:
+    def partly(plan: Plan) -> ApplyResult:
         failed = tuple(Failure(it, "over quota") for it in plan.actions if it in failing)
         report = apply(replace(plan, actions=tuple(it for it in plan.actions if it not in failing)))
-        return Report(plan, failed, report.skipped)
+        return ApplyResult(plan, failed, report.skipped)
 
     house.store.apply = partly  # type: ignore[method-assign]
 
@@ -504,7 +504,7 @@ def test_what_did_not_come_by_smtp_is_provisioned_and_never_refused(build: Build
     house = build()
     assert mail(house, refusable=False).created
     verdict = mail(house, "<ann@example.org>", refusable=False)
-    assert (verdict.answer, verdict.withheld, verdict.reply) == (
+    assert (verdict.answer, verdict.suppressed, verdict.reply) == (
         Answer.UNKNOWN,
         "not by SMTP",
         None,
@@ -534,7 +534,7 @@ def test_dry_run_lets_everything_pass_changes_nothing_and_records_it(build: Buil
     house = build(dry_run=True)
     for argument in ("<joe@example.org>", "<ann@example.org>", "<x y@example.org>", "<a@b.test>"):
         verdict = mail(house, argument)
-        assert (verdict.reply, verdict.withheld) == (None, "dry run")
+        assert (verdict.reply, verdict.suppressed) == (None, "dry run")
     assert {row["recipient"]: row["answer"] for row in house.journal.seen()} == {
         "<joe@example.org>": "accept",
         "<ann@example.org>": "unknown",
@@ -626,7 +626,7 @@ def test_many_sessions_for_one_new_user_make_one_tree(build: Build) -> None:
     apply = house.store.apply
     together = threading.Barrier(20)
 
-    def counting(plan: Plan) -> Report:
+    def counting(plan: Plan) -> ApplyResult:
         applied.append(plan)
         return apply(plan)
 
@@ -651,5 +651,5 @@ def test_who_is_forgotten_may_be_spelled_as_the_account_source_does(build: Build
     house = build(accounts={"klee": ()})
     assert mail(house, "<klee@example.org>").answer is Answer.ACCEPT
     assert mail(house, "<klee@example.org>").reason == "known to stand"
-    house.service.forget_accounts("KLee")
+    house.service.invalidate_accounts("KLee")
     assert mail(house, "<klee@example.org>").reason == "INBOX stands"

@@ -13,11 +13,11 @@ from autocreate.model import Answer, Verdict
 from autocreate.service import journal as journal_module
 from autocreate.service.journal import Journal
 from autocreate.statistics.recorder import Statistics
-from autocreate.statistics.tally import Kind, Tally
+from autocreate.statistics.tally import Tally, VerdictKey
 from tests.unit.clock import Clock
 
 ACCEPTED = Verdict(Answer.ACCEPT, "INBOX stands", "joe", "staff")
-KIND = Kind("milter", "accept", "INBOX stands", "", "example.org")
+KIND = VerdictKey("milter", "accept", "INBOX stands", "", "example.org")
 
 
 class Rows:
@@ -113,9 +113,9 @@ def test_a_clock_that_is_put_back_does_not_begin_an_hour_anew() -> None:
 
 def test_the_figures_of_a_source_are_the_same_ones_after_a_reload() -> None:
     statistics = Statistics()
-    statistics.figures("accounts.staff").hit()
-    statistics.figures("accounts.staff").hit()
-    assert statistics.figures("accounts.staff").snapshot()["hits"] == 2
+    statistics.stats("accounts.staff").hit()
+    statistics.stats("accounts.staff").hit()
+    assert statistics.stats("accounts.staff").snapshot()["hits"] == 2
 
 
 def test_nothing_is_lost_between_threads() -> None:

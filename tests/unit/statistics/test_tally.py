@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.model import Answer, Verdict
-from autocreate.statistics.tally import BOUNDS, OTHERS, Busiest, Kind, Tally, Times
+from autocreate.statistics.tally import BOUNDS, OTHERS, Histogram, Tally, TopK, VerdictKey
 
 CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "everyone", created=True)
 UNKNOWN = Verdict(Answer.UNKNOWN, "no account source knows this user", "nobody")
@@ -21,9 +21,9 @@ def test_verdicts_are_told_apart_by_what_was_decided_and_about_whose_mail() -> N
     tally.add("milter", UNKNOWN, 1.0, "<nobody@example.org>", "192.0.2.2")
     tally.add("milter", Verdict(Answer.PASS, "domain 'x.test' is not ours"), 0.1, "<a@x.test>")
     assert tally.kinds == {
-        Kind("milter", "accept", "created", "everyone", "example.org"): 1,
-        Kind("milter", "unknown", UNKNOWN.reason, "", "example.org"): 2,
-        Kind("milter", "pass"): 1,
+        VerdictKey("milter", "accept", "created", "everyone", "example.org"): 1,
+        VerdictKey("milter", "unknown", UNKNOWN.reason, "", "example.org"): 2,
+        VerdictKey("milter", "pass"): 1,
     }
     assert tally.unknown.most() == [("nobody@example.org", 2)]
     assert tally.clients.most() == [("192.0.2.1", 1), ("192.0.2.2", 1)]
@@ -47,11 +47,11 @@ def test_a_flood_of_domains_is_counted_without_their_names() -> None:
         tally.add("milter", UNKNOWN, 1.0, f"<x@{number}.test>")
     assert len(tally.kinds) == 501
     assert sum(tally.kinds.values()) == 2000
-    assert tally.kinds[Kind("milter", "unknown", OTHERS, "", OTHERS)] == 1500
+    assert tally.kinds[VerdictKey("milter", "unknown", OTHERS, "", OTHERS)] == 1500
 
 
 def test_who_comes_often_is_found_in_a_flood_of_those_who_come_once() -> None:
-    busiest = Busiest()
+    busiest = TopK()
     for number in range(20_000):
         busiest.add(f"guess{number}")
         if number % 10 == 0:
@@ -94,7 +94,7 @@ def test_two_tallies_make_the_one_that_saw_it_all(outcomes: list[str], cut: int)
 
 
 def test_a_time_is_counted_below_the_bound_that_it_does_not_exceed() -> None:
-    times = Times()
+    times = Histogram()
     for milliseconds in (0.1, 1.0, 1.1, 10_001.0):
         times.add(milliseconds)
     expected = [0] * (len(BOUNDS) + 1)
@@ -105,13 +105,13 @@ def test_a_time_is_counted_below_the_bound_that_it_does_not_exceed() -> None:
 
 
 def test_a_quantile_lies_within_the_bounds_of_its_time() -> None:
-    times = Times()
+    times = Histogram()
     for _ in range(99):
         times.add(1.5)
     times.add(150.0)
     assert 1 < times.quantile(0.5) < 2
     assert 100 < times.quantile(1.0) <= 200
-    assert Times().quantile(0.5) == 0.0
+    assert Histogram().quantile(0.5) == 0.0
 
 
 def test_a_status_code_is_no_number_that_differs() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from autocreate.errors import Refused, Silent, Unreachable
+from autocreate.errors import Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.refusals import sieve_reason
 from autocreate.mailstore.wire import NoStarttls, tls_context
@@ -53,7 +53,7 @@ class SieveWire:
         server: where it is; `timeout` is for the connection.
 
     Raises, from every method:
-        Unreachable: the connection is of no use any more; `Silent` if the time was up.
+        Unreachable: the connection is of no use any more; `ServerTimeout` if the time was up.
         Refused: the server said NO; whether for good, says its reason.
     """
 
@@ -188,7 +188,7 @@ class SieveWire:
         try:
             yield
         except TimeoutError as error:
-            raise Silent(
+            raise ServerTimeout(
                 f"{self.server} was not done within {self.server.timeout:g} s ({doing})"
             ) from error
         except ssl.SSLCertVerificationError as error:

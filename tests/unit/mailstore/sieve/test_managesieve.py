@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocreate.errors import Reason, Refused, Silent, Temporary, Unreachable
+from autocreate.errors import Reason, Refused, ServerTimeout, Temporary, Unreachable
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.mailstore.ways import Tls
@@ -324,7 +324,7 @@ def test_no_answer_ends_in_anything_but_an_error_of_ours(words: bytes) -> None:
 def test_a_server_that_drips_is_given_up_in_time() -> None:
     with (
         FakeServer(greeting=b'"SASL" "PLAIN"\r\n' * 900, pause=0.02) as server,
-        pytest.raises(Silent, match=r"was not done within 0\.3 s"),
+        pytest.raises(ServerTimeout, match=r"was not done within 0\.3 s"),
     ):
         server.store(timeout=0.3).active("joe")
 

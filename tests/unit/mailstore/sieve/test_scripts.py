@@ -10,7 +10,7 @@ import pytest
 
 from autocreate.core.policy import Policy
 from autocreate.errors import Unreachable
-from autocreate.frontends.gate import Traffic
+from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.process import report_scripts
 from autocreate.model import Answer, Folder, Recipient, Script, Tree, Verdict
 from tests.unit.clock import Clock
@@ -80,7 +80,7 @@ def test_mail_does_not_wait_for_a_service_that_is_down_and_the_script_comes_late
 
 def reported(house: House, caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     caplog.set_level(logging.INFO)
-    report_scripts(Traffic(house.service))
+    report_scripts(ServiceGate(house.service))
     return [(record.levelname, record.getMessage()) for record in caplog.records]
 
 
@@ -117,7 +117,7 @@ def test_a_process_on_its_way_out_checks_nothing(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     house.store.script_failure = DOWN
-    traffic = Traffic(house.service)
+    traffic = ServiceGate(house.service)
     traffic.drain(1.0)
     report_scripts(traffic)
     assert caplog.records == []
