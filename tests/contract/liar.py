@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
 
-from tests.servers.common import HOST
+from tests.servers.scripted import ScriptedServer
 
 _LOGGED_IN = b"* CAPABILITY IMAP4rev1 ACL QUOTA NAMESPACE SASL-IR AUTH=PLAIN"
 
 
-class Liar:
+class Liar(ScriptedServer):
     """Says `words` to whoever connects, or to whoever has logged in, and to every further line.
 
     Args:
@@ -23,35 +21,13 @@ class Liar:
     """
 
     def __init__(self, words: Callable[[], Iterator[bytes]], polite: bool, hang_up: bool) -> None:
+        super().__init__()
         self._words = words
         self._polite = polite
         self._hang_up = hang_up
-        self._is_over = threading.Event()
-        self._listener = socket.create_server((HOST, 0))
-        self.port = int(self._listener.getsockname()[1])
 
-    def __enter__(self) -> Liar:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._is_over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
+    def serve(self, client: socket.socket) -> None:
+        with client.makefile("rb") as lines:
             if self._polite:
                 client.sendall(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hello\r\n")
                 while not self._log_in(client, lines.readline()):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
+
+from .scripted import ScriptedServer
 
 # Takes the descriptors from the place that is named, and becomes the program (sd_listen_fds(3)).
 _BECOME = """
@@ -25,7 +24,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-class SocketUnit:
+class SocketUnit(ScriptedServer):
     """Holds sockets between `__enter__` and `__exit__`, whatever becomes of the program.
 
     Args:
@@ -36,34 +35,22 @@ class SocketUnit:
     def __init__(self, folder: Path, sockets: Sequence[socket.socket]) -> None:
         self._place = folder / "hand-over"
         self._sockets = list(sockets)
-        self._listener = socket.socket(socket.AF_UNIX)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self._place))
+        listener.listen()
+        super().__init__(listener)
 
-    def __enter__(self) -> SocketUnit:
-        self._listener.bind(str(self._place))
-        self._listener.listen()
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for it in (self._listener, *self._sockets):
+    def close(self) -> None:
+        super().close()
+        for it in self._sockets:
             it.close()
 
     def starting(self, *command: str | Path) -> list[str | Path]:
         """The command that starts another with the sockets as its descriptors 3, 4, ..."""
         return [sys.executable, "-c", _BECOME, self._place, *command]
 
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                asking, _ = self._listener.accept()
-                with asking:
-                    socket.send_fds(asking, [b"x"], [it.fileno() for it in self._sockets])
+    def serve(self, client: socket.socket) -> None:
+        socket.send_fds(client, [b"x"], [it.fileno() for it in self._sockets])
 
 
 def listening_at(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:

@@ -6,43 +6,26 @@ import contextlib
 import re
 import socket
 import threading
-from types import TracebackType
-from typing import Final
 
-from .common import HOST, free_port
+from .common import HOST
+from .scripted import ScriptedServer
 
 
-class Brake:
-    """Passes everything on until told otherwise. Runs between `__enter__` and `__exit__`."""
-
-    host: Final = HOST
+class Brake(ScriptedServer):
+    """Passes everything on until told otherwise."""
 
     def __init__(self, imap_port: int) -> None:
+        super().__init__()
         self._imap_port = imap_port
         self._pattern: re.Pattern[bytes] | None = None
         self._is_refusing = False
         self._is_dropping = False
         self._held = threading.Event()
         self._released = threading.Event()
-        self._listener = socket.socket()
-        self.port = free_port()
 
-    def __enter__(self) -> Brake:
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind((HOST, self.port))
-        self._listener.listen(128)
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._released.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        super().close()
 
     def hold(self, pattern: str) -> None:
         """The first command that the pattern matches reaches nobody, and its session stands still."""
@@ -61,33 +44,26 @@ class Brake:
     def refuse(self) -> None:
         """Sessions that stand still are dropped, and new ones are not let in."""
         self._is_refusing = True
-        self._drop()
+        self._drop_held()
 
     def release(self) -> None:
         """Sessions that stand still are dropped; from now on everything passes."""
         self._is_refusing = False
-        self._drop()
+        self._drop_held()
 
-    def _drop(self) -> None:
+    def _drop_held(self) -> None:
         self._pattern = None
         self._is_dropping = True
         self._released.set()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _address = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
-            if self._is_refusing:
-                return
-            with socket.create_connection((HOST, self._imap_port)) as server:
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                threading.Thread(target=_copy, args=(server, client), daemon=True).start()
-                self._pass_commands(client, server)
+    def serve(self, client: socket.socket) -> None:
+        if self._is_refusing:
+            return
+        with socket.create_connection((HOST, self._imap_port)) as server:
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=_copy, args=(server, client), daemon=True).start()
+            self._pass_commands(client, server)
 
     def _pass_commands(self, client: socket.socket, server: socket.socket) -> None:
         for line in client.makefile("rb"):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from pyasn1.codec.ber import decoder, encoder
@@ -18,10 +16,11 @@ from pyasn1.error import SubstrateUnderrunError
 from pyasn1_modules import rfc2251
 
 from .common import HOST
+from .scripted import ScriptedServer
 
 
-class RangedDirectory:
-    """Answers while it is entered.
+class RangedDirectory(ScriptedServer):
+    """An LDAP server.
 
     Args:
         entries: the attributes of each by its name.
@@ -29,47 +28,23 @@ class RangedDirectory:
     """
 
     def __init__(self, entries: Mapping[str, Mapping[str, Sequence[str]]], most: int = 3) -> None:
+        super().__init__()
         self.entries = entries
         self.most = most
         # What it answers in place of the range that begins at a value.
         self.instead: dict[int, str] = {}
-        self._listener = socket.create_server((HOST, 0))
-        self._sockets = [self._listener]
 
     @property
     def url(self) -> str:
-        return f"ldap://{HOST}:{self._listener.getsockname()[1]}"
+        return f"ldap://{HOST}:{self.port}"
 
-    def __enter__(self) -> RangedDirectory:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for it in self._sockets:
-            with contextlib.suppress(OSError):
-                it.shutdown(socket.SHUT_RDWR)
-            it.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._sockets.append(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            for request in _requests(client):
-                for name, response in self._answers(request["protocolOp"]):
-                    message = rfc2251.LDAPMessage()
-                    message["messageID"] = request["messageID"]
-                    message["protocolOp"][name] = response
-                    client.sendall(encoder.encode(message))
+    def serve(self, client: socket.socket) -> None:
+        for request in _requests(client):
+            for name, response in self._answers(request["protocolOp"]):
+                message = rfc2251.LDAPMessage()
+                message["messageID"] = request["messageID"]
+                message["protocolOp"][name] = response
+                client.sendall(encoder.encode(message))
 
     def _answers(self, request: Any) -> Iterator[tuple[str, Any]]:
         match request.getName():

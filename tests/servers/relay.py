@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from types import TracebackType
 
 from .common import HOST
+from .scripted import ScriptedServer
 
 
-class Relay:
+class Relay(ScriptedServer):
     """Passes everything on between `port` and the server's, until told otherwise.
 
     `written` is what clients have sent so far, `connections` how many have come; `open` are there now. A change of
@@ -18,38 +18,23 @@ class Relay:
     """
 
     def __init__(self, server_port: int, host: str = HOST) -> None:
+        super().__init__(socket.create_server((host, 0)))
         self.host = host
         self.server_port = server_port
         self.written = b""
-        self.connections = 0
         self.open = 0
-        self._open = threading.Event()
-        self._open.set()
+        self._passes = threading.Event()
+        self._passes.set()
         self._halt = b""
         self._allowance: int | None = None
-        self._listener = socket.create_server((host, 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._sockets = [self._listener]
 
-    def __enter__(self) -> Relay:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self.resume()
-        for it in self._sockets:
-            with contextlib.suppress(OSError):
-                it.shutdown(socket.SHUT_RDWR)
-            it.close()
+        super().close()
 
     def pause(self) -> None:
         """Nothing comes through any more, on no connection."""
-        self._open.clear()
+        self._passes.clear()
 
     def pause_before(self, words: bytes) -> None:
         """Pauses as soon as a client writes something with these words in it, which is held back."""
@@ -62,26 +47,22 @@ class Relay:
     def resume(self) -> None:
         self._halt = b""
         self._allowance = None
-        self._open.set()
+        self._passes.set()
 
     @property
     def is_paused(self) -> bool:
-        return not self._open.is_set()
+        return not self._passes.is_set()
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                self.open += 1
-                server = socket.create_connection((HOST, self.server_port))
-                for it in (client, server):
-                    it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [client, server]
-                threading.Thread(
-                    target=self._pass, args=(client, server, True), daemon=True
-                ).start()
-                threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
+    def serve(self, client: socket.socket) -> None:
+        self.open += 1
+        with contextlib.closing(socket.create_connection((HOST, self.server_port))) as server:
+            self._clients.append(server)
+            for it in (client, server):
+                it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=self._pass, args=(server, client), daemon=True)
+            back.start()
+            self._pass(client, server, from_client=True)
+            back.join()
 
     def _pass(
         self, source: socket.socket, target: socket.socket, from_client: bool = False
@@ -97,7 +78,7 @@ class Relay:
                     data = data[self._allowance :]
                     self._allowance = 0
                     self.pause()
-                self._open.wait()
+                self._passes.wait()
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)

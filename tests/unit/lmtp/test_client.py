@@ -18,6 +18,7 @@ from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.lmtp.client import Lmtpd
 from autocreate.lmtp.replies import Outcome
 from autocreate.model import Envelope
+from tests.servers.scripted import ScriptedServer
 
 GREETING = b"220 mail.test Cyrus LMTP 3.6.1 server ready\r\n"
 OFFER = b"250-mail.test\r\n250-PIPELINING\r\n250-SIZE\r\n250 Ok SESSIONID=<mail.test-1>\r\n"
@@ -25,15 +26,16 @@ MAIL, RCPT = b"250 2.1.0 ok\r\n", b"250 2.1.5 ok\r\n"
 NOBODY = Envelope()
 
 
-class FakeLmtpd:
+class FakeLmtpd(ScriptedServer):
     """Answers each command by its first word, ends the connection where the answer is None, and falls silent
     where it is empty.
 
-    `heard` is every line, `writes` every piece, `connections` how many there were. `pause` is the time in
+    `heard` is every line, `writes` every piece. `pause` is the time in
     seconds after each byte of an answer.
     """
 
     def __init__(self, answers: Mapping[str, bytes | None] = {}, *, pause: float = 0.0) -> None:
+        super().__init__()
         self.answers: dict[str, bytes | None] = {
             "greeting": GREETING,
             "LHLO": OFFER,
@@ -46,52 +48,22 @@ class FakeLmtpd:
         self.pause = pause
         self.heard: list[bytes] = []
         self.writes: list[bytes] = []
-        self.connections = 0
-        self._clients: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self) -> FakeLmtpd:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.drop()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def drop(self) -> None:
-        """Ends every connection that there is."""
-        clients, self._clients = self._clients, []
-        for client in clients:
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
 
     def client(self, timeout: float = 10.0, default_domain: str = "") -> Lmtpd:
         return Lmtpd(f"inet:127.0.0.1:{self.port}", 2, timeout, default_domain)
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                self._clients.append(client)
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client:
-            if not self._say(client, "greeting"):
-                return
-            unread = b""
-            while data := client.recv(65536):
-                self.writes.append(data)
-                unread += data
-                while b"\r\n" in unread:
-                    line, _, unread = unread.partition(b"\r\n")
-                    self.heard.append(line)
-                    if not self._say(client, line[:4].decode()):
-                        return
+    def serve(self, client: socket.socket) -> None:
+        if not self._say(client, "greeting"):
+            return
+        unread = b""
+        while data := client.recv(65536):
+            self.writes.append(data)
+            unread += data
+            while b"\r\n" in unread:
+                line, _, unread = unread.partition(b"\r\n")
+                self.heard.append(line)
+                if not self._say(client, line[:4].decode()):
+                    return
 
     def _say(self, client: socket.socket, word: str) -> bool:
         words = self.answers[word]
@@ -165,7 +137,7 @@ def test_what_would_kill_it_is_not_sent() -> None:
 
 def test_what_would_kill_it_is_deferred_while_it_is_away_too() -> None:
     server = FakeLmtpd()
-    server.__exit__()
+    server.close()
     with contextlib.closing(server.client(default_domain="ex.test")) as lmtpd:
         assert lmtpd.ask("joe@EX.test", NOBODY).outcome is Outcome.DANGER
         with pytest.raises(Temporary):
@@ -224,7 +196,7 @@ def test_an_answer_counts_though_the_connection_ends_after_it() -> None:
 
 def test_a_server_that_is_away_is_asked_seldom() -> None:
     server = FakeLmtpd()
-    server.__exit__()
+    server.close()
     with contextlib.closing(server.client()) as lmtpd:
         with pytest.raises(Unreachable, match="cannot be reached"):
             lmtpd.ask("joe@example.org", NOBODY)

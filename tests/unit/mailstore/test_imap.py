@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from autocreate.errors import Refused, Unreachable
 from autocreate.mailstore.imap import Server, Session
 from autocreate.model import Quota
+from tests.servers.scripted import ScriptedServer
 
 WORDS = st.one_of(
     st.text(max_size=12), st.text('a"\\{5}()\r\n\0%* &é\udc80', max_size=8), st.just("Sent")
@@ -22,30 +22,20 @@ WORDS = st.one_of(
 QUOTED = rb'"(?:[^"\\\r\n\x00-\x1f\x7f-\xff]|\\["\\])*"'
 
 
-class FakeImap:
+class FakeImap(ScriptedServer):
     """Logs everyone in, and answers every command as it is told."""
 
     def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
+        super().__init__()
         self.lines: list[bytes] = []
         self.answer = b"OK done"
         self.untagged = b""
         self.hangs_up_at_login = False
-        threading.Thread(target=self._serve, daemon=True).start()
 
-    def close(self) -> None:
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rwb", buffering=0) as stream:
-                stream.write(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n")
-                self._talk(stream)
+    def serve(self, client: socket.socket) -> None:
+        with client.makefile("rwb", buffering=0) as stream:
+            stream.write(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n")
+            self._talk(stream)
 
     def _talk(self, stream: socket.SocketIO) -> None:
         while line := stream.readline():
@@ -65,9 +55,8 @@ class FakeImap:
 
 @pytest.fixture(scope="module")
 def imap() -> Iterator[FakeImap]:
-    server = FakeImap()
-    yield server
-    server.close()
+    with FakeImap() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +185,10 @@ def test_every_limit_is_read(imap: FakeImap, session: Session, told: bytes, quot
              b"* QUOTA x (STORAGE 1 x)\r\n", b"* QUOTA x (STORAGE 1 2 MESSAGE)\r\n"],
 )  # fmt: skip
 def test_limits_that_cannot_be_read_are_a_doubt_and_no_absence(told: bytes) -> None:
-    imap = FakeImap()
-    imap.untagged = told
     nonsense = pytest.raises(Unreachable, match=r"answered nonsense \(GETQUOTA\)")
-    with contextlib.closing(Session(server(imap))) as session, nonsense:
+    with FakeImap() as imap, contextlib.closing(Session(server(imap))) as session, nonsense:
+        imap.untagged = told
         session.quota("user/joe")
-    imap.close()
 
 
 def test_what_stands_already_is_no_error(imap: FakeImap, session: Session) -> None:
@@ -214,11 +201,9 @@ def test_what_stands_already_is_no_error(imap: FakeImap, session: Session) -> No
 
 @pytest.mark.parametrize("user", [None, "joe"])
 def test_a_server_that_hangs_up_at_login_is_away_and_refuses_nobody(user: str | None) -> None:
-    imap = FakeImap()
-    imap.hangs_up_at_login = True
-    with pytest.raises(Unreachable, match="dropped the connection"):
+    with FakeImap() as imap, pytest.raises(Unreachable, match="dropped the connection"):
+        imap.hangs_up_at_login = True
         Session(server(imap), user)
-    imap.close()
 
 
 def test_no_server_shows_its_password() -> None:

@@ -5,70 +5,41 @@ What a certificate does is in tests/contract/test_cyrus_tls.py.
 
 from __future__ import annotations
 
-import contextlib
 import imaplib
 import logging
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
-from types import TracebackType
 
 import pytest
 
 from autocreate.mailstore.ways import Way
 from autocreate.mailstore.wire import Dialer, NoStarttls, NoWay
+from tests.servers.scripted import ScriptedServer
 
 HOST = "127.0.0.1"
 PLAIN = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] Cyrus IMAP 3.10.2 ready\r\n"
 OFFERS = b"* OK [CAPABILITY IMAP4rev1 STARTTLS] Cyrus IMAP 3.6.1 ready\r\n"
 
 
-class Fake:
+class Fake(ScriptedServer):
     """A server that greets, tells its capabilities, and answers STARTTLS as it is told (TAG is the tag)."""
 
     def __init__(self, greeting: bytes, starttls: bytes = b"TAG NO no\r\n") -> None:
+        super().__init__()
         self.greeting = greeting
         self.starttls = starttls
-        self.callers = 0
         self.heard: list[bytes] = []
-        self._listener = socket.create_server((HOST, 0))
-        self.port = int(self._listener.getsockname()[1])
 
-    def __enter__(self) -> Fake:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                self.callers += 1
-                threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
-            connection.sendall(self.greeting)
+    def serve(self, client: socket.socket) -> None:
+        with client.makefile("rb") as lines:
+            client.sendall(self.greeting)
             offers = b"STARTTLS" if b"STARTTLS" in self.greeting else b"AUTH=PLAIN"
             for line in lines:
                 tag, _, command = line.strip().partition(b" ")
                 self.heard.append(command)
                 answer = b"* CAPABILITY IMAP4rev1 %b\r\nTAG OK done\r\n" % offers
-                connection.sendall(
+                client.sendall(
                     (self.starttls if command == b"STARTTLS" else answer).replace(b"TAG", tag)
                 )
 
@@ -123,7 +94,7 @@ def test_the_way_that_worked_is_the_one_tried_from_then_on(plain: Fake, other: F
     it = dialer(plain.port, other.port)
     for _ in range(3):
         it.dial().shutdown()
-    assert (plain.callers, other.callers) == (1, 3)
+    assert (plain.connections, other.connections) == (1, 3)
 
 
 def test_a_way_that_stops_working_leads_to_another_and_the_log_says_so(
@@ -188,7 +159,7 @@ def test_a_server_that_listens_and_does_not_greet_is_not_gone_around(
 ) -> None:
     with Fake(greeting) as server, pytest.raises(error):
         dialer(server.port, other.port, timeout=1.0 if greeting == b"" else 10.0).dial()
-    assert other.callers == 0
+    assert other.connections == 0
 
 
 @pytest.mark.parametrize("starttls", [b"TAG NO no\r\n", b"TAG BAD what?\r\n"], ids=["NO", "BAD"])
@@ -224,4 +195,4 @@ def test_a_server_that_speaks_no_tls_after_starttls_is_an_error_and_not_gone_aro
 ) -> None:
     with Fake(OFFERS, b"TAG OK begin\r\n") as server, pytest.raises((ssl.SSLError, OSError)):
         dialer(server.port, other.port).dial()
-    assert other.callers == 0
+    assert other.connections == 0

@@ -18,12 +18,13 @@ from autocreate.mailstore.imap import Server
 from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.mailstore.ways import Tls
 from autocreate.model import Script
+from tests.servers.scripted import ScriptedServer
 
 SCRIPT = Script("default.sieve", b'keep; # "\r\nLOGOUT\r\n{5+}')
 GREETING = b'"SASL" "PLAIN"\r\n"SIEVE" "fileinto"\r\n"STARTTLS"\r\nOK\r\n'
 
 
-class FakeServer:
+class FakeServer(ScriptedServer):
     """Says yes to everything, unless told otherwise; `heard` is what it was told, argument by argument.
 
     With a pause (in seconds) after each of its bytes, the greeting comes drop by drop.
@@ -35,22 +36,12 @@ class FakeServer:
         answers: Mapping[bytes, bytes] = {},
         pause: float = 0.0,
     ) -> None:
+        super().__init__()
         self._greeting = greeting
         self._pause = pause
         self.answers = dict(answers)
         self.answers_to: Callable[[list[bytes]], bytes] = lambda _words: b""
         self.heard: list[list[bytes]] = []
-        self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def __enter__(self) -> FakeServer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
 
     def store(self, timeout: float = 10.0, tls: Tls = "none") -> ManageSieve:
         return ManageSieve(Server("127.0.0.1", self.port, tls, "cyrus", "secret", timeout=timeout))
@@ -59,15 +50,8 @@ class FakeServer:
     def commands(self) -> list[bytes]:
         return [words[0] for words in self.heard]
 
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.connections += 1
-                threading.Thread(target=self._talk, args=[client], daemon=True).start()
-
-    def _talk(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, client.makefile("rwb", 0) as stream:
+    def serve(self, client: socket.socket) -> None:
+        with client.makefile("rwb", 0) as stream:
             self._greet(stream)
             while words := _read(stream):
                 self.heard.append(words)

@@ -1,0 +1,134 @@
+"""The life of a program that tests run: a folder of its own, a process, a log, and an end that leaves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from .common import (
+    START_TIMEOUT,
+    end,
+    fresh_folder,
+    pause_all,
+    session_members,
+    signal_all,
+    start,
+    wait_until,
+)
+
+
+class Program(ABC):
+    """Runs between `__enter__` and `__exit__`, and in between as often as it is stopped and started.
+
+    Args:
+        base: where its folder is made, if not at the usual place.
+    """
+
+    name = ""
+    output = "output.log"
+
+    def __init__(self, base: Path | None = None) -> None:
+        self.folder = Path()
+        self._base = base
+        self._cleanup = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def _lay_out(self) -> None:
+        """Fill the folder, before the first start."""
+
+    @abstractmethod
+    def _command(self) -> Sequence[str | Path]:
+        """The command that runs it in the foreground."""
+
+    @abstractmethod
+    def _is_up(self) -> bool:
+        """Does it answer?"""
+
+    def _begin(self) -> None:
+        """The first start."""
+        self.start()
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        end(process)
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        """Variables that it gets besides ours."""
+        return {}
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            self.folder = undo.enter_context(fresh_folder(self.name, self._base))
+            undo.callback(self.stop)
+            self._lay_out()
+            self._begin()
+            self._cleanup = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def start(self) -> None:
+        if self._process is not None:
+            raise RuntimeError(f"this {self.name} runs already")
+        with self.log_file.open("ab") as output:
+            self._process = start(self._command(), output, self._environment)
+        wait_until(self._answers, START_TIMEOUT, f"{self.name}'s start", self.log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            process, self._process = self._process, None
+            self._end(process)
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"this {self.name} does not run")
+        return self._process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """The program and all that it has started."""
+        return session_members(self.pid)
+
+    def pause(self) -> None:
+        """It keeps its connections, the kernel takes new ones for it, and it says nothing."""
+        pause_all(lambda: self.pids)
+
+    def resume(self) -> None:
+        signal_all(self.pids, signal.SIGCONT)
+
+    @property
+    def log_file(self) -> Path:
+        """What it writes on its standard output and error."""
+        return self.folder / self.output
+
+    def log(self) -> str:
+        """What it said."""
+        return self.log_file.read_text("utf-8", "replace") if self.log_file.exists() else ""
+
+    def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
+        """Waits for a line that the pattern matches."""
+        found = wait_until(
+            lambda: re.search(pattern, self.log(), re.MULTILINE), timeout, repr(pattern), self.log
+        )
+        assert found
+        return found
+
+    def _answers(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"{self.name} ended at its start\n{self.log()}")
+        return self._is_up()
