@@ -13,7 +13,7 @@ from tests.servers.common import HOST, free_port, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
-from tests.servers.prometheus import Prometheus, prometheus
+from tests.servers.prometheus import Prometheus
 
 FOLDER = Path(__file__).parents[2] / "contrib/grafana"
 DASHBOARD = json.loads((FOLDER / "autocreate.json").read_text())
@@ -49,7 +49,7 @@ def watched(cyrus: Cyrus) -> Iterator[Prometheus]:
                     client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"})
             return ""
 
-        with prometheus(f"{HOST}:{port}") as server, load(session, threads=1):
+        with Prometheus(f"{HOST}:{port}") as server, load(session, threads=1):
             yield server
 
 

@@ -23,7 +23,7 @@ FORGETFUL = {"milter": {"cache_seconds": 0.001}}
 KNOWN = [f"known{number}" for number in range(8)]
 DEADLINE = 8.0
 
-Break = Callable[[Postgres], None]
+Break = Callable[[Postgres], object]
 
 
 @pytest.fixture(scope="module", autouse=True)

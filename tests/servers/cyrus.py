@@ -12,29 +12,21 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from . import imapwords, sieve, syslog, tls
 from .common import (
     HOST,
-    START_TIMEOUT,
-    end,
     free_port,
-    fresh_folder,
     greets,
-    pause_all,
     run,
-    session_members,
     signal_all,
-    start,
     wait_until,
 )
 from .cyrusversion import MASTER, version
+from .program import Program
 
 CYR_INFO = Path("/usr/lib/cyrus/bin/cyr_info")
 NO_SPECIAL_USE = {
@@ -75,8 +67,11 @@ class _Imap(imaplib.IMAP4):
         return made
 
 
-class Cyrus:
-    """Runs between `__enter__` and `__exit__`; `stop` and `start` in between keep ports and data."""
+class Cyrus(Program):
+    """`stop` and `start` keep ports and data."""
+
+    name = "cyrus"
+    output = "master.out"
 
     host: Final = HOST
     admin: Final = "cyrus"
@@ -96,82 +91,39 @@ class Cyrus:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`services` adds to cyrus.conf's SERVICES: name -> (command, where it listens)."""
+        super().__init__(base)
         self._options = dict(imapd_conf or {})
         self._users = {**(users or {}), self.admin: self.admin_password}
         self._unixhierarchysep = unixhierarchysep
         self._tls = tls
         self._certificate_days = certificate_days
         self._services = dict(services or {})
-        self._base = base
-        self._environment = dict(environment or {})
-        self._cleanup = contextlib.ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._variables = dict(environment or {})
         self.imap_port = free_port()
         self.imaps_port = free_port() if tls else 0
         self.pop3_port = free_port()
         self.sieve_port = free_port()
         self.lmtp_port = free_port()
-        self.folder = Path()
         self.ca_file: Path | None = None
 
     # -- its life ----------------------------------------------------------------------------
 
-    def __enter__(self) -> Cyrus:
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder("cyrus", self._base))
-            undo.callback(self.stop)
-            self._lay_out()
-            self.start()
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
-
     def start(self) -> None:
-        if self._process is not None:
-            raise RuntimeError("this Cyrus runs already")
         syslog.shared()
-        with (self.folder / "master.out").open("ab") as output:
-            self._process = start(
-                [
-                    *(MASTER, "-C", self.imapd_conf_file, "-M", self.cyrus_conf_file),
-                    *("-p", self.folder / "master.pid", "-D"),
-                ],
-                output,
-                self._environment,
-            )
-        ports = {self.imap_port: b"* OK", self.lmtp_port: b"220 "}
-        for service in ports.items():
-            wait_until(partial(self._greets, *service), START_TIMEOUT, "Cyrus's start", self.log)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            process, self._process = self._process, None
-            end(process)
-
-    def pause(self) -> None:
-        """Connections are accepted (by the kernel) and hear nothing, and neither do those that stand."""
-        pause_all(lambda: self.pids)
-
-    def resume(self) -> None:
-        signal_all(self.pids, signal.SIGCONT)
+        super().start()
 
     @property
-    def pid(self) -> int:
-        if self._process is None:
-            raise RuntimeError("this Cyrus does not run")
-        return self._process.pid
+    def _environment(self) -> Mapping[str, str]:
+        return self._variables
 
-    @property
-    def pids(self) -> list[int]:
-        """The master and all its services."""
-        return session_members(self.pid)
+    def _command(self) -> Sequence[str | Path]:
+        return [
+            *(MASTER, "-C", self.imapd_conf_file, "-M", self.cyrus_conf_file),
+            *("-p", self.folder / "master.pid", "-D"),
+        ]
+
+    def _is_up(self) -> bool:
+        return greets(self.imap_port, b"* OK") and greets(self.lmtp_port, b"220 ")
 
     def pids_of(self, program: str) -> set[int]:
         """The services that run a program, such as `lmtpd`."""
@@ -189,14 +141,7 @@ class Cyrus:
 
     def log(self) -> str:
         """What it said to syslog (nothing where a syslog daemon owns /dev/log)."""
-        output = self.folder / "master.out"
-        printed = output.read_text("utf-8", "replace") if output.exists() else ""
-        return printed + "\n".join(syslog.shared().lines(f"^{self.folder.name}/"))
-
-    def _greets(self, port: int, greeting: bytes) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise AssertionError(f"Cyrus's master ended at its start\n{self.log()}")
-        return greets(port, greeting)
+        return super().log() + "\n".join(syslog.shared().lines(f"^{self.folder.name}/"))
 
     def has_option(self, name: str) -> bool:
         """Does this release know an option of imapd.conf?"""

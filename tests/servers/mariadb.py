@@ -76,7 +76,7 @@ class MariaDb(DatabaseServer):
             *("/usr/sbin/mariadbd", "--no-defaults", "--user=root"),
             *(*self._places, f"--socket={self._socket}"),
             *(f"--bind-address={HOST}", f"--port={self.port}", "--skip-name-resolve"),
-            *("--general-log", f"--general-log-file={self.folder}/server.log"),
+            *("--general-log", f"--general-log-file={self.log_file}"),
             *(f"--ssl-cert={self.certificate.cert_file}", f"--ssl-key={self.certificate.key_file}"),
             *("--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0"),
             *("--innodb-log-file-size=8M", "--character-set-server=utf8mb4"),

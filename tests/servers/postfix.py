@@ -9,28 +9,24 @@ import contextlib
 import grp
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from .common import (
     HOST,
-    START_TIMEOUT,
     aged,
     end,
     free_port,
-    fresh_folder,
     greets,
     run,
     session_members,
-    start,
     wait_until,
 )
+from .program import Program
 
 DAEMONS = Path("/usr/lib/postfix/sbin")
 
@@ -71,8 +67,11 @@ QUEUE += [(name, 0o700, "root") for name in ("incoming", "private", "saved", "tr
 QUEUE += [("maildrop", 0o1730, "postdrop"), ("public", 0o2710, "postdrop")]
 
 
-class Postfix:
-    """Runs between `__enter__` and `__exit__`."""
+class Postfix(Program):
+    """An MTA that asks a milter and delivers by LMTP."""
+
+    name = "postfix"
+    output = "master.out"
 
     host: Final = HOST
 
@@ -92,55 +91,25 @@ class Postfix:
         Without `lmtp` mail is accepted and discarded. `aliases` are virtual(5) ones, and `alias_domains`
         have nothing but these.
         """
+        super().__init__(base)
         self._milter = milter
         self._lmtp = lmtp
         self._domains = tuple(domains)
         self._aliases = dict(aliases or {})
         self._alias_domains = tuple(alias_domains)
         self._parameters = dict(parameters or {})
-        self._base = base
-        self._cleanup = contextlib.ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
-        self.folder = Path()
 
-    def __enter__(self) -> Postfix:
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder("postfix", self._base))
-            undo.callback(self.stop)
-            self._lay_out()
-            self.start()
-            self._cleanup = undo.pop_all()
-        return self
+    def _command(self) -> Sequence[str | Path]:
+        # -d: stay in the foreground. master ends its whole process group, so it must lead one.
+        return [DAEMONS / "master", "-c", self.config, "-d"]
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+    def _is_up(self) -> bool:
+        return greets(self.port, b"220 ")
 
-    def start(self) -> None:
-        if self._process is not None:
-            raise RuntimeError("this Postfix runs already")
-        with (self.folder / "master.out").open("ab") as output:
-            # -d: stay in the foreground. master ends its whole process group, so it must lead one.
-            command: list[str | Path] = [DAEMONS / "master", "-c", self.config, "-d"]
-            self._process = start(command, output, self._environment)
-        wait_until(self._up, START_TIMEOUT, "Postfix's start", self.log)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            process, self._process = self._process, None
-            # postlogd ignores SIGTERM, to hear the others' last words, and is a second late to notice their end.
-            end(process, linger=0.2)
-
-    @property
-    def pid(self) -> int:
-        if self._process is None:
-            raise RuntimeError("this Postfix does not run")
-        return self._process.pid
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        # postlogd ignores SIGTERM, to hear the others' last words, and is a second late to notice their end.
+        end(process, linger=0.2)
 
     def reload(self) -> None:
         """Takes up a changed configuration; processes that serve a client finish with it first."""
@@ -192,29 +161,17 @@ class Postfix:
         run(["postqueue", "-c", self.config, "-f"], env=self._environment)
 
     def log(self) -> str:
-        logs = [self.folder / "master.out", self.folder / "mail.log"]
-        return "".join(log.read_text("utf-8", "replace") for log in logs if log.exists())
-
-    def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
-        """Waits for a line that the pattern matches."""
-        found = wait_until(
-            lambda: re.search(pattern, self.log(), re.MULTILINE), timeout, repr(pattern), self.log
-        )
-        assert found
-        return found
+        """What it printed, and its mail log."""
+        mail_log = self.folder / "mail.log"
+        return super().log() + (mail_log.read_text("utf-8", "replace") if mail_log.exists() else "")
 
     @property
     def config(self) -> Path:
         return self.folder / "etc"
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def _environment(self) -> Mapping[str, str]:
         return {"MAIL_CONFIG": str(self.config)}
-
-    def _up(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise AssertionError(f"Postfix's master ended at its start\n{self.log()}")
-        return greets(self.port, b"220 ")
 
     def _lay_out(self) -> None:
         queue, data = self.folder / "queue", self.folder / "data"

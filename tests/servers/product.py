@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from signal import SIGHUP, Signals
-from types import TracebackType
 from typing import Any
 
-from .common import START_TIMEOUT, end, fresh_folder, start, wait_until
+from .common import end, wait_until
 from .cyrus import Cyrus
+from .program import Program
 
 COMMAND = Path(sys.executable).with_name("autocreate")
 
@@ -40,11 +40,14 @@ POLICY: Mapping[str, Any] = {
 }
 
 
-class Product:
+class Product(Program):
     """A folder with a configuration, an SQLite file of accounts and a journal; and the milter that runs by them.
 
     `start` and `stop` may be called in any order between `__enter__` and `__exit__`; `__enter__` starts nothing.
     """
+
+    name = "product"
+    output = "milter.log"
 
     def __init__(
         self,
@@ -62,69 +65,50 @@ class Product:
 
         `command` is what `start` runs; `contained` makes of it the command that is really run.
         """
+        super().__init__()
         self.cyrus = cyrus
         self._accounts = tuple(accounts)
         self._settings = dict(settings or {})
         self._policies = list(policies)
         self._socket = socket
-        self._environment = dict(environment or {})
-        self._command = command
+        self._variables = dict(environment or {})
+        self._subcommand = command
+        self._arguments: tuple[str, ...] = ()
+        self._starts = 0
         self.contained = contained
-        self._cleanup = contextlib.ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.folder = Path()
 
     # -- its life ----------------------------------------------------------------------------
 
-    def __enter__(self) -> Product:
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder("product"))
-            undo.callback(self.stop)
-            self._lay_out()
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+    def _begin(self) -> None:
+        """Nothing is started before a test says so."""
 
     def start(self, *arguments: str) -> None:
         """Starts the milter and waits until it is ready."""
-        starts = len(READY.findall(self.log()))
         self.launch(*arguments)
-        wait_until(
-            lambda: len(READY.findall(self.log())) > starts or not self.is_running,
-            START_TIMEOUT,
-            "the milter's start",
-            self.log,
-        )
-        if not self.is_running:
-            raise AssertionError(f"the milter ended at its start\n{self.log()}")
+        self.wait_until_up()
 
     def launch(self, *arguments: str) -> None:
         """Starts the milter and waits for nothing."""
-        if self.is_running:
-            raise RuntimeError("the milter runs already")
-        command: list[str | Path] = [
-            *(COMMAND, self._command, "--config", self.config_file),
-            *arguments,
-        ]
-        if self.contained:
-            command = self.contained(*command)
-        with self._log_file.open("ab") as output:
-            self._process = start(command, output, self._environment)
+        self._arguments = arguments
+        self._starts = len(READY.findall(self.log()))
+        super().launch()
 
-    def stop(self) -> int:
-        """Ends the milter as an administrator does; its exit status."""
-        process, self._process = self._process, None
-        if process is None:
-            return 0
+    def _command(self) -> Sequence[str | Path]:
+        command: list[str | Path] = [
+            *(COMMAND, self._subcommand, "--config", self.config_file),
+            *self._arguments,
+        ]
+        return self.contained(*command) if self.contained else command
+
+    def _is_up(self) -> bool:
+        return len(READY.findall(self.log())) > self._starts
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return self._variables
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
         end(process, timeout=20.0)
-        return process.returncode
 
     def kill(self) -> None:
         """kill -9."""
@@ -150,16 +134,6 @@ class Product:
         status = self._process.wait(timeout)
         self._process = None
         return status
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    @property
-    def pid(self) -> int:
-        if self._process is None:
-            raise RuntimeError("the milter does not run")
-        return self._process.pid
 
     # -- its files ---------------------------------------------------------------------------
 
@@ -198,7 +172,7 @@ class Product:
 
     def set_environment(self, **variables: str) -> None:
         """Further variables for what is started from now on."""
-        self._environment.update(variables)
+        self._variables.update(variables)
 
     def add_account(self, user: str, *groups: str) -> None:
         with contextlib.closing(sqlite3.connect(self.database)) as database, database:
@@ -214,17 +188,6 @@ class Product:
     def seen(self) -> dict[str, dict[str, Any]]:
         """What dry run recorded, by recipient."""
         return {row["recipient"]: row for row in self._rows("seen")}
-
-    def log(self) -> str:
-        return self._log_file.read_text("utf-8", "replace") if self._log_file.exists() else ""
-
-    def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
-        """Waits for a line that the pattern matches."""
-        found = wait_until(
-            lambda: re.search(pattern, self.log(), re.MULTILINE), timeout, repr(pattern), self.log
-        )
-        assert found
-        return found
 
     # -- its commands ------------------------------------------------------------------------
 
@@ -249,10 +212,6 @@ class Product:
     def json(self, *arguments: str) -> list[dict[str, Any]]:
         """What a command says with --json, an object a line."""
         return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines()]
-
-    @property
-    def _log_file(self) -> Path:
-        return self.folder / "milter.log"
 
     def _rows(self, table: str) -> list[dict[str, Any]]:
         with contextlib.closing(sqlite3.connect(self.journal)) as database:

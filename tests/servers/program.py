@@ -82,16 +82,31 @@ class Program(ABC):
         self._cleanup.close()
 
     def start(self) -> None:
-        if self._process is not None:
+        self.launch()
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        wait_until(self._answers, START_TIMEOUT, f"{self.name}'s start", self.log)
+
+    def launch(self) -> None:
+        """Starts it and waits for nothing."""
+        if self.is_running:
             raise RuntimeError(f"this {self.name} runs already")
         with self.log_file.open("ab") as output:
             self._process = start(self._command(), output, self._environment)
-        wait_until(self._answers, START_TIMEOUT, f"{self.name}'s start", self.log)
 
-    def stop(self) -> None:
-        if self._process is not None:
-            process, self._process = self._process, None
-            self._end(process)
+    def stop(self) -> int:
+        """Ends it as an administrator does; its exit status, 0 if it did not run."""
+        if self._process is None:
+            return 0
+        signal_all(self.pids, signal.SIGCONT)
+        process, self._process = self._process, None
+        self._end(process)
+        return int(process.returncode)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -101,8 +116,9 @@ class Program(ABC):
 
     @property
     def pids(self) -> list[int]:
-        """The program and all that it has started."""
-        return session_members(self.pid)
+        """The living processes of its session: the program and those that it started."""
+        assert self._process is not None
+        return session_members(self._process.pid)
 
     def pause(self) -> None:
         """It keeps its connections, the kernel takes new ones for it, and it says nothing."""

@@ -7,23 +7,17 @@ which a folder of ours lies over that place.
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from .berkeley import write_hash
 from .common import (
-    START_TIMEOUT,
     end,
     fresh_folder,
-    pause_all,
-    session_members,
-    signal_all,
-    start,
-    wait_until,
 )
+from .program import Program
 
 SASLAUTHD = Path("/usr/sbin/saslauthd")
 SERVICES = ("imap", "pop", "sieve")
@@ -82,59 +76,33 @@ class Pam:
         ]
 
 
-class Saslauthd:
-    """Runs between `__enter__` and `__exit__`; `stop` and `start` in between keep the socket's place."""
+class Saslauthd(Program):
+    """`stop` and `start` keep the socket's place.
+
+    While it is paused its socket takes requests, and nothing comes back.
+    """
+
+    name = "saslauthd"
+    output = "log"
 
     def __init__(self, pam: Pam) -> None:
+        super().__init__()
         self._pam = pam
-        self._cleanup = contextlib.ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
-        self.folder = Path()
-
-    def __enter__(self) -> Saslauthd:
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder("saslauthd"))
-            undo.callback(self.stop)
-            self.start()
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
 
     @property
     def socket(self) -> Path:
         return self.folder / "mux"
 
-    def start(self) -> None:
-        with (self.folder / "log").open("ab") as output:
-            self._process = start(
-                self._pam.contained(SASLAUTHD, "-d", "-r", "-a", "pam", "-m", self.folder), output
-            )
-        wait_until(self.socket.exists, START_TIMEOUT, "saslauthd's start", self.log)
+    def _lay_out(self) -> None:
+        """There is nothing to configure."""
 
-    def stop(self) -> None:
-        if self._process is not None:
-            process, self._process = self._process, None
-            # One that is told to end while it starts its children may not end at all.
-            end(process, timeout=1.0, linger=1.0)
-            self.socket.unlink(missing_ok=True)
+    def _command(self) -> Sequence[str | Path]:
+        return self._pam.contained(SASLAUTHD, "-d", "-r", "-a", "pam", "-m", self.folder)
 
-    def pause(self) -> None:
-        """Its socket takes requests, and nothing comes back."""
-        pause_all(self._members)
+    def _is_up(self) -> bool:
+        return self.socket.exists()
 
-    def resume(self) -> None:
-        signal_all(self._members(), signal.SIGCONT)
-
-    def _members(self) -> list[int]:
-        assert self._process is not None
-        return session_members(self._process.pid)
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text("utf-8", "replace")
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        # One that is told to end while it starts its children may not end at all.
+        end(process, timeout=1.0, linger=1.0)
+        self.socket.unlink(missing_ok=True)

@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from . import syslog
 from .common import (
     HOST,
-    START_TIMEOUT,
     STOP_TIMEOUT,
     end,
     free_port,
-    fresh_folder,
     greets,
     run,
-    start,
-    wait_until,
 )
+from .program import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTNAME = "mx.example.org"
@@ -75,8 +70,10 @@ LOCAL_CONFIG
 """
 
 
-class Sendmail:
-    """Runs between `__enter__` and `__exit__`."""
+class Sendmail(Program):
+    """An MTA that asks a milter and delivers by LMTP."""
+
+    name = "sendmail"
 
     host: Final = HOST
 
@@ -100,6 +97,7 @@ class Sendmail:
         `virtual_map` is another map in its place, as FEATURE takes it. `mailer_flags` are flags for
         cyrusv2 besides its own: `+5`.
         """
+        super().__init__(base)
         self._milter = milter
         self._lmtp = lmtp
         self._domains = tuple(domains)
@@ -108,61 +106,32 @@ class Sendmail:
         self._virtual_map = virtual_map
         self._mailer_flags = mailer_flags
         self._milter_options = f"{milter_flags}, T={milter_timeouts}"
-        self._base = base
-        self._cleanup = contextlib.ExitStack()
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
-        self.folder = Path()
         self.unpacked = Path(os.environ.get("AUTOCREATE_SENDMAIL", ROOT / ".cache/sendmail"))
 
-    def __enter__(self) -> Sendmail:
-        if not self._binary.exists():
-            raise AssertionError(
-                f"no Sendmail in {self.unpacked}: script/lib/install.sh's unpack_sendmail puts it there"
-            )
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder("sendmail", self._base))
-            undo.callback(self.stop)
-            self._lay_out()
-            self.start()
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
-
     def start(self) -> None:
-        if self._process is not None:
-            raise RuntimeError("this Sendmail runs already")
         syslog.shared()
-        with (self.folder / "sendmail.out").open("ab") as output:
-            command = self._contained(
-                *self._sendmail("-bD"), options=("--pid", "--fork", "--kill-child")
-            )
-            self._process = start(command, output, self._environment)
-        wait_until(self._up, START_TIMEOUT, "Sendmail's start", self.log)
+        super().start()
 
-    def stop(self) -> None:
-        if self._process is not None:
-            with contextlib.suppress(OSError):
-                os.kill(self.pid, signal.SIGTERM)
-            process, self._process = self._process, None
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_TIMEOUT)
-            process.kill()
-            end(process)
+    def _command(self) -> Sequence[str | Path]:
+        return self._contained(*self._sendmail("-bD"), options=("--pid", "--fork", "--kill-child"))
+
+    def _is_up(self) -> bool:
+        return greets(self.port, b"220 ")
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        with contextlib.suppress(OSError):
+            os.kill(_child(process), signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT)
+        process.kill()
+        end(process)
 
     @property
     def pid(self) -> int:
         if self._process is None:
             raise RuntimeError("this Sendmail does not run")
-        unshare = self._process.pid
-        return int(Path(f"/proc/{unshare}/task/{unshare}/children").read_text().split()[0])
+        return _child(self._process)
 
     def queue(self) -> list[str]:
         """The words of mailq, a line each; nothing while the queue is empty."""
@@ -175,24 +144,14 @@ class Sendmail:
 
     def log(self) -> str:
         """What it said to syslog (nothing where a syslog daemon owns /dev/log)."""
-        output = self.folder / "sendmail.out"
-        printed = output.read_text("utf-8", "replace") if output.exists() else ""
-        return printed + "\n".join(syslog.shared().lines(f"^{self._tag}\\["))
-
-    def wait_for_log(self, pattern: str, timeout: float = 15.0) -> re.Match[str]:
-        """Waits for a line that the pattern matches."""
-        found = wait_until(
-            lambda: re.search(pattern, self.log(), re.MULTILINE), timeout, repr(pattern), self.log
-        )
-        assert found
-        return found
+        return super().log() + "\n".join(syslog.shared().lines(f"^{self._tag}\\["))
 
     @property
     def _binary(self) -> Path:
         return self.unpacked / "usr/libexec/sendmail/sendmail"
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def _environment(self) -> Mapping[str, str]:
         libraries = [str(found.parent) for found in self.unpacked.glob("**/lib*.so.*")]
         return {"LD_LIBRARY_PATH": ":".join(sorted(set(libraries)))}
 
@@ -209,12 +168,11 @@ class Sendmail:
         own = ["unshare", "--uts", "--mount", *options, "sh", "-c", prepare, "sh"]
         return [*own, HOSTNAME, str(self.folder / "hosts"), *command]
 
-    def _up(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise AssertionError(f"Sendmail ended at its start\n{self.log()}")
-        return greets(self.port, b"220 ")
-
     def _lay_out(self) -> None:
+        if not self._binary.exists():
+            raise AssertionError(
+                f"no Sendmail in {self.unpacked}: script/lib/install.sh's unpack_sendmail puts it there"
+            )
         folder = self.folder
         (folder / "queue").mkdir(mode=0o700)
         (folder / "hosts").write_text(f"127.0.0.1 localhost {HOSTNAME}\n")
@@ -268,6 +226,12 @@ class Sendmail:
             cyrus=cyrus,
             domains="\n".join(f"Cw{domain}" for domain in self._domains),
         )
+
+
+def _child(unshare: subprocess.Popen[bytes]) -> int:
+    """The process that unshare(1) waits for."""
+    children = Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children")
+    return int(children.read_text().split()[0])
 
 
 def _socket(milter: str) -> str:

@@ -201,9 +201,10 @@ def test_what_stands_already_is_no_error(imap: FakeImap, session: Session) -> No
 
 @pytest.mark.parametrize("user", [None, "joe"])
 def test_a_server_that_hangs_up_at_login_is_away_and_refuses_nobody(user: str | None) -> None:
-    with FakeImap() as imap, pytest.raises(Unreachable, match="dropped the connection"):
+    with FakeImap() as imap:
         imap.hangs_up_at_login = True
-        Session(server(imap), user)
+        with pytest.raises(Unreachable, match="dropped the connection"):
+            Session(server(imap), user)
 
 
 def test_no_server_shows_its_password() -> None:
