@@ -1,4 +1,4 @@
-"""Our reading of imapd_settings.conf against that of Cyrus's own cyr_info, which links its libconfig."""
+"""Our reading of imapd.conf against that of Cyrus's own cyr_info, which links its libconfig."""
 
 from __future__ import annotations
 

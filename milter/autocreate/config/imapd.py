@@ -15,13 +15,13 @@ def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFile
     """Cyrus's files as they are now.
 
     Args:
-        path: its imapd_settings.conf.
+        path: its imapd.conf.
         cyrus_conf: its cyrus.conf, if that is to be read.
         lmtp_service: the entry of cyrus.conf that mail comes by, if the administrator names it.
 
     Raises:
         OSError: one cannot be read.
-        ConfigurationError: Cyrus would not start on imapd_settings.conf.
+        ConfigurationError: Cyrus would not start on imapd.conf.
     """
     services = imapd_settings.services_of(_text(cyrus_conf)) if cyrus_conf else None
     options = imapd_parser.read(path, _text(path), _text)
@@ -36,7 +36,7 @@ def _text(path: str) -> str:
 
 def _read(path: object, info: ValidationInfo) -> object:
     if not isinstance(path, str):
-        raise ValueError("must be the path of imapd_settings.conf")
+        raise ValueError("must be the path of imapd.conf")
     cyrus_conf = info.data.get("cyrus_conf")
     try:
         named = info.data.get("lmtp_service", "")
@@ -47,6 +47,6 @@ def _read(path: object, info: ValidationInfo) -> object:
         raise ValueError("\n".join(error.problems)) from error
 
 
-# The path of an imapd_settings.conf in the file, what it says once the file is read. `cyrus_conf` and `lmtp_service`
+# The path of an imapd.conf in the file, what it says once the file is read. `cyrus_conf` and `lmtp_service`
 # come first.
 ImapdConfFile = Annotated[InstanceOf[ImapdConf], BeforeValidator(_read)]

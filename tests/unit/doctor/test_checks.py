@@ -1,4 +1,4 @@
-"""What `doctor` says of configurations, judged from what postconf, sendmail.cf and imapd_settings.conf say."""
+"""What `doctor` says of configurations, judged from what postconf, sendmail.cf and imapd.conf say."""
 
 from __future__ import annotations
 
