@@ -391,7 +391,6 @@ class Verdict:
         created: a mailbox was created for this recipient.
         suppressed: why the answer is not given to the sender ("dry run"); empty if it is.
         refusal: the reply to a recipient that Cyrus refuses.
-        basis: what a no of it hangs on, which is nobody's answer who asks on another one.
         aliases: the aliases that were followed, a line each.
         parts: where they led to several users, the verdict about each.
         asked: the account sources and tables of aliases that were asked for it.
@@ -409,7 +408,6 @@ class Verdict:
     suppressed: str = ""
     notes: tuple[str, ...] = field(default=())
     refusal: Reply | None = None
-    basis: object = field(default=None, compare=False, repr=False)
     aliases: tuple[str, ...] = ()
     parts: tuple["Verdict", ...] = ()
     asked: tuple[Lookup, ...] = ()

@@ -1,4 +1,4 @@
-"""Recipients whose mailboxes are known to stand, by smtp-source(1) through Postfix into `discard:`.
+"""Recipients whose mailboxes are known to exist, by smtp-source(1) through Postfix into `discard:`.
 
 Three ways in turn: no milter, a do-nothing pymilter with our callbacks, and ours.
 """

@@ -1,7 +1,7 @@
-"""One piece of work at a time per key, shared by all who ask for it, each with a deadline.
+"""One piece of work at a time per key, shared by all who ask for it, each with a timeout.
 
-Work runs in threads of its own, so that a caller can leave at its deadline while the work goes on
-to its end: a tree that is half made is best finished.
+Work runs in threads of its own, so that a caller can leave at its timeout while the work goes on to
+its end: a tree that is half made is best finished.
 """
 
 import threading
@@ -14,17 +14,17 @@ from autocreate.errors import DeadlinePassed, Temporary
 
 T = TypeVar("T")
 
-# Seconds. Work that takes longer hangs, as a read from a mount that is gone, and is begun anew beside it.
+# Seconds. Work that takes longer hangs, like a read from a lost mount; new work is then started beside it.
 _LONGEST = 300.0
 
 
 class SingleFlight(Generic[T]):
-    """Work in progress, by key.
+    """Work in progress, by key. Safe to use from several threads.
 
     Args:
-        workers: how many pieces of work run at once. The rest wait in line, each no longer than
+        workers: how many pieces of work run at once. The rest are queued, each for as long as
             somebody waits for it.
-        before: what these take over from, whose work in progress is not begun anew.
+        before: the one that this takes over from: its work in progress is joined, not started again.
         clock: a monotonic clock, in seconds.
     """
 
@@ -36,81 +36,66 @@ class SingleFlight(Generic[T]):
     ) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")
         self._clock = clock
-        # Reentrant: a future that is cancelled, or done already, calls `_land` on the spot.
+        # Reentrant: a future that is cancelled, or done already, calls `_done` on the spot.
         self._lock = threading.RLock()
-        self._aloft: dict[Hashable, _Flight[T]] = {}
+        self._in_flight: dict[Hashable, _Work[T]] = {}
         if before:
-            self._lock, self._aloft = before._lock, before._aloft
+            self._lock, self._in_flight = before._lock, before._in_flight
+
+    def start(self, key: Hashable, work: Callable[[], T], context: object = None) -> "Handle[T]":
+        """Join the work in progress for `key`, or start `work` if there is none.
+
+        Args:
+            context: what the result of `work` depends on besides the key. Whoever joins it sees it in
+                the handle, and may ask again if the result is not for them.
+
+        Raises:
+            Temporary: no new work is taken any more.
+        """
+        with self._lock:
+            now = self._clock()
+            running = self._in_flight.get(key)
+            is_new = running is None or now - running.begun > _LONGEST
+            if running is None or is_new:
+                try:
+                    future = self._executor.submit(work)
+                except RuntimeError as error:
+                    raise Temporary("shutting down") from error
+                running = self._in_flight[key] = _Work(future, context, now)
+                future.add_done_callback(lambda future: self._done(key, future))
+            running.waiting += 1
+            return Handle(running, is_new, self._lock)
 
     def join(self, key: Hashable, work: Callable[[], T], timeout: float) -> T:
-        """The result of the work in progress for `key`, or of `work`, begun now if there is none.
+        """`start`, and wait for the result. Raises what both do.
 
         Args:
             timeout: seconds to wait for it.
-
-        Raises:
-            DeadlinePassed: it takes longer. Work that has begun goes on.
-            Temporary: no new work is taken any more.
-            Exception: whatever the work raises, to everyone who waits for it.
         """
-        return self.board(key, work)(timeout)
+        return self.start(key, work).result(timeout)
 
-    def board(self, key: Hashable, work: Callable[[], T]) -> Callable[[float], T]:
-        """`join` in two steps, to wait for several keys at once: begin, and wait for the result.
-
-        What is returned takes the timeout, and must be called once.
-
-        Raises:
-            Temporary: no new work is taken any more.
-        """
-        flight = self._board(key, work)
-        return lambda timeout: self._result(flight, timeout)
+    def waiting(self, key: Hashable) -> int:
+        """How many callers wait for the work in progress for `key`."""
+        running = self._in_flight.get(key)
+        return running.waiting if running else 0
 
     def close(self) -> None:
-        """Take no new work. What has begun ends by itself."""
+        """Take no new work. What has started ends by itself."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _board(self, key: Hashable, work: Callable[[], T]) -> "_Flight[T]":
+    def _done(self, key: Hashable, future: "Future[T]") -> None:
         with self._lock:
-            now = self._clock()
-            flight = self._aloft.get(key)
-            if flight is None or now - flight.begun > _LONGEST:
-                try:
-                    flight = self._aloft[key] = _Flight(self._executor.submit(work), now)
-                except RuntimeError as error:
-                    raise Temporary("shutting down") from error
-                flight.future.add_done_callback(lambda future: self._land(key, future))
-            flight.waiting += 1
-            return flight
-
-    def _result(self, flight: "_Flight[T]", timeout: float) -> T:
-        try:
-            return flight.future.result(timeout)
-        except CancelledError as error:
-            raise Temporary("shutting down") from error
-        except TimeoutError as error:
-            if flight.has_raised(error):
-                raise
-            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
-        finally:
-            self._leave(flight)
-
-    def _land(self, key: Hashable, future: "Future[T]") -> None:
-        with self._lock:
-            flight = self._aloft.get(key)
-            if flight and flight.future is future:
-                del self._aloft[key]
-
-    def _leave(self, flight: "_Flight[T]") -> None:
-        with self._lock:
-            flight.waiting -= 1
-            if not flight.waiting:
-                flight.future.cancel()  # no effect once it has begun
+            running = self._in_flight.get(key)
+            if running and running.future is future:
+                del self._in_flight[key]
 
 
-class _Flight(Generic[T]):
-    def __init__(self, future: "Future[T]", begun: float) -> None:
+class _Work(Generic[T]):
+    """A piece of work, queued or running."""
+
+    def __init__(self, future: "Future[T]", context: object, begun: float) -> None:
         self.future = future
+        self.context = context
         self.begun = begun
         self.waiting = 0
 
@@ -118,3 +103,55 @@ class _Flight(Generic[T]):
         """Is it the work's own error, such as a server's timeout, and not the wait's?"""
         ended = self.future.done() and not self.future.cancelled()
         return ended and self.future.exception() is error
+
+
+class Handle(Generic[T]):
+    """A caller's share in a piece of work. Queued work is dropped when every share is given up.
+
+    Args:
+        is_first: this caller's `work` was started; others joined work in progress.
+    """
+
+    def __init__(self, work: _Work[T], is_first: bool, lock: threading.RLock) -> None:
+        self._work = work
+        self._lock = lock
+        self._is_waiting = True
+        self.is_first = is_first
+
+    @property
+    def context(self) -> object:
+        """What the first caller gave to `SingleFlight.start`."""
+        return self._work.context
+
+    def result(self, timeout: float) -> T:
+        """The result, waited for. The share is given up with the first call.
+
+        Args:
+            timeout: seconds.
+
+        Raises:
+            DeadlinePassed: it takes longer. Work that has started goes on.
+            Temporary: no work is started any more.
+            Exception: whatever the work raises, to everyone who waits for it.
+        """
+        work = self._work
+        try:
+            return work.future.result(timeout)
+        except CancelledError as error:
+            if not self._is_waiting:
+                raise DeadlinePassed("nobody waited for it, and it was not started") from error
+            raise Temporary("shutting down") from error
+        except TimeoutError as error:
+            if work.has_raised(error):
+                raise
+            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._is_waiting:
+                self._is_waiting = False
+                self._work.waiting -= 1
+                if not self._work.waiting:
+                    self._work.future.cancel()  # no effect once it has started

@@ -1,17 +1,19 @@
 """Decisions about users, each made once for all who wait for it, and waited for no longer than each may.
 
-Whoever asks about a user while the answer is being worked on gets that answer; who leaves at a deadline
-leaves the work to go on. Nothing is raised here: every doubt, and every defect, is a temporary verdict.
+Whoever asks about a user while the answer is being worked on gets that answer; who leaves at a timeout
+leaves the work to go on. Nothing is raised here: what cannot be told, and every defect, is a temporary
+verdict.
 """
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from autocreate.errors import AutocreateError, DeadlinePassed, Temporary
 from autocreate.model import Answer, Verdict
-from autocreate.resilience.single_flight import SingleFlight
+from autocreate.resilience.single_flight import Handle, SingleFlight
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import DecisionRequest, Provisioner
 from autocreate.statistics.lookups import LookupTrace, trace_lookups
@@ -19,105 +21,138 @@ from autocreate.statistics.lookups import LookupTrace, trace_lookups
 log = logging.getLogger(__name__)
 
 
+class Decision(Protocol):
+    """A decision about a user that has been started."""
+
+    def result(self, timeout: float) -> Verdict:
+        """The verdict, waited for. Never raises, and may be asked for again.
+
+        Args:
+            timeout: seconds.
+        """
+
+
+class Decided(NamedTuple):
+    """A decision that needs no waiting."""
+
+    verdict: Verdict
+
+    def result(self, _timeout: float) -> Verdict:
+        return self.verdict
+
+
 class Decisions:
-    """Asks the provisioner, one question at a time per user.
+    """Asks the provisioner, one request at a time per user.
 
     Args:
         provisioner: decides.
-        flights: runs the work.
-        ready: remembers whose mailbox stands; for them nothing is asked at all.
+        flights: runs the work. A service that takes over shares what is in progress.
+        mailboxes: remembers which mailboxes exist; for their users nothing is asked at all.
     """
 
     def __init__(
-        self, provisioner: Provisioner, flights: SingleFlight[Verdict], ready: MailboxCache
+        self, provisioner: Provisioner, flights: SingleFlight[Verdict], mailboxes: MailboxCache
     ) -> None:
         self._provisioner = provisioner
         self._flights = flights
-        self._ready = ready
-        self._era = object()
+        self._mailboxes = mailboxes
+        # An object, for a number would recur in the service that takes over.
+        self._generation = object()
 
     def invalidate(self) -> None:
-        """Answer nobody who asks from now on by a no that is being worked on already."""
-        self._era = object()
+        """Answer nobody who asks from now on with a no that is being worked on already."""
+        self._generation = object()
 
-    def decide(self, question: DecisionRequest, until: float) -> Verdict:
+    def decide(self, request: DecisionRequest, until: float) -> Verdict:
         """The verdict, by `until` on the monotonic clock."""
-        return self.begin(question, until)()
+        return self.start(request).result(until - time.monotonic())
 
-    def begin(self, question: DecisionRequest, until: float) -> Callable[[], Verdict]:
-        """`decide` in two steps, to ask about several users at once.
-
-        What is returned waits for the verdict, and must be called once.
-        """
-        user = question.user
-        if question.entry is None and user in self._ready:
-            return lambda: Verdict(Answer.ACCEPT, "known to stand", user)
-        basis = (self._era, question.service, question.entry is None)
-        work = _Work(self._provisioner, question, basis)
+    def start(self, request: DecisionRequest) -> Decision:
+        """`decide` in two steps, to ask about several users at once."""
+        if request.entry is None and request.user in self._mailboxes:
+            return Decided(Verdict(Answer.ACCEPT, "mailbox known to exist", request.user))
+        context = _Context(self._generation, request.service, request.entry is None)
         try:
-            wait = self._flights.board(question.key, work)
+            return _Pending(self._provisioner, self._flights, request, context)
         except Temporary as error:
-            refusal = _doubt(question, str(error))
-            return lambda: refusal
-        return lambda: self._landed(work, wait, until)
-
-    def _landed(self, work: "_Work", wait: Callable[[float], Verdict], until: float) -> Verdict:
-        question = work.question
-        try:
-            verdict = wait(until - time.monotonic())
-            # A no hangs on what was asked, and of whom: that of a login, or of sources that have been
-            # changed since, would be a false 550; and that of mail, or of a login of long ago, would
-            # leave someone who has logged in without a mailbox.
-            while verdict.basis != work.basis and verdict.answer is Answer.UNKNOWN:
-                verdict = self._flights.join(question.key, work, until - time.monotonic())
-            return verdict if work.was_done else _of_another(verdict)
-        except DeadlinePassed as error:
-            awaited = f"accounts.{work.notes.awaited}: " if work.notes.awaited else ""
-            return _doubt(question, f"{awaited}{error}")
-        except AutocreateError as error:
-            return _doubt(question, str(error))
-        except Exception as error:
-            log.exception("%s: a defect of this program", question.user)
-            return _doubt(question, f"internal error: {error!r}")
+            return Decided(_temporary(request, str(error)))
 
 
-class _Work:
-    """The work on a question, which another's work may make needless.
+class _Context(NamedTuple):
+    """What a no depends on besides the user: what was asked, and of whom.
 
-    Args:
-        basis: a no is for questions with the same one.
+    The no to a login, or of sources that have been changed since, would be a false 550; and that to
+    mail, or to a login of long ago, would leave someone who has logged in without a mailbox.
     """
 
-    def __init__(self, provisioner: Provisioner, question: DecisionRequest, basis: object) -> None:
-        self._provisioner = provisioner
-        self.question = question
-        self.basis = basis
-        self.was_done = False
-        self.notes = LookupTrace()
-
-    def __call__(self) -> Verdict:
-        self.was_done = True
-        question = self.question
-        self.notes = LookupTrace()
-        with trace_lookups(self.notes) as asked:
-            try:
-                verdict = self._provisioner.decide(question)
-                if question.entry is not None:
-                    # Here, and not by who waits: that may be for a recipient's verdict, which says
-                    # nothing about the entry.
-                    self._provisioner.conclude(question.entry, verdict)
-            except AutocreateError as error:
-                # Here, while it is known who was asked.
-                verdict = Verdict(Answer.TEMPORARY, str(error), question.user)
-        return replace(verdict, basis=self.basis, asked=tuple(asked), address=question.address)
+    generation: object
+    service: str
+    is_first_attempt: bool
 
 
-def _doubt(question: DecisionRequest, reason: str) -> Verdict:
-    return Verdict(Answer.TEMPORARY, reason, question.user, address=question.address)
+class _Pending:
+    """A decision in progress: our own work, or another's on the same user.
 
+    Raises:
+        Temporary: no new work is taken any more.
+    """
 
-def _of_another(verdict: Verdict) -> Verdict:
-    """The verdict for those who waited for somebody else's work: one mailbox is created once."""
-    if not verdict.created:
+    def __init__(
+        self,
+        provisioner: Provisioner,
+        flights: SingleFlight[Verdict],
+        request: DecisionRequest,
+        context: _Context,
+    ) -> None:
+        self._flights = flights
+        self._request = request
+        self._context = context
+        self._trace = LookupTrace()
+        self._work = partial(_decide, provisioner, request, self._trace)
+        self._handle = self._start()
+
+    def result(self, timeout: float) -> Verdict:
+        request = self._request
+        try:
+            return self._result(timeout)
+        except DeadlinePassed as error:
+            awaited = f"accounts.{self._trace.awaited}: " if self._trace.awaited else ""
+            return _temporary(request, f"{awaited}{error}")
+        except AutocreateError as error:
+            return _temporary(request, str(error))
+        except Exception as error:
+            log.exception("%s: a defect of this program", request.user)
+            return _temporary(request, f"internal error: {error!r}")
+
+    def _result(self, timeout: float) -> Verdict:
+        until = time.monotonic() + timeout
+        verdict = self._handle.result(timeout)
+        while verdict.answer is Answer.UNKNOWN and self._handle.context != self._context:
+            self._handle = self._start()
+            verdict = self._handle.result(until - time.monotonic())
+        if verdict.created and not self._handle.is_first:
+            # One mailbox is created once, whoever waited for it.
+            reason = f"{verdict.reason} by a concurrent request"
+            return replace(verdict, created=False, reason=reason)
         return verdict
-    return replace(verdict, created=False, reason=f"{verdict.reason} for another at the same time")
+
+    def _start(self) -> Handle[Verdict]:
+        return self._flights.start(self._request.key, self._work, self._context)
+
+
+def _decide(provisioner: Provisioner, request: DecisionRequest, trace: LookupTrace) -> Verdict:
+    with trace_lookups(trace):
+        try:
+            verdict = provisioner.decide(request)
+            if request.entry is not None:
+                # Here, and not by who waits: that may be for a recipient's verdict, which says
+                # nothing about the entry.
+                provisioner.conclude(request.entry, verdict)
+        except AutocreateError as error:
+            # Here, while it is known who was asked.
+            verdict = Verdict(Answer.TEMPORARY, str(error), request.user)
+    return replace(verdict, asked=tuple(trace), address=request.address)
+
+
+def _temporary(request: DecisionRequest, reason: str) -> Verdict:
+    return Verdict(Answer.TEMPORARY, reason, request.user, address=request.address)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
@@ -54,8 +54,7 @@ class AccountRules:
     administrators: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRequest:
+class DecisionRequest(NamedTuple):
     """What is asked about a user.
 
     Args:

@@ -1,13 +1,15 @@
-"""Recipients: is one ours, whom does it stand for, and what is decided about each of these users.
+"""Recipients: is one ours, which users does it lead to, and what is decided about each of them.
 
-Asks, in this order: the domain, the aliases, the decision about each user, and lmtpd.
+`judge` is RCPT, and reads from top to bottom: the domain, the aliases, the decision about each user, and
+lmtpd. Each way out is one verdict.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from autocreate.aliases.combine import combined
 from autocreate.aliases.resolver import Aliases
@@ -17,14 +19,15 @@ from autocreate.core.recipient import as_delivered, as_the_mta_sees_it, is_mappe
 from autocreate.domains.hosted import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Malformed
 from autocreate.lmtp.delivery_check import DeliveryCheck
-from autocreate.model import Address, Answer, Recipient, Verdict
-from autocreate.service.decisions import Decisions
+from autocreate.model import Address, Answer, Recipient, Resolution, Verdict
+from autocreate.service.decisions import Decided, Decision, Decisions
 from autocreate.service.provisioner import DecisionRequest
 
 log = logging.getLogger(__name__)
 
 # Why an address does not exist that Postfix refuses.
-ALIAS_DOMAIN = "has no alias, and its domain has nothing else"
+ALIAS_DOMAIN = "has no alias, and its domain has only aliases"
+SHARED_FOLDER = "names a shared folder and no user; Cyrus decides"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class RecipientRules:
         login_timeout: seconds that a login waits for its mailbox.
         services: logins to these make mailboxes.
         exempt: users whose logins pass untouched: administrators, proxy servers, ourselves.
-        dry_run: decide everything, do nothing, withhold every answer.
+        dry_run: decide everything, change nothing, keep every answer back.
         quotes_dots: the MTA delivers local parts such as `a..b` in quotes, if they are no local names
             to it already.
         lowers_domains: the MTA writes our domains in lower case when it delivers.
@@ -58,11 +61,27 @@ class RecipientRules:
     lowers_domains: bool = False
 
 
+class _Question(NamedTuple):
+    """What is asked about each user whom an address leads to.
+
+    Args:
+        until: the deadline, on the monotonic clock.
+        apply: False only plans.
+        recipient: what the MTA said, if Cyrus is to be asked whether it takes the mail.
+        delivered: the recipient's own address as Cyrus will hear it; any other is an alias's.
+    """
+
+    until: float
+    apply: bool
+    recipient: Recipient | None = None
+    delivered: Address | None = None
+
+
 class Recipients:
     """Decides about recipients. Safe to call from several threads at once; never raises.
 
     Args:
-        invalidate: believes nothing any longer that was remembered about a user's account and mailbox.
+        invalidate: drops what is remembered about a user's account and mailbox.
         aliases, domains, delivery: see `autocreate.service.service.Service`.
     """
 
@@ -101,78 +120,65 @@ class Recipients:
                 domain, is_ours, rules.domains, self._domains, until - time.monotonic()
             )
         except Exception as error:
-            return _without_answer(error, written, "domains")
+            return _cannot_tell(error, written, "domains")
         if not is_hosted:
-            why = f"domain {domain!r}" if domain and is_ours else f"mailer {mailer!r}"
-            return Verdict(Answer.PASS, f"{why} is not ours", asked=asked)
-        verdict = self._judged(recipient, written, is_ours, until, apply)
-        return replace(verdict, asked=(*asked, *verdict.asked)) if asked else verdict
-
-    def _judged(
-        self, recipient: Recipient, written: str, is_ours: bool, until: float, apply: bool
-    ) -> Verdict:
-        """Decide about a recipient in a domain of ours; `is_ours` says that its mailer is, too."""
+            what = f"domain {domain!r}" if domain and is_ours else f"mailer {mailer!r}"
+            return Verdict(Answer.PASS, f"{what} is not ours", asked=asked)
         try:
             address = parse(written)
         except Malformed as error:
-            return Verdict(Answer.MALFORMED if is_ours else Answer.PASS, str(error))
-        # Postfix names the mailer of the address as it stands, which its aliases never meet.
-        verdict = self.decide_for(
-            address, until, apply, is_mapped_by(recipient), not is_ours, recipient
-        )
+            return Verdict(Answer.MALFORMED if is_ours else Answer.PASS, str(error), asked=asked)
+        # Postfix names the mailer of the address before its aliases: another one may be an alias of ours.
+        verdict = self.decide(address, until, apply, recipient, aliases_only=not is_ours)
         if verdict.answer is Answer.UNKNOWN and is_postmaster(address):
-            return replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
-        return verdict
+            verdict = replace(verdict, answer=Answer.PASS, reason="postmaster is never refused")
+        return replace(verdict, asked=(*asked, *verdict.asked)) if asked else verdict
 
-    def decide_for(
+    def decide(
         self,
         address: Address,
         until: float,
         apply: bool,
-        is_mapped: bool = False,
-        is_alias_at_most: bool = False,
         recipient: Recipient | None = None,
+        aliases_only: bool = False,
     ) -> Verdict:
-        """The decision about a recipient's address of ours: about the users whom it leads to.
+        """Decide about an address of ours: about the user, or the users, whom it leads to.
 
         Args:
-            is_mapped: the MTA has made a local name of it already.
-            is_alias_at_most: what is no alias is not ours.
+            until, apply: see `judge`.
             recipient: what the MTA said, if there is mail that Cyrus may refuse.
+            aliases_only: an address that is no alias is not ours.
         """
+        aliases = self._aliases
+        is_mapped = recipient is not None and is_mapped_by(recipient)
         delivered = self._delivered(address, is_mapped)
-        if self._aliases is None:
-            return self._begun_for(delivered, until, apply, recipient, delivered)()
+        question = _Question(until, apply, recipient, delivered)
+        if aliases is None:
+            return self._finish(self._start(delivered, question), delivered, question)
         try:
-            resolution = self._aliases.resolve(address, is_mapped, until - time.monotonic())
+            resolution = aliases.resolve(address, is_mapped, until - time.monotonic())
         except Exception as error:
-            return _without_answer(error, address, "aliases")
-        if is_alias_at_most and not resolution.steps:
+            return _cannot_tell(error, address, "aliases")
+        if aliases_only and not resolution.steps:
             return Verdict(Answer.PASS, "no alias, and its mailer is not ours")
-        users = self._rules.users
-        # A bare name in a table is a user here; policies go by the domain that the mail was for.
-        targets = [
-            delivered
-            if it == address
-            else replace(it, domain=it.domain or ("" if users.virtual_domains else address.domain))
-            for it in resolution.users
-        ]
-        # One target a user; each shared folder. All are begun before the first is waited for.
-        distinct = {users.user_id(it) or str(it): it for it in reversed(targets)}
-        waits = [
-            self._begun_for(target, until, apply, recipient, delivered)
-            for target in distinct.values()
-        ]
-        parts = [wait() for wait in reversed(waits)]
+        targets = self._targets(resolution, address, delivered)
+        # All are started before the first is waited for.
+        started = [self._start(target, question) for target in targets]
+        parts = [self._finish(*it, question) for it in zip(started, targets, strict=True)]
         parts += [Verdict(Answer.UNKNOWN, ALIAS_DOMAIN, it) for it in resolution.unknown]
         verdict = combined(resolution, parts)
         if verdict.answer is Answer.UNKNOWN and resolution.remembered:
-            # Who is gone may have become an alias since, or the alias lead to another.
-            self._aliases.invalidate(address, is_mapped)
-            return self.decide_for(address, until, apply, is_mapped, is_alias_at_most, recipient)
+            # The user may have become an alias since, or the alias may lead to another.
+            aliases.invalidate(address, is_mapped)
+            return self.decide(address, until, apply, recipient, aliases_only)
         if verdict.answer in (Answer.ACCEPT, Answer.REFUSED):
-            self._aliases.remember(address, is_mapped, resolution)
+            aliases.remember(address, is_mapped, resolution)
         return verdict
+
+    def decide_user(self, address: Address, until: float, apply: bool) -> Verdict:
+        """Decide about a user's address, whatever aliases it has. Arguments as for `judge`."""
+        question = _Question(until, apply)
+        return self._finish(self._start(address, question), address, question)
 
     def _delivered(self, address: Address, is_mapped: bool) -> Address:
         """The address that Cyrus will hear. Sendmail's local mailers tell it the local part alone."""
@@ -180,62 +186,63 @@ class Recipients:
             return replace(address, domain="")
         return address
 
-    def decide_for_user(self, address: Address, until: float, apply: bool) -> Verdict:
-        return self._begun_for(address, until, apply)()
+    def _targets(
+        self, resolution: Resolution, address: Address, delivered: Address
+    ) -> Sequence[Address]:
+        """The addresses that an address leads to: one for each user, and each shared folder."""
+        users = self._rules.users
+        # A bare name in a table is a user here; policies go by the domain that the mail was for.
+        default = "" if users.virtual_domains else address.domain
+        targets: dict[str, Address] = {}
+        for it in resolution.users:
+            target = delivered if it == address else replace(it, domain=it.domain or default)
+            targets.setdefault(users.user_id(target) or str(target), target)
+        return tuple(targets.values())
 
-    def _begun_for(
-        self,
-        target: Address,
-        until: float,
-        apply: bool,
-        recipient: Recipient | None = None,
-        own: Address | None = None,
-    ) -> Callable[[], Verdict]:
-        """The decision about the user that mail for `target` would be delivered to, begun.
-
-        Args:
-            recipient: what the MTA said, if Cyrus is to be asked whether it takes the mail.
-            own: the recipient's own address; another target is one of its aliases'.
-        """
+    def _start(self, target: Address, question: _Question) -> Decision:
+        """Start the decision about the user that mail for `target` would be delivered to."""
         user = self._rules.users.user_id(target)
-        if user and (why := self._why_no_user(target, recipient)):
-            return lambda: Verdict(Answer.UNKNOWN, why)
-        question = DecisionRequest(target, user, apply)
-        if user:
-            begun = self._decisions.begin(question, until)
-        else:
-            shared = "names no user but a shared folder, which is Cyrus's to judge"
-            begun = lambda: Verdict(Answer.PASS, shared, address=target)  # noqa: E731
-        if (delivery := self._delivery) is None or recipient is None:
-            return begun
+        if not user:
+            return Decided(Verdict(Answer.PASS, SHARED_FOLDER, address=target))
+        if why := self._why_no_user(target, question.recipient):
+            return Decided(Verdict(Answer.UNKNOWN, why))
+        return self._decisions.start(DecisionRequest(target, user, question.apply))
+
+    def _finish(self, decision: Decision, target: Address, question: _Question) -> Verdict:
+        """Wait for the decision about a target. If the mail would be accepted, ask lmtpd."""
+        recipient, until = question.recipient, question.until
+        verdict = decision.result(until - time.monotonic())
+        if self._delivery is None or recipient is None:
+            return verdict
         lowers = self._rules.lowers_domains
-        written = as_delivered(recipient, target, lowers) if target == own else str(target)
-        envelope = recipient.envelope
-        again = partial(self._looked_at_again, question, until)
-        return lambda: delivery.confirm(begun(), written, envelope, until, again)
+        is_own = target == question.delivered
+        written = as_delivered(recipient, target, lowers) if is_own else str(target)
+        look_again = partial(self._look_again, target, question)
+        return self._delivery.confirm(verdict, written, recipient.envelope, until, look_again)
 
     def _why_no_user(self, target: Address, recipient: Recipient | None) -> str:
         """Why no user of Cyrus's can get mail for a target as the MTA delivers it, or ""."""
         # Sendmail's local mailers put nothing in quotes.
         quotes_dots = self._rules.quotes_dots and not (recipient and is_mapped_by(recipient))
         if not is_taken_by_cyrus(target.local, quotes_dots):
-            why = "Cyrus takes no mail for a local part that is delivered in quotes"
+            why = "Cyrus rejects a local part in quotes"
             if is_taken_by_cyrus(target.local, quotes_dots=False):
-                why += ", as it is by milter.lmtp_quote_rfc821_envelope"
+                why += "; the MTA quotes this one because of milter.lmtp_quote_rfc821_envelope"
             return why
         if target.written and self._rules.users.virtual_domains:
-            # The MTA passes the domain on as it was written, and no user of Cyrus's is in such a one.
-            return f"Cyrus has no user in a domain that is written {target.written!r}"
+            # The MTA passes the domain on as it was written; Cyrus has no users in such a domain.
+            return f"Cyrus has no users in a domain that is written {target.written!r}"
         return ""
 
-    def _looked_at_again(self, question: DecisionRequest, until: float) -> Verdict:
-        """The decision about a user of whom nothing that was remembered counts any longer."""
-        self._invalidate(question.user)
-        return self._decisions.decide(question, until)
+    def _look_again(self, target: Address, question: _Question) -> Verdict:
+        """Decide about a user anew, without what was remembered."""
+        user = self._rules.users.user_id(target)
+        self._invalidate(user)
+        return self._decisions.decide(DecisionRequest(target, user, question.apply), question.until)
 
 
-def _without_answer(error: Exception, address: object, tables: str) -> Verdict:
-    """The verdict where tables could not be asked; a defect of this program is logged."""
+def _cannot_tell(error: Exception, address: object, tables: str) -> Verdict:
+    """The verdict where tables gave no answer; a defect of this program is logged."""
     if isinstance(error, AutocreateError):
         return Verdict(Answer.TEMPORARY, str(error))
     log.error("%s: a defect of this program, in its %s", address, tables, exc_info=error)

@@ -184,7 +184,7 @@ class Service:
         """
         until = time.monotonic() + self.rules.deadline
         apply = apply and not self.rules.dry_run
-        decide = self._recipients.decide_for_user if is_user else self._recipients.decide_for
+        decide = self._recipients.decide_user if is_user else self._recipients.decide
         verdict = decide(address, until, apply)
         return replace(verdict, suppressed="dry run") if self.rules.dry_run else verdict
 

@@ -24,7 +24,7 @@ from tests.unit.clock import Clock
 
 HOUR = 3600
 NOW = 1_000_000 // HOUR * HOUR
-ACCEPTED = Verdict(Answer.ACCEPT, "known to stand", "joe")
+ACCEPTED = Verdict(Answer.ACCEPT, "mailbox known to exist", "joe")
 CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "students", created=True)
 UNKNOWN = Verdict(Answer.UNKNOWN, "no account source knows this user", "nobody")
 

@@ -48,17 +48,12 @@ def ask() -> Iterator[Callable[..., Future[str]]]:
         yield callers.submit
 
 
-def waiting(flights: SingleFlight[str], key: str) -> int:
-    flight = flights._aloft.get(key)
-    return flight.waiting if flight else 0
-
-
 def test_all_who_ask_for_a_key_get_the_answer_of_one_piece_of_work(
     flights: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     work = Work()
     answers = [ask(flights.join, "joe", work, LONG) for _ in range(50)]
-    wait_until(lambda: waiting(flights, "joe") == 50, LONG, "fifty callers")
+    wait_until(lambda: flights.waiting("joe") == 50, LONG, "fifty callers")
     work.may_end.set()
     assert {it.result(LONG) for it in answers} == {"done"}
     assert work.runs == 1
@@ -85,7 +80,7 @@ def test_an_error_goes_to_everyone_who_waits(
 ) -> None:
     work = Work(error=error)
     answers = [ask(flights.join, "joe", work, LONG) for _ in range(10)]
-    wait_until(lambda: waiting(flights, "joe") == 10, LONG, "ten callers")
+    wait_until(lambda: flights.waiting("joe") == 10, LONG, "ten callers")
     work.may_end.set()
     assert [it.exception(LONG) for it in answers] == [error] * 10
     assert work.runs == 1
@@ -112,7 +107,7 @@ def test_work_that_everyone_has_left_is_still_the_one_to_join(flights: SingleFli
     with pytest.raises(DeadlinePassed):
         flights.join("joe", work, 0.01)
     work.may_end.set()
-    wait_until(lambda: not flights._aloft, LONG, "the end of the work")
+    wait_until(lambda: not flights._in_flight, LONG, "the end of the work")
     assert work.runs == 1
 
 
@@ -150,13 +145,13 @@ def test_work_that_hangs_is_begun_anew_after_five_minutes() -> None:
         assert go_on.wait(LONG)
         return "at last"
 
-    hung = flights.board("joe", hang)
+    hung = flights.start("joe", hang)
     clock.now += 300.0
-    joined = flights.board("joe", lambda: "not begun")
+    joined = flights.start("joe", lambda: "not begun")
     clock.now += 1.0
-    second = flights.board("joe", hang)
+    second = flights.start("joe", hang)
     go_on.set()
-    assert [it(LONG) for it in (hung, joined, second)] == ["at last"] * 3
+    assert [it.result(LONG) for it in (hung, joined, second)] == ["at last"] * 3
     assert flights.join("joe", lambda: "the next", LONG) == "the next"
     flights.close()
 
@@ -169,12 +164,12 @@ def test_who_takes_over_joins_the_work_in_progress() -> None:
         assert go_on.wait(LONG)
         return "the first"
 
-    first = before.board("joe", work)
+    first = before.start("joe", work)
     after = SingleFlight(2, before)
-    second = after.board("joe", lambda: "the second")
+    second = after.start("joe", lambda: "the second")
     before.close()
     go_on.set()
-    assert [first(LONG), second(LONG)] == ["the first", "the first"]
+    assert [first.result(LONG), second.result(LONG)] == ["the first", "the first"]
     assert after.join("joe", lambda: "the next", LONG) == "the next"
     after.close()
 
@@ -185,7 +180,7 @@ def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
     first = ask(flights.join, "joe", running, LONG)
     assert running.begun.wait(LONG)
     second = ask(flights.join, "ann", queued, LONG)
-    wait_until(lambda: waiting(flights, "ann") == 1, LONG, "the second caller")
+    wait_until(lambda: flights.waiting("ann") == 1, LONG, "the second caller")
     flights.close()
     with pytest.raises(Temporary, match="shutting down"):
         second.result(LONG)
@@ -194,6 +189,47 @@ def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
     running.may_end.set()
     assert first.result(LONG) == "done"
     assert queued.runs == 0
+
+
+def test_who_joins_sees_the_context_of_the_work_and_that_another_started_it(
+    flights: SingleFlight[str],
+) -> None:
+    work = Work()
+    first = flights.start("joe", work, context="mail")
+    second = flights.start("joe", Work("another"), context="login")
+    assert [(it.is_first, it.context) for it in (first, second)] == [
+        (True, "mail"),
+        (False, "mail"),
+    ]
+    work.may_end.set()
+    assert [it.result(LONG) for it in (first, second)] == ["done", "done"]
+
+
+def test_a_handle_may_be_asked_again(flights: SingleFlight[str]) -> None:
+    work = Work()
+    handle = flights.start("joe", work)
+    other = flights.start("joe", work)
+    for _ in range(2):
+        with pytest.raises(DeadlinePassed):
+            handle.result(0.01)
+    assert flights.waiting("joe") == 1
+    work.may_end.set()
+    assert [it.result(LONG) for it in (handle, handle, other)] == ["done"] * 3
+
+
+def test_a_handle_of_work_that_was_dropped_from_the_queue_says_so() -> None:
+    flights: SingleFlight[str] = SingleFlight(workers=1)
+    running, queued = Work(), Work()
+    first = flights.start("joe", running)
+    second = flights.start("ann", queued)
+    with pytest.raises(DeadlinePassed):
+        second.result(0.01)
+    with pytest.raises(DeadlinePassed, match="was not started"):
+        second.result(LONG)
+    running.may_end.set()
+    assert first.result(LONG) == "done"
+    assert queued.runs == 0
+    flights.close()
 
 
 def test_many_threads_never_run_two_pieces_of_work_for_one_key(
@@ -214,5 +250,5 @@ def test_many_threads_never_run_two_pieces_of_work_for_one_key(
     answers = [ask(flights.join, key, lambda key=key: work(key), LONG) for key in keys]
     assert "".join(it.result(LONG) for it in answers) == keys
     assert crowded == []
-    wait_until(lambda: not flights._aloft, LONG, "the end of the work")
+    wait_until(lambda: not flights._in_flight, LONG, "the end of the work")
     flights.close()

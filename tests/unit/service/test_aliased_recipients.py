@@ -181,9 +181,9 @@ def test_an_address_that_only_an_alias_could_make_is_unknown_whoever_has_an_acco
     house = build({"gone": "joe@brand.test", "list": "joe@brand.test, kim"})
     refused = house.verify("gone@example.org")
     assert (refused.answer, refused.user) == (Answer.UNKNOWN, "joe@brand.test")
-    assert refused.reason == "has no alias, and its domain has nothing else"
+    assert refused.reason == "has no alias, and its domain has only aliases"
     assert house.verify("list@example.org").reason == (
-        "joe@brand.test: has no alias, and its domain has nothing else; kim: created"
+        "joe@brand.test: has no alias, and its domain has only aliases; kim: created"
     )
     assert set(house.store.trees) == {"kim"}
 
@@ -254,7 +254,10 @@ def test_an_alias_whose_users_are_ready_costs_no_look_up(build: Build) -> None:
     house.verify("sales@example.org")
     house.questions.clear()
     house.accounts.questions.clear()
-    assert house.verify("sales@example.org").reason == "joe: known to stand; kim: known to stand"
+    assert (
+        house.verify("sales@example.org").reason
+        == "joe: mailbox known to exist; kim: mailbox known to exist"
+    )
     assert (house.questions, house.accounts.questions) == ([], [])
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.model import Account, Answer, Login, Recipient, Verdict
+from autocreate.model import Account, Address, Answer, Login, Recipient, Verdict
+from autocreate.service.provisioner import DecisionRequest
 from tests.servers.common import wait_until
 from tests.unit.clock import Clock
 from tests.unit.house import House
@@ -63,7 +64,7 @@ def look_up_under_way(
 
 
 def wait_for_both(house: House) -> None:
-    wait_until(lambda: house.service.flights._aloft[KEY].waiting == 2, LONG, "the second caller")
+    wait_until(lambda: house.service.flights.waiting(KEY) == 2, LONG, "the second caller")
 
 
 def test_a_no_is_for_all_who_ask_meanwhile(build: Build, threads: ThreadPoolExecutor) -> None:
@@ -99,7 +100,7 @@ def test_what_is_made_by_the_configuration_before_a_reload_is_not_made_twice(
         wait_for_both(after)
         go_on.set()
         assert first.result(LONG).created
-        assert second.result(LONG).reason == "created for another at the same time"
+        assert second.result(LONG).reason == "created by a concurrent request"
     assert after.store.trees == {}
 
 
@@ -132,3 +133,19 @@ def test_a_no_to_a_login_of_long_ago_is_not_the_answer_to_who_logs_in_now(
         go_on.set()
         assert late.result(LONG).answer is Answer.UNKNOWN
         assert login.result(LONG).created
+
+
+def test_a_decision_may_be_asked_for_again_and_by_one_who_left_before(
+    build: Build, threads: ThreadPoolExecutor
+) -> None:
+    house = build(accounts={"kim": ()})
+    decisions = house.service._decisions
+    request = DecisionRequest(Address("kim", "example.org"), "kim", apply=True)
+    with look_up_under_way(house, threads) as (first, go_on):
+        decision = decisions.start(request)
+        assert decision.result(0.01).answer is Answer.TEMPORARY
+        go_on.set()
+        assert first.result(LONG).created
+        assert decision.result(LONG) == decision.result(LONG)
+    assert decision.result(LONG).reason == "created by a concurrent request"
+    assert decisions.start(request).result(0.0).reason == "mailbox known to exist"

@@ -1,4 +1,4 @@
-"""Whose mailbox is known to stand."""
+"""Whose mailbox is known to exist."""
 
 from __future__ import annotations
 

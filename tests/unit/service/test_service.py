@@ -375,7 +375,7 @@ def test_an_entry_is_not_struck_out_for_what_a_recipient_meanwhile_was_told(
         assert inside.wait(LONG)
         attempt = threads.submit(house.service.complete, entry)
         key = ("joe", True)
-        wait_until(lambda: house.service.flights._aloft[key].waiting == 2, LONG, "both")
+        wait_until(lambda: house.service.flights.waiting(key) == 2, LONG, "both")
         go_on.set()
         assert attempt.result(LONG).reason == recipient.result(LONG).reason
     assert house.journal.entry("joe") == entry
@@ -519,7 +519,7 @@ def test_who_is_known_to_stand_costs_no_look(build: Build) -> None:
     mail(house)
     house.accounts.doubt = True
     house.store.failure = Temporary("Cyrus is away")
-    assert mail(house).reason == "known to stand"
+    assert mail(house).reason == "mailbox known to exist"
 
 
 def test_a_preview_has_the_plan_and_changes_nothing(build: Build) -> None:
@@ -650,6 +650,6 @@ def test_a_closed_service_is_temporary(build: Build) -> None:
 def test_who_is_forgotten_may_be_spelled_as_the_account_source_does(build: Build) -> None:
     house = build(accounts={"klee": ()})
     assert mail(house, "<klee@example.org>").answer is Answer.ACCEPT
-    assert mail(house, "<klee@example.org>").reason == "known to stand"
+    assert mail(house, "<klee@example.org>").reason == "mailbox known to exist"
     house.service.invalidate_accounts("KLee")
     assert mail(house, "<klee@example.org>").reason == "INBOX stands"
