@@ -25,19 +25,11 @@ from berkeleydb import db
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
-from autocreate.accounts.directory import Directory
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
 from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.sql import SqlSource
-from autocreate.core.naming import Users
-from autocreate.mailstore.memory import Memory
 from autocreate.model import Answer, Recipient, Tree
-from autocreate.resilience.single_flight import SingleFlight
-from autocreate.service import provisioner, recipients
-from autocreate.service.journal import Journal
-from autocreate.service.mailbox_cache import MailboxCache
-from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
 from tests.bench.contest import Contestant, Result, in_turn
 from tests.servers.berkeley import sasldb_key, write_hash
@@ -45,6 +37,7 @@ from tests.servers.common import fresh_folder
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 from tests.servers.slapd import PEOPLE, Slapd
+from tests.unit.house import House
 
 TARGET = 0.7
 ACCOUNTS = 100_000
@@ -105,27 +98,11 @@ def _rate(ask: Ask, choose: Callable[[], list[str]], threads: int) -> float:
 
 @contextlib.contextmanager
 def _service(folder: Path, source: AccountSource) -> Iterator[Service]:
-    store = Memory()
-    store.trees = dict.fromkeys(USERS, Tree())
-    journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
-    ready = MailboxCache(10_000, 300.0)
-    users = Users()
-    directory = Directory([CachedSource(source, Limits())])
-
-    def release() -> None:
-        directory.close()
-        journal.close()
-
-    made = Service(
-        recipients.RecipientRules(frozenset(["example.org"]), frozenset(["lmtp"]), users),
-        Provisioner(provisioner.AccountRules(users, ()), directory, store, journal, ready),
-        journal,
-        SingleFlight(32),
-        ready,
-        release,
-    )
-    with contextlib.closing(made):
-        yield made
+    cached = CachedSource(source, Limits())
+    house = House(folder, (), source=cached, workers=32, cache_size=10_000)
+    house.store.trees = dict.fromkeys(USERS, Tree())
+    with contextlib.closing(house.service):
+        yield house.service
 
 
 Both = tuple[AccountSource, Ask]

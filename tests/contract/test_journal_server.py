@@ -82,7 +82,7 @@ def test_hours_of_several_processes_add_up(url: str) -> None:
     for journal in journals:
         process = Statistics(lambda: LATER)
         for _ in range(2):
-            verdict = Verdict(Answer.ACCEPT, "INBOX stands", "joe")
+            verdict = Verdict(Answer.ACCEPT, "INBOX exists", "joe")
             process.count("milter", verdict, 1.0, "<joe@example.org>")
             process.save(journal.tally)
     tallies = [Tally.from_json(json.loads(text)) for _, text in journals[0].tallies(0)]

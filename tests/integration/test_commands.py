@@ -124,7 +124,7 @@ def test_provision_makes_the_tree_and_the_second_time_nothing(product: Product) 
     }
     product.cyrus.delete("user/provisioned/Sent")
     (again,) = product.json("provision", "provisioned@example.org")
-    assert (again["answer"], again["reason"], again["plan"]) == ("accept", "INBOX stands", [])
+    assert (again["answer"], again["reason"], again["plan"]) == ("accept", "INBOX exists", [])
     assert "user/provisioned/Sent" not in trees(product, "provisioned")
 
 
@@ -144,7 +144,7 @@ def test_what_is_no_address_does_not_keep_the_others_from_theirs(
     found = product.json(command, "a b@example.org", "standing@example.org")
     assert [(it["answer"], it["reason"]) for it in found] == [
         ("malformed", "' ' outside quotes"),
-        ("accept", "INBOX stands"),
+        ("accept", "INBOX exists"),
     ]
 
 

@@ -104,4 +104,4 @@ def test_with_virtual_domains_no_user_is_in_a_domain_that_is_written_beyond_asci
 ) -> None:
     with site(cyrus, virtdomains=True) as (postfix, sink, product):
         assert mail(postfix, sink, "ann@köln.example") == ["550"]
-        product.wait_for_log("Cyrus has no user in a domain that is written 'köln.example'")
+        product.wait_for_log("Cyrus has no users in a domain that is written 'köln.example'")

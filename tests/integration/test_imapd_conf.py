@@ -128,7 +128,7 @@ def test_each_step_is_logged(cyrus: Cyrus) -> None:
         product.wait_for_log("vera: done: set quota without limits$")
         product.wait_for_log("vera: done: create Sent$")
         product.wait_for_log("vera: done: subscribe to Sent$")
-        product.wait_for_log("vera: could not subscribe to shared folder gone, and will not")
+        product.wait_for_log("vera: could not subscribe to shared folder gone, will not retry")
 
 
 def reply(product: Product, recipient: str) -> str:

@@ -122,7 +122,7 @@ def test_a_wrong_script_is_told_at_the_start_and_stops_nothing(
         send(mta, user)
         cyrus.wait_for_messages(user)
         product.wait_for_log(
-            rf"WARNING {user}: could not install the sieve script students\.sieve, and will not: "
+            rf"WARNING {user}: could not install the sieve script students\.sieve, will not retry: "
         )
         assert product.unfinished() == {}
     assert f"user/{user}/Lists" in cyrus.mailboxes(f"user/{user}*")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.unit.clock import Clock
+
 # Few examples a property, the same ones in every run, and nothing kept on disk.
 settings.register_profile("unit", max_examples=60, deadline=None, database=None, derandomize=True)
 settings.load_profile("unit")
@@ -22,3 +24,8 @@ def log_as_it_was() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     root.propagate = propagate
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

@@ -6,26 +6,31 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from autocreate.accounts import AccountSource
 from autocreate.accounts.directory import Directory
+from autocreate.aliases.resolver import Aliases
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
+from autocreate.domains.hosted import DomainTables
 from autocreate.errors import Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore.memory import Memory
-from autocreate.model import Account, Folder, Tree
+from autocreate.model import Account, Answer, Folder, Recipient, Tree, Verdict
 from autocreate.resilience.single_flight import SingleFlight
-from autocreate.service import provisioner, recipients
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
+from autocreate.service.policies import AccountRules
 from autocreate.service.provisioner import Provisioner
+from autocreate.service.recipients import RecipientRules
 from autocreate.service.service import Service
+from autocreate.service.unfinished import Unfinished
 
 TREE = Tree((Folder(), Folder(("Sent",))))
 EVERYONE = Policy("everyone", TREE)
 
 
 class Accounts:
-    """Users and their groups; `doubt` makes every question unanswerable."""
+    """Users and their groups. `doubt` makes every question unanswerable, `doubtful` those about some users."""
 
     name = "staff"
     has_groups = True
@@ -33,9 +38,12 @@ class Accounts:
     def __init__(self, users: Mapping[str, Iterable[str]]) -> None:
         self.users = {user: frozenset(groups) for user, groups in users.items()}
         self.doubt = False
+        self.doubtful: set[str] = set()
+        self.questions: list[str] = []
 
     def lookup(self, user: str) -> Account | None:
-        if self.doubt:
+        self.questions.append(user)
+        if self.doubt or user in self.doubtful:
             raise Temporary("the database is away")
         return Account(user, self.name) if user in self.users else None
 
@@ -50,7 +58,12 @@ class Accounts:
 
 
 class House:
-    """A service over memory, and what it stands on. After a reload it takes over from one `before`."""
+    """A service over memory, and what it is built of. After a reload it takes over from one `before`.
+
+    Args:
+        source: in the place of `accounts`.
+        aliases, domain_tables, delivery: as the service takes them.
+    """
 
     def __init__(
         self,
@@ -65,14 +78,26 @@ class House:
         deadline: float = 8.0,
         clock: Callable[[], float] = time.time,
         before: House | None = None,
+        source: AccountSource | None = None,
+        aliases: Aliases | None = None,
+        domain_tables: DomainTables | None = None,
         delivery: DeliveryCheck | None = None,
+        workers: int = 4,
+        cache_size: int = 100,
     ) -> None:
         self.store = Memory()
         self.accounts = Accounts(accounts or {})
         self.journal = Journal(f"sqlite:///{folder}/journal.db", clock)
-        self.ready = MailboxCache(100, 300.0)
+        self.mailboxes = MailboxCache(cache_size, 300.0)
+        directory = Directory([source or self.accounts])
+        unfinished = Unfinished(self.journal, clock)
+
+        def release() -> None:
+            directory.close()
+            self.journal.close()
+
         self.service: Service = Service(
-            recipients.RecipientRules(
+            RecipientRules(
                 domains=frozenset(domains),
                 mailers=frozenset(["lmtp"]),
                 users=users,
@@ -83,16 +108,27 @@ class House:
                 quotes_dots=quotes_dots,
             ),
             Provisioner(
-                provisioner.AccountRules(users, policies, frozenset(["cyrus"])),
-                Directory([self.accounts]),
+                AccountRules(users, policies, frozenset(["cyrus"])),
+                directory,
                 self.store,
-                self.journal,
-                self.ready,
-                clock,
+                unfinished,
+                self.mailboxes,
             ),
             self.journal,
-            SingleFlight(4, before.service.flights if before else None),
-            self.ready,
-            lambda: None,
-            delivery=delivery,
+            unfinished,
+            SingleFlight(workers, before.service.flights if before else None),
+            self.mailboxes,
+            release,
+            aliases,
+            domain_tables,
+            delivery,
         )
+
+    def verify(self, address: str, mailer: str = "lmtp") -> Verdict:
+        return self.service.verify(Recipient(address, mailer=mailer))
+
+    def answer(self, address: str, mailer: str = "lmtp") -> Answer:
+        return self.verify(address, mailer).answer
+
+
+Build = Callable[..., House]

@@ -144,10 +144,6 @@ def _decide(provisioner: Provisioner, request: DecisionRequest, trace: LookupTra
     with trace_lookups(trace):
         try:
             verdict = provisioner.decide(request)
-            if request.entry is not None:
-                # Here, and not by who waits: that may be for a recipient's verdict, which says
-                # nothing about the entry.
-                provisioner.conclude(request.entry, verdict)
         except AutocreateError as error:
             # Here, while it is known who was asked.
             verdict = Verdict(Answer.TEMPORARY, str(error), request.user)

@@ -1,19 +1,17 @@
-"""One user at a time: does the account exist, does its mailbox stand, and if not, make it so.
+"""One user at a time: does the account exist, does its mailbox exist, and if not, create it.
 
 The journal is written before the first command goes to the mail store and struck out after the last,
-so that a kill at any moment leaves a row that says what to finish. Whose turn it is, and how long a
+so that a kill at any moment leaves a row that says what to finish. Which user is next, and how long a
 caller waits, is decided by `autocreate.service.service`; nothing here knows of recipients or replies.
 """
 
 import logging
-import math
-import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from autocreate.accounts.directory import Directory
-from autocreate.core.naming import ANONYMOUS, Users
+from autocreate.core.naming import ANONYMOUS
 from autocreate.core.plan import (
     by_error,
     describe,
@@ -22,36 +20,17 @@ from autocreate.core.plan import (
     user_removable,
     without_user_removed,
 )
-from autocreate.core.policy import Policy, scripts_of, select
-from autocreate.core.spelling import shared_groups
-from autocreate.errors import Temporary
+from autocreate.core.policy import Policy, scripts_of
 from autocreate.mailstore import MailStore
 from autocreate.model import LMTP, Account, Address, Answer, ApplyResult, Script, Tree, Verdict
-from autocreate.service.journal import Entry, Journal
+from autocreate.service.journal import Entry
 from autocreate.service.mailbox_cache import MailboxCache
+from autocreate.service.policies import AccountRules, PolicyChooser
+from autocreate.service.unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 
-# Another MTA that shares the journal leaves a fresh entry alone for this long, in seconds.
-_GRACE = 60.0
-_LONGEST_PAUSE = 6 * 3600.0
-# For so many seconds a right password proves an account that no source knows.
-_PROOF = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRules:
-    """What an administrator decided about accounts.
-
-    Args:
-        users: how addresses become user ids.
-        policies: the first that matches decides.
-        administrators: users who never get a mailbox, and groups of them as `group:NAME`.
-    """
-
-    users: Users
-    policies: tuple[Policy, ...]
-    administrators: frozenset[str] = frozenset()
+UNKNOWN_USER = "no account source knows this user"
 
 
 class DecisionRequest(NamedTuple):
@@ -73,7 +52,7 @@ class DecisionRequest(NamedTuple):
 
     @property
     def key(self) -> tuple[str, bool]:
-        """Questions with one key may share an answer.
+        """Requests with one key may share an answer.
 
         What is only looked at must not be answered by, or for, what is being done.
         """
@@ -86,8 +65,8 @@ class Provisioner:
     Callers see to it that no two calls for one user run at once.
 
     Args:
-        ready: is told whose mailbox stands.
-        clock: the time in seconds since the epoch.
+        unfinished: notes what is being made, and when it is tried again.
+        mailboxes: is told which mailboxes exist.
         created: is told of each mailbox that was created: its policy, and the domain it was for.
     """
 
@@ -96,17 +75,16 @@ class Provisioner:
         rules: AccountRules,
         directory: Directory,
         store: MailStore,
-        journal: Journal,
-        ready: MailboxCache,
-        clock: Callable[[], float] = time.time,
+        unfinished: Unfinished,
+        mailboxes: MailboxCache,
         created: Callable[[str, str], None] = lambda _policy, _domain: None,
     ) -> None:
         self._rules = rules
+        self._policies = PolicyChooser(rules, directory)
         self._directory = directory
         self._store = store
-        self._journal = journal
-        self._ready = ready
-        self._clock = clock
+        self._unfinished = unfinished
+        self._mailboxes = mailboxes
         self._created = created
 
     @property
@@ -114,56 +92,19 @@ class Provisioner:
         """The first that matches decides."""
         return self._rules.policies
 
-    def decide(self, question: DecisionRequest) -> Verdict:
+    def decide(self, request: DecisionRequest) -> Verdict:
         """What to answer about a user, once its tree is made as far as it can be made now.
 
         Raises:
             Temporary: an account source, the mail store or the journal cannot tell.
             Refused: the mail store can have no such user.
         """
-        address, user, entry = question.address, question.user, question.entry
-        moment = self._ready.moment()
-        service = question.service
-        account = self._directory.find(user) if service == LMTP else Account(user, "")
-        if account is None:
-            return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
-        # `anonymous` is a word of access control lists: Cyrus can have no mailbox for it.
-        stands = user != ANONYMOUS and self._store.exists(user)
-        if stands:
-            # The entry that is due may have been finished since the journal was read.
-            begun = self._journal.entry(user) if entry else self._entry(user)
-            if begun is not None and not begun.begun:
-                begun = None
-            if begun is None or (entry is None and self._may_wait(begun, service)):
-                return self._accept(account, begun, moment)
-        if service != LMTP:
-            known = self._directory.find(user)
-            if known is None and not stands and entry and self._age(entry) > _PROOF:
-                return Verdict(Answer.UNKNOWN, "has logged in long ago, and is no user now", user)
-            account = known or account
-        if self._is_administrator(account):
-            return self._not_to_create(account, stands, "administrators get no mailbox")
-        policy = self._policy(address, account, service)
-        if policy is None or not policy.create:
-            reason = f"no mailbox for this user: {_why_none(policy)}"
-            return self._not_to_create(account, stands, reason)
-        wanted, problems = policy.tree_for(account, self._store.version)
-        for problem in problems:
-            log.error("%s: %s", user, problem)
-        observed = self._store.observe(user, wanted) if stands else Tree()
-        verdict = Verdict(
-            Answer.ACCEPT,
-            "INBOX stands, its tree is incomplete" if stands else "has an account and no mailbox",
-            user,
-            account.source,
-            policy.name,
-            difference(user, policy.name, wanted, observed),
-            notes=problems,
-        )
-        if not question.apply:
-            return verdict
-        noted = Entry(user, str(address), service, next_try=self._clock() + _GRACE)
-        return self._carry_out(noted, verdict, stands)
+        verdict = self._decide(request)
+        if request.entry is not None:
+            # Here, and not by who waits: that may be for a recipient's verdict, which says nothing
+            # about the entry.
+            self._unfinished.conclude(request.entry, verdict)
+        return verdict
 
     def is_exempt(self, address: Address, user: str) -> bool:
         """Is a user who has an account to have no mailbox, by the policies?
@@ -174,13 +115,14 @@ class Provisioner:
         account = self._directory.find(user)
         if account is None:
             return False
-        policy = self._policy(address, account, LMTP)
-        return self._is_administrator(account) or policy is None or not policy.create
+        if self._policies.is_administrator(account):
+            return True
+        return self._policies.choose(address, account, LMTP).policy is None
 
     def update(self, address: Address, user: str, restore: bool) -> Verdict:
-        """What would bring a standing tree to today's policy. Changes nothing: see `apply`.
+        """What would bring an existing tree to today's policy. Changes nothing: see `apply`.
 
-        What the user was given once and has done away with since is left away.
+        What the user was given once and has removed since is left out.
 
         Args:
             address: whose domain may choose the policy.
@@ -191,20 +133,19 @@ class Provisioner:
         """
         account = self._directory.find(user)
         if account is None:
-            return Verdict(Answer.UNKNOWN, "no account source knows this user", user)
-        if self._is_administrator(account) or not self._store.exists(user):
-            return Verdict(Answer.PASS, "has no mailbox to bring to a policy", user, account.source)
-        policy = self._policy(address, account, LMTP)
-        if policy is None or not policy.create:
-            return Verdict(Answer.PASS, _why_none(policy), user, account.source)
-        wanted, problems = policy.tree_for(account, self._store.version)
-        plan = difference(user, policy.name, wanted, self._store.observe(user, wanted))
+            return Verdict(Answer.UNKNOWN, UNKNOWN_USER, user)
+        if self._policies.is_administrator(account) or not self._store.exists(user):
+            return Verdict(Answer.PASS, "has no mailbox to update", user, account.source)
+        policy, why_none = self._policies.choose(address, account, LMTP)
+        if policy is None:
+            return Verdict(Answer.PASS, why_none, user, account.source)
+        planned = self._planned(account, policy, exists=True)
+        assert planned.plan is not None
+        plan = planned.plan
         if not restore:
-            plan = without_user_removed(plan, self._journal.given(user))
-        reason = "differs from its policy" if plan.actions else "is as its policy says"
-        return Verdict(
-            Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
-        )
+            plan = without_user_removed(plan, self._unfinished.provisioned(user))
+        reason = "differs from its policy" if plan.actions else "matches its policy"
+        return replace(planned, reason=reason, plan=plan)
 
     def apply(self, address: Address, verdict: Verdict) -> Verdict:
         """Do what `update` planned.
@@ -212,18 +153,7 @@ class Provisioner:
         Raises:
             Temporary: the journal cannot be written.
         """
-        noted = Entry(verdict.user, str(address), usable=True, next_try=self._clock() + _GRACE)
-        return self._carry_out(noted, verdict, stood=True)
-
-    def schedule_retry(self, address: Address, user: str, service: str, reason: str) -> None:
-        """Note in the journal that a user could not be looked at, to do it as soon as possible.
-
-        Raises:
-            Temporary: the journal cannot be written.
-        """
-        self._journal.begin(
-            Entry(user, str(address), service, begun=False, next_try=self._clock(), error=reason)
-        )
+        return self._apply(verdict, address, LMTP, existed=True, usable=True)
 
     def scripts(self) -> tuple[tuple[str, Script], ...]:
         """The Sieve scripts that policies give, each with the policy's name."""
@@ -242,159 +172,111 @@ class Provisioner:
 
         `unfinished` is None while the journal cannot tell.
         """
-        try:
-            unfinished: int | None = self._journal.count_unfinished()
-        except Temporary:
-            unfinished = None
         return {
             "sources": self._directory.snapshot(),
             "cyrus": self._store.snapshot(),
-            "unfinished": unfinished,
+            "unfinished": self._unfinished.count(),
         }
 
-    def due(self, everything: bool) -> list[Entry]:
-        """The journal's entries that are due for another attempt, or all of them.
+    def _decide(self, request: DecisionRequest) -> Verdict:
+        address, user, apply, service, entry = request
+        generation = self._mailboxes.generation
+        account = self._directory.find(user) if service == LMTP else Account(user, "")
+        if account is None:
+            return Verdict(Answer.UNKNOWN, UNKNOWN_USER, user)
+        # `anonymous` is a word of access control lists: Cyrus can have no mailbox for it.
+        exists = user != ANONYMOUS and self._store.exists(user)
+        if exists:
+            # The entry that is due may have been finished since the journal was read.
+            begun = self._unfinished.begun(user, must_know=entry is not None)
+            if begun is None:
+                self._mailboxes.add(user, generation)
+                return Verdict(Answer.ACCEPT, "INBOX exists", user, account.source)
+            if entry is None and self._unfinished.can_wait(begun, service):
+                return Verdict(Answer.ACCEPT, _why_waiting(begun), user, account.source)
+        if service != LMTP:
+            known = self._directory.find(user)
+            if known is None and not exists and entry and self._unfinished.is_expired(entry):
+                why = "the login is too long ago, and no account source knows this user"
+                return Verdict(Answer.UNKNOWN, why, user)
+            account = known or account
+        if self._policies.is_administrator(account):
+            return _not_to_create(account, exists, "administrators get no mailbox")
+        policy, why_none = self._policies.choose(address, account, service)
+        if policy is None:
+            return _not_to_create(account, exists, f"no mailbox for this user: {why_none}")
+        verdict = self._planned(account, policy, exists)
+        for problem in verdict.notes:
+            log.error("%s: %s", user, problem)
+        return self._apply(verdict, address, service, exists) if apply else verdict
 
-        Raises:
-            Temporary: the journal cannot be read.
-        """
-        return self._journal.due(math.inf if everything else self._clock(), 1000, self._horizon())
+    def _planned(self, account: Account, policy: Policy, exists: bool) -> Verdict:
+        """What is missing of an account's tree, as a plan."""
+        user = account.user
+        wanted, problems = policy.tree_for(account, self._store.version)
+        observed = self._store.observe(user, wanted) if exists else Tree()
+        plan = difference(user, policy.name, wanted, observed)
+        reason = (
+            "INBOX exists, its tree is incomplete" if exists else "has an account and no mailbox"
+        )
+        return Verdict(
+            Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
+        )
 
-    def conclude(self, entry: Entry, verdict: Verdict) -> None:
-        """Strike out an entry whose own attempt found nothing left to do for it.
-
-        Raises:
-            Temporary: the journal cannot be written.
-        """
-        if verdict.plan is not None:
-            return  # noted while it was carried out
-        if entry.begun:
-            log.warning("%s: begun, but not to be finished: %s", entry.user, verdict.reason)
-        self._journal.finish(entry.user)
-
-    def reschedule(self, entry: Entry, verdict: Verdict) -> None:
-        """Note when to try again, after an attempt that came to no decision."""
-        if verdict.plan is None:
-            self._postpone(entry, verdict.reason)
-
-    def _accept(self, account: Account, begun: Entry | None, since: int) -> Verdict:
-        if begun is None:
-            self._ready.add(account.user, since)
-            return Verdict(Answer.ACCEPT, "INBOX stands", account.user, account.source)
-        rest = f"is tried again later: {begun.error}" if begun.error else "is being made"
-        reason = f"INBOX stands, the rest {rest}"
-        return Verdict(Answer.ACCEPT, reason, account.user, account.source)
-
-    def _may_wait(self, begun: Entry, service: str) -> bool:
-        """Is the rest of a tree whose INBOX stands for later, or for somebody else who is at it?
-
-        The very session in which another process makes it may be the login that we are told of.
-        """
-        is_in_the_making = begun.attempts == 0 and service != LMTP
-        is_ahead = self._clock() < begun.next_try <= self._horizon()
-        return is_ahead and (begun.usable or is_in_the_making)
-
-    def _horizon(self) -> float:
-        """A next try after this time was noted by a clock that was more than a minute ahead."""
-        return self._clock() + _LONGEST_PAUSE + _GRACE
-
-    def _not_to_create(self, account: Account, stands: bool, reason: str) -> Verdict:
-        answer = Answer.ACCEPT if stands else Answer.UNKNOWN
-        reason = f"INBOX stands; {reason}" if stands else reason
-        return Verdict(answer, reason, account.user, account.source)
-
-    def _carry_out(self, entry: Entry, verdict: Verdict, stood: bool) -> Verdict:
+    def _apply(
+        self, verdict: Verdict, address: Address, service: str, existed: bool, usable: bool = False
+    ) -> Verdict:
         """Apply a verdict's plan between its first and its last line in the journal."""
         assert verdict.plan is not None
         user = verdict.user
-        moment = self._ready.moment()
-        self._journal.begin(entry)
-        report = self._store.apply(verdict.plan)
-        for action in report.done:
-            log.info("%s: done: %s", user, describe(action))
-        for what, error in by_error(report.skipped):
-            log.warning("%s: could not %s, and will not: %s", user, what, error)
-        for what, error in by_error(report.failed):
-            log.error("%s: could not %s: %s", user, what, error)
-        created = not stood and report.usable
-        verdict = replace(verdict, report=report, created=created)
+        generation = self._mailboxes.generation
+        entry = self._unfinished.begin(user, address, service, usable)
+        result = self._store.apply(verdict.plan)
+        _log_result(user, result)
+        created = not existed and result.usable
+        verdict = replace(verdict, report=result, created=created)
         if created:
             # Here and nowhere else, so that the log has one such line for each mailbox: whoever
             # asked may have left at the deadline, or several may have asked.
             log.info("%s: mailbox created, by policy %r", user, verdict.policy)
-            _, at, domain = entry.address.rpartition("@")
-            self._created(verdict.policy, domain if at else self._rules.users.default_domain)
-        if report.failed:
-            return self._left_unfinished(entry, report, verdict)
-        try:
-            self._journal.finish(user, _gifts(report))
-        except Temporary as error:
-            # The tree stands. The entry that stays behind costs one more look at it, no more.
-            log.error("%s: its tree stands, but %s", user, error)
-        self._ready.add(user, moment)
-        reason = "completed" if stood else "created"
-        return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(report.skipped)))
+            self._created(verdict.policy, address.domain or self._rules.users.default_domain)
+        if result.failed:
+            return self._left_unfinished(entry, result, verdict)
+        self._unfinished.finish(user, _provisioned(result))
+        self._mailboxes.add(user, generation)
+        reason = "completed" if existed else "created"
+        return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(result.skipped)))
 
-    def _left_unfinished(self, entry: Entry, report: ApplyResult, verdict: Verdict) -> Verdict:
-        first = report.failed[0]
+    def _left_unfinished(self, entry: Entry, result: ApplyResult, verdict: Verdict) -> Verdict:
+        first = result.failed[0]
         error = f"could not {describe(first.action)}: {first.error}"
-        begun = self._entry(entry.user) or entry
-        self._postpone(replace(begun, usable=report.usable), error, _gifts(report))
-        notes = (*verdict.notes, *notes_of(report.failed))
-        if not report.usable:
+        begun = self._unfinished.begun(entry.user) or entry
+        self._unfinished.postpone(replace(begun, usable=result.usable), error, _provisioned(result))
+        notes = (*verdict.notes, *notes_of(result.failed))
+        if not result.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
-        return replace(
-            verdict, reason=f"INBOX stands, the rest is tried again: {error}", notes=notes
-        )
-
-    def _postpone(self, entry: Entry, error: str, given: Collection[str] = ()) -> None:
-        """Note another attempt that left something missing, and when to make the next."""
-        pause = min(_GRACE * 2.0 ** min(entry.attempts, 10), _LONGEST_PAUSE)
-        later = replace(
-            entry, attempts=entry.attempts + 1, next_try=self._clock() + pause, error=error
-        )
-        try:
-            self._journal.fail(later, given)
-        except Temporary as failure:
-            log.error("%s: %s; its entry is tried again as it is", entry.user, failure)
-
-    def _age(self, entry: Entry) -> float:
-        """How many seconds ago an entry was noted, at least, by the pauses that `_postpone` made."""
-        return self._clock() - entry.next_try + _GRACE * (2.0 ** min(entry.attempts, 10) - 1)
-
-    def _policy(self, address: Address, account: Account, service: str) -> Policy | None:
-        domain = address.domain or self._rules.users.default_domain
-        return select(
-            self._rules.policies, account.user, domain, lambda: self._groups(account), service
-        )
-
-    def _is_administrator(self, account: Account) -> bool:
-        names = self._rules.administrators
-        if account.user in names or account.user == ANONYMOUS:
-            return True
-        groups = {name.removeprefix("group:") for name in names if name.startswith("group:")}
-        return bool(groups) and bool(shared_groups(groups, self._groups(account)))
-
-    def _groups(self, account: Account) -> frozenset[str]:
-        # Who logged in may be in no account source, and then is in no group.
-        return self._directory.groups(account) if account.source else frozenset()
-
-    def _entry(self, user: str) -> Entry | None:
-        """The journal's entry, if it has one and can be read.
-
-        A journal that cannot be used stops creation, but not the mail of those whose INBOX exists.
-        """
-        try:
-            return self._journal.entry(user)
-        except Temporary as error:
-            log.info("%s: assuming that provisioning is complete: %s", user, error)
-            return None
+        return replace(verdict, reason=f"INBOX exists, the rest is retried: {error}", notes=notes)
 
 
-def _why_none(policy: Policy | None) -> str:
-    why = policy and f"policy {policy.name!r} creates none{policy.why and f': {policy.why}'}"
-    return why or "no policy matches"
+def _why_waiting(begun: Entry) -> str:
+    rest = f"is retried later: {begun.error}" if begun.error else "is being created"
+    return f"INBOX exists, the rest {rest}"
 
 
-def _gifts(report: ApplyResult) -> frozenset[str]:
-    return frozenset(filter(None, map(user_removable, report.done)))
+def _not_to_create(account: Account, exists: bool, why: str) -> Verdict:
+    if exists:
+        return Verdict(Answer.ACCEPT, f"INBOX exists; {why}", account.user, account.source)
+    return Verdict(Answer.UNKNOWN, why, account.user, account.source)
+
+
+def _log_result(user: str, result: ApplyResult) -> None:
+    for action in result.done:
+        log.info("%s: done: %s", user, describe(action))
+    for what, error in by_error(result.skipped):
+        log.warning("%s: could not %s, will not retry: %s", user, what, error)
+    for what, error in by_error(result.failed):
+        log.error("%s: could not %s: %s", user, what, error)
+
+
+def _provisioned(result: ApplyResult) -> frozenset[str]:
+    return frozenset(filter(None, map(user_removable, result.done)))

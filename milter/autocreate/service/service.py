@@ -24,6 +24,7 @@ from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import DecisionRequest, Provisioner
 from autocreate.service.recipients import RecipientRules, Recipients
+from autocreate.service.unfinished import Unfinished
 from autocreate.statistics.recorder import Statistics
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Service:
 
     Args:
         flights: runs the work, one piece at a time per user; the service that takes over joins it.
-        ready: remembers whose mailbox stands.
+        mailboxes: remembers which mailboxes exist.
         release: lets go of every connection and file below.
         aliases: whom an address stands for; None: always for itself.
         domains: tables of further domains of ours; None: there are none.
@@ -46,8 +47,9 @@ class Service:
         rules: RecipientRules,
         provisioner: Provisioner,
         journal: Journal,
+        unfinished: Unfinished,
         flights: SingleFlight[Verdict],
-        ready: MailboxCache,
+        mailboxes: MailboxCache,
         release: Callable[[], None],
         aliases: Aliases | None = None,
         domains: DomainTables | None = None,
@@ -56,12 +58,13 @@ class Service:
         self.rules = rules
         self._provisioner = provisioner
         self._journal = journal
-        self._decisions = Decisions(provisioner, flights, ready)
+        self._unfinished = unfinished
+        self._decisions = Decisions(provisioner, flights, mailboxes)
         self._recipients = Recipients(
             rules, self._decisions, self._invalidate_user, aliases, domains, delivery
         )
         self.flights = flights
-        self._ready = ready
+        self._mailboxes = mailboxes
         self._release = release
         self._aliases = aliases
         self._domains = domains
@@ -116,13 +119,13 @@ class Service:
         address = self.rules.users.login(login.name, login.realm)
         user = self.rules.users.login_id(address)
         try:
-            self._provisioner.schedule_retry(address, user, login.service, "no answer in time")
+            self._unfinished.schedule(address, user, login.service, "no answer in time")
         except Temporary as error:
             log.error("%s: not noted for another attempt: %s", user, error)
 
     def invalidate(self, user: str) -> None:
         """Believe no longer that a user's mailbox exists."""
-        self._ready.discard(user)
+        self._mailboxes.discard(user)
         if self._delivery:
             self._delivery.invalidate(user)
 
@@ -137,15 +140,15 @@ class Service:
         if self._delivery:
             self._delivery.invalidate(user)
         if user is None:
-            self._ready.clear()
+            self._mailboxes.clear()
         else:
-            self._ready.discard(user)
+            self._mailboxes.discard(user)
         self._decisions.invalidate()
 
     def stats(self) -> dict[str, Any]:
         """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""
         return {
-            "ready": self._ready.snapshot(),
+            "ready": self._mailboxes.snapshot(),
             "domains": self._domains.snapshot() if self._domains else None,
             "aliases": self._aliases.snapshot() if self._aliases else None,
             "lmtp": self._delivery.snapshot() if self._delivery else None,
@@ -209,7 +212,7 @@ class Service:
         Raises:
             Temporary: the journal cannot be read.
         """
-        return [] if self.rules.dry_run else self._provisioner.due(everything)
+        return [] if self.rules.dry_run else self._unfinished.due(everything)
 
     def complete(self, entry: Entry) -> Verdict:
         """Try again to finish a tree that was begun. Never raises, as `verify`."""
@@ -218,8 +221,8 @@ class Service:
         until = time.monotonic() + self.rules.deadline
         question = DecisionRequest(address, entry.user, True, entry.service, entry)
         verdict = self._decisions.decide(question, until)
-        if verdict.answer is Answer.TEMPORARY:
-            self._provisioner.reschedule(entry, verdict)
+        if verdict.answer is Answer.TEMPORARY and verdict.plan is None:
+            self._unfinished.postpone(entry, verdict.reason)
         return verdict
 
     def close(self) -> None:
@@ -236,7 +239,7 @@ class Service:
     def _invalidate_user(self, user: str) -> None:
         """Believe nothing any longer that was remembered about a user's account and mailbox."""
         self._provisioner.invalidate(user)
-        self._ready.discard(user)
+        self._mailboxes.discard(user)
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
         if verdict.answer is Answer.PASS and not verdict.user:

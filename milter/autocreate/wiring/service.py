@@ -10,11 +10,13 @@ from autocreate.config.login import Login
 from autocreate.config.sections import Config
 from autocreate.mailstore import MailStore
 from autocreate.resilience.single_flight import SingleFlight
-from autocreate.service import provisioner, recipients
+from autocreate.service import recipients
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
+from autocreate.service.policies import AccountRules
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
+from autocreate.service.unfinished import Unfinished
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring.mailstore import delivery_of, store_of
 from autocreate.wiring.policies import policies_of
@@ -70,7 +72,7 @@ def build_components(
     aliases = aliases_of(config, statistics, domains)
     store = store_of(config)
     journal = Journal(config.journal.url, time.time)
-    ready = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
+    mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
     cyrus = config.cyrus
     without_mailbox = frozenset((cyrus.admin, *cyrus.admins))
@@ -80,12 +82,13 @@ def build_components(
         store.close()
         journal.close()
 
-    provisioner_ = Provisioner(
-        provisioner.AccountRules(users, policies_of(config), without_mailbox),
+    unfinished = Unfinished(journal)
+    provisioner = Provisioner(
+        AccountRules(users, policies_of(config), without_mailbox),
         directory,
         store,
-        journal,
-        ready,
+        unfinished,
+        mailboxes,
         created=statistics.created,
     )
     service_ = Service(
@@ -100,10 +103,11 @@ def build_components(
             quotes_dots=config.milter.lmtp_quote_rfc821_envelope,
             lowers_domains=config.lmtp is not None and config.lmtp.lowercase_domains,
         ),
-        provisioner_,
+        provisioner,
         journal,
+        unfinished,
         SingleFlight(config.milter.workers, before.flights if before else None),
-        ready,
+        mailboxes,
         release,
         aliases,
         domains,
@@ -111,7 +115,7 @@ def build_components(
     )
     return Components(
         service_,
-        provisioner_,
+        provisioner,
         # What is in tables may be any domain.
         AccountSelector(directory, users, () if config.domains else config.milter.domains),
         store,

@@ -11,6 +11,7 @@ from autocreate.accounts.directory import Directory
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary
 from autocreate.model import Account
 from autocreate.statistics.lookups import trace_lookups
+from tests.unit.clock import Clock
 
 LIMITS = Limits(found=60.0, unknown=10.0, error=2.0, size=3)
 
@@ -49,18 +50,6 @@ class Source:
         self._clock.now += self.seconds
         if self.error:
             raise self.error
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

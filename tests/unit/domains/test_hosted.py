@@ -15,10 +15,9 @@ from autocreate.aliases.tables import InstrumentedTable
 from autocreate.core.naming import Users
 from autocreate.domains.hosted import DomainTables
 from autocreate.errors import Temporary
-from autocreate.model import Answer, Recipient, Verdict
+from autocreate.model import Answer
 from autocreate.resilience.single_flight import SingleFlight
-from autocreate.service import recipients
-from autocreate.service.service import Service
+from tests.unit.clock import Clock
 from tests.unit.house import House
 
 
@@ -62,49 +61,41 @@ class Entries:
         return Found()
 
 
-class Site:
+class Site(House):
     """A service whose domains are in tables, with users joe and kim@hosted.test."""
 
     def __init__(self, folder: Path, *tables: Hosted, names: Sequence[str] = ()) -> None:
-        self.now = 0.0
-        users = Users(virtual_domains=True, default_domain="example.org")
-        self.house = House(folder, users=users, accounts={"joe": [], "kim@hosted.test": []})
+        self.clock = Clock()
         self.tables = DomainTables(
             SingleFlight(4),
             [InstrumentedTable(table, key=f"domains.{table.name}") for table in tables],
             100,
             300.0,
             10.0,
-            clock=lambda: self.now,
+            clock=self.clock,
         )
-        aliases = Entries(
+        entries = Entries(
             sales_at_hosted_test="kim@hosted.test",
             _at_alias_test="@hosted.test",
             list_at_hosted_test="nobody@other.test",
         )
-        self.service = Service(
-            recipients.RecipientRules(frozenset(names), frozenset(["lmtp"]), users, deadline=2.0),
-            self.house.service._provisioner,
-            self.house.journal,
+        aliases = Aliases(
             SingleFlight(4),
-            self.house.ready,
-            lambda: None,
-            Aliases(
-                SingleFlight(4),
-                [Table("virtual", Style.VIRTUAL, aliases.find, domains=frozenset())],
-                frozenset(names),
-                "+",
-                clock=lambda: self.now,
-                is_hosted=self.tables.is_hosted,
-            ),
-            self.tables,
+            [Table("virtual", Style.VIRTUAL, entries.find, domains=frozenset())],
+            frozenset(names),
+            "+",
+            clock=self.clock,
+            is_hosted=self.tables.is_hosted,
         )
-
-    def verify(self, address: str, mailer: str = "lmtp") -> Verdict:
-        return self.service.verify(Recipient(address, mailer=mailer))
-
-    def answer(self, address: str, mailer: str = "lmtp") -> Answer:
-        return self.verify(address, mailer).answer
+        super().__init__(
+            folder,
+            users=Users(virtual_domains=True, default_domain="example.org"),
+            accounts={"joe": (), "kim@hosted.test": ()},
+            domains=names,
+            deadline=2.0,
+            aliases=aliases,
+            domain_tables=self.tables,
+        )
 
 
 Build = Callable[..., Site]
@@ -145,7 +136,7 @@ def test_a_domain_that_is_named_is_ours_whatever_the_tables_say(build: Build) ->
 def test_an_alias_to_a_user_of_another_hosted_domain_is_verified(build: Build) -> None:
     site = build(Hosted("alias.test", "hosted.test", "other.test"))
     assert site.answer("kim@alias.test") is Answer.ACCEPT
-    assert set(site.house.store.trees) == {"kim@hosted.test"}
+    assert set(site.store.trees) == {"kim@hosted.test"}
     assert site.answer("nobody@alias.test") is Answer.UNKNOWN
     assert site.answer("list@hosted.test") is Answer.UNKNOWN
 
@@ -229,7 +220,7 @@ def test_a_domain_is_remembered_as_ours_for_longer_than_as_anothers(build: Build
         site.verify("joe@example.org")
         site.verify("joe@elsewhere.test")
     assert table.questions == ["example.org", "elsewhere.test"]
-    site.now = 11.0
+    site.clock.now += 11.0
     site.verify("joe@example.org")
     table.domains.add("elsewhere.test")
     assert site.answer("joe@elsewhere.test") is Answer.UNKNOWN

@@ -100,9 +100,9 @@ def test_another_user_of_the_machine_is_not_believed(start: Start) -> None:
 def test_a_mailbox_that_goes_is_no_longer_believed_to_stand(start: Start) -> None:
     with start() as rig:
         rig.house.service.log_in(Login("joe", "imap"))
-        assert "joe" in rig.house.ready
+        assert "joe" in rig.house.mailboxes
         rig.notify(deletion("joe"))
-        wait_until(lambda: "joe" not in rig.house.ready, 10.0, "the notification")
+        wait_until(lambda: "joe" not in rig.house.mailboxes, 10.0, "the notification")
 
 
 def test_a_notifyd_that_takes_nothing_holds_up_nobody(start: Start, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_milter_of_its_own_is_told_which_mailboxes_go(start: Start, tmp_path: 
         with start(milter=place) as rig:
             milter.service.log_in(Login("joe", "imap"))
             rig.notify(deletion("joe"))
-            wait_until(lambda: "joe" not in milter.ready, 10.0, "the milter")
+            wait_until(lambda: "joe" not in milter.mailboxes, 10.0, "the milter")
         answering.stop()
 
 

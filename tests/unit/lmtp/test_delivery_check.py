@@ -84,7 +84,7 @@ def site(tmp_path: Path) -> Site:
 
 def test_who_is_taken_is_accepted_and_the_reason_stays(site: Site) -> None:
     verdict = site.mail("<joe@example.org>")
-    assert (verdict.answer, verdict.reason, verdict.reply) == (Answer.ACCEPT, "INBOX stands", None)
+    assert (verdict.answer, verdict.reason, verdict.reply) == (Answer.ACCEPT, "INBOX exists", None)
     assert site.lmtpd.asked == ["joe@example.org"]
 
 

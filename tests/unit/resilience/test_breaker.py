@@ -27,11 +27,6 @@ class Server:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def server() -> Server:
     return Server()
 

@@ -2,70 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from autocreate.accounts.directory import Directory
 from autocreate.aliases.keys import Style
 from autocreate.aliases.resolver import Aliases
 from autocreate.aliases.stages import Found, Table
 from autocreate.aliases.tables import InstrumentedTable
 from autocreate.core.address import parse
-from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
-from autocreate.errors import Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.lmtp.replies import Forecast, Outcome
-from autocreate.mailstore.memory import Memory
 from autocreate.model import (
-    Account,
     Answer,
     Envelope,
     Folder,
-    Recipient,
     Reply,
     Tree,
-    Verdict,
 )
 from autocreate.resilience.single_flight import SingleFlight
-from autocreate.service import provisioner, recipients
-from autocreate.service.journal import Journal
-from autocreate.service.mailbox_cache import MailboxCache
-from autocreate.service.provisioner import Provisioner
-from autocreate.service.service import Service
+from tests.unit.clock import Clock
+from tests.unit.house import House
 
 
-class Accounts:
-    """Users; those in `doubtful` it cannot tell of."""
-
-    name = "staff"
-    has_groups = False
-
-    def __init__(self) -> None:
-        self.users = {"joe", "kim", "lee"}
-        self.doubtful: set[str] = set()
-        self.questions: list[str] = []
-
-    def lookup(self, user: str) -> Account | None:
-        self.questions.append(user)
-        if user in self.doubtful:
-            raise Temporary("the database is away")
-        return Account(user, self.name) if user in self.users else None
-
-    def groups(self, account: Account) -> frozenset[str]:
-        return frozenset()
-
-    def names(self) -> Iterator[str]:
-        return iter(self.users)
-
-    def close(self) -> None:
-        pass
-
-
-class House:
+class Site(House):
     """A service with aliases, over memory. It is itself the table, and lmtpd."""
 
     name = "it"
@@ -81,45 +43,24 @@ class House:
         self.entries = dict(entries)
         self.doubt = ""
         self.questions: list[str] = []
-        self.store = Memory()
-        self.accounts = Accounts()
-        self.journal = Journal(f"sqlite:///{folder}/journal.db", time.time)
-        self.now = 0.0
+        self.clock = Clock()
         self.forecasts: dict[str, Forecast] = {}
         self.asked_of_lmtpd: list[str] = []
-        ready = MailboxCache(100, 300.0)
-        users = Users()
-        policies = (Policy("ours", Tree((Folder(),)), domains=frozenset(["example.org"])),)
-        self.service = Service(
-            recipients.RecipientRules(
-                frozenset(["example.org"]), frozenset(["lmtp"]), users, dry_run=dry_run
-            ),
-            Provisioner(
-                provisioner.AccountRules(users, policies),
-                Directory([self.accounts]),
-                self.store,
-                self.journal,
-                ready,
-            ),
-            self.journal,
+        table = InstrumentedTable(self)
+        aliases = Aliases(
             SingleFlight(4),
-            ready,
-            lambda: None,
-            Aliases(
-                SingleFlight(4),
-                [
-                    Table(
-                        "it",
-                        Style.ALIASES,
-                        (table := InstrumentedTable(self)).find,
-                        alias_domains=frozenset(["brand.test"]),
-                    )
-                ],
-                frozenset(["example.org"]),
-                "+",
-                stats={"it": table.stats},
-                clock=lambda: self.now,
-            ),
+            [Table("it", Style.ALIASES, table.find, alias_domains=frozenset(["brand.test"]))],
+            frozenset(["example.org"]),
+            "+",
+            stats={"it": table.stats},
+            clock=self.clock,
+        )
+        super().__init__(
+            folder,
+            (Policy("ours", Tree((Folder(),)), domains=frozenset(["example.org"])),),
+            accounts={"joe": (), "kim": (), "lee": ()},
+            dry_run=dry_run,
+            aliases=aliases,
             delivery=DeliveryCheck(self, 0.0, 100) if asks_lmtpd else None,
         )
 
@@ -146,16 +87,13 @@ class House:
     def close(self) -> None:
         pass
 
-    def verify(self, address: str, mailer: str = "lmtp") -> Verdict:
-        return self.service.verify(Recipient(address, mailer=mailer))
 
-
-Build = Callable[..., House]
+Build = Callable[..., Site]
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
-    return lambda *entries, **named: House(tmp_path, *entries, **named)
+    return lambda *entries, **named: Site(tmp_path, *entries, **named)
 
 
 def test_every_user_behind_an_alias_gets_a_tree_and_is_told(build: Build) -> None:
@@ -265,9 +203,9 @@ def test_a_changed_alias_is_seen_when_the_memory_of_it_is_over(build: Build) -> 
     house = build({"sales": "joe"})
     assert house.verify("sales@example.org").user == "joe"
     house.entries["sales"] = "kim"
-    house.now = 9.0
+    house.clock.now += 9.0
     assert house.verify("sales@example.org").user == "joe"
-    house.now = 11.0
+    house.clock.now += 2.0
     assert house.verify("sales@example.org").user == "kim"
 
 
@@ -281,7 +219,7 @@ def test_an_alias_that_is_added_for_an_unknown_name_is_seen_at_once(build: Build
 def test_an_alias_in_the_place_of_a_user_who_was_renamed_is_seen_at_once(build: Build) -> None:
     house = build({})
     assert house.verify("joe@example.org").user == "joe"
-    house.accounts.users = {"kim"}
+    house.accounts.users = {"kim": frozenset()}
     house.entries["joe"] = "kim"
     house.service.invalidate("joe")  # Cyrus told us of the renaming
     assert house.verify("joe@example.org").user == "kim"
@@ -293,7 +231,7 @@ def test_an_alias_in_the_place_of_a_user_who_was_renamed_is_seen_at_once(build: 
 def test_an_alias_whose_user_is_gone_is_looked_up_anew_before_it_is_refused(build: Build) -> None:
     house = build({"info": "joe"})
     assert house.verify("info@example.org").user == "joe"
-    house.accounts.users = {"kim"}
+    house.accounts.users = {"kim": frozenset()}
     house.service.invalidate("joe")
     house.questions.clear()
     verdict = house.verify("info@example.org")

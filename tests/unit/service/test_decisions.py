@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -14,16 +13,10 @@ from autocreate.model import Account, Address, Answer, Login, Recipient, Verdict
 from autocreate.service.provisioner import DecisionRequest
 from tests.servers.common import wait_until
 from tests.unit.clock import Clock
-from tests.unit.house import House
+from tests.unit.house import Build, House
 
-Build = Callable[..., House]
 LONG = 30.0
 KEY = ("kim", True)
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Build:
-    return lambda *arguments, **named: House(tmp_path, *arguments, **named)
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +12,7 @@ from autocreate.errors import Temporary
 from autocreate.model import Address, Answer, Folder, Login, Recipient, Tree, Verdict
 from autocreate.service.journal import Entry
 from tests.unit.clock import Clock
-from tests.unit.house import EVERYONE, TREE, House
-
-Build = Callable[..., House]
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Build:
-    return lambda *arguments, **named: House(tmp_path, *arguments, **named)
+from tests.unit.house import EVERYONE, TREE, Build, House
 
 
 def paths(house: House, user: str) -> list[tuple[str, ...]]:
@@ -39,7 +30,7 @@ def test_a_first_login_makes_the_tree(build: Build) -> None:
 def test_a_later_login_leaves_what_the_user_deleted_alone(build: Build) -> None:
     house = build()
     house.store.trees["joe"] = Tree((Folder(),))
-    assert house.service.log_in(Login("joe", "imap")).reason == "INBOX stands"
+    assert house.service.log_in(Login("joe", "imap")).reason == "INBOX exists"
     assert paths(house, "joe") == [()]
 
 
@@ -92,7 +83,7 @@ def test_a_login_leaves_a_tree_alone_that_another_process_is_at(build: Build) ->
     verdict = house.service.log_in(Login("joe", "imap"))
     assert (verdict.answer, verdict.reason) == (
         Answer.ACCEPT,
-        "INBOX stands, the rest is being made",
+        "INBOX exists, the rest is being created",
     )
     assert paths(house, "joe") == [()]
 
@@ -180,7 +171,7 @@ def test_afterwards_a_mailbox_that_stood_is_left_as_it_is(build: Build) -> None:
     house.service.schedule_retry(Login("joe", "imap"))
     house.store.trees["joe"] = Tree((Folder(),))
     (entry,) = house.service.unfinished(everything=False)
-    assert house.service.complete(entry).reason == "INBOX stands"
+    assert house.service.complete(entry).reason == "INBOX exists"
     assert paths(house, "joe") == [()]
     assert house.service.unfinished(everything=True) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -35,18 +35,11 @@ from autocreate.model import (
 from autocreate.service.journal import Entry
 from tests.servers.common import wait_until
 from tests.unit.clock import Clock
-from tests.unit.house import EVERYONE, TREE, House
-
-Build = Callable[..., House]
+from tests.unit.house import EVERYONE, TREE, Build, House
 
 NOBODY = Policy("nobody", Tree(), create=False)
 STUDENTS = replace(EVERYONE, name="students", groups=frozenset(["students"]))
 LONG = 30.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -97,7 +90,7 @@ def test_a_mailbox_that_stands_is_left_alone(build: Build) -> None:
     house = build()
     house.store.trees["joe"] = Tree((Folder(),))
     verdict = mail(house)
-    assert (verdict.answer, verdict.reason) == (Answer.ACCEPT, "INBOX stands")
+    assert (verdict.answer, verdict.reason) == (Answer.ACCEPT, "INBOX exists")
     assert not verdict.created
     assert house.store.trees["joe"] == Tree((Folder(),))
 
@@ -192,7 +185,7 @@ def test_a_journal_that_fails_when_all_is_done_costs_nothing_but_a_line(
 
     house.journal.finish = fail  # type: ignore[method-assign]
     assert mail(house).reason == "created"
-    assert "joe: its tree stands, but journal is away" in caplog.text
+    assert "joe: tree complete, but its journal entry remains: journal is away" in caplog.text
 
 
 # -- what is unfinished ------------------------------------------------------------------------
@@ -230,7 +223,7 @@ def test_what_can_never_be_is_one_line_of_the_log_and_is_not_tried_again(
     (line,) = [it for it in caplog.messages if "could not" in it]
     assert line.startswith("joe: could not create xxx")
     assert ", subscribe to xxx" in line
-    assert "and will not: folder 'xxx" in line
+    assert "will not retry: folder 'xxx" in line
 
 
 def test_mail_does_not_wait_for_the_rest(build: Build, clock: Clock) -> None:
@@ -253,7 +246,7 @@ def test_a_usable_tree_is_not_tried_again_before_its_time(build: Build, clock: C
     house = build()
     house.store.trees["joe"] = Tree((Folder(),))
     house.journal.begin(Entry("joe", "joe", usable=True, next_try=clock.now + 60, error="why"))
-    assert mail(house).reason == "INBOX stands, the rest is tried again later: why"
+    assert mail(house).reason == "INBOX exists, the rest is retried later: why"
     assert house.store.trees["joe"] == Tree((Folder(),))
     clock.now += 60.0
     assert mail(house).reason == "completed"
@@ -283,7 +276,7 @@ def test_the_longest_pause_is_not_taken_for_a_clock_that_was_ahead(
     noted = clock.now + 6 * 3600.0 + 30.0  # by another MTA, whose clock is ahead a little
     house.journal.begin(Entry("joe", "joe", usable=True, next_try=noted, error="why"))
     assert house.service.unfinished(everything=False) == []
-    assert mail(house).reason == "INBOX stands, the rest is tried again later: why"
+    assert mail(house).reason == "INBOX exists, the rest is retried later: why"
 
 
 def test_a_tree_that_was_killed_half_made_is_completed_at_once(build: Build, clock: Clock) -> None:
@@ -330,7 +323,7 @@ def test_what_need_not_stand_any_more_is_struck_out(
     house.journal.begin(Entry(user, user))
     house.service.complete(house.service.unfinished(everything=True)[0])
     assert house.service.unfinished(everything=True) == []
-    assert f"{user}: begun, but not to be finished" in caplog.text
+    assert f"{user}: unfinished tree dropped from the journal" in caplog.text
 
 
 def test_an_attempt_that_comes_to_no_decision_is_put_off(build: Build, clock: Clock) -> None:
@@ -616,7 +609,7 @@ def test_the_deadline_is_kept_while_the_work_goes_on(build: Build) -> None:
     assert "the work goes on" in verdict.reason
     assert house.store.trees == {}
     go_on.set()
-    wait_until(lambda: "joe" in house.ready, LONG, "the end of the work")
+    wait_until(lambda: "joe" in house.mailboxes, LONG, "the end of the work")
     assert mail(house).answer is Answer.ACCEPT
 
 
@@ -652,4 +645,4 @@ def test_who_is_forgotten_may_be_spelled_as_the_account_source_does(build: Build
     assert mail(house, "<klee@example.org>").answer is Answer.ACCEPT
     assert mail(house, "<klee@example.org>").reason == "mailbox known to exist"
     house.service.invalidate_accounts("KLee")
-    assert mail(house, "<klee@example.org>").reason == "INBOX stands"
+    assert mail(house, "<klee@example.org>").reason == "INBOX exists"

@@ -16,8 +16,8 @@ from autocreate.statistics.recorder import Statistics
 from autocreate.statistics.tally import Tally, VerdictKey
 from tests.unit.clock import Clock
 
-ACCEPTED = Verdict(Answer.ACCEPT, "INBOX stands", "joe", "staff")
-KIND = VerdictKey("milter", "accept", "INBOX stands", "", "example.org")
+ACCEPTED = Verdict(Answer.ACCEPT, "INBOX exists", "joe", "staff")
+KIND = VerdictKey("milter", "accept", "INBOX exists", "", "example.org")
 
 
 class Rows:

@@ -22,11 +22,6 @@ DOWN = Unreachable("ManageSieve is down")
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def house(tmp_path: Path, clock: Clock) -> House:
     return House(tmp_path, (POLICY,), accounts={"joe": ()}, clock=clock)
 
@@ -53,7 +48,7 @@ def test_a_wrong_script_is_skipped_for_good_and_the_rest_stands(
     )
     assert house.journal.entry("joe") is None
     assert house.store.trees["joe"] == replace(house.store.trees["joe"], script=None)
-    assert "joe: could not install the sieve script default.sieve, and will not: " in caplog.text
+    assert "joe: could not install the sieve script default.sieve, will not retry: " in caplog.text
 
 
 def test_mail_does_not_wait_for_a_service_that_is_down_and_the_script_comes_later(
