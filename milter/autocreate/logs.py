@@ -1,10 +1,11 @@
 """The log: one line a recipient or login, every other event a sentence; as text or JSON.
 
-A recipient's line is an error where a doubt is told for the first time: whoever reads errors alone
-learns of an outage, or of a user that Cyrus cannot have, and is not told again for an hour.
+A recipient's line is an error where it was deferred for a reason that was not logged within the last
+hour, else info. So whoever reads only errors learns once an hour of an outage, or of a user that Cyrus
+cannot have.
 
-It goes to stderr, where a line has the priority that systemd's journal takes from its beginning
-(sd-daemon(3)) if the journal is at the other end; or to syslog, as facility `mail`.
+It goes to stderr, or to syslog as facility `mail`. If stderr is systemd's journal, each line begins with
+its priority (sd-daemon(3)).
 
 Fields travel in a record's `fields`, so that both formats show the same ones.
 """
@@ -28,18 +29,18 @@ from autocreate.model import Answer, Login, Plan, Recipient, Verdict
 _recipients = logging.getLogger("autocreate.recipient")
 _logins = logging.getLogger("autocreate.login")
 
-# systemd's journal stamps lines itself; a time of ours would only stand there twice.
+# systemd's journal and syslog add the time themselves.
 _TEXT = "%(levelname)s %(message)s"
 
-# What a value in the text log may have in quotes only.
+# Characters for which a value in the text log is quoted.
 _TO_QUOTE = re.compile(r"""[ '"=\\]""").search
 
-# What begins a line of the log for systemd's journal (sd-daemon(3)): the priorities of syslog(3).
+# The priorities of syslog(3), as a line for systemd's journal begins with (sd-daemon(3)).
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
-class _Doubts:
-    """Why answers were temporary, as far as it was told.
+class _RecentReasons:
+    """The reasons of temporary answers that were logged as errors within the last hour.
 
     Args:
         clock: a monotonic clock, in seconds.
@@ -50,23 +51,23 @@ class _Doubts:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def is_news(self, reason: str) -> bool:
-        """Has a reason not been told of late? Then it counts as told now."""
-        alike = re.sub(r"\d+\.\d+", "N", reason)  # how long somebody waited
+        """Is this reason due to be logged as an error? Then it counts as logged now."""
+        general = re.sub(r"\d+\.\d+", "N", reason)  # without measured times
         now = self._clock()
         with self._lock:
-            if now - self._told.get(alike, -self._AGAIN) < self._AGAIN:
+            if now - self._logged.get(general, -self._AGAIN) < self._AGAIN:
                 return False
-            if len(self._told) >= self._MOST:
-                self._told.clear()
-            self._told[alike] = now
+            if len(self._logged) >= self._MOST:
+                self._logged.clear()
+            self._logged[general] = now
             return True
 
 
-_doubts = _Doubts()
+_recent = _RecentReasons()
 
 
 def configure(
@@ -93,8 +94,8 @@ def configure(
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     root.propagate = False
-    # No line says where in the code it comes from, nor from which thread or process: finding that
-    # out would cost each a fifth more (Logging HOWTO, "Optimization").
+    # No line shows the place in the code, the thread or the process: finding them out would make each
+    # a fifth slower (Logging HOWTO, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -109,8 +110,8 @@ def login(
     """Log what was decided about someone who logged in.
 
     Args:
-        is_news: False for a login that has a line already, unless there is something to say of it.
-        fields: what the front end knows besides: client.
+        is_news: False for a login that has a line already; it gets another only if something was decided.
+        fields: what else the front end knows: client.
     """
     is_usual = verdict.answer is Answer.ACCEPT and not verdict.created
     passed = verdict.answer is Answer.PASS or (is_usual and not is_news)
@@ -123,7 +124,7 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
     """Log what was decided about a recipient.
 
     Args:
-        fields: what the front end knows besides: client, sender, queue id.
+        fields: what else the front end knows: client, sender, queue id.
     """
     passed = not (verdict.reply or verdict.user or verdict.suppressed or verdict.aliases)
     level = logging.DEBUG if passed else logging.INFO
@@ -139,7 +140,7 @@ def _decision(
     verdict: Verdict,
     milliseconds: float,
 ) -> None:
-    if verdict.answer is Answer.TEMPORARY and _doubts.is_news(verdict.reason):
+    if verdict.answer is Answer.TEMPORARY and _recent.is_news(verdict.reason):
         level = logging.ERROR
     if not logger.isEnabledFor(level):
         return
@@ -153,7 +154,7 @@ def _decision(
         "asked": " ".join(map(_asked, (verdict, *verdict.parts))).strip(),
         "policy": verdict.policy,
         "created": verdict.created or "",
-        # What is carried out has a line for each step.
+        # A plan that is carried out has a line for each step.
         "plan": "; ".join(map(_planned, verdict.plans)) if verdict.suppressed else "",
         "ms": round(milliseconds, 1),
         "reason": verdict.reason,
@@ -163,7 +164,7 @@ def _decision(
 
 
 def _asked(verdict: Verdict) -> str:
-    """`people:1.3 staff:cache old:2001.7!`: who was asked, for how many milliseconds, and in vain."""
+    """`people:1.3 staff:cache old:2001.7!`: each source asked, its milliseconds, `!` if it failed."""
     return " ".join(
         f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}{'!' * failed}"
         for source, milliseconds, failed in verdict.asked
@@ -185,7 +186,7 @@ def _is_journal(stream: TextIO) -> bool:
 
 
 class _Prioritized(logging.Formatter):
-    """Another's lines, each with its priority before it."""
+    """Puts the priority before each line of another formatter."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         super().__init__()
@@ -197,7 +198,7 @@ class _Prioritized(logging.Formatter):
 
 
 class _Syslog(SysLogHandler):
-    """The syslog daemon at a Unix socket. What it does not take goes to stderr: nothing is lost."""
+    """The syslog daemon at a Unix socket. Records that it does not take go to stderr."""
 
     append_nul = False
 
@@ -210,10 +211,10 @@ class _Syslog(SysLogHandler):
 
 
 class _TextFormatter(logging.Formatter):
-    """`INFO recipient answer=accept user=joe reason='INBOX stands'`: one record, one line."""
+    """`INFO recipient answer=accept user=joe reason='INBOX exists'`: one record, one line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
-        # Clients and servers choose some of these characters; none may begin a line of its own.
+        # Clients and servers choose some of these characters; none may begin a new line.
         line = printable(super().formatMessage(record))
         fields = getattr(record, "fields", {})
         return line + "".join([f" {name}={_word(value)}" for name, value in fields.items()])

@@ -136,7 +136,7 @@ def test_a_silent_server_costs_the_recipients_after_the_first_nothing(
         with pytest.raises(ServerTimeout):
             remembered.lookup("joe")
         for user in ("kim", "lee", "zoe"):
-            with pytest.raises(Temporary, match="not asked again yet"):
+            with pytest.raises(Temporary, match="not retried yet"):
                 remembered.lookup(user)
         assert remembered.snapshot()["lookups"] == 1
     finally:

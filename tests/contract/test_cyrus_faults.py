@@ -82,7 +82,7 @@ def _stands(store: Store) -> bool:
 
 def _is_asked_no_more(store: Store) -> None:
     error = _error(lambda: store.exists("joe"))
-    assert "is not asked again yet" in str(error)
+    assert "is not retried yet" in str(error)
 
 
 def test_a_stopped_server_is_a_doubt_and_is_used_again_once_it_is_back(frail: Cyrus) -> None:

@@ -62,7 +62,7 @@ def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(
                 journal.entry("joe")
             # Who asks next waits no longer at all.
             with pytest.raises(
-                Temporary, match=r"is not asked again yet; last: journal .* cannot be"
+                Temporary, match=r"is not retried yet; last error: journal .* cannot be"
             ):
                 journal.entry("joe")
             assert time.monotonic() - begun < 4.0
@@ -131,7 +131,7 @@ def test_tables_that_were_dropped_are_made_anew(url: str, caplog: pytest.LogCapt
         journal.finish("joe", ["folder Sent"])
         assert journal.given("joe") == {"folder Sent"}
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "its tables unfinished, given were dropped and are made anew; " in caplog.text
+    assert "its tables unfinished, given were dropped and have been created again; " in caplog.text
 
 
 def test_several_mtas_may_make_it_at_once(url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -144,7 +144,7 @@ def test_a_table_that_does_not_answer_is_given_up_in_time_and_costs_the_next_not
     table = PostmapTable(f"texthash:{fifo}", etc, timeout=0.3)
     with pytest.raises(Temporary, match=r"no answer within 0\.3 s"):
         table.find(ABSENT)
-    with pytest.raises(Temporary, match="is not asked again yet"):
+    with pytest.raises(Temporary, match="is not retried yet"):
         table.find(ABSENT)
 
 

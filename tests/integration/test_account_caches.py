@@ -132,13 +132,13 @@ def test_a_source_that_is_broken_is_shown_with_its_error(product: Product) -> No
 def test_without_a_running_milter_the_command_says_so(product: Product) -> None:
     result = product.run("cache", "show")
     assert result.returncode == 75
-    assert "nothing is running" in result.stderr
+    assert "nothing listens at" in result.stderr
 
 
 @pytest.mark.parametrize("line", [b"", b"nonsense", b"[]", b"{}", b'{"ask": "passwords"}', b"\xff"])
 def test_what_is_no_question_is_answered_by_those_that_are(product: Product, line: bytes) -> None:
     product.start()
-    assert control(product, line) == {"error": "is no question; there are figures, user, forget"}
+    assert control(product, line) == {"error": "unknown request; known are figures, user, forget"}
 
 
 def test_nobody_but_root_and_the_programs_own_user_is_answered(product: Product) -> None:
@@ -147,7 +147,7 @@ def test_nobody_but_root_and_the_programs_own_user_is_answered(product: Product)
     assert place.stat().st_mode & 0o777 == 0o600
     place.chmod(0o666)  # so that it is the program who refuses
     assert asked_as_nobody(place) == b""
-    product.wait_for_log(r"user number 65534 asked at the control socket, and may not")
+    product.wait_for_log(r"uid 65534 may not use the control socket")
 
 
 def asked_as_nobody(place: Path) -> bytes:

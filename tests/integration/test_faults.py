@@ -153,7 +153,7 @@ def test_a_look_up_in_nss_that_hangs_is_a_doubt_and_holds_up_neither_others_nor_
         begun = time.monotonic()
         assert here.rcpt(cold) == [TEMPORARY]
         assert time.monotonic() - begun < MTA_PATIENCE
-        assert "accounts.system: the system gave no answer within 2 s" in here.product.log()
+        assert "accounts.system: the system did not answer within 2 s" in here.product.log()
         # More than there are workers, and only the source's few threads hang.
         guesses = [f"guess{number}" for number in range(40)]
         with ThreadPoolExecutor(len(guesses)) as threads:
@@ -200,7 +200,8 @@ def test_a_journal_that_is_removed_under_the_running_process_is_opened_anew(
     assert here.tree(after) == WHOLE_TREE
     assert not here.product.unfinished()  # of the file that is there now
     assert (
-        len(re.findall("^ERROR journal .* is opened anew", here.product.log(), re.MULTILINE)) == 1
+        len(re.findall("^ERROR journal .* has been reopened", here.product.log(), re.MULTILINE))
+        == 1
     )
 
 
@@ -284,7 +285,7 @@ def test_a_tree_that_a_kill_left_half_made_is_completed_by_the_next_delivery(
     user = named("killed-delivery")
     here = killed_half_way(cyrus, brake, way, user)
     here.product.start()  # which cannot complete it, since Cyrus is not to be reached
-    here.product.wait_for_log(rf"^WARNING {user}: another attempt: ")
+    here.product.wait_for_log(rf"^WARNING {user}: retried: ")
     brake.release()
     wait_until(lambda: here.codes(user) == [250], 20.0, "a 250", here.product.log)
     assert here.tree(user) == WHOLE_TREE

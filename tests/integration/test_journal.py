@@ -73,7 +73,7 @@ def is_known_at_once(product: Product) -> None:
 def is_told(product: Product, remedy: str) -> None:
     """Once for each error, however many were kept waiting. A silent server makes two: it does not answer,
     and it takes no connection."""
-    told = re.findall(r"^ERROR journal .*; to mend it, .*$", product.log(), re.MULTILINE)
+    told = re.findall(r"^ERROR journal .*; to fix it, .*$", product.log(), re.MULTILINE)
     assert 1 <= len(told) == len(set(told)) <= 2
     assert all(remedy in line for line in told)
 
@@ -104,7 +104,7 @@ def test_a_server_that_is_away_while_it_is_used(
         assert not cyrus.mailboxes(f"user/{new}")
         begin(postgres)
         wait_until(lambda: code(product, new) == 0, 30.0, "the journal", product.log)
-        is_told(product, "see that the server answers")
+        is_told(product, "check that the server answers")
 
 
 @pytest.mark.parametrize(("end", "begin"), OUTAGES, ids=["paused", "stopped"])
@@ -129,7 +129,9 @@ def test_tables_that_are_dropped_at_a_server_are_made_anew(
         product.start()
         postgres.execute("DROP TABLE unfinished, given, seen, hours")
         assert [code(product, user) for user in (KNOWN[0], new)] == [0, 0]
-        product.wait_for_log("ERROR journal .* its tables .* were dropped and are made anew")
+        product.wait_for_log(
+            "ERROR journal .* its tables .* were dropped and have been created again"
+        )
 
 
 # -- SQLite ----------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def folder(journal: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "remedy"), [(corrupt, "move it away"), (folder, "make its folder")]
+    ("spoil", "remedy"), [(corrupt, "move it away"), (folder, "create its directory")]
 )
 def test_a_file_that_cannot_be_opened_at_the_start_is_begun_anew_once_it_is_moved_away(
     cyrus: Cyrus, new: str, spoil: Callable[[Path], None], remedy: str

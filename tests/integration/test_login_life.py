@@ -253,7 +253,7 @@ def test_a_reload_brings_new_rules_and_a_stop_is_clean() -> None:
         assert site.product.reload().endswith("reloaded")
         assert site.imap_folders("ann") == set()
         site.product.config_file.write_text("nonsense")
-        assert "not reloaded, the old configuration goes on" in site.product.reload()
+        assert "not reloaded, the old configuration stays in use" in site.product.reload()
         assert site.imap_folders("bob") == set()
         assert site.product.stop() == 0
         assert site.product.log().endswith("INFO stopped\n")
@@ -290,7 +290,7 @@ def test_a_pam_that_hangs_is_a_failure_and_holds_up_nobody_else() -> None:
         site.pam.configure("imap", auth="auth required pam_exec.so quiet /bin/sleep 60")
         with pytest.raises(LoginRefused, match="generic failure"):
             site.imap("ann")
-        assert "PAM gave no answer within 2 s" in site.product.log()
+        assert "PAM did not answer within 2 s" in site.product.log()
         assert site.sieve("ann").startswith("OK")
         assert site.product.stop() == 0
 

@@ -212,7 +212,7 @@ def test_a_wrong_file_leaves_the_old_configuration_running_and_says_what_is_wron
         product.start()
         product.configure({"milter": {"deadlin": 5.0}})
         said = product.reload()
-        assert said.startswith("ERROR not reloaded, the old configuration goes on: ")
+        assert said.startswith("ERROR not reloaded, the old configuration stays in use: ")
         assert "milter.deadlin: unknown key; did you mean 'deadline'?" in said
         assert rcpt(product.socket, "stays") == "continue"
         assert rcpt(product.socket, "nobody") == "550 5.1.1"

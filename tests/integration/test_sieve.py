@@ -116,7 +116,7 @@ def test_a_wrong_script_is_told_at_the_start_and_stops_nothing(
     ):
         product.start()
         product.wait_for_log(
-            r"ERROR policy 'students': its users go without the sieve script \S+/students\.sieve: "
+            r"ERROR policy 'students': its users do not get the sieve script \S+/students\.sieve: "
             r"it does not compile: line 2: syntax error"
         )
         send(mta, user)

@@ -62,7 +62,7 @@ def test_a_doubt_is_an_error_at_the_first_recipient_and_not_again_for_an_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(logs, "_doubts", logs._Doubts(clock))
+    monkeypatch.setattr(logs, "_recent", logs._RecentReasons(clock))
 
     def level(reason: str, answer: Answer = Answer.TEMPORARY) -> str:
         return written("text", "<joe@example.org>", Verdict(answer, reason)).partition(" ")[0]
@@ -74,10 +74,10 @@ def test_a_doubt_is_an_error_at_the_first_recipient_and_not_again_for_an_hour(
     assert [level("Cyrus is away"), level("Cyrus is away")] == ["ERROR", "INFO"]
 
 
-def test_doubts_beyond_number_fill_no_memory() -> None:
-    doubts = logs._Doubts(Clock())
-    assert all(doubts.is_news(f"query answered {number}") for number in range(5000))
-    assert len(doubts._told) <= 1000
+def test_countless_reasons_fill_no_memory() -> None:
+    reasons = logs._RecentReasons(Clock())
+    assert all(reasons.is_news(f"query answered {number}") for number in range(5000))
+    assert len(reasons._logged) <= 1000
 
 
 @given(st.sampled_from(["text", "json"]), TEXT, TEXT)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from autocreate.aliases.syntax import abbreviate
 from autocreate.model import Answer, Reply, Resolution, Verdict
 
-# What is said first of several reasons. Accepted users are the rule and come last.
+# The order of several reasons. Accepted users are the rule and come last.
 _ORDER = (
     Answer.TEMPORARY,
     Answer.REFUSED,
@@ -20,10 +20,10 @@ _ORDER = (
 def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
     """The verdict about an address.
 
-    One user in doubt puts the whole address in doubt: a message that was accepted for a list could
-    not be taken back for that user. One user of several who is unknown, or whose mail Cyrus refuses,
-    is only told: a full mailbox must not stop a list, and the MTA will report that one copy. What
-    needs no mailbox of ours is the MTA's business, and never unknown.
+    If the lookup of one user failed, the whole address is deferred: a message that was accepted for a
+    list cannot be taken back for that user. If one of several users is unknown, or Cyrus refuses the
+    mail for one, that is only reported: a full mailbox must not stop a list, and the MTA bounces that
+    one copy. A target that needs no mailbox of ours is the MTA's business, and never unknown.
 
     Args:
         parts: the verdicts about `resolution.users` and `resolution.unknown`.
@@ -74,7 +74,7 @@ def _several(answer: Answer, resolution: Resolution, parts: Sequence[Verdict]) -
 
 
 def _refusal(parts: Sequence[Verdict]) -> Reply | None:
-    """One reply for several refusals: a temporary one if there is one, for it may end."""
+    """One reply for several refusals: a temporary one if there is one, because that mail may pass later."""
     refusals = sorted(part.refusal for part in parts if part.refusal)
     return refusals[0] if refusals else None
 

@@ -1,4 +1,4 @@
-"""Whom an address stands for: all tables of aliases as one, with a short memory."""
+"""Where an address leads: all tables of aliases as one, with a short memory."""
 
 import threading
 import time
@@ -14,20 +14,20 @@ from autocreate.model import Address, Lookup, Resolution
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.statistics.lookups import LookupStats, trace_lookups
 
-_Question = tuple[Address, bool]
+_Key = tuple[Address, bool]
 
 
 class Aliases:
-    """Whom an address stands for. Safe to use from several threads.
+    """Where an address leads. Safe to use from several threads.
 
     Args:
         flights: runs the look-ups, one at a time per address.
         tables: asked in this order.
         domains: ours, as `autocreate.aliases.expansion.resolve` takes them.
-        delimiters: what begins a detail.
+        delimiters: the characters that begin a detail.
         size, seconds: how many addresses are remembered, and for how long.
-        stats: what the tables cost, by name.
-        release: lets go of the tables.
+        stats: counts of lookups and their cost, by table.
+        release: closes the tables.
         clock: a monotonic clock, in seconds.
         is_hosted: tells of further domains whether they are ours, as `resolve` takes it.
     """
@@ -52,37 +52,37 @@ class Aliases:
         self._is_hosted = is_hosted
         self._stats = stats or {}
         self._release = release
-        self._known: TTLCache[_Question, Resolution] = TTLCache(size, seconds, clock)
+        self._known: TTLCache[_Key, Resolution] = TTLCache(size, seconds, clock)
         self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
 
     def resolve(self, address: Address, is_mapped: bool, timeout: float) -> Resolution:
-        """Whom `address` stands for; as it is remembered, or else by the tables.
+        """Where `address` leads; as it is remembered, or else by the tables.
 
         Args:
             is_mapped: the MTA has made a local name of it already, as Sendmail does.
             timeout: seconds to wait for them.
 
         Raises:
-            Temporary: a table cannot tell, or not in time, or the aliases have no end.
+            Temporary: a lookup failed or took too long, or the aliases form a loop.
         """
         with self._lock:
-            known = self._known.get(question := (address, is_mapped))
+            known = self._known.get(key := (address, is_mapped))
         return known or self._flights.join(
-            question,
+            key,
             lambda: self._resolved(address, is_mapped),
             timeout,
         )
 
     def remember(self, address: Address, is_mapped: bool, resolution: Resolution) -> None:
-        """Believe this for a while. Not for those who are unknown: the next alias may be theirs."""
+        """Remember this for a while. Not to be called for unknown addresses: the next alias may be theirs."""
         if resolution.remembered:
-            return  # for no longer, and not again if it was forgotten meanwhile
+            return  # not for longer, and not again if it was invalidated meanwhile
         with self._lock:
             known = replace(resolution, asked=(), remembered=True)
             self._known.setdefault((address, is_mapped), known)
 
     def invalidate(self, address: Address | None = None, is_mapped: bool = False) -> None:
-        """Ask the tables again about an address, or about every one."""
+        """Ask the tables again about an address, or about all addresses."""
         with self._lock:
             if address is None:
                 self._known.clear()
@@ -102,7 +102,7 @@ class Aliases:
         return {"remembered": remembered, "tables": tables}
 
     def close(self) -> None:
-        """Take no new look-ups and let go of every table's connections and files."""
+        """Take no new look-ups, and close every table's connections and files."""
         self._flights.close()
         self._release()
 

@@ -1,7 +1,7 @@
-"""Sockets that systemd holds for this process and has handed over (sd_listen_fds(3)).
+"""Sockets that systemd holds for this process and has passed to it (sd_listen_fds(3)).
 
-One of them is taken wherever the configuration names its very place, so that whether systemd holds it
-is decided by enabling a .socket unit and by nothing else.
+A socket is used where the configuration names the same place. So whether systemd holds it is decided by
+enabling a .socket unit alone.
 """
 
 import os
@@ -12,26 +12,26 @@ _FIRST = 3  # SD_LISTEN_FDS_START
 
 
 class InheritedSockets:
-    """The descriptors that were handed over, each to be taken once."""
+    """The descriptors that were passed, each to be taken once."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         """Args:
-        environment: LISTEN_PID says for whom it is meant; a parent's own is none of ours.
+        environment: LISTEN_PID says for which process they are; a parent's are not ours.
         """
         self._sockets: list[socket.socket] = []
         if environment.get("LISTEN_PID") == str(os.getpid()):
             for descriptor in range(_FIRST, _FIRST + int(environment.get("LISTEN_FDS", "0"))):
-                os.set_inheritable(descriptor, False)  # the programs that we run want none of them
+                os.set_inheritable(descriptor, False)  # not for the programs that we run
                 self._sockets.append(socket.socket(fileno=descriptor))
 
     def take(self, place: str, kind: socket.SocketKind) -> socket.socket | None:
-        """The socket at a place, or None if it was not handed over.
+        """The socket at a place, or None if it was not passed.
 
         Args:
             place: "unix:/path", "inet:HOST:PORT" or "fd:N".
 
         Raises:
-            OSError: HOST is no address, nor the name of one.
+            OSError: HOST cannot be resolved.
         """
         for held in self._sockets:
             if held.type == kind and _is_at(held, place):
@@ -40,7 +40,7 @@ class InheritedSockets:
         return None
 
     def left(self) -> list[str]:
-        """Where those are that nobody took. Whoever connects there would wait for ever."""
+        """The places of sockets that were not taken. A client that connects there waits forever."""
         return [_place(held) for held in self._sockets]
 
 

@@ -1,8 +1,8 @@
-"""Cyrus's own notifications: who was let in, and whose mailboxes went.
+"""Cyrus's own notifications: users who logged in, and users whose mailboxes were removed.
 
-They come after the fact, so a mailbox is made while the client is in already. Against that they tell
-the user who was authorized, which no password checker knows, and come from sites whose passwords
-Cyrus checks by itself.
+They come after the login, so the mailbox is created while the client is already connected. But they name
+the authorized user, whom no password checker knows, and they also come from sites where Cyrus checks
+the passwords itself.
 """
 
 import logging
@@ -29,15 +29,15 @@ log = logging.getLogger(__name__)
 _LONGEST = 8192  # NOTIFY_MAXSIZE of Cyrus's notify.c
 _THREADS = 16
 _MOST_LOGINS = 1000  # that wait for a thread
-_MOST_USERS = 1000  # of whom a milter is still to be told
+_MOST_USERS = 1000  # queued for the milter
 
 
 class Events:
-    """Reads notifications as fast as they come: while the queue is full, Cyrus's processes wait.
+    """Reads notifications as fast as they come: while the socket's queue is full, Cyrus's processes wait.
 
     Args:
-        peers: the numbers of the users whose notifications count (SCM_CREDENTIALS of unix(7)).
-        notifyd: the socket that is to have every notification too, if there is one.
+        peers: the ids of the Unix users who may send notifications (SCM_CREDENTIALS of unix(7)).
+        notifyd: the socket that every notification is passed on to, if there is one.
         milter: the control socket of a milter in a process of its own, if there can be one.
     """
 
@@ -56,13 +56,13 @@ class Events:
         self._room = threading.BoundedSemaphore(_MOST_LOGINS)
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
 
-    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
         self._listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
         def run() -> None:
             try:
-                self._read(traffic)
+                self._read(gate)
             except BaseException as error:
                 failed(error)
 
@@ -73,7 +73,7 @@ class Events:
         os.eventfd_write(self._stopping, 1)
         self._listener.stop()
 
-    def _read(self, traffic: ServiceGate) -> None:
+    def _read(self, gate: ServiceGate) -> None:
         waiting = select.poll()
         waiting.register(self._listener.fileno(), select.POLLIN)
         waiting.register(self._stopping, select.POLLIN)
@@ -83,21 +83,21 @@ class Events:
             )
             uid = _sender(ancillary)
             if uid not in self._peers:
-                log.warning("user number %s notified, and may not: see login.peers", uid)
+                log.warning("uid %s may not send notifications: see login.peers", uid)
                 continue
             if self._notifyd:
                 self._notifyd.tell(datagram)
             try:
-                self._follow(datagram, traffic)
+                self._follow(datagram, gate)
             except Malformed as error:
                 log.warning("a notification was dropped: %s", error)
             except Exception:
                 log.exception("a defect of this program, at a notification")
 
-    def _follow(self, datagram: bytes, traffic: ServiceGate) -> None:
+    def _follow(self, datagram: bytes, gate: ServiceGate) -> None:
         event = parse(datagram)
         for user in event.owners_of_removed:
-            with traffic.enter() as service:
+            with gate.enter() as service:
                 if service is not None:
                     service.invalidate(user)
             if self._milter:
@@ -105,21 +105,24 @@ class Events:
         if event.login is None:
             return
         if not self._room.acquire(blocking=False):
-            log.error("too many logins at once: %s is looked after next time", event.login.name)
+            log.error(
+                "too many logins at once: the mailbox of %s is checked at the next login",
+                event.login.name,
+            )
             return
-        self._threads.submit(self._look_after, event.login, traffic)
+        self._threads.submit(self._look_after, event.login, gate)
 
-    def _look_after(self, login: Login, traffic: ServiceGate) -> None:
+    def _look_after(self, login: Login, gate: ServiceGate) -> None:
         begun = time.monotonic()
         try:
-            with traffic.enter() as service:
+            with gate.enter() as service:
                 if service is None:
                     return
                 verdict = service.log_in(login)
                 if verdict.answer is Answer.TEMPORARY:
                     service.schedule_retry(login)
             milliseconds = (time.monotonic() - begun) * 1000
-            traffic.statistics.count("event", verdict, milliseconds, login.address)
+            gate.statistics.count("event", verdict, milliseconds, login.address)
             logs.login(login, verdict, milliseconds, is_news=False, by="event")
         except BaseException:
             log.exception("a defect of this program, at a login that was notified")
@@ -128,43 +131,43 @@ class Events:
 
 
 class Notifyd:
-    """The notifyd(8) that would have had the notifications."""
+    """The notifyd(8) that would otherwise receive the notifications."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._is_well = True
+        self._is_up = True
 
     def tell(self, datagram: bytes) -> None:
         """Pass a notification on, or drop it if it cannot be delivered at once."""
         try:
             self._socket.sendto(datagram, str(self._path))
         except OSError as error:
-            if self._is_well:  # once, and not for every one of them
-                log.error("notifyd at %s cannot be told: %s", self._path, error)
-            self._is_well = False
+            if self._is_up:  # log it once
+                log.error("cannot pass notifications on to notifyd at %s: %s", self._path, error)
+            self._is_up = False
         else:
-            self._is_well = True
+            self._is_up = True
 
 
 class Milter:
-    """A milter in a process of its own, which may take mailboxes to stand that are gone.
+    """A milter in a process of its own, which may remember mailboxes that were removed.
 
     Args:
-        control: its control socket. Nobody is told anything while nobody listens there.
+        control: its control socket. Nothing is sent while nothing listens there.
     """
 
     def __init__(self, control: Path) -> None:
         self._control = control
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="milter")
         self._room = threading.BoundedSemaphore(_MOST_USERS)
-        self._is_well = True
+        self._is_up = True
 
     def tell(self, user: str) -> None:
-        """Let it look at a user's mailbox again. Does not wait until it knows."""
+        """Have it look at a user's mailbox again. Does not wait for it."""
         if not self._room.acquire(blocking=False):
-            log.error("the milter does not hear that a mailbox of %s is gone: it is slow", user)
+            log.error("dropped mailbox-removed notice for %s: milter queue full", user)
             return
         self._thread.submit(self._tell, user)
 
@@ -172,13 +175,13 @@ class Milter:
         try:
             if self._control.exists():
                 control.ask(self._control, "forget", user=user)
-            self._is_well = True
+            self._is_up = True
         except Temporary as error:
-            if self._is_well:  # once, and not for every one of them
-                log.error("the milter does not hear that a mailbox of %s is gone: %s", user, error)
-            self._is_well = False
+            if self._is_up:  # log it once
+                log.error("dropped mailbox-removed notice for %s: %s", user, error)
+            self._is_up = False
         except Exception:
-            log.exception("a defect of this program, while the milter was told of a mailbox")
+            log.exception("a defect of this program, at a notice to the milter")
         finally:
             self._room.release()
 

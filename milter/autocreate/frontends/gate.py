@@ -1,4 +1,4 @@
-"""Which service answers now, and how many are inside it: what reload and stop need to know."""
+"""The service that answers now, and the number of its callers, which reload and stop wait for."""
 
 import threading
 from collections import Counter
@@ -10,7 +10,7 @@ from autocreate.statistics.recorder import Statistics
 
 
 class ServiceGate:
-    """The door between a front end's threads and the service that answers at the moment.
+    """Gives a front end's threads the service that answers now.
 
     Args:
         statistics: where front ends count their verdicts; services come and go, these stay.
@@ -25,7 +25,7 @@ class ServiceGate:
 
     @contextmanager
     def enter(self) -> Iterator[Service | None]:
-        """The service to ask, or None while this process is on its way out."""
+        """The service to ask, or None while this process is shutting down."""
         with self._changed:
             if self._is_draining:
                 service = None
@@ -44,22 +44,22 @@ class ServiceGate:
 
     @property
     def service(self) -> Service:
-        """The service of the moment, for who must ask it when nobody else may any more."""
+        """The present service, for work that must go on while the gate is closed."""
         return self._service
 
     def replace(self, service: Service) -> Service:
-        """Let a new service answer from now on. The old one is returned, with callers inside."""
+        """Let a new service answer from now on. Returns the old one, which may still have callers."""
         with self._changed:
             old, self._service = self._service, service
             return old
 
     def wait_out(self, service: Service, timeout: float) -> None:
-        """Wait until nobody is inside a service that was replaced, `timeout` seconds at most."""
+        """Wait until a replaced service has no callers, for `timeout` seconds at most."""
         with self._changed:
             self._changed.wait_for(lambda: service not in self._inside, timeout)
 
     def drain(self, timeout: float) -> bool:
-        """Let nobody in any more, and wait until all have left.
+        """Admit no new callers, and wait until all have left.
 
         Args:
             timeout: seconds to wait at most.

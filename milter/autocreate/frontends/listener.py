@@ -1,7 +1,7 @@
 """The listening socket of a front end: made here, owned by one process, handed on as a descriptor.
 
-Making it ourselves gives exact messages, the right mode and group before the first connection, and a
-way to stop listening that leaves libmilter alone.
+Creating it here gives exact messages, the right mode and group before the first connection, and a way
+to stop listening without libmilter.
 """
 
 import contextlib
@@ -41,9 +41,9 @@ class Listener:
         return self._socket
 
     def stop(self) -> None:
-        """Take no new connections from now on. Whoever accepts on the descriptor is left alone."""
+        """Take no new connections. Threads that accept on the descriptor are not disturbed."""
         if not self._is_ours:
-            self._let_go()
+            self._detach()
             return
         with contextlib.suppress(OSError):
             if self._socket.family == socket.AF_UNIX:
@@ -51,11 +51,11 @@ class Listener:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _let_go(self) -> None:
-        """Leave whoever connects from now on to the next instance, which gets the same socket.
+    def _detach(self) -> None:
+        """Leave new connections to the next instance, which gets the same socket.
 
-        It must not be shut, and libmilter does not stop accepting. So the descriptor becomes that of
-        another socket, where nobody comes.
+        The socket must not be shut down, and libmilter does not stop accepting. So the descriptor is
+        made that of another socket, where nobody connects.
         """
         with socket.socket(self._socket.family, self._socket.type) as elsewhere:
             elsewhere.bind("" if elsewhere.family == socket.AF_UNIX else ("", 0))
@@ -65,7 +65,7 @@ class Listener:
 
 
 def peer_uid(connection: socket.socket) -> int:
-    """The number of the user at the other end of a Unix socket, as it was when it connected."""
+    """The id of the user at the other end of a Unix socket, as of when it connected."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     _pid, uid, _gid = struct.unpack("3i", credentials)
     return int(uid)
@@ -82,7 +82,7 @@ def listening(
 ) -> Iterator[Listener]:
     """A socket that listens at `place`, for as long as the context lasts.
 
-    If systemd holds one there it is taken, with the mode and the group that it has.
+    If systemd holds a socket there it is used, with its mode and group.
 
     Args:
         key: what the configuration calls it, for messages.
@@ -90,11 +90,11 @@ def listening(
         mode: of a Unix socket.
         group: that a Unix socket belongs to, or None for the process's.
         kind: SOCK_STREAM for connections, or SOCK_DGRAM for datagrams to a Unix socket.
-        handed_over: what systemd has handed over to this process.
+        handed_over: the sockets that systemd has passed to this process.
 
     Raises:
-        Temporary: another instance owns the place.
-        ConfigurationError: nobody can listen there.
+        Temporary: another instance listens there.
+        ConfigurationError: it is impossible to listen there.
     """
     family, _, rest = place.partition(":")
     with contextlib.ExitStack() as held:
@@ -133,10 +133,10 @@ def _unix(
 
 
 def _remove_left_behind(path: Path) -> None:
-    """Remove the socket of an instance that was killed: we have its lock. Nothing else is removed."""
+    """Remove the socket of a killed instance: we hold its lock. Nothing else is removed."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OSError("there is a file that is no socket")
+            raise OSError("a file that is not a socket is in the way")
         path.unlink()
 
 

@@ -1,9 +1,9 @@
 """Create on login: a server of saslauthd's protocol, between Cyrus and whatever knows the passwords.
 
-The answer is the password checker's own, passed on unchanged. After a yes the mailbox is made before
-the answer goes out, within a time limit. Where the checker cannot tell, the connection is closed
-without an answer, which is what saslauthd's clients take for a failure that is nobody's fault
-(SASL_FAIL, not SASL_BADAUTH).
+The answer is the password checker's own, passed on unchanged. After a yes the mailbox is created before
+the answer goes out, within a timeout. If the checker cannot tell, the connection is closed without an
+answer: saslauthd's clients take that for a temporary failure and not for a wrong password (SASL_FAIL,
+not SASL_BADAUTH).
 """
 
 import logging
@@ -36,11 +36,11 @@ class LoginServer:
     """Answers saslauthd's clients.
 
     Args:
-        checker: who knows the passwords.
-        peers: the numbers of the users who may ask (SO_PEERCRED of unix(7)).
-        requests: how many are answered at once; the next ones wait to be accepted. Half as many may
-            wait for a mailbox, so that there is always room for logins that wait for nothing: those
-            of administrators, which the making of mailboxes itself depends on.
+        checker: checks the passwords.
+        peers: the ids of the Unix users who may ask (SO_PEERCRED of unix(7)).
+        requests: how many are answered at once; others wait to be accepted. Only half as many may wait
+            for a mailbox, so that there is always room for logins that do not wait: those of
+            administrators, by which mailboxes are created.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class LoginServer:
         self._may_wait = threading.BoundedSemaphore(max(1, requests // 2))
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
 
-    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
 
         def run() -> None:
             try:
-                self._accept(traffic)
+                self._accept(gate)
             except BaseException as error:
                 failed(error)
 
@@ -74,7 +74,7 @@ class LoginServer:
         os.eventfd_write(self._stopping, 1)
         self._listener.stop()
 
-    def _accept(self, traffic: ServiceGate) -> None:
+    def _accept(self, gate: ServiceGate) -> None:
         waiting = select.poll()
         waiting.register(self._listener.fileno(), select.POLLIN)
         waiting.register(self._stopping, select.POLLIN)
@@ -85,42 +85,40 @@ class LoginServer:
             try:
                 connection, _ = self._listener.socket.accept()
             except OSError as error:
-                log.error("a login could not be accepted: %s", error)
+                log.error("cannot accept a connection at the login socket: %s", error)
                 self._room.release()
-                time.sleep(0.1)  # of descriptors, say, there may soon be some again
+                time.sleep(0.1)  # out of descriptors, for example; there may soon be some again
                 continue
-            self._threads.submit(self._handle, connection, traffic)
+            self._threads.submit(self._handle, connection, gate)
 
-    def _handle(self, connection: socket.socket, traffic: ServiceGate) -> None:
+    def _handle(self, connection: socket.socket, gate: ServiceGate) -> None:
         try:
             with connection:
-                self._answer(connection, traffic)
+                self._answer(connection, gate)
         except OSError as error:
-            log.info("a client of the login socket went away: %s", error)
+            log.info("a client of the login socket disconnected: %s", error)
         except BaseException:
             log.exception("a defect of this program, at a login")
         finally:
             self._room.release()
 
-    def _answer(self, connection: socket.socket, traffic: ServiceGate) -> None:
+    def _answer(self, connection: socket.socket, gate: ServiceGate) -> None:
         uid = peer_uid(connection)
         if uid not in self._peers:
-            log.warning(
-                "user number %d asked at the login socket, and may not: see login.peers", uid
-            )
+            log.warning("uid %d may not use the login socket: see login.peers", uid)
             return
         request = bytearray(sasl_request.LONGEST_REQUEST)
         try:
             attempt = SaslauthdRequest(
                 memoryview(request)[: _read(connection, memoryview(request))]
             )
-            with traffic.enter() as service:
+            with gate.enter() as service:
                 if service is not None:
-                    self._attend(connection, service, attempt, traffic.statistics)
+                    self._attend(connection, service, attempt, gate.statistics)
         except Malformed as error:
             log.warning("a request at the login socket was dropped: %s", error)
         except Temporary as error:
-            log.error("a login has no answer: %s", error)
+            log.error("login not answered: %s", error)
         finally:
             request[:] = bytes(len(request))
 
@@ -167,8 +165,8 @@ def _read(connection: socket.socket, room: memoryview) -> int:
         Its length.
 
     Raises:
-        Malformed: it is none, or does not come to its end in time.
-        OSError: the client went away before it asked.
+        Malformed: it is not a request, or is not complete in time.
+        OSError: the client disconnected before it asked.
     """
     until = time.monotonic() + _READING
     length = 0
@@ -179,9 +177,9 @@ def _read(connection: socket.socket, room: memoryview) -> int:
         except TimeoutError:
             raise Malformed(f"not complete after {_READING:g} s") from None
         if not received and not length:
-            raise ConnectionAbortedError("it asked nothing")  # the doctor, say
+            raise ConnectionAbortedError("it sent nothing")  # autocreate doctor, for example
         if not received:
-            raise Malformed("shorter than it says")
+            raise Malformed("shorter than its length fields say")
         length += received
     connection.settimeout(_READING)
     return length

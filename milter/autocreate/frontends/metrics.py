@@ -1,7 +1,7 @@
-"""The figures for Prometheus, over HTTP. They are counted elsewhere, and read when somebody asks.
+"""The metrics for Prometheus, over HTTP. They are counted elsewhere, and read when they are scraped.
 
-The registry is this front end's own, and its one collector reads what lives as long as the process; so
-a reload neither loses nor doubles anything.
+The registry is this front end's own. Its one collector reads counts that live as long as the process,
+so a reload neither loses nor doubles anything.
 """
 
 import threading
@@ -30,16 +30,16 @@ _TIMEOUT = 10.0  # seconds for a scraper to ask
 
 
 class Metrics:
-    """Tells the figures on a listening socket."""
+    """Serves the metrics on a listening socket."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._server = ThreadingHTTPServer(("", 0), MetricsHandler, bind_and_activate=False)
 
-    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
-        """See `FrontEnd.serve`. Without metrics mail goes on, so nothing here has failed."""
+    def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
+        """See `FrontEnd.serve`. Mail does not depend on metrics, so `failed` is not called."""
         ours = CollectorRegistry()
-        ours.register(_Figures(traffic))
+        ours.register(_ServiceCollector(gate))
         ProcessCollector(registry=ours)
         handler = MetricsHandler.factory(ours)
         self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _TIMEOUT})
@@ -53,20 +53,20 @@ class Metrics:
         self._server.shutdown()
 
 
-class _Figures(Collector):
-    def __init__(self, traffic: ServiceGate) -> None:
-        self._traffic = traffic
+class _ServiceCollector(Collector):
+    def __init__(self, gate: ServiceGate) -> None:
+        self._gate = gate
 
     def describe(self) -> list[Metric]:
-        """Nothing is described before it is collected, so that registering asks nobody."""
+        """Nothing: registering must not ask the service."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "autocreate", "What runs here.", {"version": version("autocreate-milter")}
         )
-        yield from _decided(self._traffic.statistics.totals())
-        with self._traffic.enter() as service:
+        yield from _decided(self._gate.statistics.totals())
+        with self._gate.enter() as service:
             if service is not None:
                 stats = service.stats()
                 yield from _costs("account", "source", stats["sources"], "an account source")
@@ -87,7 +87,7 @@ class _Figures(Collector):
 def _decided(totals: Tally) -> Iterator[Metric]:
     recipients = CounterMetricFamily(
         "autocreate_recipients",
-        "Recipients and logins that were decided about, by answer.",
+        "Verdicts about recipients and logins, by answer.",
         labels=["frontend", "answer"],
     )
     answers: Counter[tuple[str, str]] = Counter()
@@ -99,7 +99,7 @@ def _decided(totals: Tally) -> Iterator[Metric]:
 
     seconds = HistogramMetricFamily(
         "autocreate_verdict_seconds",
-        'Time until the verdict; "created" is an accepted recipient whose mailbox was made.',
+        'Time until the verdict; "created" is an accepted recipient whose mailbox was created.',
         labels=["frontend", "outcome"],
     )
     for labels, times in sorted(totals.times.items(), key=lambda it: it[0]):
@@ -130,9 +130,9 @@ def _costs(
     what: str, label: str, parts: Mapping[str, Mapping[str, Any]], text: str
 ) -> Iterator[Metric]:
     for key, name, said in (
-        ("lookups", "lookups", f"Questions that {text} was asked."),
-        ("errors", "errors", f"Questions that {text} could not answer."),
-        ("seconds", "lookup_seconds", f"Time that {text} took for all of its questions."),
+        ("lookups", "lookups", f"Lookups in {text}."),
+        ("errors", "errors", f"Failed lookups in {text}."),
+        ("seconds", "lookup_seconds", f"Time spent on lookups in {text}."),
     ):
         family = CounterMetricFamily(f"autocreate_{what}_{name}", said, labels=[label])
         for part, stats in parts.items():
@@ -143,7 +143,7 @@ def _costs(
 def _hits(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
     family = CounterMetricFamily(
         "autocreate_account_cache_hits",
-        "Questions to an account source that the cache before it answered.",
+        "Lookups in an account source that its cache answered.",
         labels=["source"],
     )
     for source, stats in sources.items():
@@ -154,9 +154,9 @@ def _hits(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
 def _lmtp(stats: Mapping[str, Any]) -> Iterator[Metric]:
     for key, name, said in (
         ("lookups", "lookups", "Recipients that lmtpd was asked about."),
-        ("errors", "errors", "Recipients that lmtpd said nothing about; they are accepted."),
-        ("seconds", "lookup_seconds", "Time that lmtpd took for all of them."),
-        ("hits", "cache_hits", "Recipients that lmtpd was asked about a short while ago."),
+        ("errors", "errors", "Recipients that lmtpd gave no answer about; they are accepted."),
+        ("seconds", "lookup_seconds", "Time spent on asking lmtpd."),
+        ("hits", "cache_hits", "Recipients that the cache before lmtpd answered."),
     ):
         yield CounterMetricFamily(f"autocreate_lmtp_{name}", said, stats[key])
     connections = GaugeMetricFamily(
@@ -183,10 +183,10 @@ def _cyrus(stats: Mapping[str, int]) -> Iterator[Metric]:
 
 def _caches(stats: Mapping[str, Any]) -> Iterator[Metric]:
     entries = GaugeMetricFamily(
-        "autocreate_cache_entries", "What is remembered now.", labels=["cache", "kind"]
+        "autocreate_cache_entries", "Entries in each cache.", labels=["cache", "kind"]
     )
     limits = GaugeMetricFamily(
-        "autocreate_cache_limit", "How much of a kind is remembered at most.", labels=["cache"]
+        "autocreate_cache_limit", "Most entries of each kind in a cache.", labels=["cache"]
     )
     entries.add_metric(["ready", "users"], stats["ready"]["users"])
     limits.add_metric(["ready"], stats["ready"]["size"])
@@ -217,5 +217,5 @@ def _journal(unfinished: int | None) -> Iterator[Metric]:
     )
     if unfinished is not None:
         yield GaugeMetricFamily(
-            "autocreate_unfinished_trees", "Trees that were begun and not finished.", unfinished
+            "autocreate_unfinished_trees", "Mailbox trees that are unfinished.", unfinished
         )

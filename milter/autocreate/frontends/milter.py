@@ -1,8 +1,8 @@
 """The milter: RCPT in, verdict out. pymilter and libmilter are known here and nowhere else.
 
-What libmilter and the MTAs expect was measured; docs/decisions/ says how. Two rules follow here:
-a recipient that is fine is answered CONTINUE, because ACCEPT would end the events of the whole
-message; and the `data` step keeps its reply, without which Postfix stalls 40 ms a message over TCP.
+What libmilter and the MTAs expect was measured: see docs/decisions/. Two rules follow. A recipient that
+passes is answered CONTINUE, because ACCEPT would end the events of the whole message. And the `data`
+step keeps its reply, without which Postfix waits 40 ms for each message over TCP.
 """
 
 import logging
@@ -30,7 +30,7 @@ class Milter:
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
-    def serve(self, traffic: ServiceGate, failed: Callable[[BaseException], None]) -> None:
+    def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
 
         def run() -> None:
@@ -40,8 +40,8 @@ class Milter:
             except BaseException as error:
                 failed(error)
 
-        pymilter.factory = lambda: _Session(traffic)
-        # Its own thread, because libmilter's handling of signals fights Python's in the main one.
+        pymilter.factory = lambda: _Session(gate)
+        # A thread of its own, because libmilter's signal handling conflicts with Python's in the main one.
         threading.Thread(target=run, name="libmilter", daemon=True).start()
 
     def stop(self) -> None:
@@ -50,15 +50,15 @@ class Milter:
 
 
 class _Session(pymilter.Base):
-    """One connection of the MTA's. Its callbacks may come from different threads, one at a time."""
+    """One connection of the MTA. Its callbacks may come from different threads, one at a time."""
 
-    def __init__(self, traffic: ServiceGate) -> None:
-        self._traffic = traffic
+    def __init__(self, gate: ServiceGate) -> None:
+        self._gate = gate
         self._client = ""
         self._envelope = Envelope()
 
     def negotiate(self, options: list[int]) -> int:
-        """Ask for the steps below and for no right to change anything.
+        """Ask for the steps below, and for no right to change the message.
 
         pymilter's own version would keep every action; what `set_flags` clears has no effect.
         """
@@ -101,16 +101,16 @@ class _Session(pymilter.Base):
             argument,
             rewritten=self._macro("{rcpt_addr}"),
             mailer=mailer,
-            # Postfix tells the mailer of every recipient by SMTP, and of none by another way.
+            # Postfix gives the mailer of every recipient by SMTP, and of no other.
             refusable=mailer is not None,
             envelope=self._envelope,
         )
-        with self._traffic.enter() as service:
+        with self._gate.enter() as service:
             if service is None:
                 return self._reply(Answer.TEMPORARY.reply)
             verdict = service.verify(recipient)
         milliseconds = (time.monotonic() - begun) * 1000
-        self._traffic.statistics.count("milter", verdict, milliseconds, argument, self._client)
+        self._gate.statistics.count("milter", verdict, milliseconds, argument, self._client)
         logs.verdict(
             recipient,
             verdict,
@@ -128,7 +128,7 @@ class _Session(pymilter.Base):
         return _REJECT if reply.code.startswith("5") else _TEMPFAIL
 
     def _macro(self, name: str) -> str | None:
-        """A macro's value, None if the MTA did not send it, empty if its bytes are no UTF-8."""
+        """A macro's value; None if the MTA did not send it; empty if it is not UTF-8."""
         try:
             value = self.getsymval(name)
         except UnicodeDecodeError:

@@ -15,7 +15,7 @@ from autocreate.model import Login
 
 _CLASS = b"EVENT"
 
-# The message does not name the service. What is not POP3, on its usual ports, is taken for IMAP.
+# The message does not name the service. Whatever is not POP3 on its usual ports is taken for IMAP.
 _SERVICE_OF_PORT = {110: "pop3", 995: "pop3"}
 
 
@@ -24,8 +24,8 @@ class Event:
     """What a notification means to this program.
 
     Args:
-        login: who was let in: the user that was authorized, not the one whose password it was.
-        owners_of_removed: users of whose mailboxes one was deleted or got another name.
+        login: the user who logged in: the authorized one, not the one whose password was checked.
+        owners_of_removed: users who had a mailbox deleted or renamed.
     """
 
     login: Login | None = None
@@ -33,17 +33,17 @@ class Event:
 
 
 def parse(datagram: bytes) -> Event:
-    """Read a notification. One that is somebody else's business is an event of nothing.
+    """Read a notification. One that does not concern us is an empty event.
 
     Raises:
-        Malformed: it is no notification.
+        Malformed: it is not a notification.
     """
     strings = datagram.split(b"\0")
     try:
         count = int(strings[5])
         message = strings[6 + count]
     except (IndexError, ValueError):
-        raise Malformed("not the strings of a notification") from None
+        raise Malformed("not a notification of Cyrus") from None
     if strings[1] != _CLASS:
         return Event()
     try:
@@ -51,7 +51,7 @@ def parse(datagram: bytes) -> Event:
     except (ValueError, RecursionError):
         raise Malformed("an event that is not JSON") from None
     if not isinstance(facts, dict):
-        raise Malformed("an event that is no JSON object")
+        raise Malformed("an event that is not a JSON object")
     match facts.get("event"):
         case "Login":
             return Event(login=_login(facts))
@@ -76,6 +76,6 @@ def _owner(uri: Any) -> tuple[str, ...]:
     try:
         path = urllib.parse.urlsplit(uri).path.removeprefix("/").partition(";")[0]
     except ValueError:
-        raise Malformed(f"a mailbox event whose mailbox is no URL: {uri!r}") from None
+        raise Malformed(f"a mailbox event whose mailbox is not a URL: {uri!r}") from None
     user = owner(urllib.parse.unquote(path))
     return (user,) if user else ()

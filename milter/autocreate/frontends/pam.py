@@ -1,4 +1,4 @@
-"""One login, as pam_exec(8) tells of it in the environment. Its process ends with success, always."""
+"""One login, described by pam_exec(8) in the environment. The process always exits with 0."""
 
 import logging
 import os
@@ -15,25 +15,25 @@ from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 
-# What PAM does on the way in. The others are the way out and the change of a password.
-_WAYS_IN = ("auth", "account", "open_session")
+# The types of a login. The others are a logout and a change of password.
+_LOGIN_TYPES = ("auth", "account", "open_session")
 
 
 def look_after(environment: Mapping[str, str], build: Callable[[], Service]) -> NoReturn:
-    """Make the mailbox of PAM_USER within the time that logins wait. Never returns.
+    """Create the mailbox of PAM_USER within `login.deadline`. Never returns.
 
-    Work that takes longer ends with this process. The journal has it, for whatever runs as `login`,
-    `milter` or `run` to complete.
+    Work that takes longer ends with this process. The journal has it, and a process that runs as
+    `login`, `milter` or `run` completes it.
 
     Args:
         environment: with PAM_USER, PAM_SERVICE and PAM_TYPE.
         build: makes the service.
     """
     try:
-        if environment.get("PAM_TYPE") in _WAYS_IN:
+        if environment.get("PAM_TYPE") in _LOGIN_TYPES:
             _look_after(environment, build)
         elif "PAM_TYPE" not in environment:
-            print("autocreate: there is no PAM_TYPE here: pam_exec(8) sets it", file=sys.stderr)
+            print("autocreate: PAM_TYPE is not set; pam_exec(8) sets it", file=sys.stderr)
     except AutocreateError as error:
         for line in str(error).splitlines():
             print(f"autocreate: {line}", file=sys.stderr)
@@ -41,7 +41,7 @@ def look_after(environment: Mapping[str, str], build: Callable[[], Service]) -> 
         log.exception("a defect of this program, at a login by PAM")
     logging.shutdown()
     sys.stderr.flush()
-    os._exit(0)  # whatever other threads are still about
+    os._exit(0)  # whatever other threads are still running
 
 
 def _look_after(environment: Mapping[str, str], build: Callable[[], Service]) -> None:

@@ -1,6 +1,6 @@
 """Cyrus's lmtpd, asked what it will say at delivery: MAIL, RCPT and RSET over a kept connection (RFC 2033).
 
-No message is ever sent, and nothing is changed by a question. Each answer is bounded in time and bytes.
+No message is ever sent, and a question changes nothing. Each answer is bounded in time and bytes.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from autocreate.model import Envelope
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.pool import Pool
 
-_MOST = 1 << 16  # bytes of one exchange; far more than an honest server says
+_MOST = 1 << 16  # bytes of one exchange; far more than a real server sends
 _LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _NEVER_IN_PATH = frozenset(" <>")
 
 _DEADLY = (
-    "lmtpd would die of the default domain in capitals: have the MTA write domains in lower case "
+    "lmtpd crashes on the default domain in capitals: have the MTA write domains in lower case "
     "(lmtp_generic_maps, as in contrib/postfix/main.cf), then set lmtp.lowercase_domains"
 )
 
@@ -41,7 +41,7 @@ class Lmtpd:
 
     Args:
         address: "unix:/path" or "inet:HOST:PORT".
-        connections: how many may be open at once; each keeps a process of lmtpd's busy.
+        connections: how many may be open at once; each occupies an lmtpd process.
         timeout: seconds to wait for a free connection, for connecting, and for an answer, each.
         default_domain: of a Cyrus with virtual domains; empty without.
     """
@@ -61,7 +61,7 @@ class Lmtpd:
         return 3 * self._timeout
 
     def ask(self, recipient: str, envelope: Envelope) -> Forecast:
-        """What delivery to a recipient will come to.
+        """How delivery to a recipient will end.
 
         Args:
             recipient: the address as the MTA will send it, without brackets.
@@ -95,7 +95,7 @@ class Lmtpd:
         mail, answer = session.ask(recipient, envelope)
         told = forecast(mail, answer)
         if told.outcome is Outcome.UNTOLD and not mail.is_positive:
-            raise Unreachable(told.why)  # so it is with every recipient
+            raise Unreachable(told.why)  # the same for every recipient
         return told
 
 
@@ -103,7 +103,7 @@ class Session:
     """A connection, greeted and introduced.
 
     Raises, from every method:
-        Unreachable: the connection is of no use any more; `ServerTimeout` if the time was up.
+        Unreachable: the connection cannot be used any more; `ServerTimeout` after a timeout.
     """
 
     def __init__(self, address: str, timeout: float) -> None:
@@ -118,7 +118,9 @@ class Session:
             (greeting,) = self._exchange([])
             (offer,) = self._exchange([b"LHLO autocreate"])
             if greeting[-1].code != 220 or not offer[-1].is_positive:
-                raise Unreachable(f"lmtpd at {address} does not serve: {greeting[-1]}; {offer[-1]}")
+                raise Unreachable(
+                    f"lmtpd at {address} does not accept sessions: {greeting[-1]}; {offer[-1]}"
+                )
         except BaseException:
             self.discard()
             raise
@@ -126,7 +128,7 @@ class Session:
         self.server = server_of(greeting[-1].text, [it.text for it in offer[1:]])
 
     def ask(self, recipient: str, envelope: Envelope) -> tuple[LmtpReply, LmtpReply | None]:
-        """The replies to MAIL and RCPT; None if the connection ended at RCPT."""
+        """The replies to MAIL and RCPT; None if the connection was closed at RCPT."""
         is_utf8 = not (recipient.isascii() and envelope.sender.isascii())
         mail = b"MAIL FROM:<>"
         if envelope.size and "SIZE" in self.server.offers:
@@ -152,26 +154,26 @@ class Session:
         return first, second
 
     def begin(self) -> None:
-        """See whether it takes mail from us, without a recipient."""
+        """Check that it takes mail from us, without a recipient."""
         self._allow()
         (first,), _ = [lines[-1:] for lines in self._exchange([b"MAIL FROM:<>", b"RSET"])]
         if not first.is_positive:
             raise Unreachable(forecast(first, None).why)
 
     def discard(self) -> None:
-        """Drop the connection without a word: it may be out of step."""
+        """Close the connection without QUIT: it may be out of step."""
         if hasattr(self, "_socket"):
             self._socket.close()
 
     def close(self) -> None:
-        """Say good-bye and drop the connection."""
+        """Send QUIT and close the connection."""
         with contextlib.suppress(OSError):
             self._socket.settimeout(1.0)
             self._socket.sendall(b"QUIT\r\n")
         self.discard()
 
     def _allow(self) -> None:
-        """Begin to count the time and the bytes of an exchange."""
+        """Start to count the time and the bytes of an exchange."""
         self._until = time.monotonic() + self._timeout
         self._bytes_left = _MOST
 

@@ -1,7 +1,7 @@
-"""The last word on a recipient: what Cyrus's lmtpd will say at delivery, asked before the MTA accepts.
+"""The last check of a recipient: what Cyrus's lmtpd will say at delivery, asked before the MTA accepts.
 
-Asked only about recipients whose mailbox is known to exist, and about shared folders. What was said is
-remembered for a short while. A server that is away or slow changes nothing: what we knew decides.
+Asked only about recipients whose mailbox is known to exist, and about shared folders. Answers are
+remembered for a short time. A server that is down or slow changes nothing: the verdict stays as it is.
 """
 
 import logging
@@ -35,7 +35,7 @@ class DeliveryServer(Protocol):
 
 
 class _Mark(NamedTuple):
-    """What was said at a size in bytes, and until when it is believed on the monotonic clock."""
+    """The answer for a size in bytes, and until when it is valid on the monotonic clock."""
 
     until: float
     size: int
@@ -43,31 +43,31 @@ class _Mark(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What was said of an address. What is taken at one size is taken at every smaller one."""
+    """The answers about an address. What is taken at one size is taken at every smaller one."""
 
     taken: _Mark | None = None
     not_taken: _Mark | None = None
 
     def of(self, size: int, now: float) -> Forecast | None:
-        taken, not_taken = self.believed(now)
+        taken, not_taken = self.valid(now)
         if taken and size <= taken.size:
             return taken.forecast
         return not_taken.forecast if not_taken and size >= not_taken.size else None
 
-    def believed(self, now: float) -> "_Known":
-        """What of it is not too old."""
+    def valid(self, now: float) -> "_Known":
+        """Those still valid."""
         return _Known(*(mark if mark and now < mark.until else None for mark in self))
 
     def extended(self, mark: _Mark, now: float) -> "_Known":
-        """With a new answer, and without what that contradicts."""
-        taken, not_taken = self.believed(now)
+        """With a new answer, and without those that it contradicts."""
+        taken, not_taken = self.valid(now)
         if mark.forecast.outcome is Outcome.TAKEN:
             return _Known(mark, not_taken if not_taken and not_taken.size > mark.size else None)
         return _Known(taken if taken and taken.size < mark.size else None, mark)
 
 
 class _Told(NamedTuple):
-    """A forecast, and what it cost; `seconds` is None where it was remembered."""
+    """A forecast, and how long it took; `seconds` is None if it was remembered."""
 
     forecast: Forecast
     seconds: float | None = None
@@ -80,7 +80,7 @@ class DeliveryCheck:
     Args:
         seconds: how long an answer is remembered; 0: never.
         size: about how many users at most.
-        stats: where questions are counted.
+        stats: counts the questions.
         clock: a monotonic clock, in seconds.
     """
 
@@ -99,8 +99,8 @@ class DeliveryCheck:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, dict[tuple[str, bool], _Known]] = {}
-        self._forgotten = 0
-        self._is_away = False
+        self._generation = 0
+        self._is_down = False
 
     def confirm(
         self,
@@ -110,19 +110,19 @@ class DeliveryCheck:
         until: float,
         look_again: Callable[[], Verdict],
     ) -> Verdict:
-        """A verdict, with lmtpd's word on it.
+        """A verdict, checked with lmtpd.
 
         Args:
-            verdict: what is known without it.
+            verdict: what was decided without lmtpd.
             recipient: the address as the MTA will send it.
             until: the deadline, on the monotonic clock.
-            look_again: decides anew, believing nothing that was remembered about the user.
+            look_again: decides anew, without anything remembered about the user.
         """
         if not _has_mailbox(verdict):
             return verdict
         told = self._ask(verdict.user, recipient, envelope, until)
         if told.forecast.outcome is Outcome.UNKNOWN and verdict.user:
-            # It was deleted, or its user is gone, since it was looked for.
+            # The mailbox was deleted, or its user is gone, since we looked.
             verdict = look_again()
             if not _has_mailbox(verdict):
                 return verdict
@@ -130,21 +130,20 @@ class DeliveryCheck:
         return _judged(verdict, told)
 
     def invalidate(self, user: str | None = None) -> None:
-        """Ask anew about a user, or about everyone."""
+        """Forget the answers about a user, or about everyone."""
         with self._lock:
-            self._forgotten += 1
+            self._generation += 1
             if user is None:
                 self._known.clear()
             else:
                 self._known.pop(user, None)
 
     def snapshot(self) -> dict[str, Any]:
-        """What is remembered, what questions cost, and the connections, as JSON has it."""
+        """The cache, the cost of questions, and the connections, as JSON has it."""
         with self._lock:
             now = self._clock()
             users = sum(
-                any(any(it.believed(now)) for it in known.values())
-                for known in self._known.values()
+                any(any(it.valid(now)) for it in known.values()) for known in self._known.values()
             )
         remembered = {"users": users, "size": self._size, "seconds": self._seconds}
         return {
@@ -154,7 +153,7 @@ class DeliveryCheck:
         }
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._server.close()
 
     def _ask(self, user: str, recipient: str, envelope: Envelope, until: float) -> _Told:
@@ -164,9 +163,9 @@ class DeliveryCheck:
         if known and (told := known.of(envelope.size, begun)):
             self._stats.hit()
             return _Told(told)
-        generation = self._forgotten
+        generation = self._generation
         if until - begun < self._server.longest:
-            return _Told(Forecast(Outcome.UNTOLD, "no time was left to ask lmtpd"))
+            return _Told(Forecast(Outcome.UNTOLD, "no time left to ask lmtpd"))
         try:
             told = self._server.ask(recipient, envelope)
         except AutocreateError as error:
@@ -183,7 +182,7 @@ class DeliveryCheck:
         if told.outcome in (Outcome.UNKNOWN, Outcome.UNTOLD) or not self._seconds:
             return
         with self._lock:
-            if generation != self._forgotten:
+            if generation != self._generation:
                 return
             known = self._known.setdefault(owner, {})
             if len(known) >= _MOST_ADDRESSES:
@@ -195,12 +194,12 @@ class DeliveryCheck:
                 del self._known[next(iter(self._known))]
 
     def _report(self, error: str) -> None:
-        """Say once that lmtpd gives no answers, and once that it does again."""
-        if error and not self._is_away:
-            log.error("mail is accepted without lmtpd's word: %s", error)
-        elif self._is_away and not error:
+        """Log once that lmtpd gives no answers, and once that it does again."""
+        if error and not self._is_down:
+            log.error("lmtpd cannot be asked, mail is accepted without its check: %s", error)
+        elif self._is_down and not error:
             log.info("lmtpd answers again")
-        self._is_away = bool(error)
+        self._is_down = bool(error)
 
 
 def _has_mailbox(verdict: Verdict) -> bool:
@@ -209,7 +208,7 @@ def _has_mailbox(verdict: Verdict) -> bool:
         return not verdict.user
     if verdict.answer is not Answer.ACCEPT:
         return False
-    # What is only planned does not exist, and lmtpd's own autocreate would make it on being asked.
+    # A planned mailbox does not exist yet, and lmtpd's own autocreate would create it when asked.
     planned = verdict.plan.actions if verdict.plan and not verdict.report else ()
     return not any(isinstance(it, CreateMailbox) and not it.path for it in planned)
 
@@ -232,7 +231,7 @@ def _judged(verdict: Verdict, told: _Told) -> Verdict:
         case Outcome.DANGER:
             return replace(verdict, answer=Answer.TEMPORARY, reason=why)
         case Outcome.UNKNOWN if verdict.user:
-            reason = f"INBOX exists, and lmtpd does not know it: {why}"
+            reason = f"INBOX exists, but lmtpd does not know it: {why}"
             return replace(verdict, answer=Answer.TEMPORARY, reason=reason)
         case Outcome.UNKNOWN:
             reason = f"no such shared folder: lmtpd says {why}"

@@ -1,7 +1,7 @@
-"""What Cyrus's lmtpd will say at delivery, made out from what it says at RCPT now.
+"""What Cyrus's lmtpd will say at delivery, concluded from what it says at RCPT now.
 
-Every reply of the server means one of five things here, and for the sender a reply with its codes and
-a text of ours: lmtpd's own texts name the server and the session. Follows RFC 2033 (LMTP), RFC 3463
+Every reply of the server means one of five outcomes. The sender gets its codes with a text of ours:
+lmtpd's own texts name the server and the session. Follows RFC 2033 (LMTP), RFC 3463
 (enhanced codes), RFC 6531 (SMTPUTF8), and imap/lmtpengine.c of Cyrus.
 """
 
@@ -14,7 +14,7 @@ from autocreate.model import Envelope, Reply
 
 
 class LmtpReply(NamedTuple):
-    """A reply of lmtpd's: code, enhanced code (may be empty), and the text of its last line."""
+    """A reply of lmtpd: code, enhanced code (may be empty), and the text of its last line."""
 
     code: int
     enhanced: str = ""
@@ -30,21 +30,21 @@ class LmtpReply(NamedTuple):
 
 
 class Outcome(Enum):
-    """What delivery will come to."""
+    """How delivery will end."""
 
     TAKEN = "taken"
     UNKNOWN = "unknown"  # lmtpd finds no such mailbox
     REFUSED = "refused"
-    DANGER = "danger"  # lmtpd dies of this recipient
-    UNTOLD = "untold"  # lmtpd did not say; nothing follows from it
+    DANGER = "danger"  # lmtpd crashes on this recipient
+    UNTOLD = "untold"  # lmtpd did not say, and nothing changes
 
 
 class Forecast(NamedTuple):
-    """What delivery to one recipient will come to.
+    """How delivery to one recipient will end.
 
     Args:
         why: for the log.
-        reply: for the sender of what is refused.
+        reply: for the sender, if it is refused.
     """
 
     outcome: Outcome
@@ -53,13 +53,13 @@ class Forecast(NamedTuple):
 
 
 class Server(NamedTuple):
-    """What lmtpd told of itself: its version (Cyrus tells none with `serverinfo: off`), what it offers."""
+    """lmtpd's version (None with Cyrus's `serverinfo: off`), and its capabilities."""
 
     version: tuple[int, int] | None = None
     offers: frozenset[str] = frozenset()
 
 
-# Codes that say something of the recipient. Any other says something of us, or of the server.
+# Codes that are about the recipient. Any other is about us, or the server.
 _OF_RECIPIENT = frozenset((450, 451, 452, 501, 550, 551, 552, 553, 554))
 
 # The first version whose lmtpd survives the default domain in capitals.
@@ -69,7 +69,7 @@ _SESSION = re.compile(r"\s*SESSIONID=<[^>]*>")
 _VERSION = re.compile(r"\bCyrus LMTP(?: Murder)? v?(\d+)\.(\d+)")
 _SIZE = re.compile(r"SIZE=(\d{1,18})", re.IGNORECASE)
 
-# By the last two numbers of the enhanced code. None of them tells more than the code does.
+# By the last two numbers of the enhanced code. None of them says more than the code does.
 _TEXTS = {
     "1.1": "User unknown",
     "2.1": "Mailbox disabled, not accepting messages",
@@ -84,7 +84,7 @@ _NO_SMTPUTF8 = Reply("553", "5.6.7", _TEXTS["6.7"])
 
 
 def envelope_of(sender: str, parameters: Sequence[str]) -> Envelope:
-    """What MAIL said.
+    """The envelope that MAIL gave.
 
     Args:
         parameters: those of ESMTP, as the client wrote them.
@@ -95,7 +95,7 @@ def envelope_of(sender: str, parameters: Sequence[str]) -> Envelope:
 
 
 def server_of(greeting: str, capabilities: Sequence[str]) -> Server:
-    """What lmtpd told of itself, by its greeting and its answer to LHLO."""
+    """What lmtpd says of itself in its greeting and its answer to LHLO."""
     version = _VERSION.search(greeting)
     words = (it.split(maxsplit=1) for it in capabilities)
     return Server(
@@ -105,7 +105,7 @@ def server_of(greeting: str, capabilities: Sequence[str]) -> Server:
 
 
 def refused_by_mta(server: Server, envelope: Envelope, recipient: str) -> Forecast | None:
-    """What the MTA will return without asking lmtpd: an address beyond ASCII without SMTPUTF8.
+    """What the MTA will bounce without asking lmtpd: an address beyond ASCII without SMTPUTF8.
 
     Where the client did not ask for SMTPUTF8, Postfix sends such an address as it is.
     """
@@ -116,10 +116,10 @@ def refused_by_mta(server: Server, envelope: Envelope, recipient: str) -> Foreca
 
 
 def is_deadly(server: Server, domain: str, default_domain: str) -> bool:
-    """Does lmtpd die of this domain? Up to Cyrus 3.10 it dies of the default domain in another case.
+    """Does lmtpd crash on this domain? Up to Cyrus 3.10 it crashes on the default domain in another case.
 
-    It says 250 at RCPT, and dies at DATA; with its own autocreate it dies at RCPT. Its master gives the
-    service up when that happens too often.
+    It says 250 at RCPT, and crashes at DATA; with its own autocreate it crashes at RCPT. Cyrus's master
+    disables the service when that happens too often.
 
     Args:
         domain: as the MTA writes it.
@@ -134,7 +134,7 @@ def forecast(mail: LmtpReply, recipient: LmtpReply | None) -> Forecast:
     """What the replies to MAIL and RCPT mean.
 
     Args:
-        recipient: None if lmtpd ended the connection instead, or with it.
+        recipient: None if lmtpd closed the connection instead of replying.
     """
     if mail.code == 552:  # SIZE exceeds maxmessagesize
         return Forecast(Outcome.REFUSED, str(mail), _to_sender(mail))
@@ -153,7 +153,7 @@ def forecast(mail: LmtpReply, recipient: LmtpReply | None) -> Forecast:
 
 
 def _to_sender(reply: LmtpReply) -> Reply:
-    """lmtpd's codes with a text of ours."""
+    """lmtpd's codes, with a text of ours."""
     kind = str(reply.code)[0]
     enhanced = reply.enhanced if reply.enhanced.startswith(f"{kind}.") else f"{kind}.2.0"
     otherwise = (
@@ -164,5 +164,5 @@ def _to_sender(reply: LmtpReply) -> Reply:
 
 def _remedy(reply: LmtpReply) -> str:
     if reply.code in (430, 530):
-        return "; it must let us in as it lets the MTA in: its Unix socket, or lmtpd -a"
+        return "; it must accept us like the MTA: use its Unix socket, or lmtpd -a"
     return ""

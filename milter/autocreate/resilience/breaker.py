@@ -1,4 +1,4 @@
-"""A server that is down is asked by one caller at a time, so that it costs the others nothing."""
+"""A server that is down is tried by one caller at a time, so that it costs the others nothing."""
 
 import threading
 import time
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 class Breaker:
-    """Stands before a server. After a failure it answers in the server's place for a while.
+    """After a server's failure, fails in its place for a pause.
 
-    The while doubles with each failed trial. When it is over, one caller's call is the trial:
-    if it succeeds everyone is let through again, else all wait on.
+    When the pause is over, one caller's call is the trial. If it succeeds, all callers reach the server
+    again; if not, the next pause is twice as long.
 
     Args:
         name: the server, for the message.
-        first, longest: the shortest and the longest while, in seconds.
+        first, longest: the shortest and the longest pause, in seconds.
         clock: a monotonic clock, in seconds.
     """
 
@@ -34,7 +34,7 @@ class Breaker:
         self._longest = longest
         self._clock = clock
         self._lock = threading.Lock()
-        self._while = 0.0  # 0 while the server is thought to be well
+        self._pause = 0.0  # 0 while the server is thought to be well
         self._until = 0.0
         self._error = ""
 
@@ -42,7 +42,7 @@ class Breaker:
         """Do `work` if the server may be asked.
 
         Raises:
-            Temporary: it may not be asked yet.
+            Temporary: it is not tried again yet.
             Exception: whatever `work` raises. `Unreachable` counts as the server's failure, a result
                 or `Refused` as its answer; anything else says nothing about it.
         """
@@ -64,24 +64,24 @@ class Breaker:
 
     def _admit(self) -> bool:
         """Let a caller through, or raise. True if its call is the trial."""
-        if not self._while:  # reading a float is atomic, and the usual case must not queue
+        if not self._pause:  # reading a float is atomic, and the usual case must not queue
             return False
         with self._lock:
-            if not self._while:
+            if not self._pause:
                 return False
             now = self._clock()
             if now < self._until:
-                raise Temporary(f"{self._name} is not asked again yet; last: {self._error}")
+                raise Temporary(f"{self._name} is not retried yet; last error: {self._error}")
             # This caller is the trial. The others wait as if it had failed, until it is over.
             self._until = now + self._longest
             return True
 
     def _failed(self, error: str, is_trial: bool) -> None:
         with self._lock:
-            if self._while and not is_trial:
+            if self._pause and not is_trial:
                 return  # one outage fails many calls at once; only trials count it again
-            self._while = min(self._longest, self._while * 2) or self._first
-            self._until = self._clock() + self._while
+            self._pause = min(self._longest, self._pause * 2) or self._first
+            self._until = self._clock() + self._pause
             self._error = error
 
     def _undecided(self) -> None:
@@ -90,6 +90,6 @@ class Breaker:
             self._until = self._clock()
 
     def _answered(self) -> None:
-        if self._while:
+        if self._pause:
             with self._lock:
-                self._while = 0.0
+                self._pause = 0.0

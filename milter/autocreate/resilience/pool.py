@@ -28,7 +28,7 @@ class Pool(Generic[C]):
     Args:
         connect: makes a new connection, ready for use.
         size: how many may be open at once.
-        wait: seconds that a borrower waits for one.
+        wait: seconds that a caller waits for one.
     """
 
     def __init__(self, connect: Callable[[], C], size: int, wait: float) -> None:
@@ -76,7 +76,7 @@ class Pool(Generic[C]):
         return {"busy": self._busy, "idle": len(self._idle), "size": self._size}
 
     def close(self) -> None:
-        """Close what is idle now, and what is lent when it comes back."""
+        """Close what is idle now, and what is in use when it is given back."""
         self._is_closed = True
         while connection := self._take():
             connection.close()
@@ -89,7 +89,7 @@ class Pool(Generic[C]):
         try:
             result = work(connection)
         except Refused:
-            self._give_back(connection)  # it said no in good order
+            self._give_back(connection)  # a no is a proper answer
             raise
         except BaseException:
             connection.discard()

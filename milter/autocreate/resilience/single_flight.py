@@ -144,7 +144,7 @@ class Handle(Generic[T]):
         except TimeoutError as error:
             if work.has_raised(error):
                 raise
-            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work goes on") from error
+            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work continues") from error
         finally:
             self._leave()
 

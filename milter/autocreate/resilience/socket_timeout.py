@@ -1,7 +1,7 @@
 """Time limits on sockets that the kernel keeps (socket(7)), where Python's own do not reach.
 
-Python keeps a time limit by making the socket non-blocking, which changes what connect(2) does, and
-which a library that reads from the socket by itself knows nothing of.
+Python keeps a time limit by making the socket non-blocking. That changes what connect(2) does, and a
+library that reads from the socket by itself does not expect it.
 """
 
 import math

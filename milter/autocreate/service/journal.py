@@ -1,9 +1,9 @@
-"""What is unfinished, and what was seen in dry run. On SQLite, or any database of SQLAlchemy's.
+"""Unfinished trees, what dry run saw, and hourly counts. On SQLite, or any database of SQLAlchemy's.
 
 `begin` is written before the first command goes to the mail store and `finish` after the last, so a
-row that outlives its process marks a tree that may be half-made, wherever the process ended. Several
-MTAs may share one journal: every operation is a single short transaction, and doing an entry's work
-twice does no harm.
+row that outlives its process marks a tree that may be half made, wherever the process ended. Several
+MTAs may share one journal: every operation is one short transaction, and doing an entry's work twice
+does no harm.
 """
 
 import json
@@ -26,9 +26,9 @@ HOURS_LIMIT = 20_000
 
 _metadata = sa.MetaData()
 
-# Bytes of a key are few on MariaDB and MySQL (3072, at four a character), which also take `Joe` for `joe`.
+# MariaDB and MySQL limit a key to 3072 bytes, at four a character, and by default take `Joe` for `joe`.
 _LONGEST_RECIPIENT = 700
-# These make columns as wide as they are told; what is not told has room for 64 KiB.
+# On these a text column without a length holds 64 KiB.
 _LONGEST_TALLY = 2**24 - 1
 
 
@@ -50,12 +50,12 @@ _unfinished = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
 )
 
-# Asked for every user who is not known to stand: to build them would take longer than to ask them.
+# Run for every user who is not in the mailbox cache; building them would take longer than running them.
 _ENTRY_OF = sa.select(_unfinished).where(_unfinished.c.user == sa.bindparam("whose"))
 _BEGIN = _unfinished.insert()
 _FINISH = _unfinished.delete().where(_unfinished.c.user == sa.bindparam("whose"))
 
-# What a user was given once. Its absence later is the user's own will.
+# What a user was given once. If it is missing later, the user has removed it.
 _given = sa.Table(
     "given",
     _metadata,
@@ -84,7 +84,7 @@ _seen = sa.Table(
 )
 
 
-# What each process counted in an hour, in its own row, so that several add up without waiting for each other.
+# What each process counted in an hour, in a row of its own: no process waits for another's lock.
 _hours = sa.Table(
     "hours",
     _metadata,
@@ -103,9 +103,9 @@ class Entry:
     Args:
         address: the recipient or login it was begun for, from which the work is planned anew.
         service: what it was begun for: mail, or a login to "imap", "pop3", "sieve".
-        begun: False for a user whose mailbox may well stand, and is to be looked at first.
-        usable: INBOX and quota stand; mail can be accepted meanwhile.
-        attempts: how many ended with something missing; 0 if none came to an end.
+        begun: False for a user whose mailbox may well exist, and is to be looked at first.
+        usable: INBOX and quota exist; mail can be accepted meanwhile.
+        attempts: how many ended with something missing.
         next_try: when to try again, in seconds since the epoch.
     """
 
@@ -120,16 +120,16 @@ class Entry:
 
 
 class Journal:
-    """The journal at a database URL. Made where it is missing; safe to use from several threads.
+    """The journal at a database URL. Created where it is missing; safe to use from several threads.
 
-    One that cannot be used now is no error when this is made: see `JournalDatabase`.
+    A database that cannot be used now is no error here: see `JournalDatabase`.
 
     Args:
         url: an SQLAlchemy URL.
         clock: the time in seconds since the epoch.
 
     Raises:
-        ConfigurationError: the URL is none, or names a database that there is no driver for.
+        ConfigurationError: the URL is invalid, or its database has no driver here.
         Temporary, from every method: the database cannot be used.
     """
 
@@ -140,8 +140,8 @@ class Journal:
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
 
-        One that is noted already is left as it is, except that it may now have been begun; or, if it
-        was not, is to be looked at anew.
+        An existing entry is kept, except that it may now be begun; or, if it was not, gets the new
+        time.
         """
         try:
             self._database.write(lambda connection: connection.execute(_BEGIN, _row(entry)))
@@ -156,10 +156,10 @@ class Journal:
             self._database.write(lambda connection: connection.execute(noted))
 
     def fail(self, entry: Entry, given: Collection[str] = ()) -> None:
-        """Note how an attempt ended that left something missing.
+        """Note an attempt that left something missing.
 
         Args:
-            given: what it did give the user: see `autocreate.core.plan.gift`.
+            given: what it gave the user: see `autocreate.core.plan.user_removable`.
         """
         noted = _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
 
@@ -170,7 +170,7 @@ class Journal:
         self._database.write(write)
 
     def finish(self, user: str, given: Collection[str] = ()) -> None:
-        """Strike a tree out: it stands, or need not stand any more.
+        """Remove an entry: the tree is complete, or is no longer needed.
 
         Args:
             given: as for `fail`.
@@ -206,10 +206,10 @@ class Journal:
 
         Args:
             before: the latest next try that is due; infinity for every entry.
-            beyond: a next try after this was noted by a clock that was wrong, and is due, too.
+            beyond: a next try after this was noted by a wrong clock, and is due, too.
         """
         query = sa.select(_unfinished).order_by(_unfinished.c.next_try).limit(limit)
-        if before < math.inf:  # which MariaDB has no word for
+        if before < math.inf:  # MariaDB has no infinity
             is_due = _unfinished.c.next_try <= before
             if beyond < math.inf:
                 is_due |= _unfinished.c.next_try > beyond
@@ -229,7 +229,7 @@ class Journal:
             "plan": json.dumps(as_json(*verdict.plans)) if verdict.plans else "",
             "last_seen": now,
         }
-        # A client's bytes may be no text at all; a database takes text.
+        # A client's bytes need not be text; a database takes only text.
         address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")
         key = address.replace("\0", "\\0")[:_LONGEST_RECIPIENT]
         if not self._update_seen(key, values):
@@ -252,16 +252,16 @@ class Journal:
                 yield dict(row._mapping)
 
     def count_unfinished(self) -> int:
-        """How many trees were begun and not finished."""
+        """How many entries there are."""
         count = sa.select(sa.func.count()).select_from(_unfinished)
         return self._database.read(lambda connection: int(connection.execute(count).scalar_one()))
 
     def tally(self, hour: int, writer: str, tally: str) -> None:
-        """Keep what a process counted in an hour, in the place of what it wrote before.
+        """Keep what a process counted in an hour; replaces what it wrote before.
 
         Args:
             hour: its beginning, in seconds since the epoch.
-            writer: the process.
+            writer: names the process.
         """
         values = {"hour": hour, "writer": writer, "tally": tally}
         is_mine = (_hours.c.hour == hour) & (_hours.c.writer == writer)
@@ -275,7 +275,7 @@ class Journal:
         self._database.write(write)
 
     def tallies(self, since: float) -> Iterator[tuple[int, str]]:
-        """The hours that processes counted, from the one that `since` is in: its beginning, and the tally."""
+        """The hours counted, from the one that contains `since`: the beginning of each, and a tally."""
         with self._database.transaction() as connection:
             query = sa.select(_hours.c.hour, _hours.c.tally).where(_hours.c.hour > since - 3600)
             rows = connection.execute(query.order_by(_hours.c.hour))

@@ -1,9 +1,9 @@
-"""The database of the journal: waited for briefly, made where it is missing, opened anew where it was lost.
+"""The database of the journal: short timeouts, created where it is missing, reopened where it was lost.
 
-Nothing here stops the program, at its start no more than later: a journal that cannot be used keeps new
-users waiting (451), and nobody else. It is tried again with each operation; but where a failure took
-time, a breaker answers for a while, so that the others do not lose that time too. What is wrong, and what
-helps, is in the log once an hour.
+A journal that cannot be used never stops the program, at its start or later: new users are deferred (451),
+and nobody else is affected. It is tried again with each operation; after a failure that took long, a
+breaker fails at once for a pause, so that other callers do not lose that time too. The problem and its
+remedy are logged once an hour.
 """
 
 import contextlib
@@ -33,30 +33,32 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds for a connection, and for each answer. A recipient whose mailbox exists waits once or twice for
-# it, which must leave time before `milter.deadline`.
+# Seconds for a connection, and for each answer. A recipient whose mailbox exists may wait for it twice,
+# which must leave time before `milter.deadline`.
 _TIMEOUT = 2.0
 # A failure that takes longer opens the breaker.
 _SLOW = 0.25
 # The same error is not logged again for so many seconds.
 _AGAIN = 3600.0
 
-_MOVE_AWAY = "move it away: a new one is made at once, and autocreate audit --trees tells what was unfinished"
+_MOVE_AWAY = "move it away: a new one is created at once, and autocreate audit --trees shows what was unfinished"
 # By SQLite's primary result codes (sqlite.org/rescode.html).
 _REMEDIES = {
     sqlite3.SQLITE_NOTADB: _MOVE_AWAY,
     sqlite3.SQLITE_CORRUPT: _MOVE_AWAY,
-    sqlite3.SQLITE_READONLY: "let this user write to it, to the -wal and -shm beside it, and to their folder",
-    sqlite3.SQLITE_CANTOPEN: "make its folder, and let this user write there",
-    sqlite3.SQLITE_FULL: "make room on its disk",
-    sqlite3.SQLITE_IOERR: "look after its disk",
-    sqlite3.SQLITE_BUSY: "end the program that locks it: fuser(1) names it",
+    sqlite3.SQLITE_READONLY: "make it, its -wal and -shm files and their directory writable for this user",
+    sqlite3.SQLITE_CANTOPEN: "create its directory and make it writable for this user",
+    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_IOERR: "check its disk",
+    sqlite3.SQLITE_BUSY: "stop the program that locks it: fuser(1) names it",
 }
-_SERVER_REMEDY = "see that the server answers, and lets this user log in, write and make tables"
+_SERVER_REMEDY = (
+    "check that the server answers and that this user may log in, write and create tables"
+)
 
 
 class Duplicate(Temporary):
-    """The row is there already."""
+    """The row exists already."""
 
 
 class JournalDatabase:
@@ -64,10 +66,10 @@ class JournalDatabase:
 
     Args:
         url: an SQLAlchemy URL.
-        tables: what must be in it.
+        tables: those that it must have; missing ones are created.
 
     Raises:
-        ConfigurationError: the URL is none, or names a database that there is no driver for.
+        ConfigurationError: the URL is invalid, or its database has no driver here.
     """
 
     def __init__(self, url: str, tables: sa.MetaData) -> None:
@@ -88,24 +90,24 @@ class JournalDatabase:
         self._breaker = Breaker(self._name)
         self._is_open = False
         self._opening = threading.Lock()
-        self._generation = 0  # how often dropped tables were made anew
-        self._lost = ""  # what of the file was lost and not told yet
-        self._told: dict[str, float] = {}  # problems, and when
-        with contextlib.suppress(Temporary):  # which is in the log
+        self._generation = 0  # how often dropped tables were created again
+        self._lost = ""  # the file that was lost, until it is logged
+        self._logged: dict[str, float] = {}  # problems, and when they were logged
+        with contextlib.suppress(Temporary):  # it is logged
             self.read(lambda _connection: None)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """The result of `work` in a transaction of its own.
 
         Args:
-            work: may be run twice, where the first time failed.
+            work: is run again if it fails for a lost connection or a dropped table.
 
         Raises:
-            Duplicate: a row is there already.
+            Duplicate: a row exists already.
             Temporary: the database cannot be used.
         """
         result = self._breaker.call(lambda: self._run(work))
-        self._told.clear()  # not after a read: a database that is full can still be read
+        self._logged.clear()  # not after a read: a database that is full can still be read
         return result
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
@@ -147,10 +149,10 @@ class JournalDatabase:
             return work(connection)
 
     def _may_retry(self, error: SQLAlchemyError, generation: int) -> bool:
-        """Was it an idle connection that the server had dropped, or tables that somebody had dropped?
+        """Had the server dropped an idle connection, or somebody dropped tables?
 
         Args:
-            generation: of the tables, when the work began.
+            generation: of the tables, as it was when the work began.
         """
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             return True
@@ -160,7 +162,9 @@ class JournalDatabase:
             if self._generation == generation and (dropped := self._dropped_tables()):
                 self._make_tables()
                 self._generation += 1
-                self._tell_loss(f"its tables {', '.join(dropped)} were dropped and are made anew")
+                self._log_loss(
+                    f"its tables {', '.join(dropped)} were dropped and have been created again"
+                )
             return self._generation != generation
         except SQLAlchemyError:
             return False
@@ -172,9 +176,9 @@ class JournalDatabase:
         return [name for name in self._tables.tables if not there.has_table(name)]
 
     def _ensure_open(self) -> None:
-        """Open the database, or anew if the file is not the one that is open.
+        """Open the database; reopen it if its file was replaced.
 
-        SQLite would go on writing to what nobody can read again.
+        SQLite would go on writing to a file that nobody can read again.
         """
         if self._is_open and not self._file.lost:
             return
@@ -193,7 +197,7 @@ class JournalDatabase:
             self._opening.release()
 
     def _drop_connections(self) -> None:
-        """Close all. The last that is closed writes what a lost -wal has to the database."""
+        """Close all connections. Closing the last one writes the contents of a lost -wal to the database."""
         until = time.monotonic() + _TIMEOUT
         pool = self._engine.pool
         assert isinstance(pool, sa.QueuePool)
@@ -202,17 +206,17 @@ class JournalDatabase:
         self._engine.dispose()
 
     def _open(self) -> None:
-        """Make what is missing: the file, and the tables in it."""
+        """Create the file and its tables where they are missing."""
         self._file.make()
         self._make_tables()
         self._file.opened()
         self._is_open = True
         if self._lost:
-            self._tell_loss(f"{self._lost} was removed or replaced; it is opened anew")
+            self._log_loss(f"{self._lost} was removed or replaced; it has been reopened")
             self._lost = ""
 
     def _make_tables(self) -> None:
-        """Make those that are missing. Each of them may be made by another MTA at the same time."""
+        """Create the missing tables. Another MTA may be creating each of them at the same time."""
         in_time = time.monotonic() + _TIMEOUT * 0.9
         for left in reversed(range(len(self._tables.tables) + 1)):
             try:
@@ -222,8 +226,8 @@ class JournalDatabase:
                 if not left or time.monotonic() > in_time:
                     raise
 
-    def _tell_loss(self, what: str) -> None:
-        log.error("%s: %s; autocreate audit --trees tells what was unfinished", self._name, what)
+    def _log_loss(self, what: str) -> None:
+        log.error("%s: %s; autocreate audit --trees shows what was unfinished", self._name, what)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -235,19 +239,19 @@ class JournalDatabase:
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
             text = f"{self._name} cannot be used: {' '.join(str(reason).split())}"
-            self._tell(text, reason)
+            self._log(text, reason)
             is_slow = time.monotonic() - begun > _SLOW
             raise (ServerTimeout if is_slow else Temporary)(text) from error
 
-    def _tell(self, problem: str, reason: BaseException) -> None:
+    def _log(self, problem: str, reason: BaseException) -> None:
         now = time.monotonic()
-        if now - self._told.get(problem, -_AGAIN) < _AGAIN:
+        if now - self._logged.get(problem, -_AGAIN) < _AGAIN:
             return
-        self._told[problem] = now
+        self._logged[problem] = now
         code = getattr(reason, "sqlite_errorcode", 0) & 0xFF
         remedy = _SERVER_REMEDY if self._is_server else _REMEDIES.get(code, "run autocreate doctor")
         log.error(
-            "%s; meanwhile new users get 451, and mail to existing mailboxes is accepted; to mend it, %s",
+            "%s; meanwhile new users get 451, and mail to existing mailboxes is accepted; to fix it, %s",
             *(problem, remedy),
         )
 

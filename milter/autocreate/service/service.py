@@ -1,8 +1,8 @@
-"""The use cases: verify a recipient, look after a login, complete what is unfinished.
+"""The use cases: verify a recipient, handle a login, complete what is unfinished.
 
-The one rule is kept here: accept only when the account exists and its mailbox stands, say unknown
-only when every source said no, and be temporary about every doubt; within a deadline, and one piece
-of work at a time per user. Front ends hand in a `Recipient` and turn the `Verdict` into a reply;
+The one rule is kept here: accept only when the account and its mailbox exist, answer unknown only when
+every source said no, and defer in every other case; within a deadline, and one piece of work at a time
+per user. Front ends hand in a `Recipient` and turn the `Verdict` into a reply;
 `autocreate.service.recipients` decides about it.
 """
 
@@ -34,12 +34,14 @@ class Service:
     """The program's use cases. Safe to call from several threads at once.
 
     Args:
-        flights: runs the work, one piece at a time per user; the service that takes over joins it.
+        flights: runs the work, one piece at a time per user; the service that takes over after a reload
+            joins it.
         mailboxes: remembers which mailboxes exist.
-        release: lets go of every connection and file below.
-        aliases: whom an address stands for; None: always for itself.
+        unfinished: when unfinished trees are tried again.
+        release: closes every connection and file below.
+        aliases: where an address leads; None: there are no aliases.
         domains: tables of further domains of ours; None: there are none.
-        delivery: asks Cyrus's lmtpd before mail is accepted; None: nobody does.
+        delivery: asks Cyrus's lmtpd before mail is accepted; None: it is not asked.
     """
 
     def __init__(
@@ -85,11 +87,10 @@ class Service:
         return verdict
 
     def log_in(self, login: Login, timeout: float | None = None) -> Verdict:
-        """Make sure that the mailbox of someone who logs in stands, or see why it need not.
+        """Make sure that the mailbox of a user who logs in exists, if there is to be one.
 
-        Never raises for anything a client or a server did, and returns as soon as `timeout` is
-        spent. Whatever the verdict, the login is none the worse for it. After `Answer.TEMPORARY`
-        comes `schedule_retry`.
+        Never raises for anything a client or a server did, and returns within `timeout`. The login
+        succeeds whatever the verdict. After `Answer.TEMPORARY`, call `schedule_retry`.
 
         Args:
             timeout: seconds, if other than by the rules.
@@ -98,33 +99,33 @@ class Service:
         address = rules.users.login(login.name, login.realm)
         user = rules.users.login_id(address)
         if login.service not in rules.services:
-            return Verdict(Answer.PASS, f"logins to {login.service!r} make no mailbox", user)
+            return Verdict(Answer.PASS, f"logins to {login.service!r} create no mailbox", user)
         if user in rules.exempt or user == ANONYMOUS:
             return Verdict(Answer.PASS, "administrators get no mailbox", user)
         if not user:
-            return Verdict(Answer.PASS, "nobody of that name can have a mailbox")
+            return Verdict(Answer.PASS, "not a possible Cyrus user id")
         until = time.monotonic() + (rules.login_timeout if timeout is None else timeout)
-        question = DecisionRequest(address, user, not rules.dry_run, login.service)
-        verdict = self._decisions.decide(question, until)
+        request = DecisionRequest(address, user, not rules.dry_run, login.service)
+        verdict = self._decisions.decide(request, until)
         if rules.dry_run:
             self._record(Recipient(str(address), mailer=login.service), verdict, until)
             return replace(verdict, suppressed="dry run")
         return verdict
 
     def schedule_retry(self, login: Login) -> None:
-        """See to it that someone whose login could not wait is looked after as soon as possible.
+        """Have the mailbox of a login that could not wait looked after as soon as possible.
 
-        Separate from `log_in`, so that the login has its answer before the journal is written.
+        Separate from `log_in`, so that the login is answered before the journal is written.
         """
         address = self.rules.users.login(login.name, login.realm)
         user = self.rules.users.login_id(address)
         try:
             self._unfinished.schedule(address, user, login.service, "no answer in time")
         except Temporary as error:
-            log.error("%s: not noted for another attempt: %s", user, error)
+            log.error("%s: retry not scheduled: %s", user, error)
 
     def invalidate(self, user: str) -> None:
-        """Believe no longer that a user's mailbox exists."""
+        """Forget that a user's mailbox exists."""
         self._mailboxes.discard(user)
         if self._delivery:
             self._delivery.invalidate(user)
@@ -146,7 +147,7 @@ class Service:
         self._decisions.invalidate()
 
     def stats(self) -> dict[str, Any]:
-        """What is remembered, what the account sources cost, how Cyrus is used, as JSON has it."""
+        """The state of caches, account sources and Cyrus's connections, as JSON has it."""
         return {
             "ready": self._mailboxes.snapshot(),
             "domains": self._domains.snapshot() if self._domains else None,
@@ -159,7 +160,7 @@ class Service:
         """Write what was counted to the journal.
 
         Raises:
-            Temporary: the journal cannot be written; what was counted is kept.
+            Temporary: the journal cannot be written; the counts are kept.
         """
         statistics.save(self._journal.tally)
 
@@ -167,23 +168,23 @@ class Service:
         """Is a domain ours, or may any be?
 
         Raises:
-            Temporary: a table of domains cannot tell.
+            Temporary: a lookup in a table of domains failed.
         """
         rules = self.rules
         return find_domain(domain, True, rules.domains, self._domains, rules.deadline).is_hosted
 
     def preview(self, recipient: Recipient) -> Verdict:
-        """What `verify` would decide, with the plan it would carry out. Changes nothing."""
+        """What `verify` would decide, with the plan that it would apply. Changes nothing."""
         return self._recipients.judge(
             recipient, time.monotonic() + self.rules.deadline, apply=False
         )
 
     def provision(self, address: Address, apply: bool = True, is_user: bool = False) -> Verdict:
-        """Make sure that the mailboxes behind an address stand, whatever its domain. Else as `verify`.
+        """Make sure that the mailboxes behind an address exist, whatever its domain. Else as `verify`.
 
         Args:
             apply: False only plans.
-            is_user: the address is that of a user, whose aliases do not count.
+            is_user: the address is a user's; aliases are not followed.
         """
         until = time.monotonic() + self.rules.deadline
         apply = apply and not self.rules.dry_run
@@ -196,18 +197,18 @@ class Service:
         return self._provisioner.scripts()
 
     def check_script(self, script: Script) -> tuple[str, ...]:
-        """Does a script compile? Returns what besides an administrator should know about it.
+        """Check that a script compiles. Returns further notes for the administrator.
 
         Raises:
-            Refused: it does not. Every error is told with its line.
-            Temporary: that cannot be told now.
+            Refused: it does not compile. Every error is given with its line.
+            Temporary: it cannot be checked now.
         """
         return self._provisioner.check_script(script)
 
     def unfinished(self, everything: bool) -> list[Entry]:
-        """The trees that are due for another attempt, or all that were begun and not finished.
+        """The unfinished trees that are due for another attempt, or all of them.
 
-        In dry run there are none: to finish one would be to create.
+        In dry run there are none: finishing one would create mailboxes.
 
         Raises:
             Temporary: the journal cannot be read.
@@ -215,18 +216,18 @@ class Service:
         return [] if self.rules.dry_run else self._unfinished.due(everything)
 
     def complete(self, entry: Entry) -> Verdict:
-        """Try again to finish a tree that was begun. Never raises, as `verify`."""
+        """Try again to finish a tree. Never raises, like `verify`."""
         local, _, domain = entry.address.rpartition("@")
         address = Address(local, domain) if local else Address(domain)
         until = time.monotonic() + self.rules.deadline
-        question = DecisionRequest(address, entry.user, True, entry.service, entry)
-        verdict = self._decisions.decide(question, until)
+        request = DecisionRequest(address, entry.user, True, entry.service, entry)
+        verdict = self._decisions.decide(request, until)
         if verdict.answer is Answer.TEMPORARY and verdict.plan is None:
             self._unfinished.postpone(entry, verdict.reason)
         return verdict
 
     def close(self) -> None:
-        """Take no new work and let go of every connection."""
+        """Take no new work and close every connection."""
         if self._domains:
             self._domains.close()
         if self._aliases:
@@ -237,7 +238,7 @@ class Service:
         self._release()
 
     def _invalidate_user(self, user: str) -> None:
-        """Believe nothing any longer that was remembered about a user's account and mailbox."""
+        """Forget what was remembered about a user's account and mailbox."""
         self._provisioner.invalidate(user)
         self._mailboxes.discard(user)
 

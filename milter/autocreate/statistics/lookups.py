@@ -1,4 +1,4 @@
-"""What the account sources are asked, and what it costs: for one recipient, and since the start."""
+"""Lookups in account sources and tables, and their cost: for one recipient, and since the start."""
 
 import threading
 from collections.abc import Iterator
@@ -10,43 +10,43 @@ from autocreate.model import Lookup
 
 
 class LookupTrace(list[Lookup]):
-    """Who has answered, in that order; and `awaited`, who is asked at this moment, which another thread may read."""
+    """The lookups so far, in order. `awaited` is the source being asked now; another thread may read it."""
 
     awaited = ""
 
 
-_notes: ContextVar[LookupTrace | None] = ContextVar("notes", default=None)
+_trace: ContextVar[LookupTrace | None] = ContextVar("trace", default=None)
 
 
 @contextmanager
-def trace_lookups(notes: LookupTrace | None = None) -> Iterator[LookupTrace]:
-    """Whom this thread asks until the context ends.
+def trace_lookups(trace: LookupTrace | None = None) -> Iterator[LookupTrace]:
+    """The lookups that this thread makes until the context ends.
 
-    The questions are put far below those who want to know, by code that answers others too; so the
-    notes lie beside the call and not in it.
+    They are made far below the caller who wants to know of them, by code that also answers others. So
+    the trace is kept beside the calls and not passed through them.
 
     Args:
-        notes: where to write; new ones if not given.
+        trace: where to write; a new one if not given.
     """
-    notes = LookupTrace() if notes is None else notes
-    token = _notes.set(notes)
+    trace = LookupTrace() if trace is None else trace
+    token = _trace.set(trace)
     try:
-        yield notes
+        yield trace
     finally:
-        _notes.reset(token)
+        _trace.reset(token)
 
 
 def record_question(source: str) -> None:
-    """Tell whoever is noting that a source is asked from now on, until `record_lookup`."""
-    if (notes := _notes.get()) is not None:
-        notes.awaited = source
+    """Note in the trace, if there is one, that a source is asked from now until `record_lookup`."""
+    if (trace := _trace.get()) is not None:
+        trace.awaited = source
 
 
 def record_lookup(asked: Lookup) -> None:
-    """Tell whoever is noting of an answer."""
-    if (notes := _notes.get()) is not None:
-        notes.append(asked)
-        notes.awaited = ""
+    """Note an answer in the trace, if there is one."""
+    if (trace := _trace.get()) is not None:
+        trace.append(asked)
+        trace.awaited = ""
 
 
 class LookupStats:
@@ -61,15 +61,15 @@ class LookupStats:
         self._last_error = ""
 
     def hit(self) -> None:
-        """A cache knew."""
+        """Count an answer from a cache."""
         with self._lock:
             self._hits += 1
 
     def answered(self, seconds: float, error: str = "") -> None:
-        """The source was asked.
+        """Count a lookup.
 
         Args:
-            error: why it could not tell, if it could not.
+            error: why it failed; empty if it did not.
         """
         with self._lock:
             self._lookups += 1

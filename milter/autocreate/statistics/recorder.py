@@ -1,7 +1,7 @@
 """What this process has decided since its start, whatever is reloaded meanwhile.
 
-Counting costs a recipient a few microseconds and no input or output. Each hour is a tally of its own
-that `save` writes to the journal, the whole hour each time: what is written twice counts once.
+Counting costs a few microseconds a recipient, and no I/O. Each hour has a tally of its own. `save`
+writes the whole hour to the journal each time, so what is written twice counts once.
 """
 
 import json
@@ -18,7 +18,7 @@ from autocreate.statistics.tally import Tally
 
 _HOUR = 3600
 
-# Hours that could not be written are kept for so long, should the journal come back.
+# How many hours are kept that could not be written, for a journal that comes back.
 _MOST_HOURS = 48
 
 
@@ -31,10 +31,10 @@ class Statistics:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        # A process that is started anew, perhaps with the same number, writes rows of its own.
+        # A restarted process, perhaps with the same id, writes rows of its own.
         self._writer = f"{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lock = threading.Lock()
-        self._hours: dict[int, Tally] = {}  # those whose last state may not be written, in order
+        self._hours: dict[int, Tally] = {}  # in order; their last state may not be written yet
         self._changed: set[int] = set()
         self._past = Tally()
         self._latest = 0
@@ -58,7 +58,7 @@ class Statistics:
             self._now().create(policy, domain)
 
     def stats(self, key: str) -> LookupStats:
-        """The figures of an account source or a table of aliases, which go on when it is made anew.
+        """The figures of an account source or a table, kept when a reload makes it anew.
 
         Args:
             key: as the configuration has it: "accounts.staff".
@@ -79,8 +79,8 @@ class Statistics:
         """Write the hours that have changed.
 
         Args:
-            write: takes an hour's beginning in seconds since the epoch, who writes, and the tally as
-                JSON. What it raises is raised; the hours are then written the next time.
+            write: takes an hour's beginning in seconds since the epoch, the writer's name, and the tally
+                as JSON. If it raises, so does this, and the hours are written next time.
         """
         with self._lock:
             self._turn()
@@ -93,18 +93,18 @@ class Statistics:
         except BaseException:
             with self._lock:
                 self._changed |= changed.keys() & self._hours.keys()
-                self._let_go(over[:-_MOST_HOURS])
+                self._archive(over[:-_MOST_HOURS])
             raise
         with self._lock:
-            self._let_go(over)
+            self._archive(over)
 
-    def _let_go(self, hours: list[int]) -> None:
+    def _archive(self, hours: list[int]) -> None:
         for hour in hours:
             self._past.merge(self._hours.pop(hour))
             self._changed.discard(hour)
 
     def _turn(self) -> None:
-        """See which hour it is. A clock that is put back must not begin an hour anew."""
+        """Note which hour it is. A clock that is set back must not begin an hour again."""
         self._latest = max(self._latest, int(self._clock()) // _HOUR * _HOUR)
 
     def _now(self) -> Tally:

@@ -1,7 +1,7 @@
-"""What was decided in some time, added up: small whatever happens, and two of them make one.
+"""Verdicts of a span of time, added up: of bounded size, and two of them can be merged.
 
-It knows no clock and no threads: `autocreate.statistics.recorder` does. What clients and servers choose the
-words of (reasons, domains, recipients) has a limit here, beyond which it is counted without the words.
+There is no clock here, and no threads: see `autocreate.statistics.recorder`. Reasons, domains and
+recipients are words that clients and servers choose; beyond a limit they are counted without the words.
 """
 
 import re
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from autocreate.core.printable import printable
 from autocreate.model import Answer, Verdict
 
-# The upper bounds of what is told apart of times, in milliseconds. What took longer comes last.
+# The upper bounds of the histogram's buckets, in milliseconds. The last bucket has none.
 BOUNDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
-# How many kinds of verdicts are told apart, and how many names a list of the busiest has.
+# How many kinds of verdicts are counted separately, and how many names a list of the most frequent has.
 _MOST_KINDS = 500
 _MOST_NAMES = 100
 _LONGEST = 200  # characters of a name or a reason
@@ -26,7 +26,7 @@ OTHERS = "(others)"
 
 
 class VerdictKey(NamedTuple):
-    """What is told apart of verdicts: by whom, what and why, and about whose mail."""
+    """What verdicts are counted by."""
 
     frontend: str
     answer: str
@@ -49,7 +49,7 @@ class Histogram:
         self.sum += milliseconds
 
     def merge(self, other: "Histogram") -> None:
-        """Add all of another's."""
+        """Add all counts of another."""
         self.counts = [
             ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)
         ]
@@ -57,13 +57,13 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """How many times were added."""
         return sum(self.counts)
 
     def quantile(self, part: float) -> float:
-        """A time that this part of all did not exceed, in milliseconds, as far as BOUNDS tell.
+        """The time that this part of all did not exceed, in milliseconds, to the precision of BOUNDS.
 
-        Within two bounds the times are taken to lie evenly. Infinite beyond the last bound.
+        Times are assumed to be spread evenly within a bucket. Infinite beyond the last bound.
         """
         wanted, passed = part * self.total, 0
         for position, count in enumerate(self.counts[:-1]):
@@ -77,8 +77,8 @@ class Histogram:
 class TopK:
     """The most frequent names of a stream, in bounded memory.
 
-    Whenever there are ten times as many as are shown, the rarer half is dropped. So a name that comes
-    often is kept through a flood of names that come once.
+    When there are ten times as many as are shown, the rarer half is dropped. So a frequent name survives
+    a flood of names that come once.
     """
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
@@ -91,7 +91,7 @@ class TopK:
             self._counts = Counter(dict(self._counts.most_common(5 * _MOST_NAMES)))
 
     def merge(self, other: "TopK") -> None:
-        """Add all of another's."""
+        """Add all counts of another."""
         for name, times in other._counts.items():
             self.add(name, times)
 
@@ -101,8 +101,8 @@ class TopK:
 
 
 class Tally:
-    """Verdicts by kind, mailboxes created by (policy, domain), times by (front end, outcome), and which
-    unknown recipients were asked for most, and by which clients.
+    """Verdicts by kind, mailboxes created by (policy, domain), times by (front end, outcome), and the most
+    frequent unknown recipients, and the clients that asked for them.
 
     An outcome is an answer, or "created" where a mailbox was.
     """
@@ -131,7 +131,7 @@ class Tally:
         answer = verdict.answer
         word = answer.value
         if answer is Answer.PASS:
-            # Somebody else's mail has reasons and domains without end, and none is of interest.
+            # Other people's mail has countless reasons and domains, and none is of interest.
             kind = VerdictKey(frontend, word, suppressed=verdict.suppressed)
         else:
             kind = VerdictKey(
@@ -151,7 +151,7 @@ class Tally:
                 self.clients.add(client)
 
     def merge(self, other: "Tally") -> None:
-        """Add all of another's."""
+        """Add all counts of another."""
         for kind, count in other.kinds.items():
             self._count(kind, count)
         for (policy, domain), count in other.created.items():
@@ -169,7 +169,7 @@ class Tally:
         self.created[key] += times
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, of the busiest those that are shown, for `from_json`."""
+        """All counts, and the most frequent names, for `from_json`."""
         return {
             "kinds": [[*kind, count] for kind, count in self.kinds.items()],
             "created": [[*key, count] for key, count in self.created.items()],
@@ -183,12 +183,12 @@ class Tally:
         """What `as_json` made.
 
         Raises:
-            ValueError: it did not make this, or another version of this program did.
+            ValueError: the data is something else, or from another version of this program.
         """
         try:
             return cls._from_json(data)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-            raise ValueError(f"is no tally of this version: {error!r}") from error
+            raise ValueError(f"not a tally of this version: {error!r}") from error
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> "Tally":
@@ -204,7 +204,7 @@ class Tally:
                 Answer(outcome)
             times = tally._times(_word(frontend), outcome)
             if len(counts) != len(times.counts):
-                raise ValueError("other steps of time")
+                raise ValueError("different histogram buckets")
             times.sum, times.counts = float(milliseconds), [_whole(count) for count in counts]
         tally.unknown = TopK({_word(it): _whole(n) for it, n in data["unknown"].items()})
         tally.clients = TopK({_word(it): _whole(n) for it, n in data["clients"].items()})
@@ -212,7 +212,7 @@ class Tally:
 
     def _count(self, kind: VerdictKey, times: int) -> None:
         if kind not in self.kinds and len(self.kinds) >= _MOST_KINDS:
-            # The words go, but what was answered, and by whom, is still counted right.
+            # The words are dropped; the answers of each front end are still counted right.
             kind = kind._replace(reason=OTHERS, policy="", domain=OTHERS)
         self.kinds[kind] += times
 
@@ -225,19 +225,19 @@ class Tally:
 
 _SEVERAL = "an alias of several"
 
-# A measured number; an enhanced status code such as 4.2.2 is none.
+# A measured number, but not an enhanced status code such as 4.2.2.
 _NUMBER = re.compile(r"(?<![\d.])\d+\.\d+(?!\.?\d)")
 
 
 def _word(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return value
 
 
 def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise TypeError(f"{value!r} is no number of times")
+        raise TypeError(f"{value!r} is not a count")
     return value
 
 
@@ -248,5 +248,5 @@ def _in_general(reason: str) -> str:
 
 
 def _text(text: str) -> str:
-    """A client's bytes may be no text at all; what is kept is, and has no end of a line in it."""
+    """A client's bytes as printable text on one line."""
     return printable(text.encode("utf-8", "backslashreplace").decode("utf-8")[:_LONGEST])

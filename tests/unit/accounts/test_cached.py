@@ -107,7 +107,7 @@ def test_a_source_that_is_down_is_asked_by_one_probe_at_a_time(
     with pytest.raises(ServerTimeout):
         remembered.lookup("joe")
     for user in ("kim", "lee", "joe"):
-        with pytest.raises(Temporary, match="staff is not asked again yet; last: no answer"):
+        with pytest.raises(Temporary, match="staff is not retried yet; last error: no answer"):
             remembered.lookup(user)
     assert source.questions == 1
     source.error = None
@@ -129,7 +129,7 @@ def test_connections_that_are_all_busy_say_nothing_about_the_source_nor_the_user
     source.error = ServerTimeout("no answer")
     with pytest.raises(ServerTimeout):
         remembered.lookup("joe")
-    with pytest.raises(Temporary, match="not asked again yet"):
+    with pytest.raises(Temporary, match="not retried yet"):
         remembered.lookup("kim")
 
 

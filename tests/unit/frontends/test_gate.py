@@ -19,28 +19,28 @@ def service() -> Service:
 
 def test_who_enters_gets_the_service_that_answers_now() -> None:
     old, new = service(), service()
-    traffic = ServiceGate(old)
-    with traffic.enter() as first:
+    gate = ServiceGate(old)
+    with gate.enter() as first:
         assert first is old
-        assert traffic.replace(new) is old
-        with traffic.enter() as second:
+        assert gate.replace(new) is old
+        with gate.enter() as second:
             assert second is new
 
 
 def test_a_replaced_service_is_waited_for_until_its_last_caller_has_left() -> None:
     old = service()
-    traffic = ServiceGate(old)
+    gate = ServiceGate(old)
     events: list[str] = []
-    with traffic.enter():
-        traffic.replace(service())
+    with gate.enter():
+        gate.replace(service())
 
         def retire() -> None:
-            traffic.wait_out(old, LONG)
+            gate.wait_out(old, LONG)
             events.append("retired")
 
         retirement = threading.Thread(target=retire)
         retirement.start()
-        with traffic.enter():
+        with gate.enter():
             events.append("answered")
     retirement.join(LONG)
     assert events == ["answered", "retired"]
@@ -48,32 +48,32 @@ def test_a_replaced_service_is_waited_for_until_its_last_caller_has_left() -> No
 
 def test_waiting_for_a_replaced_service_ends_in_time() -> None:
     old = service()
-    traffic = ServiceGate(old)
-    with traffic.enter():
-        traffic.replace(service())
-        traffic.wait_out(old, 0.01)
+    gate = ServiceGate(old)
+    with gate.enter():
+        gate.replace(service())
+        gate.wait_out(old, 0.01)
 
 
 def test_a_caller_that_outstays_its_service_does_not_hold_up_the_end() -> None:
     old = service()
-    traffic = ServiceGate(old)
-    with traffic.enter():
-        traffic.replace(service())
-        traffic.wait_out(old, 0.01)
-    assert traffic.drain(0.01)
+    gate = ServiceGate(old)
+    with gate.enter():
+        gate.replace(service())
+        gate.wait_out(old, 0.01)
+    assert gate.drain(0.01)
 
 
 def test_draining_lets_nobody_in_and_waits_for_those_inside() -> None:
-    traffic = ServiceGate(service())
-    with traffic.enter():
-        assert not traffic.drain(0.01)
-        with traffic.enter() as late:
+    gate = ServiceGate(service())
+    with gate.enter():
+        assert not gate.drain(0.01)
+        with gate.enter() as late:
             assert late is None
-    assert traffic.drain(0.01)
+    assert gate.drain(0.01)
 
 
 def test_a_caller_that_fails_has_left() -> None:
-    traffic = ServiceGate(service())
-    with contextlib.suppress(ValueError), traffic.enter():
+    gate = ServiceGate(service())
+    with contextlib.suppress(ValueError), gate.enter():
         raise ValueError
-    assert traffic.drain(0.01)
+    assert gate.drain(0.01)

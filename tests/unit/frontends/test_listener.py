@@ -63,7 +63,7 @@ def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     ):
         pass
     assert str(caught.value) == (
-        f"milter.socket: cannot listen at unix:{tmp_path}/s: there is a file that is no socket"
+        f"milter.socket: cannot listen at unix:{tmp_path}/s: a file that is not a socket is in the way"
     )
     assert (tmp_path / "s").read_text() == "precious"
 

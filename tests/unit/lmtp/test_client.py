@@ -200,7 +200,7 @@ def test_a_server_that_is_away_is_asked_seldom() -> None:
     with contextlib.closing(server.client()) as lmtpd:
         with pytest.raises(Unreachable, match="cannot be reached"):
             lmtpd.ask("joe@example.org", NOBODY)
-        with pytest.raises(Temporary, match="not asked again yet"):
+        with pytest.raises(Temporary, match="not retried yet"):
             lmtpd.ask("joe@example.org", NOBODY)
 
 
@@ -267,7 +267,7 @@ def test_a_server_that_does_not_serve_cannot_be_asked(answers: Mapping[str, byte
     with (
         FakeLmtpd(answers) as server,
         contextlib.closing(server.client()) as lmtpd,
-        pytest.raises(Unreachable, match="does not serve"),
+        pytest.raises(Unreachable, match="does not accept sessions"),
     ):
         lmtpd.ask("joe@example.org", NOBODY)
 

@@ -208,7 +208,7 @@ def test_a_mailbox_that_only_lmtpd_does_not_know_is_deferred(site: Site) -> None
     site.lmtpd.answers["joe@example.org"] = UNKNOWN
     verdict = site.mail("<joe@example.org>")
     assert (verdict.answer, verdict.reply and verdict.reply.code) == (Answer.TEMPORARY, "451")
-    assert verdict.reason.startswith("INBOX exists, and lmtpd does not know it")
+    assert verdict.reason.startswith("INBOX exists, but lmtpd does not know it")
     site.lmtpd.answers.clear()
     assert site.mail("<joe@example.org>").answer is Answer.ACCEPT  # it was not remembered
 
@@ -247,7 +247,7 @@ def test_without_lmtpd_what_we_knew_decides_and_it_is_logged_once(
     site.lmtpd.error = ""
     site.mail("<joe@example.org>")
     assert [record.getMessage() for record in caplog.records] == [
-        "mail is accepted without lmtpd's word: lmtpd was not asked: connection refused",
+        "lmtpd cannot be asked, mail is accepted without its check: lmtpd was not asked: connection refused",
         "lmtpd answers again",
     ]
     told = site.check.snapshot()

@@ -59,7 +59,9 @@ def test_after_a_failure_nobody_asks_for_a_while_and_the_error_says_why(
 ) -> None:
     fail(breaker, server)
     clock.now += 0.9
-    with pytest.raises(Temporary, match="Cyrus at mail:143 is not asked again yet; last: no route"):
+    with pytest.raises(
+        Temporary, match="Cyrus at mail:143 is not retried yet; last error: no route"
+    ):
         breaker.call(server)
     assert server.asked == 1
 

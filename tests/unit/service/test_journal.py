@@ -188,7 +188,7 @@ def test_a_corrupt_file_is_said_to_be_one_and_a_new_one_is_made_where_it_is_move
             journal.begin(JOE)
     (line,) = caplog.messages
     assert re.search(cannot, line)
-    assert "to mend it, move it away: a new one is made at once" in line
+    assert "to fix it, move it away: a new one is created at once" in line
     (tmp_path / "journal.db").rename(tmp_path / "journal.bad")
     journal.begin(JOE)
     assert journal.entry("joe") == JOE
@@ -246,7 +246,7 @@ def test_a_file_that_is_removed_or_replaced_while_it_is_open_is_opened_anew_and_
     assert again.entry("joe") == JOE
     again.close()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "journal.db was removed or replaced; it is opened anew; " in caplog.text
+    assert "journal.db was removed or replaced; it has been reopened; " in caplog.text
 
 
 def test_a_file_whose_folder_is_away_is_temporary_until_it_is_back(
@@ -259,7 +259,7 @@ def test_a_file_whose_folder_is_away_is_temporary_until_it_is_back(
         with pytest.raises(Temporary, match=r"journal\.db cannot be used: unable to open"):
             journal.begin(JOE)
     (line,) = caplog.messages
-    assert "to mend it, make its folder, and let this user write there" in line
+    assert "to fix it, create its directory and make it writable for this user" in line
     tmp_path.with_suffix(".away").rename(tmp_path)
     journal.begin(JOE)
     assert journal.entry("joe") == JOE
@@ -320,7 +320,7 @@ def test_a_file_that_cannot_be_written_is_read_and_what_helps_is_said_once(
             again.begin(Entry("ann", "ann"))
         assert again.entry("joe") == JOE
     (line,) = caplog.messages
-    assert "to mend it, let this user write to it" in line
+    assert "to fix it, make it, its -wal and -shm files" in line
     again.close()
 
 
@@ -336,7 +336,7 @@ def test_a_companion_that_is_removed_costs_nothing_but_a_line_in_the_log(
     assert [again.entry(user) for user in ("joe", "ann")] == [JOE, ann]
     again.close()
     (line,) = caplog.messages
-    assert f"journal.db{end} was removed or replaced; it is opened anew; " in line
+    assert f"journal.db{end} was removed or replaced; it has been reopened; " in line
 
 
 def test_tables_that_were_dropped_are_made_anew_and_that_is_said(
@@ -351,7 +351,10 @@ def test_tables_that_were_dropped_are_made_anew_and_that_is_said(
     journal.finish("joe", ["folder Sent"])
     assert journal.given("joe") == {"folder Sent"}
     assert [record.levelname for record in caplog.records] == ["ERROR"]
-    assert "tables unfinished, given, seen, hours were dropped and are made anew; " in caplog.text
+    assert (
+        "tables unfinished, given, seen, hours were dropped and have been created again; "
+        in caplog.text
+    )
 
 
 def test_a_journal_that_fails_slowly_is_not_asked_again_for_a_while(
@@ -361,7 +364,7 @@ def test_a_journal_that_fails_slowly_is_not_asked_again_for_a_while(
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Temporary, match="database is locked"):
             journal.begin(JOE)
-        with pytest.raises(Temporary, match=r"is not asked again yet; last: .* is locked"):
+        with pytest.raises(Temporary, match=r"is not retried yet; last error: .* is locked"):
             journal.begin(JOE)
 
 

@@ -606,7 +606,7 @@ def test_the_deadline_is_kept_while_the_work_goes_on(build: Build) -> None:
     house.store.exists = slow  # type: ignore[method-assign]
     verdict = mail(house)
     assert verdict.answer is Answer.TEMPORARY
-    assert "the work goes on" in verdict.reason
+    assert "the work continues" in verdict.reason
     assert house.store.trees == {}
     go_on.set()
     wait_until(lambda: "joe" in house.mailboxes, LONG, "the end of the work")

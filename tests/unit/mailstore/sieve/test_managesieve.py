@@ -333,7 +333,7 @@ def test_a_server_that_is_down_is_not_asked_by_everyone() -> None:
         store = server.store()
         with pytest.raises(Unreachable):
             store.active("joe")
-        with pytest.raises(Temporary, match=r"ManageSieve of Cyrus at .* not asked again yet"):
+        with pytest.raises(Temporary, match=r"ManageSieve of Cyrus at .* not retried yet"):
             store.active("kim")
 
 

@@ -90,7 +90,7 @@ def test_a_wrong_script_is_told_at_the_start(
     assert reported(house, caplog) == [
         (
             "ERROR",
-            "policy 'all': its users go without the sieve script /etc/default.sieve: "
+            "policy 'all': its users do not get the sieve script /etc/default.sieve: "
             "it does not compile: line 1: syntax error",
         )
     ]
