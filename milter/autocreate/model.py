@@ -381,20 +381,20 @@ _REPLIES = {
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision about one recipient, and for the administrator all that led to it.
+    """A decision about one recipient, and what led to it, for the administrator.
 
     Args:
         answer: what was decided.
         reason: why, in words; for the log and the command line, never for the sender.
-        plan: what was to be done, or would be done where nothing is applied.
-        report: what became of the plan, where it was carried out.
+        plan: what is to be done; only shown where nothing is applied.
+        report: the result of the plan, if it was applied.
         created: a mailbox was created for this recipient.
         suppressed: why the answer is not given to the sender ("dry run"); empty if it is.
         refusal: the reply to a recipient that Cyrus refuses.
         aliases: the aliases that were followed, a line each.
-        parts: where they led to several users, the verdict about each.
+        parts: the verdict about each user, if the aliases led to several.
         asked: the account sources and tables of aliases that were asked for it.
-        address: whom Cyrus delivers to, once the aliases were followed; its domain may choose the policy.
+        address: where Cyrus delivers, after aliases; its domain may choose the policy.
     """
 
     answer: Answer

@@ -1,6 +1,6 @@
 """The control socket: how commands on this machine talk to the process that serves.
 
-A question is one line with a JSON object, `{"ask": "figures"}`, and so is the answer,
+A request is one line with a JSON object, `{"ask": "figures"}`, and so is the answer,
 `{"answer": ...}` or `{"error": "..."}`. Only root and the user that the process runs as may ask (the
 kernel says who they are). They are answered one after the other, each within seconds.
 """
@@ -23,14 +23,14 @@ from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 2.0  # seconds for a question to come, or an answer to be taken
-_LONGEST = 1 << 16  # bytes of a question
+_TIMEOUT = 2.0  # seconds for a request to come, or an answer to be taken
+_LONGEST = 1 << 16  # bytes of a request
 
-# What can be asked. A new kind of question is one more line here.
-QUESTIONS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
+# What can be asked. A new kind of request is one more line here.
+REQUESTS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
     "figures": lambda service, _: service.stats(),
     "user": lambda _service, _question: _user(),
-    "forget": lambda service, question: service.invalidate_accounts(question.get("user")),
+    "forget": lambda service, request: service.invalidate_accounts(request.get("user")),
 }
 
 
@@ -84,17 +84,17 @@ def _user() -> Mapping[str, Any]:
 
 def _answered(line: bytes, gate: ServiceGate) -> Mapping[str, Any]:
     try:
-        question = json.loads(line)
-        answer = QUESTIONS[question["ask"]]
+        request = json.loads(line)
+        answer = REQUESTS[request["ask"]]
     except (ValueError, TypeError, KeyError):
-        return {"error": f"unknown request; known are {', '.join(QUESTIONS)}"}
+        return {"error": f"unknown request; known are {', '.join(REQUESTS)}"}
     with gate.enter() as service:
         if service is None:
             return {"error": "the process is shutting down"}
-        return {"answer": answer(service, question)}
+        return {"answer": answer(service, request)}
 
 
-def ask(path: Path, question: str, **details: Any) -> Any:
+def ask(path: Path, request: str, **details: Any) -> Any:
     """Ask the serving process.
 
     Args:
@@ -108,7 +108,7 @@ def ask(path: Path, question: str, **details: Any) -> Any:
             connection.settimeout(_TIMEOUT * 2)
             connection.connect(str(path))
             with connection.makefile("rwb") as lines:
-                lines.write(json.dumps({"ask": question, **details}).encode() + b"\n")
+                lines.write(json.dumps({"ask": request, **details}).encode() + b"\n")
                 lines.flush()
                 told = lines.readline()
     except (FileNotFoundError, ConnectionRefusedError) as error:

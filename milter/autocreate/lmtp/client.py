@@ -16,8 +16,8 @@ from autocreate.lmtp.replies import (
     LmtpReply,
     Outcome,
     Server,
+    crashes_on,
     forecast,
-    is_deadly,
     refused_by_mta,
     server_of,
 )
@@ -30,7 +30,7 @@ _LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _NEVER_IN_PATH = frozenset(" <>")
 
-_DEADLY = (
+_CRASH = (
     "lmtpd crashes on the default domain in capitals: have the MTA write domains in lower case "
     "(lmtp_generic_maps, as in contrib/postfix/main.cf), then set lmtp.lowercase_domains"
 )
@@ -74,8 +74,8 @@ class Lmtpd:
         try:
             return self._breaker.call(lambda: self._pool.run(work))
         except Temporary:
-            if is_deadly(self._server, domain, self._default_domain):
-                return Forecast(Outcome.DANGER, _DEADLY)
+            if crashes_on(self._server, domain, self._default_domain):
+                return Forecast(Outcome.CRASH, _CRASH)
             raise
 
     def snapshot(self) -> dict[str, int]:
@@ -88,15 +88,15 @@ class Lmtpd:
 
     def _ask(self, session: "Session", recipient: str, domain: str, envelope: Envelope) -> Forecast:
         self._server = session.server
-        if is_deadly(session.server, domain, self._default_domain):
-            return Forecast(Outcome.DANGER, _DEADLY)
+        if crashes_on(session.server, domain, self._default_domain):
+            return Forecast(Outcome.CRASH, _CRASH)
         if refusal := refused_by_mta(session.server, envelope, recipient):
             return refusal
         mail, answer = session.ask(recipient, envelope)
-        told = forecast(mail, answer)
-        if told.outcome is Outcome.UNTOLD and not mail.is_positive:
-            raise Unreachable(told.why)  # the same for every recipient
-        return told
+        found = forecast(mail, answer)
+        if found.outcome is Outcome.NO_ANSWER and not mail.is_positive:
+            raise Unreachable(found.why)  # the same for every recipient
+        return found
 
 
 class Session:
@@ -196,7 +196,7 @@ class Session:
             line = self._line()
             match = _LINE.fullmatch(line)
             if not match:
-                raise Unreachable(f"lmtpd at {self._address} answered nonsense: {line[:100]!r}")
+                raise Unreachable(f"lmtpd at {self._address} sent an invalid reply: {line[:100]!r}")
             text = (match[3] or b"").decode("utf-8", "replace")
             enhanced = _ENHANCED.match(text)
             lines.append(

@@ -66,7 +66,7 @@ class _Known(NamedTuple):
         return _Known(taken if taken and taken.size < mark.size else None, mark)
 
 
-class _Told(NamedTuple):
+class _Checked(NamedTuple):
     """A forecast, and how long it took; `seconds` is None if it was remembered."""
 
     forecast: Forecast
@@ -120,14 +120,14 @@ class DeliveryCheck:
         """
         if not _has_mailbox(verdict):
             return verdict
-        told = self._ask(verdict.user, recipient, envelope, until)
-        if told.forecast.outcome is Outcome.UNKNOWN and verdict.user:
+        checked = self._ask(verdict.user, recipient, envelope, until)
+        if checked.forecast.outcome is Outcome.UNKNOWN and verdict.user:
             # The mailbox was deleted, or its user is gone, since we looked.
             verdict = look_again()
             if not _has_mailbox(verdict):
                 return verdict
-            told = self._ask(verdict.user, recipient, envelope, until)
-        return _judged(verdict, told)
+            checked = self._ask(verdict.user, recipient, envelope, until)
+        return _judged(verdict, checked)
 
     def invalidate(self, user: str | None = None) -> None:
         """Forget the answers about a user, or about everyone."""
@@ -156,30 +156,30 @@ class DeliveryCheck:
         """Close the connections."""
         self._server.close()
 
-    def _ask(self, user: str, recipient: str, envelope: Envelope, until: float) -> _Told:
+    def _ask(self, user: str, recipient: str, envelope: Envelope, until: float) -> _Checked:
         owner, key = user or recipient, (recipient, envelope.smtputf8)
         begun = self._clock()
         known = self._known.get(owner, {}).get(key)
-        if known and (told := known.of(envelope.size, begun)):
+        if known and (forecast := known.of(envelope.size, begun)):
             self._stats.hit()
-            return _Told(told)
+            return _Checked(forecast)
         generation = self._generation
         if until - begun < self._server.longest:
-            return _Told(Forecast(Outcome.UNTOLD, "no time left to ask lmtpd"))
+            return _Checked(Forecast(Outcome.NO_ANSWER, "no time left to ask lmtpd"))
         try:
-            told = self._server.ask(recipient, envelope)
+            forecast = self._server.ask(recipient, envelope)
         except AutocreateError as error:
-            told = Forecast(Outcome.UNTOLD, f"lmtpd was not asked: {error}")
-        seconds, failed = self._clock() - begun, told.outcome is Outcome.UNTOLD
-        self._stats.answered(seconds, told.why if failed else "")
-        self._report(told.why if failed else "")
-        self._remember(owner, key, envelope.size, told, generation)
-        return _Told(told, seconds, failed)
+            forecast = Forecast(Outcome.NO_ANSWER, f"lmtpd was not asked: {error}")
+        seconds, failed = self._clock() - begun, forecast.outcome is Outcome.NO_ANSWER
+        self._stats.answered(seconds, forecast.why if failed else "")
+        self._report(forecast.why if failed else "")
+        self._remember(owner, key, envelope.size, forecast, generation)
+        return _Checked(forecast, seconds, failed)
 
     def _remember(
-        self, owner: str, key: tuple[str, bool], size: int, told: Forecast, generation: int
+        self, owner: str, key: tuple[str, bool], size: int, forecast: Forecast, generation: int
     ) -> None:
-        if told.outcome in (Outcome.UNKNOWN, Outcome.UNTOLD) or not self._seconds:
+        if forecast.outcome in (Outcome.UNKNOWN, Outcome.NO_ANSWER) or not self._seconds:
             return
         with self._lock:
             if generation != self._generation:
@@ -188,7 +188,7 @@ class DeliveryCheck:
             if len(known) >= _MOST_ADDRESSES:
                 known.clear()
             now = self._clock()
-            mark = _Mark(now + self._seconds, size, told)
+            mark = _Mark(now + self._seconds, size, forecast)
             known[key] = known.get(key, _Known()).extended(mark, now)
             while len(self._known) > self._size:
                 del self._known[next(iter(self._known))]
@@ -213,22 +213,22 @@ def _has_mailbox(verdict: Verdict) -> bool:
     return not any(isinstance(it, CreateMailbox) and not it.path for it in planned)
 
 
-def _judged(verdict: Verdict, told: _Told) -> Verdict:
-    outcome, why, reply = told.forecast
-    if outcome is Outcome.TAKEN and told.seconds is None:
+def _judged(verdict: Verdict, checked: _Checked) -> Verdict:
+    outcome, why, reply = checked.forecast
+    if outcome is Outcome.TAKEN and checked.seconds is None:
         return verdict  # the usual case, at no cost
-    milliseconds = None if told.seconds is None else told.seconds * 1000
-    asked = (*verdict.asked, Lookup(NAME, milliseconds, told.failed))
+    milliseconds = None if checked.seconds is None else checked.seconds * 1000
+    asked = (*verdict.asked, Lookup(NAME, milliseconds, checked.failed))
     verdict = replace(verdict, asked=asked)
     match outcome:
         case Outcome.TAKEN:
             return replace(verdict, notes=(*verdict.notes, f"lmtpd says {why}"))
-        case Outcome.UNTOLD:
+        case Outcome.NO_ANSWER:
             return replace(verdict, notes=(*verdict.notes, why))
         case Outcome.REFUSED:
             reason = f"Cyrus refuses the mail: {why}"
             return replace(verdict, answer=Answer.REFUSED, reason=reason, refusal=reply)
-        case Outcome.DANGER:
+        case Outcome.CRASH:
             return replace(verdict, answer=Answer.TEMPORARY, reason=why)
         case Outcome.UNKNOWN if verdict.user:
             reason = f"INBOX exists, but lmtpd does not know it: {why}"

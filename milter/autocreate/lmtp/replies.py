@@ -35,8 +35,8 @@ class Outcome(Enum):
     TAKEN = "taken"
     UNKNOWN = "unknown"  # lmtpd finds no such mailbox
     REFUSED = "refused"
-    DANGER = "danger"  # lmtpd crashes on this recipient
-    UNTOLD = "untold"  # lmtpd did not say, and nothing changes
+    CRASH = "crash"  # lmtpd crashes on this recipient
+    NO_ANSWER = "no answer"  # lmtpd did not say, and nothing changes
 
 
 class Forecast(NamedTuple):
@@ -115,7 +115,7 @@ def refused_by_mta(server: Server, envelope: Envelope, recipient: str) -> Foreca
     return Forecast(Outcome.REFUSED, "lmtpd does not offer SMTPUTF8", _NO_SMTPUTF8)
 
 
-def is_deadly(server: Server, domain: str, default_domain: str) -> bool:
+def crashes_on(server: Server, domain: str, default_domain: str) -> bool:
     """Does lmtpd crash on this domain? Up to Cyrus 3.10 it crashes on the default domain in another case.
 
     It says 250 at RCPT, and crashes at DATA; with its own autocreate it crashes at RCPT. Cyrus's master
@@ -139,14 +139,16 @@ def forecast(mail: LmtpReply, recipient: LmtpReply | None) -> Forecast:
     if mail.code == 552:  # SIZE exceeds maxmessagesize
         return Forecast(Outcome.REFUSED, str(mail), _to_sender(mail))
     if not mail.is_positive:
-        return Forecast(Outcome.UNTOLD, f"lmtpd refuses MAIL: {mail}{_remedy(mail)}")
+        return Forecast(Outcome.NO_ANSWER, f"lmtpd refuses MAIL: {mail}{_remedy(mail)}")
     if recipient is None or recipient.code == 421:
         said = f": {recipient}" if recipient else ""
-        return Forecast(Outcome.DANGER, f"lmtpd ended the connection at this recipient{said}")
+        return Forecast(Outcome.CRASH, f"lmtpd ended the connection at this recipient{said}")
     if recipient.is_positive:
         return Forecast(Outcome.TAKEN, str(recipient))
     if recipient.code not in _OF_RECIPIENT:
-        return Forecast(Outcome.UNTOLD, f"lmtpd answered RCPT with {recipient}{_remedy(recipient)}")
+        return Forecast(
+            Outcome.NO_ANSWER, f"lmtpd answered RCPT with {recipient}{_remedy(recipient)}"
+        )
     if recipient.code == 550 and recipient.enhanced in ("", "5.1.1"):
         return Forecast(Outcome.UNKNOWN, str(recipient))
     return Forecast(Outcome.REFUSED, str(recipient), _to_sender(recipient))

@@ -17,83 +17,25 @@ import sqlalchemy as sa
 from autocreate.core.plan import as_json
 from autocreate.model import LMTP, Recipient, Verdict
 from autocreate.service.journal_database import Duplicate, JournalDatabase
+from autocreate.service.journal_tables import (
+    BEGIN,
+    ENTRY_OF,
+    FINISH,
+    GIVE,
+    GIVEN,
+    HOURS,
+    LONGEST_RECIPIENT,
+    METADATA,
+    SEEN,
+    TAKE_BACK,
+    UNFINISHED,
+)
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
 
 # How many hours of processes are kept: one MTA's of two years.
 HOURS_LIMIT = 20_000
-
-_metadata = sa.MetaData()
-
-# MariaDB and MySQL limit a key to 3072 bytes, at four a character, and by default take `Joe` for `joe`.
-_LONGEST_RECIPIENT = 700
-# On these a text column without a length holds 64 KiB.
-_LONGEST_TALLY = 2**24 - 1
-
-
-def _key(length: int) -> sa.types.TypeEngine[str]:
-    exact = sa.String(length, collation="utf8mb4_bin")
-    return sa.String(length).with_variant(exact, "mysql", "mariadb")
-
-
-_unfinished = sa.Table(
-    "unfinished",
-    _metadata,
-    sa.Column("user", _key(250), primary_key=True),
-    sa.Column("address", sa.String(1024), nullable=False),
-    sa.Column("service", sa.String(16), nullable=False),
-    sa.Column("begun", sa.Boolean, nullable=False),
-    sa.Column("usable", sa.Boolean, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("next_try", sa.Double, nullable=False, index=True),
-    sa.Column("error", sa.Text, nullable=False),
-)
-
-# Run for every user who is not in the mailbox cache; building them would take longer than running them.
-_ENTRY_OF = sa.select(_unfinished).where(_unfinished.c.user == sa.bindparam("whose"))
-_BEGIN = _unfinished.insert()
-_FINISH = _unfinished.delete().where(_unfinished.c.user == sa.bindparam("whose"))
-
-# What a user was given once. If it is missing later, the user has removed it.
-_given = sa.Table(
-    "given",
-    _metadata,
-    sa.Column("user", _key(250), primary_key=True),
-    sa.Column("thing", _key(500), primary_key=True),
-)
-_GIVE = _given.insert()
-_TAKE_BACK = _given.delete().where(
-    _given.c.user == sa.bindparam("whose"),
-    _given.c.thing.in_(sa.bindparam("things", expanding=True)),
-)
-
-_seen = sa.Table(
-    "seen",
-    _metadata,
-    sa.Column("recipient", _key(_LONGEST_RECIPIENT), primary_key=True),
-    sa.Column("answer", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("user", sa.String(512), nullable=False),
-    sa.Column("source", sa.String(256), nullable=False),
-    sa.Column("policy", sa.String(256), nullable=False),
-    sa.Column("plan", sa.Text, nullable=False),
-    sa.Column("times", sa.Integer, nullable=False),
-    sa.Column("first_seen", sa.Double, nullable=False),
-    sa.Column("last_seen", sa.Double, nullable=False, index=True),
-)
-
-
-# What each process counted in an hour, in a row of its own: no process waits for another's lock.
-_hours = sa.Table(
-    "hours",
-    _metadata,
-    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("writer", sa.String(128), primary_key=True),
-    sa.Column(
-        "tally", sa.Text().with_variant(sa.Text(_LONGEST_TALLY), "mysql", "mariadb"), nullable=False
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +77,7 @@ class Journal:
 
     def __init__(self, url: str, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._database = JournalDatabase(url, _metadata)
+        self._database = JournalDatabase(url, METADATA)
 
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
@@ -144,13 +86,13 @@ class Journal:
         time.
         """
         try:
-            self._database.write(lambda connection: connection.execute(_BEGIN, _row(entry)))
+            self._database.write(lambda connection: connection.execute(BEGIN, _row(entry)))
         except Duplicate:
-            noted = _unfinished.update().where(_unfinished.c.user == entry.user)
+            noted = UNFINISHED.update().where(UNFINISHED.c.user == entry.user)
             if entry.begun:
                 noted = noted.values(begun=True)
             else:
-                noted = noted.where(~_unfinished.c.begun).values(
+                noted = noted.where(~UNFINISHED.c.begun).values(
                     attempts=entry.attempts, next_try=entry.next_try
                 )
             self._database.write(lambda connection: connection.execute(noted))
@@ -161,7 +103,7 @@ class Journal:
         Args:
             given: what it gave the user: see `autocreate.core.plan.user_removable`.
         """
-        noted = _unfinished.update().where(_unfinished.c.user == entry.user).values(**_row(entry))
+        noted = UNFINISHED.update().where(UNFINISHED.c.user == entry.user).values(**_row(entry))
 
         def write(connection: sa.Connection) -> None:
             connection.execute(noted)
@@ -177,27 +119,27 @@ class Journal:
         """
 
         def write(connection: sa.Connection) -> None:
-            connection.execute(_FINISH, {"whose": user})
+            connection.execute(FINISH, {"whose": user})
             _give(connection, user, given)
 
         self._database.write(write)
 
     def given(self, user: str) -> frozenset[str]:
         """What a user was given, at any time."""
-        query = sa.select(_given.c.thing).where(_given.c.user == user)
+        query = sa.select(GIVEN.c.thing).where(GIVEN.c.user == user)
         return self._database.read(lambda it: frozenset(it.execute(query).scalars()))
 
     def all_unfinished(self) -> Iterator[Entry]:
         """Every entry, by user."""
         with self._database.transaction() as connection:
-            query = sa.select(_unfinished).order_by(_unfinished.c.user)
+            query = sa.select(UNFINISHED).order_by(UNFINISHED.c.user)
             for row in connection.execute(query):
                 yield Entry(**row._mapping)
 
     def entry(self, user: str) -> Entry | None:
         """The entry of a user, or None if nothing is unfinished."""
         row = self._database.read(
-            lambda connection: connection.execute(_ENTRY_OF, {"whose": user}).one_or_none()
+            lambda connection: connection.execute(ENTRY_OF, {"whose": user}).one_or_none()
         )
         return Entry(**row._mapping) if row else None
 
@@ -208,11 +150,11 @@ class Journal:
             before: the latest next try that is due; infinity for every entry.
             beyond: a next try after this was noted by a wrong clock, and is due, too.
         """
-        query = sa.select(_unfinished).order_by(_unfinished.c.next_try).limit(limit)
+        query = sa.select(UNFINISHED).order_by(UNFINISHED.c.next_try).limit(limit)
         if before < math.inf:  # MariaDB has no infinity
-            is_due = _unfinished.c.next_try <= before
+            is_due = UNFINISHED.c.next_try <= before
             if beyond < math.inf:
-                is_due |= _unfinished.c.next_try > beyond
+                is_due |= UNFINISHED.c.next_try > beyond
             query = query.where(is_due)
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [Entry(**row._mapping) for row in rows]
@@ -231,9 +173,9 @@ class Journal:
         }
         # A client's bytes need not be text; a database takes only text.
         address = recipient.argument.encode("utf-8", "backslashreplace").decode("utf-8")
-        key = address.replace("\0", "\\0")[:_LONGEST_RECIPIENT]
+        key = address.replace("\0", "\\0")[:LONGEST_RECIPIENT]
         if not self._update_seen(key, values):
-            new = _seen.insert().values(recipient=key, times=1, first_seen=now, **values)
+            new = SEEN.insert().values(recipient=key, times=1, first_seen=now, **values)
 
             def write(connection: sa.Connection) -> None:
                 connection.execute(new)
@@ -247,13 +189,13 @@ class Journal:
     def seen(self) -> Iterator[dict[str, Any]]:
         """What dry run recorded, latest first; `plan` as JSON text, times since the epoch."""
         with self._database.transaction() as connection:
-            query = sa.select(_seen).order_by(_seen.c.last_seen.desc())
+            query = sa.select(SEEN).order_by(SEEN.c.last_seen.desc())
             for row in connection.execute(query):
                 yield dict(row._mapping)
 
     def count_unfinished(self) -> int:
         """How many entries there are."""
-        count = sa.select(sa.func.count()).select_from(_unfinished)
+        count = sa.select(sa.func.count()).select_from(UNFINISHED)
         return self._database.read(lambda connection: int(connection.execute(count).scalar_one()))
 
     def tally(self, hour: int, writer: str, tally: str) -> None:
@@ -264,12 +206,12 @@ class Journal:
             writer: names the process.
         """
         values = {"hour": hour, "writer": writer, "tally": tally}
-        is_mine = (_hours.c.hour == hour) & (_hours.c.writer == writer)
+        is_mine = (HOURS.c.hour == hour) & (HOURS.c.writer == writer)
 
         def write(connection: sa.Connection) -> None:
-            if connection.execute(_hours.update().where(is_mine).values(values)).rowcount:
+            if connection.execute(HOURS.update().where(is_mine).values(values)).rowcount:
                 return
-            connection.execute(_hours.insert().values(values))
+            connection.execute(HOURS.insert().values(values))
             _forget_first_hours(connection)
 
         self._database.write(write)
@@ -277,8 +219,8 @@ class Journal:
     def tallies(self, since: float) -> Iterator[tuple[int, str]]:
         """The hours counted, from the one that contains `since`: the beginning of each, and a tally."""
         with self._database.transaction() as connection:
-            query = sa.select(_hours.c.hour, _hours.c.tally).where(_hours.c.hour > since - 3600)
-            rows = connection.execute(query.order_by(_hours.c.hour))
+            query = sa.select(HOURS.c.hour, HOURS.c.tally).where(HOURS.c.hour > since - 3600)
+            rows = connection.execute(query.order_by(HOURS.c.hour))
             yield from ((row.hour, row.tally) for row in rows)
 
     def close(self) -> None:
@@ -287,34 +229,32 @@ class Journal:
 
     def _update_seen(self, key: str, values: Mapping[str, Any]) -> bool:
         seen_again = (
-            _seen.update().where(_seen.c.recipient == key).values(times=_seen.c.times + 1, **values)
+            SEEN.update().where(SEEN.c.recipient == key).values(times=SEEN.c.times + 1, **values)
         )
         return self._database.write(lambda it: it.execute(seen_again).rowcount > 0)
 
 
 def _forget_oldest(connection: sa.Connection) -> None:
-    count = connection.execute(sa.select(sa.func.count()).select_from(_seen)).scalar_one()
+    count = connection.execute(sa.select(sa.func.count()).select_from(SEEN)).scalar_one()
     if count > SEEN_LIMIT:
-        oldest = sa.select(_seen.c.recipient).order_by(_seen.c.last_seen).limit(count - SEEN_LIMIT)
-        connection.execute(_seen.delete().where(_seen.c.recipient.in_(oldest)))
+        oldest = sa.select(SEEN.c.recipient).order_by(SEEN.c.last_seen).limit(count - SEEN_LIMIT)
+        connection.execute(SEEN.delete().where(SEEN.c.recipient.in_(oldest)))
 
 
 def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
     if not given:
         return
-    connection.execute(_TAKE_BACK, {"whose": user, "things": list(given)})
-    connection.execute(_GIVE, [{"user": user, "thing": thing} for thing in given])
+    connection.execute(TAKE_BACK, {"whose": user, "things": list(given)})
+    connection.execute(GIVE, [{"user": user, "thing": thing} for thing in given])
 
 
 def _forget_first_hours(connection: sa.Connection) -> None:
-    count = connection.execute(sa.select(sa.func.count()).select_from(_hours)).scalar_one()
+    count = connection.execute(sa.select(sa.func.count()).select_from(HOURS)).scalar_one()
     if count > HOURS_LIMIT:
-        first = (
-            sa.select(_hours.c.hour).order_by(_hours.c.hour).limit(1).offset(count - HOURS_LIMIT)
-        )
+        first = sa.select(HOURS.c.hour).order_by(HOURS.c.hour).limit(1).offset(count - HOURS_LIMIT)
         oldest_kept = connection.execute(first).scalar_one()
-        connection.execute(_hours.delete().where(_hours.c.hour < oldest_kept))
+        connection.execute(HOURS.delete().where(HOURS.c.hour < oldest_kept))
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    return {column.name: getattr(entry, column.name) for column in _unfinished.columns}
+    return {column.name: getattr(entry, column.name) for column in UNFINISHED.columns}

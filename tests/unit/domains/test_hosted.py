@@ -263,6 +263,14 @@ def test_a_verdict_names_the_table_that_was_asked_for_it(build: Build) -> None:
     assert "domains.it" not in again
 
 
+def test_a_malformed_address_in_a_hosted_domain_is_refused_and_names_the_table(
+    build: Build,
+) -> None:
+    verdict = build(Hosted("hosted.test")).verify("ki m@hosted.test")
+    assert verdict.answer is Answer.MALFORMED
+    assert [it.source for it in verdict.asked] == ["domains.it"]
+
+
 def test_what_is_no_name_of_a_domain_is_asked_of_no_table(build: Build) -> None:
     table = Hosted()
     site = build(table)

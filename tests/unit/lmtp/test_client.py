@@ -130,7 +130,7 @@ def test_a_recipient_that_needs_what_is_not_offered_is_not_sent() -> None:
 def test_what_would_kill_it_is_not_sent() -> None:
     with FakeLmtpd() as server, contextlib.closing(server.client(default_domain="ex.test")) as it:
         told = it.ask("joe@EX.test", NOBODY)
-        assert (told.outcome, "lmtp_generic_maps" in told.why) == (Outcome.DANGER, True)
+        assert (told.outcome, "lmtp_generic_maps" in told.why) == (Outcome.CRASH, True)
         assert it.ask("joe@ex.test", NOBODY).outcome is Outcome.TAKEN
         assert server.heard[1:3] == [b"MAIL FROM:<>", b"RCPT TO:<joe@ex.test>"]
 
@@ -139,7 +139,7 @@ def test_what_would_kill_it_is_deferred_while_it_is_away_too() -> None:
     server = FakeLmtpd()
     server.close()
     with contextlib.closing(server.client(default_domain="ex.test")) as lmtpd:
-        assert lmtpd.ask("joe@EX.test", NOBODY).outcome is Outcome.DANGER
+        assert lmtpd.ask("joe@EX.test", NOBODY).outcome is Outcome.CRASH
         with pytest.raises(Temporary):
             lmtpd.ask("joe@ex.test", NOBODY)
 
@@ -178,7 +178,7 @@ def test_a_connection_that_ended_while_it_was_idle_is_replaced(farewell: bytes |
 @pytest.mark.parametrize("answer", [None, b"421 4.3.0 lmtpd: assertion failed\r\n"])
 def test_a_recipient_that_ends_the_connection_is_tried_once(answer: bytes | None) -> None:
     with FakeLmtpd({"RCPT": answer}) as server, contextlib.closing(server.client()) as lmtpd:
-        assert lmtpd.ask("joe@example.org", NOBODY).outcome is Outcome.DANGER
+        assert lmtpd.ask("joe@example.org", NOBODY).outcome is Outcome.CRASH
         assert server.connections == 1
         assert lmtpd.snapshot()["idle"] == 0
         server.answers["RCPT"] = RCPT

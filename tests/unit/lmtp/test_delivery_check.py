@@ -145,7 +145,7 @@ def test_sendmail_sends_the_local_part_alone(tmp_path: Path) -> None:
 
 
 def test_a_danger_is_deferred_and_not_asked_about_again(site: Site) -> None:
-    site.lmtpd.answers["joe@example.org"] = Forecast(Outcome.DANGER, "lmtpd would die of it")
+    site.lmtpd.answers["joe@example.org"] = Forecast(Outcome.CRASH, "lmtpd would die of it")
     for _ in range(2):
         verdict = site.mail("<joe@example.org>")
         assert (verdict.answer, verdict.reason) == (Answer.TEMPORARY, "lmtpd would die of it")

@@ -9,9 +9,9 @@ from autocreate.lmtp.replies import (
     LmtpReply,
     Outcome,
     Server,
+    crashes_on,
     envelope_of,
     forecast,
-    is_deadly,
     refused_by_mta,
     server_of,
 )
@@ -100,7 +100,7 @@ def test_a_message_that_is_too_large_is_refused_at_mail() -> None:
 def test_what_says_nothing_of_the_recipient_changes_nothing(
     mail: LmtpReply, rcpt: LmtpReply
 ) -> None:
-    assert forecast(mail, rcpt).outcome is Outcome.UNTOLD
+    assert forecast(mail, rcpt).outcome is Outcome.NO_ANSWER
 
 
 def test_a_password_that_lmtpd_wants_has_its_remedy_in_the_log() -> None:
@@ -109,7 +109,7 @@ def test_a_password_that_lmtpd_wants_has_its_remedy_in_the_log() -> None:
 
 @pytest.mark.parametrize("said", [None, LmtpReply(421, "4.3.0", "assertion failed")])
 def test_a_connection_that_ends_at_a_recipient_is_a_danger(said: LmtpReply | None) -> None:
-    assert forecast(OK, said).outcome is Outcome.DANGER
+    assert forecast(OK, said).outcome is Outcome.CRASH
 
 
 # -- what is never sent ----------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_a_connection_that_ends_at_a_recipient_is_a_danger(said: LmtpReply | Non
 def test_the_default_domain_in_another_case_kills_older_servers(
     version: tuple[int, int] | None, domain: str, default_domain: str, expected: bool
 ) -> None:
-    assert is_deadly(Server(version), domain, default_domain) is expected
+    assert crashes_on(Server(version), domain, default_domain) is expected
 
 
 @pytest.mark.parametrize(

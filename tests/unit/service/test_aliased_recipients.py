@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -124,6 +125,19 @@ def test_an_address_that_only_an_alias_could_make_is_unknown_whoever_has_an_acco
         "joe@brand.test: has no alias, and its domain has only aliases; kim: created"
     )
     assert set(house.store.trees) == {"kim"}
+
+
+def test_the_users_behind_an_alias_are_looked_at_at_the_same_time(build: Build) -> None:
+    house = build({"sales": "joe, kim"})
+    together = threading.Barrier(2)
+    exists = house.store.exists
+
+    def at_once(user: str) -> bool:
+        together.wait(30.0)
+        return exists(user)
+
+    house.store.exists = at_once  # type: ignore[method-assign]
+    assert house.verify("sales@example.org").reason == "joe: created; kim: created"
 
 
 def test_an_unknown_user_among_others_refuses_nobody(build: Build) -> None:

@@ -1,0 +1,74 @@
+"""The journal's tables, and the statements that are run for nearly every new user."""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+
+# MariaDB and MySQL limit a key to 3072 bytes, at four a character, and by default take `Joe` for `joe`.
+LONGEST_RECIPIENT = 700
+# On these a text column without a length holds 64 KiB.
+_LONGEST_TALLY = 2**24 - 1
+
+
+def _key(length: int) -> sa.types.TypeEngine[str]:
+    exact = sa.String(length, collation="utf8mb4_bin")
+    return sa.String(length).with_variant(exact, "mysql", "mariadb")
+
+
+UNFINISHED = sa.Table(
+    "unfinished",
+    METADATA,
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("address", sa.String(1024), nullable=False),
+    sa.Column("service", sa.String(16), nullable=False),
+    sa.Column("begun", sa.Boolean, nullable=False),
+    sa.Column("usable", sa.Boolean, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_try", sa.Double, nullable=False, index=True),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
+# Run for every user who is not in the mailbox cache; building them would take longer than running them.
+ENTRY_OF = sa.select(UNFINISHED).where(UNFINISHED.c.user == sa.bindparam("whose"))
+BEGIN = UNFINISHED.insert()
+FINISH = UNFINISHED.delete().where(UNFINISHED.c.user == sa.bindparam("whose"))
+
+# What a user was given once. If it is missing later, the user has removed it.
+GIVEN = sa.Table(
+    "given",
+    METADATA,
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("thing", _key(500), primary_key=True),
+)
+GIVE = GIVEN.insert()
+TAKE_BACK = GIVEN.delete().where(
+    GIVEN.c.user == sa.bindparam("whose"),
+    GIVEN.c.thing.in_(sa.bindparam("things", expanding=True)),
+)
+
+SEEN = sa.Table(
+    "seen",
+    METADATA,
+    sa.Column("recipient", _key(LONGEST_RECIPIENT), primary_key=True),
+    sa.Column("answer", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("user", sa.String(512), nullable=False),
+    sa.Column("source", sa.String(256), nullable=False),
+    sa.Column("policy", sa.String(256), nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.Double, nullable=False),
+    sa.Column("last_seen", sa.Double, nullable=False, index=True),
+)
+
+
+# What each process counted in an hour, in a row of its own: no process waits for another's lock.
+HOURS = sa.Table(
+    "hours",
+    METADATA,
+    sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("writer", sa.String(128), primary_key=True),
+    sa.Column(
+        "tally", sa.Text().with_variant(sa.Text(_LONGEST_TALLY), "mysql", "mariadb"), nullable=False
+    ),
+)
