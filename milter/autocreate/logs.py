@@ -148,7 +148,7 @@ def _decision(
         **about,
         "answer": verdict.answer.value,
         "aliases": abbreviate(verdict.aliases, "; "),
-        "suppressed": verdict.suppressed,
+        "withheld": verdict.suppressed,
         "user": verdict.user,
         "source": verdict.source,
         "asked": " ".join(map(_asked, (verdict, *verdict.parts))).strip(),

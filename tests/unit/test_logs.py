@@ -54,6 +54,12 @@ def test_a_verdict_is_a_json_object() -> None:
     }
 
 
+def test_an_answer_that_is_not_given_says_why() -> None:
+    verdict = Verdict(Answer.UNKNOWN, "nobody knows", suppressed="dry run")
+    assert "answer=unknown withheld='dry run' " in written("text", "<x@example.org>", verdict)
+    assert json.loads(written("json", "<x@example.org>", verdict))["withheld"] == "dry run"
+
+
 def test_somebody_elses_mail_is_told_at_debug_only() -> None:
     assert written("text", "<joe@other.test>", Verdict(Answer.PASS, "not ours")) == ""
 

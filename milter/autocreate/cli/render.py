@@ -37,7 +37,7 @@ def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
         "source": verdict.source or None,
         "policy": verdict.policy or None,
         "created": verdict.created,
-        "suppressed": verdict.suppressed or None,
+        "withheld": verdict.suppressed or None,
         "plan": as_json(verdict.plan)["actions"] if verdict.plan else [],
         "undone": _undone(verdict),
         "notes": list(verdict.notes),
@@ -93,7 +93,7 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
         ("account", verdict.source),
         ("policy", verdict.policy),
         ("reply", " ".join(verdict.reply) if verdict.reply else ""),
-        ("suppressed", verdict.suppressed),
+        ("withheld", verdict.suppressed),
     ):
         if value:
             yield f"{name + ':':9} {value}"
