@@ -30,20 +30,20 @@ EVERYONE = Policy("everyone", TREE)
 
 
 class Accounts:
-    """Users and their groups. `doubt` makes every question unanswerable, `doubtful` those about some users."""
+    """Users and their groups. `fails` makes all lookups fail, `fails_for` those for some users."""
 
     name = "staff"
     has_groups = True
 
     def __init__(self, users: Mapping[str, Iterable[str]]) -> None:
         self.users = {user: frozenset(groups) for user, groups in users.items()}
-        self.doubt = False
-        self.doubtful: set[str] = set()
+        self.fails = False
+        self.fails_for: set[str] = set()
         self.questions: list[str] = []
 
     def lookup(self, user: str) -> Account | None:
         self.questions.append(user)
-        if self.doubt or user in self.doubtful:
+        if self.fails or user in self.fails_for:
             raise Temporary("the database is away")
         return Account(user, self.name) if user in self.users else None
 

@@ -64,7 +64,7 @@ def test_somebody_elses_mail_is_told_at_debug_only() -> None:
     assert written("text", "<joe@other.test>", Verdict(Answer.PASS, "not ours")) == ""
 
 
-def test_a_doubt_is_an_error_at_the_first_recipient_and_not_again_for_an_hour(
+def test_a_deferral_is_an_error_at_the_first_recipient_and_not_again_for_an_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()

@@ -24,7 +24,7 @@ def site(house: House) -> Site:
 
 def test_a_source_that_cannot_tell_is_told_and_ends_nothing(tmp_path: Path) -> None:
     house = House(tmp_path, accounts={"joe": ()})
-    house.accounts.doubt = True
+    house.accounts.fails = True
     verdict = house.service.preview(Recipient("<joe@example.org>"))
     (user,) = users_of(verdict, site(house))
     assert [it.answer for it in user.sources] == ["cannot tell: the database is away"]

@@ -160,7 +160,7 @@ def test_an_alias_in_a_hosted_domain_is_ours_whatever_its_mailer(build: Build) -
 
 
 @pytest.mark.parametrize("mailer", ["lmtp", "smtp"])
-def test_a_table_that_is_away_makes_a_doubt_of_every_domain_that_no_other_has(
+def test_a_table_that_is_down_defers_every_domain_that_no_other_has(
     build: Build, mailer: str
 ) -> None:
     away = Hosted("example.org")
@@ -172,7 +172,7 @@ def test_a_table_that_is_away_makes_a_doubt_of_every_domain_that_no_other_has(
     assert site.answer("sales@hosted.test", mailer) is Answer.ACCEPT
 
 
-def test_a_table_that_is_away_makes_a_doubt_of_an_alias_that_leads_there(build: Build) -> None:
+def test_a_table_that_is_down_defers_an_alias_that_leads_there(build: Build) -> None:
     away = Hosted()
     away.is_away = True
     site = build(away, names=["alias.test"])
@@ -181,7 +181,7 @@ def test_a_table_that_is_away_makes_a_doubt_of_an_alias_that_leads_there(build: 
     assert site.answer("kim@alias.test") is Answer.ACCEPT
 
 
-def test_a_line_that_means_nothing_is_a_doubt_about_domains_that_are_not_there(
+def test_a_line_that_means_nothing_defers_domains_that_are_not_there(
     build: Build,
 ) -> None:
     table = Hosted("example.org")
@@ -205,7 +205,7 @@ def test_a_table_that_hangs_is_waited_for_no_longer_than_the_deadline(build: Bui
     assert "no result within 2.0 s" in verdict.reason
 
 
-def test_a_defect_in_a_table_is_a_doubt(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_in_a_table_is_temporary(build: Build, caplog: pytest.LogCaptureFixture) -> None:
     table = Hosted("example.org")
     table.when_asked = lambda: assert_true(False)
     verdict = build(table).verify("joe@example.org")
@@ -232,7 +232,7 @@ def test_a_domain_is_remembered_as_ours_for_longer_than_as_anothers(build: Build
     }
 
 
-def test_a_doubt_is_not_remembered(build: Build) -> None:
+def test_a_failed_lookup_is_not_remembered(build: Build) -> None:
     table = Hosted("example.org")
     table.is_away = True
     site = build(table)

@@ -97,7 +97,7 @@ def test_another_user_of_the_machine_is_not_believed(start: Start) -> None:
         assert not logged_in.wait(0.2)
 
 
-def test_a_mailbox_that_goes_is_no_longer_believed_to_stand(start: Start) -> None:
+def test_a_mailbox_that_goes_is_no_longer_remembered(start: Start) -> None:
     with start() as rig:
         rig.house.service.log_in(Login("joe", "imap"))
         assert "joe" in rig.house.mailboxes

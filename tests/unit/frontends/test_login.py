@@ -104,7 +104,7 @@ def _counted(rig: Rig) -> Counter[tuple[str, str]]:
     return counts
 
 
-def test_the_mailbox_stands_before_the_answer(start: Start) -> None:
+def test_the_mailbox_exists_before_the_answer(start: Start) -> None:
     with start() as rig:
         rig.ask(request(password="wrong"))
         assert rig.house.store.trees == {}

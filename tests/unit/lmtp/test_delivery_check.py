@@ -1,4 +1,4 @@
-"""lmtpd's word on a recipient: when it is asked for, how long it is believed, and what becomes of the verdict."""
+"""lmtpd's answer about a recipient: when it is asked for, how long it is remembered, what becomes of the verdict."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def test_who_is_not_accepted_is_not_asked_about(site: Site, argument: str) -> No
     assert site.lmtpd.asked == []
 
 
-def test_a_doubt_is_not_asked_about(site: Site) -> None:
-    site.house.accounts.doubt = True
+def test_a_temporary_verdict_is_not_asked_about(site: Site) -> None:
+    site.house.accounts.fails = True
     assert site.mail("<joe@example.org>").answer is Answer.TEMPORARY
     assert site.lmtpd.asked == []
 
@@ -145,10 +145,10 @@ def test_sendmail_sends_the_local_part_alone(tmp_path: Path) -> None:
 
 
 def test_a_danger_is_deferred_and_not_asked_about_again(site: Site) -> None:
-    site.lmtpd.answers["joe@example.org"] = Forecast(Outcome.CRASH, "lmtpd would die of it")
+    site.lmtpd.answers["joe@example.org"] = Forecast(Outcome.CRASH, "lmtpd crashes on it")
     for _ in range(2):
         verdict = site.mail("<joe@example.org>")
-        assert (verdict.answer, verdict.reason) == (Answer.TEMPORARY, "lmtpd would die of it")
+        assert (verdict.answer, verdict.reason) == (Answer.TEMPORARY, "lmtpd crashes on it")
     assert site.lmtpd.asked == ["joe@example.org"]
 
 
@@ -284,7 +284,7 @@ class Memory:
 
 
 @pytest.mark.parametrize("told", [TAKEN, FULL])
-def test_an_answer_is_believed_for_a_short_while(told: Forecast) -> None:
+def test_an_answer_is_remembered_for_a_short_while(told: Forecast) -> None:
     memory = Memory()
     memory.lmtpd.answers["joe@example.org"] = told
     first = memory.ask()

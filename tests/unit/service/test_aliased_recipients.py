@@ -150,9 +150,9 @@ def test_an_alias_whose_users_are_all_unknown_is_unknown(build: Build) -> None:
     assert build({"list": "gone, away"}).verify("list@example.org").answer is Answer.UNKNOWN
 
 
-def test_a_user_in_doubt_puts_the_alias_in_doubt(build: Build) -> None:
+def test_a_failed_lookup_of_one_user_defers_the_alias(build: Build) -> None:
     house = build({"list": "joe, kim, gone"})
-    house.accounts.doubtful = {"kim"}
+    house.accounts.fails_for = {"kim"}
     verdict = house.verify("list@example.org")
     assert verdict.answer is Answer.TEMPORARY
     assert verdict.reason.startswith("kim: accounts.staff: the database is away; gone: no account")
@@ -163,7 +163,7 @@ def test_what_needs_no_mailbox_of_ours_passes(build: Build, target: str) -> None
     assert build({"away": target}).verify("away@example.org").answer is Answer.PASS
 
 
-def test_a_doubt_about_a_table_refuses_nobody_and_lets_known_users_in(build: Build) -> None:
+def test_a_table_that_cannot_tell_refuses_nobody_and_lets_known_users_in(build: Build) -> None:
     house = build({})
     house.doubt = "line 3 has no name, colon and value"
     verdict = house.verify("gone@example.org")
@@ -361,7 +361,7 @@ def test_what_goes_elsewhere_as_well_is_not_refused_here(build: Build) -> None:
     assert house.verify("sales@example.org").answer is Answer.PASS
 
 
-def test_a_refusal_is_in_doubt_while_another_alias_may_exist(build: Build) -> None:
+def test_a_refusal_is_deferred_while_another_alias_may_exist(build: Build) -> None:
     house = build({"list": "joe"}, asks_lmtpd=True)
     house.doubt = "written just now"
     house.forecasts["joe@example.org"] = DENIED

@@ -68,9 +68,9 @@ def test_who_is_in_no_account_source_exists_all_the_same(build: Build) -> None:
     assert house.service.log_in(Login("guest", "imap")).created
 
 
-def test_sources_in_doubt_do_not_matter_to_a_mailbox_that_stands(build: Build) -> None:
+def test_failed_lookups_do_not_matter_to_a_mailbox_that_exists(build: Build) -> None:
     house = build()
-    house.accounts.doubt = True
+    house.accounts.fails = True
     house.store.trees["joe"] = TREE
     assert house.service.log_in(Login("joe", "imap")).answer is Answer.ACCEPT
 
@@ -155,11 +155,11 @@ def test_who_is_in_no_account_source_gets_a_mailbox_within_the_hour_and_by_each_
     assert house.service.log_in(Login("guest", "imap")).created
 
 
-def test_sources_in_doubt_do_not_end_what_is_to_be_done_for_a_login(build: Build) -> None:
+def test_failed_lookups_do_not_end_what_is_to_be_done_for_a_login(build: Build) -> None:
     clock = Clock()
     house = build(clock=clock)
     house.service.schedule_retry(Login("joe", "imap"))
-    house.accounts.doubt = True
+    house.accounts.fails = True
     clock.now += 3601.0
     (entry,) = house.service.unfinished(everything=False)
     assert house.service.complete(entry).answer is Answer.TEMPORARY
@@ -189,7 +189,7 @@ def test_mail_that_begins_a_tree_meanwhile_makes_the_entry_one_of_a_tree_begun(
     assert paths(house, "joe") == [(), ("Sent",)]
 
 
-def test_a_login_does_not_wait_longer_than_its_patience(build: Build) -> None:
+def test_a_login_does_not_wait_longer_than_its_timeout(build: Build) -> None:
     house = build()
     let_go = threading.Event()
 
@@ -249,7 +249,7 @@ def test_a_mailbox_that_was_removed_is_made_again_once_it_is_forgotten(build: Bu
     assert house.service.verify(Recipient("joe@example.org")).created
 
 
-def test_a_mailbox_that_goes_while_it_is_looked_for_is_not_taken_to_stand(
+def test_a_mailbox_that_goes_while_it_is_looked_for_is_not_taken_to_exist(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = build(accounts={"joe": ()})

@@ -86,7 +86,7 @@ def test_an_account_without_a_mailbox_gets_its_tree_and_then_its_mail(build: Bui
     assert house.journal.entry("joe") is None
 
 
-def test_a_mailbox_that_stands_is_left_alone(build: Build) -> None:
+def test_a_mailbox_that_exists_is_left_alone(build: Build) -> None:
     house = build()
     house.store.trees["joe"] = Tree((Folder(),))
     verdict = mail(house)
@@ -107,9 +107,9 @@ def test_a_mailbox_without_an_account_gets_no_mail(build: Build) -> None:
 
 
 @pytest.mark.parametrize("stands", [True, False])
-def test_an_account_in_doubt_is_temporary(build: Build, stands: bool) -> None:
+def test_a_failed_lookup_of_the_account_is_temporary(build: Build, stands: bool) -> None:
     house = build()
-    house.accounts.doubt = True
+    house.accounts.fails = True
     if stands:
         house.store.trees["joe"] = TREE
     verdict = mail(house)
@@ -117,7 +117,7 @@ def test_an_account_in_doubt_is_temporary(build: Build, stands: bool) -> None:
     assert verdict.reason == "accounts.staff: the database is away"
 
 
-def test_a_mailbox_in_doubt_is_temporary(build: Build) -> None:
+def test_a_failed_lookup_of_the_mailbox_is_temporary(build: Build) -> None:
     house = build()
     house.store.failure = Temporary("Cyrus is away")
     assert (mail(house).answer, mail(house).reason) == (Answer.TEMPORARY, "Cyrus is away")
@@ -138,7 +138,7 @@ def test_a_user_that_cyrus_cannot_have_is_temporary_and_the_reason_is_logged(bui
         ((NOBODY, EVERYONE), "no mailbox for this user: policy 'nobody' creates none"),
     ],
 )
-def test_who_gets_no_mailbox_by_policy_is_unknown_until_one_stands(
+def test_who_gets_no_mailbox_by_policy_is_unknown_until_one_exists(
     build: Build, policies: tuple[Policy, ...], reason: str
 ) -> None:
     house = build(policies)
@@ -162,7 +162,7 @@ def test_anonymous_gets_no_mailbox_though_it_has_an_account(build: Build) -> Non
     assert mail(house, "<anonymous@example.org>").answer is Answer.UNKNOWN
 
 
-def test_a_journal_in_doubt_stops_creation_and_not_the_mail_of_those_who_have_a_mailbox(
+def test_a_broken_journal_stops_creation_and_not_the_mail_of_those_who_have_a_mailbox(
     build: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = build(accounts={"joe": (), "ann": ()})
@@ -253,9 +253,7 @@ def test_a_usable_tree_is_not_tried_again_before_its_time(build: Build, clock: C
     assert [it.path for it in house.store.trees["joe"].folders] == [(), ("Sent",)]
 
 
-def test_a_clock_that_was_ahead_and_was_set_back_puts_nothing_off(
-    build: Build, clock: Clock
-) -> None:
+def test_a_clock_that_was_ahead_and_was_set_back_delays_nothing(build: Build, clock: Clock) -> None:
     house = build(accounts={"joe": (), "ann": ()})
     for user in ("joe", "ann"):
         house.store.trees[user] = Tree((Folder(),))
@@ -316,7 +314,7 @@ def test_what_is_due_is_completed(build: Build, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("user", ["gone", "cyrus"])
-def test_what_need_not_stand_any_more_is_struck_out(
+def test_a_tree_that_is_no_longer_needed_is_struck_out(
     build: Build, user: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = build()
@@ -326,7 +324,7 @@ def test_what_need_not_stand_any_more_is_struck_out(
     assert f"{user}: unfinished tree dropped from the journal" in caplog.text
 
 
-def test_an_attempt_that_comes_to_no_decision_is_put_off(build: Build, clock: Clock) -> None:
+def test_an_attempt_that_comes_to_no_decision_is_retried_later(build: Build, clock: Clock) -> None:
     house = build()
     house.journal.begin(Entry("joe", "joe@example.org"))
     house.store.failure = Temporary("Cyrus is away")
@@ -444,13 +442,13 @@ def test_a_blank_that_is_quoted_gets_no_mailbox_however_the_mta_quotes(
 def test_postmaster_is_never_refused(build: Build, argument: str) -> None:
     house = build()
     assert mail(house, argument).answer is Answer.PASS
-    house.accounts.doubt = True
+    house.accounts.fails = True
     assert mail(house, argument).answer is Answer.TEMPORARY
 
 
 def test_a_shared_folder_is_cyruss_to_judge(build: Build) -> None:
     house = build()
-    house.accounts.doubt = True
+    house.accounts.fails = True
     assert mail(house, "<+folder@example.org>").answer is Answer.PASS
 
 
@@ -507,10 +505,10 @@ def test_what_did_not_come_by_smtp_is_provisioned_and_never_refused(build: Build
 # -- known, looked at, dry ------------------------------------------------------------------------
 
 
-def test_who_is_known_to_stand_costs_no_look(build: Build) -> None:
+def test_a_mailbox_known_to_exist_costs_no_look(build: Build) -> None:
     house = build()
     mail(house)
-    house.accounts.doubt = True
+    house.accounts.fails = True
     house.store.failure = Temporary("Cyrus is away")
     assert mail(house).reason == "mailbox known to exist"
 
