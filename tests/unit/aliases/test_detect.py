@@ -207,6 +207,26 @@ def test_the_alias_files_and_the_virtusertable_of_sendmail_are_tables() -> None:
         assert found[name]["domains"] == ["localhost", "mx.example.org", "example.org"]
 
 
+def test_a_sendmail_without_local_domains_has_alias_files_for_all_of_ours() -> None:
+    [table] = from_sendmail("O AliasFile=/etc/mail/aliases\n", read)
+    assert table.keys["path"] == "/etc/mail/aliases"
+    assert "domains" not in table.keys
+
+
+def test_a_virtusertable_that_is_no_file_is_left_out() -> None:
+    text = "Kvirtuser ldap -k (&(mail=%0))\nKvirtuser hash /etc/mail/virtusertable\n"
+    assert [table.keys["path"] for table in from_sendmail(text, read)] == [
+        "/etc/mail/virtusertable"
+    ]
+
+
+def test_a_word_of_mydestination_that_is_no_domain_is_a_remark() -> None:
+    parameters = {"virtual_alias_maps": "hash:/x", "mydestination": "example.org, -ü-.test"}
+    [table] = from_postfix(parameters, "/etc/postfix", read)
+    assert table.keys["domains"] == ["example.org"]
+    assert table.remarks[1:2] == ("mydestination also has -ü-.test, which this cannot say",)
+
+
 @pytest.mark.parametrize(
     ("mailer", "flags", "rule", "style"),
     [

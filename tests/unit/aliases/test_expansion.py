@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autocreate.aliases.expansion import resolve
-from autocreate.aliases.keys import Style, keys
+from autocreate.aliases.expansion import MAX_SIZE, resolve
+from autocreate.aliases.keys import Key, Style, filled_in, keys
 from autocreate.aliases.stages import Found, Table
 from autocreate.aliases.syntax import folded
 from autocreate.core.address import parse
@@ -86,6 +86,8 @@ def ends(address: str, *tables: Table, is_mapped: bool = False) -> tuple[list[st
         (Style.SENDMAIL, "Joe+X@a.test", True, ["joe+x"]),
         (Style.SENDMAIL_5, "Joe+X@a.test", True, ["joe+x", "joe+*", "joe"]),
         (Style.SENDMAIL_5, "joe+@a.test", True, ["joe+", "joe+*", "joe"]),
+        (Style.SENDMAIL_5, "joe@a.test", True, ["joe"]),
+        (Style.ALIASES, "double-bounce@a.test", True, ["double-bounce"]),
         (Style.SENDMAIL, "joe@a.test", False, []),
         (Style.ALIASES, "joe@a.test", False, []),
         (Style.VIRTUSERTABLE, "joe", True, []),
@@ -126,6 +128,8 @@ def test_keys_are_asked_for_in_the_order_of_the_manual(
         ("staff-request", ["staff-request"]),
         ("-request", ["-request"]),
         ("MAILER-DAEMON", ["mailer-daemon"]),
+        ("Double-Bounce", ["double-bounce"]),
+        ("mailer-daemon+x", ["mailer-daemon+x", "mailer"]),
         ("+x", ["+x"]),
         ("x+", ["x+", "x"]),
     ],
@@ -133,6 +137,43 @@ def test_keys_are_asked_for_in_the_order_of_the_manual(
 def test_postfix_takes_no_detail_off_its_own_names(local: str, expected: list[str]) -> None:
     found = keys(Style.ALIASES, Address(local, "a.test"), True, "+-")
     assert [key.text for key in found] == expected
+
+
+def test_the_name_of_a_lists_owner_has_a_detail_where_the_delimiter_is_no_part_of_it() -> None:
+    for local in ("owner-staff", "staff-request"):
+        found = keys(Style.ALIASES, Address(f"{local}+x", "a.test"), True, "+")
+        assert [key.text for key in found] == [f"{local}+x", local]
+    found = keys(Style.VIRTUAL, Address("OWNER-Staff", "a.test"), False, "-")
+    assert [key.text for key in found] == ["OWNER-Staff@a.test", "@a.test"]
+
+
+def test_a_virtusertable_finds_no_detail_behind_nothing() -> None:
+    found = keys(Style.VIRTUSERTABLE, Address("+x", "a.test"), False, "+")
+    assert [key.text for key in found] == ["+x@a.test", "@a.test"]
+
+
+@pytest.mark.parametrize(
+    ("text", "local", "expected"),
+    [
+        ("%1@other.test", "joe", "joe@other.test"),
+        ("%1-%2@other.test", "joe+x", "joe-x@other.test"),
+        ("%1%3@other.test", "joe+x", "joe+x@other.test"),
+        ("%0", "joe", "joe@a.test"),
+        ("a%2%3b@other.test", "joe", "ab@other.test"),
+        ("error:5.7.0:550 no %1 here", "joe", "error:5.7.0:550 no %1 here"),
+        ("ERROR:nouser no %1 here", "joe", "ERROR:nouser no %1 here"),
+    ],
+)
+def test_a_virtusertables_value_is_filled_in_unless_it_is_an_error(
+    text: str, local: str, expected: str
+) -> None:
+    wanted = keys(Style.VIRTUSERTABLE, Address(local, "a.test"), False, "+")
+    key = next(it for it in wanted if it.text == f"{local.partition('+')[0]}@a.test")
+    assert filled_in(text, key) == expected
+
+
+def test_the_values_of_other_tables_have_nothing_to_fill_in() -> None:
+    assert filled_in("%1@other.test", Key("joe@a.test")) == "%1@other.test"
 
 
 # -- where it ends --------------------------------------------------------------------------
@@ -246,6 +287,15 @@ def test_an_address_without_an_alias_does_not_exist_in_a_domain_of_nothing_else(
     assert follow("nosuch@other.test", only).unknown == ("nosuch@other.test",)
 
 
+def test_the_domains_that_a_table_names_are_ours() -> None:
+    names_host = virtual({"a@example.org": "joe@host.test"}, domains=["host.test"])
+    assert ends("a@example.org", names_host) == (["joe@host.test"], [])
+    assert ends("a@example.org", virtual({"a@example.org": "joe@host.test"})) == (
+        [],
+        ["joe@host.test"],
+    )
+
+
 def test_a_bare_key_of_virtual_is_for_the_domains_of_its_table() -> None:
     entries = {"joe": "kim@other.test"}
     assert ends("joe@example.org", virtual(entries, ["example.org"])) == (["kim@other.test"], [])
@@ -292,6 +342,26 @@ def test_local_looks_up_all_but_the_alias_that_it_came_by() -> None:
     )
     with pytest.raises(Temporary, match="round in a circle: "):
         follow("joe@example.org", aliases({"joe": "joe+x", "joe+x": "joe"}))
+
+
+def test_an_alias_that_names_the_same_local_part_elsewhere_does_not_name_itself() -> None:
+    moved = aliases({"joe": "joe@far.test", "all": "joe, list", "list": "joe"})
+    assert ends("all@example.org", moved) == ([], ["joe@far.test"])
+
+
+def test_an_address_that_names_itself_ends_nobody_of_its_name_in_another_domain() -> None:
+    entries = {
+        "a@example.org": "a@example.org, a@other.test",
+        "a@other.test": "kim@example.org",
+    }
+    assert ends("a@example.org", virtual(entries)) == (["a@example.org", "kim@example.org"], [])
+
+
+def test_an_owner_is_forgotten_where_the_address_leaves_local() -> None:
+    entries = {"staff": "x@other.test", "owner-staff": "boss", "team": "ann"}
+    local = replace(aliases(entries), domains=frozenset({"example.org"}), origin="example.org")
+    rewriting = virtual({"x@other.test": "team@example.org", "ann@example.org": "y@example.org"})
+    assert ends("staff@example.org", rewriting, local) == (["ann@example.org"], [])
 
 
 def test_an_address_that_has_named_itself_can_be_met_again() -> None:
@@ -354,6 +424,79 @@ def test_a_chain_without_end_is_temporary() -> None:
         follow("a@example.org", endless)
 
 
+def test_an_address_that_several_ways_lead_to_is_followed_once() -> None:
+    levels = 40  # each doubles the ways: 2 ** 40 of them
+    entries = {
+        f"{side}{level}@example.org": f"a{level + 1}, b{level + 1}"
+        for level in range(levels)
+        for side in "ab"
+    }
+    found = follow("a0@example.org", virtual(entries, origin="example.org"))
+    assert [str(user) for user in found.users] == ["a40@example.org", "b40@example.org"]
+    assert len(found.steps) == 2 * levels - 1
+
+
+def test_only_what_a_table_can_have_is_asked_ahead_of_it() -> None:
+    asked: dict[str, list[Sequence[str]]] = {"virtual": [], "local": []}
+
+    def noting(name: str, slow: Table) -> Table:
+        def many(questions: Sequence[Sequence[str]]) -> list[Found]:
+            asked[name] += questions
+            return [slow.find(keys) for keys in questions]
+
+        return replace(slow, name=name, find_many=many)
+
+    entries = {"staff": "ann, joe, kim@far.test"}
+    local = replace(aliases(entries), domains=frozenset({"example.org"}), origin="example.org")
+    tables = noting("virtual", virtual({})), noting("local", local)
+    assert ends("staff@example.org", *tables) == (
+        ["ann@example.org", "joe@example.org"],
+        ["kim@far.test"],
+    )
+    # What local(8) delivers begins behind virtual(5), and has nothing of another host's.
+    assert asked == {"virtual": [("kim@far.test", "@far.test")], "local": [("ann",), ("joe",)]}
+
+
+def test_a_table_is_never_asked_for_nothing() -> None:
+    def find(wanted: Sequence[str]) -> Found:
+        assert wanted
+        return Found()
+
+    local = Table("it", Style.ALIASES, find, domains=frozenset({"other.test"}))
+    assert ends("joe@example.org", local) == (["joe@example.org"], [])
+
+
+def test_a_table_that_has_no_key_for_any_member_is_not_asked_ahead() -> None:
+    def never(_questions: Sequence[Sequence[str]]) -> Sequence[Found]:
+        raise AssertionError("nothing is looked up for these")
+
+    lists = virtual({"staff@example.org": "ann@far.test, kim@far.test"})
+    local = replace(aliases({}), find_many=never, domains=frozenset({"example.org"}))
+    assert ends("staff@example.org", lists, local) == ([], ["ann@far.test", "kim@far.test"])
+
+
+def test_a_list_beyond_the_size_limit_is_temporary_and_refuses_nobody() -> None:
+    def staff(members: int) -> Table:
+        names = ", ".join(f"user{number}" for number in range(members))
+        return virtual({"staff@example.org": names}, origin="example.org")
+
+    # The list itself counts, too.
+    assert len(follow("staff@example.org", staff(MAX_SIZE - 1)).users) == MAX_SIZE - 1
+    with pytest.raises(Temporary) as raised:
+        follow("staff@example.org", staff(MAX_SIZE))
+    assert str(raised.value) == ("aliases of staff@example.org lead to more than 10000 addresses")
+
+
+def test_lists_of_lists_are_held_to_the_size_limit_together() -> None:
+    lists = 100
+    entries = {"all@example.org": ", ".join(f"list{number}" for number in range(lists))} | {
+        f"list{number}@example.org": ", ".join(f"user{number}-{it}" for it in range(lists))
+        for number in range(lists)
+    }
+    with pytest.raises(Temporary, match=r"all@example\.org lead to more than 10000 addresses"):
+        follow("all@example.org", virtual(entries, origin="example.org"))
+
+
 def test_a_table_that_cannot_tell_is_named() -> None:
     def away(_wanted: Sequence[str]) -> Found:
         raise Temporary("connection refused")
@@ -369,6 +512,11 @@ def test_a_table_in_doubt_is_told_whatever_the_others_say() -> None:
     )
 
 
+def test_what_a_canonical_table_makes_of_an_address_is_not_mapped_again() -> None:
+    entries = {"a@example.org": "b@example.org", "b@example.org": "c@example.org"}
+    assert ends("a@example.org", table(Style.CANONICAL, entries)) == (["b@example.org"], [])
+
+
 def test_canonical_addresses_are_mapped_once_and_then_looked_up() -> None:
     tables = (
         table(Style.CANONICAL, {"joe@example.org": "Joe.Doe@example.org"}, domains=[]),
@@ -379,6 +527,13 @@ def test_canonical_addresses_are_mapped_once_and_then_looked_up() -> None:
 
 
 # -- included files -------------------------------------------------------------------------
+
+
+def test_the_name_of_an_included_file_is_parted_from_the_word_before_it() -> None:
+    assert ends("a@example.org", aliases({"a": ":include: /list"}, {"/list": "joe"})) == (
+        ["joe"],
+        [],
+    )
 
 
 def test_an_included_file_is_part_of_the_alias() -> None:
@@ -547,3 +702,9 @@ def test_every_address_has_an_end_or_is_temporary(
         return
     assert found.users or found.others or found.steps
     assert all(user.domain in ("", *DOMAINS) for user in found.users)
+
+
+def test_a_bare_name_is_looked_up_by_sendmail_whatever_domains_are_local() -> None:
+    entries = {"a": "b", "b": "joe"}
+    local = table(Style.SENDMAIL, entries, domains=["example.org"])
+    assert ends("a@example.org", local) == (["joe"], [])

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.aliases.syntax import (
+    abbreviate,
     folded,
     items,
+    key_parts,
     lowered,
     members,
     one_value,
@@ -178,3 +180,38 @@ def test_any_text_can_be_read(text: str) -> None:
     for parse in (parse_table, parse_aliases):
         for value in parse(text).entries.values():
             assert all(item for item in items(value))
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("joe@a.test", {"key": "joe@a.test", "local": "joe", "domain": "a.test"}),
+        ("@a.test", {"key": "@a.test", "local": "", "domain": "a.test"}),
+        ("joe", {"key": "joe", "local": "joe", "domain": ""}),
+        ("a@b@a.test", {"key": "a@b@a.test", "local": "a@b", "domain": "a.test"}),
+    ],
+)
+def test_a_key_has_parts_for_a_databases_query(key: str, parts: dict[str, str]) -> None:
+    assert key_parts(key) == parts
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ([], ""),
+        (["a", "b"], "a, b"),
+        (["a", "b", "c", "d", "e"], "a, b, c, d, e"),
+        (["a", "b", "c", "d", "e", "f"], "a, b, c, d, e and 1 more"),
+    ],
+)
+def test_of_many_words_the_first_five_are_told(words: list[str], text: str) -> None:
+    assert abbreviate(words) == text
+
+
+@pytest.mark.parametrize(
+    ("local", "written"),
+    [("joe", "joe"), ("joe smith", '"joe smith"'), ('a"b\\c', '"a\\"b\\\\c"'), ("a..b", '"a..b"')],
+)
+def test_a_local_part_is_quoted_where_it_must_be_and_comes_back(local: str, written: str) -> None:
+    assert quoted(local) == written
+    assert unquoted(written) == local

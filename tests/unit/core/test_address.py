@@ -41,6 +41,7 @@ ANYTHING = st.text(
         ('<"joe"@example.org>', "joe", "example.org"),
         ('<"joe smith"@example.org>', "joe smith", "example.org"),
         ('<"joe@other.test"@example.org>', "joe@other.test", "example.org"),
+        ('<"joe@other.test">', "joe@other.test", ""),
         ('<"a\\"b\\\\c"@example.org>', 'a"b\\c', "example.org"),
         ("<joe\\.smith@example.org>", "joe.smith", "example.org"),
         ("<joe%other.test@example.org>", "joe%other.test", "example.org"),
@@ -49,6 +50,8 @@ ANYTHING = st.text(
         ("<joe@[192.0.2.1]>", "joe", "[192.0.2.1]"),
         ("<joe@[IPv6:2001:DB8::1]>", "joe", "[ipv6:2001:db8::1]"),
         ("<δοκιμή@example.org>", "δοκιμή", "example.org"),
+        ("<jo\u00ade@example.org>", "jo\u00ade", "example.org"),  # neither printable nor a control
+        ("<jo\u00a0e@example.org>", "jo\u00a0e", "example.org"),
         ("<joe@XN--BCHER-KVA.example>", "joe", "xn--bcher-kva.example"),
     ],
 )
@@ -174,6 +177,7 @@ def test_a_local_part_survives_being_quoted(local: str) -> None:
     [
         ("<joe@Example.org>", "example.org"),
         ("<joe@example.org.>", "example.org"),
+        (" <joe@example.org>\t\n", "example.org"),
         ("joe smith@bücher.example", "xn--bcher-kva.example"),
         ("<joe@ann@example.org>", "example.org"),
         ("<joe@-ü-.example>", "-ü-.example"),

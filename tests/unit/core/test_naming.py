@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imapclient.imap_utf7 import encode as to_modified_utf7
 
-from autocreate.core.naming import Mailboxes, Users, _encoded_length
+from autocreate.core.naming import Mailboxes, Users, _encoded_length, owner, owner_of_inbox
 from autocreate.errors import Reason, Refused
 from autocreate.model import Address
 
@@ -236,3 +236,168 @@ def test_two_folders_of_similar_users_never_share_a_name(
     except Refused:
         return
     assert (mailboxes[0] == mailboxes[1]) == ((user, path) == (other, branch))
+
+
+# -- what Cyrus tells, read back -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "user"),
+    [
+        ("user/joe", "joe"),
+        ("user/joe/Sent/2026", "joe"),
+        ("user/ann.lee/Sent", "ann.lee"),
+        ("user/joe/Sent@other.test", "joe@other.test"),
+        ("user.joe", "joe"),
+        ("user.joe.Sent", "joe"),
+        ("user.ann^lee.Sent@other.test", "ann.lee@other.test"),
+        ("user/a^b", "a^b"),
+        ("News/Staff", ""),
+        ("users/joe", ""),
+        ("user", ""),
+        ("user-list/joe", ""),
+        ("user@other.test", ""),
+    ],
+)
+def test_a_mailbox_has_an_owner_unless_it_is_shared(mailbox: str, user: str) -> None:
+    assert owner(mailbox) == user
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "user"),
+    [
+        ("user/joe", "joe"),
+        ("user/ann.lee@other.test", "ann.lee@other.test"),
+        ("user.ann^lee@other.test", "ann.lee@other.test"),
+        ("user/joe/Sent", ""),
+        ("user.joe.Sent@other.test", ""),
+        ("News", ""),
+        ("news.joe", ""),
+        ("user", ""),
+    ],
+)
+def test_only_a_users_first_mailbox_is_an_inbox(mailbox: str, user: str) -> None:
+    assert owner_of_inbox(mailbox) == user
+
+
+@given(st.sampled_from([SLASH, DOT]), st.text("jo.+-@ ", min_size=1, max_size=6))
+def test_the_owner_of_an_inbox_is_the_user_whom_it_was_named_for(
+    names: Mailboxes, user: str
+) -> None:
+    try:
+        mailbox = names.of_user(user)
+    except Refused:
+        return
+    assert owner(mailbox) == owner_of_inbox(mailbox) == user
+    assert owner(names.of_user(user, ("Sent",))) == user
+    assert owner_of_inbox(names.of_user(user, ("Sent",))) == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "seen", "shared"),
+    [
+        (SLASH, "News/Staff", "News/Staff"),
+        (DOT, "News.Staff", "News/Staff"),
+        (ALTNAMESPACE, "Shared Folders/News/Staff", "News/Staff"),
+        (ALTNAMESPACE, "Shared Folders/INBOX", "INBOX"),
+        (ALTNAMESPACE, "Shared Folders/user", "user"),
+        # Of the user's own, of other users, or of nobody.
+        (ALTNAMESPACE, "Sent", None),
+        (ALTNAMESPACE, "Other Users/kim", None),
+        (ALTNAMESPACE, "Shared Folders", None),
+        (ALTNAMESPACE, "Shared Folders/", None),
+        (SLASH, "INBOX", None),
+        (SLASH, "inbox/Sent", None),
+        (SLASH, "user/kim", None),
+        (DOT, "user.kim", None),
+        (SLASH, "News//Staff", None),
+        (SLASH, "", None),
+    ],
+)
+def test_a_shared_folder_is_told_from_the_users_own_and_from_other_users(
+    names: Mailboxes, seen: str, shared: str | None
+) -> None:
+    assert names.as_shared(seen) == shared
+
+
+@given(st.sampled_from([SLASH, DOT, ALTNAMESPACE]), st.text("ab/", min_size=1, max_size=6))
+def test_a_shared_folder_that_a_user_sees_is_the_one_that_was_spelled_for_the_user(
+    names: Mailboxes, name: str
+) -> None:
+    try:
+        seen = names.shared_as_user(name)
+    except Refused:
+        return
+    assert names.as_shared(seen) == name
+
+
+@pytest.mark.parametrize(
+    ("users", "name", "user"),
+    [
+        (Users(), "Joe", "joe"),
+        (Users(), "joe+lists", "joe"),
+        (Users(), "joe@other.test", "joe"),
+        (Users(to_lower=False), "Joe", "Joe"),
+        (Users(virtual_domains=True), "Joe@Other.TEST", "joe@other.test"),
+        (Users(virtual_domains=True, default_domain="ex.test"), "joe@EX.test", "joe"),
+        (Users(), "+folder", "+folder"),
+        (Users(post_user="bb"), "bb+folder", "bb+folder"),
+    ],
+)
+def test_mail_for_a_name_goes_to_a_user_or_the_name_stays_as_it_is(
+    users: Users, name: str, user: str
+) -> None:
+    assert users.by_mail(name) == user
+
+
+@pytest.mark.parametrize(
+    ("users", "address", "user"),
+    [
+        (Users(), Address("Joe"), "joe"),
+        (Users(logins_to_lower=False), Address("Joe"), "Joe"),
+        (Users(), Address("joe+lists"), "joe+lists"),
+        # Without virtual domains a domain is a realm of another site's.
+        (Users(), Address("joe", "example.org"), ""),
+        (Users(default_domain="example.org"), Address("joe", "example.org"), ""),
+        (Users(virtual_domains=True), Address("joe", "other.test"), "joe@other.test"),
+        (Users(virtual_domains=True, default_domain="ex.test"), Address("joe", "ex.test"), "joe"),
+        (Users(virtual_domains=True, default_domain="ex.test"), Address("joe"), "joe"),
+        (Users(), Address("anonymous"), ""),
+        (Users(), Address("jörg"), ""),
+        (Users(), Address(""), ""),
+    ],
+)
+def test_a_login_is_a_user_or_nobody(users: Users, address: Address, user: str) -> None:
+    assert users.login_id(address) == user
+
+
+@pytest.mark.parametrize(
+    ("name", "realm", "address"),
+    [
+        ("joe", "", Address("joe")),
+        ("joe@Other.TEST", "", Address("joe", "other.test")),
+        ("joe", "Other.TEST", Address("joe", "other.test")),
+        ("joe@a.test", "b.test", Address("joe@a.test", "b.test")),
+        ("a@b@c.test", "", Address("a@b", "c.test")),
+    ],
+)
+def test_a_login_name_is_parted_at_its_last_at_unless_a_realm_says_it(
+    name: str, realm: str, address: Address
+) -> None:
+    assert Users().login(name, realm) == address
+
+
+@pytest.mark.parametrize(
+    ("users", "name", "user"),
+    [
+        (Users(), "Joe", "joe"),
+        (Users(logins_to_lower=False), "Joe", "Joe"),
+        (Users(), "joe+lists", "joe+lists"),
+        (Users(), "joe@other.test", "joe@other.test"),
+        (Users(virtual_domains=True), "Joe@Other.TEST", "joe@other.test"),
+        (Users(virtual_domains=True, logins_to_lower=False), "Joe@O.TEST", "Joe@o.test"),
+        (Users(virtual_domains=True, default_domain="ex.test"), "joe@EX.test", "joe"),
+    ],
+)
+def test_an_account_is_a_user_as_its_login_is(users: Users, name: str, user: str) -> None:
+    assert users.of_account(name) == user

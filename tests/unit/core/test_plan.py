@@ -8,13 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocreate.core.plan import as_json, as_text, describe_quota, difference
+from autocreate.core.plan import (
+    as_json,
+    as_text,
+    by_error,
+    checksum,
+    describe_quota,
+    difference,
+    notes_of,
+    user_removable,
+    without_user_removed,
+)
 from autocreate.model import (
     UNLIMITED,
+    Action,
     CreateMailbox,
+    Failure,
     Folder,
+    InstallScript,
     Plan,
     Quota,
+    Script,
     SetAcl,
     SetQuota,
     SetSpecialUse,
@@ -90,6 +104,43 @@ def test_other_rights_are_replaced() -> None:
     wanted = Tree((Folder(acl=(("anyone", ""),)),))
     standing = Tree((Folder(acl=(("anyone", "lr"),)),))
     assert difference("joe", "everyone", wanted, standing).actions == (SetAcl((), "anyone", ""),)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ("lrskxte", "lrskxtecd"),
+        ("lrkx", "lrkxc"),
+        ("lrk", "lrkc"),  # Cyrus shows c beside each of its parts
+        ("lrte", "lrted"),
+        ("lrt", "lrtd"),
+        ("lrc", "lrkxc"),
+        ("lrd", "lrted"),
+        ("lrcd", "lrkxtecd"),
+    ],
+)
+def test_the_obsolete_rights_that_cyrus_shows_beside_their_parts_make_no_difference(
+    wanted: str, shown: str
+) -> None:
+    trees = Tree((Folder(acl=(("kim", wanted),)),)), Tree((Folder(acl=(("kim", shown),)),))
+    assert difference("joe", "everyone", *trees).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ("lrc", "lrkc"),  # x is missing
+        ("lrd", "lrtd"),  # e is missing
+        ("lrk", "lrkxc"),  # x is too much
+        ("lr", "lrkxc"),
+        ("lr", "lrted"),
+    ],
+)
+def test_a_part_of_an_obsolete_right_that_is_missing_or_too_much_is_set_right(
+    wanted: str, shown: str
+) -> None:
+    trees = Tree((Folder(acl=(("kim", wanted),)),)), Tree((Folder(acl=(("kim", shown),)),))
+    assert difference("joe", "everyone", *trees).actions == (SetAcl((), "kim", wanted),)
 
 
 def test_another_quota_is_replaced() -> None:
@@ -246,3 +297,95 @@ def test_quotas_read_as_text() -> None:
     assert describe_quota(Quota(messages=5)) == "5 messages"
     assert describe_quota(Quota(root=True)) == "without limits"
     assert describe_quota(Quota(5, others=(("X-NUM-FOLDERS", 50),))) == "5 KiB, X-NUM-FOLDERS 50"
+
+
+# -- what a user may remove again ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        (CreateMailbox(("Archive", "2026")), "folder Archive/2026"),
+        (Subscribe(()), "subscription INBOX"),
+        (Subscribe(("Sent",)), "subscription Sent"),
+        (SubscribeShared("News"), "subscription to shared News"),
+        (InstallScript(Script("main")), "sieve script"),
+        (CreateMailbox(()), ""),
+        (SetQuota(Quota(5)), ""),
+        (SetAcl(("Sent",), "anyone", "lr"), ""),
+        (SetSpecialUse(("Sent",), "\\Sent"), ""),
+    ],
+)
+def test_what_a_user_may_remove_again_has_a_name(action: Action, name: str) -> None:
+    assert user_removable(action) == name
+
+
+def test_what_has_no_name_is_never_left_out() -> None:
+    plan = Plan("joe", "p", (CreateMailbox(()), SetQuota(Quota(5)), SetAcl((), "anyone", "lr")))
+    assert without_user_removed(plan, frozenset({"folder INBOX", "folder Sent"})) == plan
+
+
+def test_nothing_is_set_on_a_folder_that_stays_away_and_the_rest_is_kept() -> None:
+    plan = Plan("joe", "p", EVERYTHING)
+    kept = without_user_removed(
+        plan, frozenset({"folder Archive/2026", "subscription Sent"})
+    ).actions
+    assert set(EVERYTHING) - set(kept) == {
+        CreateMailbox(("Archive", "2026")),
+        SetAcl(("Archive", "2026"), "anyone", "lr"),
+        Subscribe(("Sent",)),
+    }
+    assert kept == tuple(action for action in EVERYTHING if action in kept)
+
+
+# -- how plans are compared, and failures told -----------------------------------------------
+
+
+def test_a_script_is_installed_where_there_is_none() -> None:
+    script = Script("main", b"keep;")
+    wanted = Tree((Folder(("Sent",), subscribe=True),), script=script)
+    plan = difference("joe", "everyone", wanted, Tree())
+    assert plan.actions == (
+        CreateMailbox(("Sent",)),
+        InstallScript(script),
+        Subscribe(("Sent",)),
+    )
+    assert as_text(plan)[1] == "install the sieve script main"
+    assert as_json(plan)["actions"][1] == {"action": "sieve", "script": "main"}
+    observed = Tree((Folder(("Sent",), subscribe=True),), script=Script("another"))
+    assert difference("joe", "everyone", wanted, observed).actions == ()
+
+
+def test_the_plans_of_further_users_stand_behind_the_first() -> None:
+    first, second = Plan("joe", "a"), Plan("ann", "b")
+    assert as_json(first, second)["others"] == [as_json(second)]
+    assert "others" not in as_json(first)
+
+
+def test_all_that_the_user_may_see_is_named_as_such() -> None:
+    assert as_text(Plan("joe", "p", (SubscribeShared("*"),))) == ["subscribe to all shared folders"]
+
+
+def test_a_checksum_tells_plans_apart_and_is_the_same_for_the_same_plans() -> None:
+    lines = ['{"user": "joe"}', '{"user": "jos\udce9"}']
+    assert checksum(lines) == checksum(iter(lines))
+    assert len(checksum(lines)) == 12
+    others = [lines[::-1], lines[:1], ["".join(lines)], []]
+    assert len({checksum(lines), *map(checksum, others)}) == 5
+
+
+def test_failures_of_one_reason_are_one_line() -> None:
+    failures = (
+        Failure(CreateMailbox(("Sent",)), "connection lost"),
+        Failure(SetQuota(Quota(5)), "over quota"),
+        Failure(Subscribe(("Sent",)), "connection lost"),
+    )
+    assert list(by_error(failures)) == [
+        ("create Sent, subscribe to Sent", "connection lost"),
+        ("set quota 5 KiB", "over quota"),
+    ]
+    assert notes_of(failures) == (
+        "could not create Sent: connection lost",
+        "could not set quota 5 KiB: over quota",
+        "could not subscribe to Sent: connection lost",
+    )

@@ -117,3 +117,26 @@ def test_group_names_are_compared_as_ldap_compares_cn(
     wanted: set[str], groups: set[str], shared: list[str]
 ) -> None:
     assert shared_groups(wanted, groups) == shared
+
+
+def test_a_name_that_cannot_be_told_apart_is_deferred_with_the_names_that_were_found() -> None:
+    with pytest.raises(Temporary) as raised:
+        own_name("klee", ["KLEE", "kim", "KLee"], CYRUS_DEFAULTS)
+    assert str(raised.value).startswith("'KLEE', 'KLee' when asked for 'klee'; ")
+    with pytest.raises(Temporary) as raised:
+        own_name("joe", ["kim", "ann"], CYRUS_DEFAULTS)
+    assert str(raised.value).startswith("'kim', 'ann' when asked for 'joe'; ")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "present", "is_shared"),
+    [
+        ("Staff", "staff", True),
+        ("night  shift", " Night Shift ", True),
+        ("nightshift", "night shift", False),
+        ("\uff33taff", "staff", True),  # full width, as caseIgnoreMatch has it
+        ("staff", "staffs", False),
+    ],
+)
+def test_groups_are_compared_as_ldap_does(wanted: str, present: str, is_shared: bool) -> None:
+    assert bool(shared_groups([wanted], [present])) is is_shared

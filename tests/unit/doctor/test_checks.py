@@ -241,6 +241,30 @@ def test_no_delimiter_is_recommended_that_cyrus_does_not_know() -> None:
     assert found.remedy.startswith("main.cf: recipient_delimiter = +,")
 
 
+def test_the_unix_sockets_by_which_our_mail_is_delivered_are_told() -> None:
+    theirs = {
+        "virtual_transport": "lmtp:unix:private/lmtp",
+        "mydestination": "localhost, example.org",
+        "local_transport": "local:$myhostname",
+        "mailbox_transport": "lmtp:inet:mail.example.org",
+        "relay_domains": "elsewhere.test",
+        "relay_transport": "lmtp:unix:/run/relay",
+    }
+    lmtp = Service("lmtp", "unix", False, "lmtp")
+    postfix = Postfix({**GOOD, **theirs}, (*SERVICES[:2], lmtp))
+    assert list(postfix_rules.deliveries(postfix, OURS)) == [
+        postfix_rules.Delivery(
+            "virtual_transport", lmtp, "private/lmtp", "/var/spool/postfix/private/lmtp"
+        )
+    ]
+    without = Postfix({**GOOD, **theirs, "virtual_transport": "gone:unix:/run/x"}, (lmtp,))
+    assert list(postfix_rules.deliveries(without, OURS)) == []
+
+
+def test_a_line_of_master_cf_that_is_too_short_is_no_service() -> None:
+    assert postconf_rules.read_services("smtp inet n - y - -\n\n", "3.6") == ()
+
+
 def test_a_service_of_master_cf_without_milters_is_a_warning() -> None:
     submission = Service("submission", "inet", True, "smtpd")
     overrides = {("submission/inet", "smtpd_milters"): ""}
@@ -423,6 +447,17 @@ def test_aliases_must_be_looked_up_as_sendmails_mailer_has_them(
     assert all(it.gravity is Gravity.WARNING and "looked up as style" in it.what for it in found)
 
 
+def test_aliases_of_sendmail_that_we_do_not_know_are_refused_as_unknown() -> None:
+    ours = replace(OURS, socket="unix:/run/autocreate/milter.sock")
+    text = SENDMAIL.format("F=T, T=R:10s") + "O AliasFile=/etc/mail/aliases\n"
+    (finding,) = sendmail_rules.examine(text, "sendmail.cf", ours)
+    assert finding.gravity is Gravity.CRITICAL
+    assert finding.what == (
+        "sendmail.cf: AliasFile=/etc/mail/aliases, and our configuration has no [aliases]"
+    )
+    assert sendmail_rules.examine(text, "sendmail.cf", replace(ours, has_aliases=True)) == []
+
+
 def test_a_filter_that_sendmail_has_and_does_not_use_is_none() -> None:
     text = SENDMAIL.format("F=T").replace("InputMailFilters=autocreate", "InputMailFilters=other")
     ours = MilterSettings("unix:/run/autocreate/milter.sock", 8.0, OURS.domains, OURS.mailers, "+")
@@ -492,6 +527,21 @@ def test_a_cyrus_without_plain_lets_nobody_act_for_users() -> None:
     assert cyrus("admins: cyrus\nsasl_mech_list: PLAIN LOGIN\n") == []
     assert cyrus("admins: cyrus\nsasl_mech_list: SCRAM-SHA-256 LOGIN\n") == [
         "imapd.conf, line 2: sasl_mech_list lacks PLAIN",
+    ]
+
+
+def test_an_autocreate_of_cyruss_own_that_creates_nothing_is_well() -> None:
+    assert cyrus("admins: cyrus\nautocreate_quota: -1\n") == []
+    assert cyrus("admins: cyrus\nautocreate_quota: 1000\n") == [
+        "imapd.conf: Cyrus's own autocreate is on as well, for imap, pop3, sieve"
+    ]
+
+
+def test_passwords_of_a_service_that_cyrus_conf_does_not_have_are_nobodys() -> None:
+    without_pop3 = 'SERVICES {\n  imap cmd="imapd" listen="imap"\n}\n'
+    text = "admins: cyrus\nimap_sasl_pwcheck_method: auxprop\n"
+    assert cyrus(text, without_pop3, login_socket="/run/autocreate/login.sock") == [
+        "imapd.conf: imap_sasl_pwcheck_method says 'auxprop'",
     ]
 
 
@@ -655,7 +705,10 @@ def test_lmtpd_is_recommended_where_mail_goes_to_it(changes: dict[str, str], add
     assert lmtpd(ASKING, **changes) == []
 
 
-@pytest.mark.parametrize("transport", ["virtual:", "discard:", "smtp:[mail.example.org]", ""])
+@pytest.mark.parametrize(
+    "transport",
+    ["virtual:", "discard:", "smtp:[mail.example.org]", "", "lmtp:", "lmtp:host:port", "lmtp:a b"],
+)
 def test_lmtpd_is_not_recommended_where_mail_does_not_go_to_it(transport: str) -> None:
     assert lmtpd(OURS, virtual_transport=transport) == []
 

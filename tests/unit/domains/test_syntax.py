@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.domains.syntax import domain_keys, parse_domains
+from autocreate.domains.syntax import domain_keys, domain_parts, parse_domains
 
 
 def test_a_domain_is_looked_up_before_its_parents_which_have_all_their_subdomains() -> None:
@@ -21,6 +21,26 @@ def test_a_domain_beyond_ascii_is_looked_up_in_both_spellings() -> None:
 )
 def test_what_is_no_name_is_never_looked_up(domain: str) -> None:
     assert domain_keys(domain) == ()
+
+
+def test_a_domain_is_looked_up_up_to_the_length_that_the_dns_has() -> None:
+    longest = "a." * 126 + "a"
+    assert len(longest) == 253
+    assert domain_keys(longest)[0] == longest
+    assert domain_keys("b" + longest) == ()
+
+
+def test_an_a_label_that_stands_for_nothing_is_looked_up_as_it_is() -> None:
+    assert domain_keys("xn--a.test") == ("xn--a.test", ".test")
+
+
+def test_a_key_is_the_domain_of_a_databases_query() -> None:
+    assert domain_parts(".example.org") == {"domain": ".example.org"}
+
+
+def test_lines_of_blanks_or_of_an_indented_comment_are_no_problem() -> None:
+    read = parse_domains("  \n\t\n  # ours\nexample.org\n")
+    assert (list(read.entries), read.problems) == (["example.org"], ())
 
 
 def test_a_text_has_a_domain_a_line_whatever_stands_behind_it() -> None:

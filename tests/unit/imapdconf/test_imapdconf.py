@@ -455,6 +455,91 @@ def test_what_cannot_be_done_is_noticed() -> None:
     ]
 
 
+def test_a_use_has_one_folder_and_a_folder_one_use() -> None:
+    text = (
+        "autocreate_quota: 0\nautocreate_inbox_folders: Spam|Junk|Sent\n"
+        "xlist-junk: Spam\nxlist-Junk: Junk\nxlist-trash: Spam\nxlist-sent: Sent\n"
+    )
+    assert policy(text, "imap").tree.folders[1:] == (
+        Folder(("Spam",), "\\Junk"),
+        Folder(("Junk",)),
+        Folder(("Sent",), "\\Sent"),
+    )
+    where = "/etc/imapd.conf, line"
+    what = "one folder has one use and one use has one folder here"
+    assert take(text).notices == (
+        f"{where} 4: xlist-junk: {what}",
+        f"{where} 5: xlist-trash: {what}",
+    )
+
+
+@pytest.mark.parametrize(
+    "use", ["Archive", "Drafts", "Important", "Junk", "Sent", "Snoozed", "Trash"]
+)
+def test_every_special_use_that_cyrus_gives_to_mailboxes_is_known(use: str) -> None:
+    text = f"autocreate_quota: 0\nautocreate_inbox_folders: X\nxlist-{use}: X\n"
+    assert policy(text, "imap").tree.folders[1:] == (Folder(("X",), f"\\{use}"),)
+    assert take(text).notices == ()
+
+
+def test_a_special_use_of_the_sites_own_is_known_by_specialuse_extra() -> None:
+    text = "autocreate_quota: 0\nautocreate_inbox_folders: X\nxlist-ours: X\n"
+    assert policy(text, "imap").tree.folders[1:] == (Folder(("X",)),)
+    extra = f"specialuse_extra: \\Ours\n{text}"
+    assert policy(extra, "imap").tree.folders[1:] == (Folder(("X",), "\\Ours"),)
+
+
+def test_an_identifier_beyond_ascii_gets_no_rights() -> None:
+    text = "autocreate_quota: 0\nautocreate_inbox_folders: X\nautocreate_acl: X jörg lrs\n"
+    assert policy(text, "imap").tree.folders[1:] == (Folder(("X",)),)
+    assert len(take(text).notices) == 1
+
+
+def test_rights_with_a_plus_are_those_rights() -> None:
+    text = "autocreate_quota: 0\nautocreate_inbox_folders: X\nautocreate_acl: X kim +lrs\n"
+    assert policy(text, "imap").tree.folders[1].acl == (("kim", "lrs"),)
+
+
+@pytest.mark.parametrize(("quota", "has_notice"), [("0", True), ("-1", True), ("100", False)])
+def test_a_quota_of_the_patch_that_means_something_else_today_is_noticed(
+    quota: str, has_notice: bool
+) -> None:
+    notices = take(f"autocreatequota: {quota}\ncreateonpost: yes\n").notices
+    assert any("0 turned the patch off" in notice for notice in notices) is has_notice
+    assert take(f"autocreate_quota: {quota}\nautocreate_post: yes\n").notices == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [
+        ("autocreate_quota: 0\n", Quota(root=True)),
+        ("autocreate_quota: 0\nautocreate_quota_messages: 0\n", Quota(root=True)),
+        ("autocreate_quota: 0\nautocreate_quota_messages: 1\n", Quota(None, 1)),
+        ("autocreate_quota: 1\nautocreate_quota_messages: 0\n", Quota(1)),
+        ("autocreate_quota: 1\nautocreate_quota_messages: 1\n", Quota(1, 1)),
+    ],
+)
+def test_limits_of_zero_are_none_and_all_of_zero_a_root_without_limits(
+    text: str, quota: Quota
+) -> None:
+    assert policy(text, "imap").tree.quota == quota
+
+
+@pytest.mark.parametrize(
+    ("value", "count"), [("0", None), ("010", 8), ("0x10", 16), ("+7", 7), ("-7", None)]
+)
+def test_messages_are_counted_as_strtol_reads_them(value: str, count: int | None) -> None:
+    text = f"autocreate_quota: 5\nautocreate_quota_messages: {value}\n"
+    assert policy(text, "imap").tree.quota == Quota(5, count)
+
+
+@pytest.mark.parametrize("value", ["many", "1G", "1.5", "08"])
+def test_messages_that_are_no_number_are_a_mistake(value: str) -> None:
+    assert problems(f"autocreate_quota: 5\nautocreate_quota_messages: {value}\n") == [
+        f"/etc/imapd.conf, line 2: autocreate_quota_messages: {value!r} is no number"
+    ]
+
+
 def test_folders_that_cannot_be_are_noticed_and_left_out() -> None:
     text = "autocreate_quota: 0\nautocreate_inbox_folders: A|INBOX.B|50%|C.|\udcfc\n"
     assert policy(text, "imap").tree.folders[1:] == (Folder(("A",)),)
@@ -503,11 +588,31 @@ def test_folder_names_are_parted_at_dots_and_slashes_and_decoded() -> None:
     assert folder_path("Entwürfe") == ("Entwürfe",)
     assert folder_path("R&-D") == ("R&D",)
     assert folder_path("R&D") == ("R&D",)
+    assert folder_path("&ZeVnLIqe-") == ("日本語",)
+
+
+@pytest.mark.parametrize("name", ["&A-", "&2D0-", "&AAAAA-"])
+def test_a_folder_name_that_is_no_modified_utf_7_stays_as_it_is(name: str) -> None:
+    assert folder_path(name) == (name,)
 
 
 def test_a_path_may_start_with_the_configuration_directory() -> None:
     conf = take("configdirectory: /var/imap\nsievedir: {ConfigDirectory}/sieve\n")
     assert conf.sieve.directory == "/var/imap/sieve"
+
+
+def test_a_file_without_an_autocreate_option_is_said_to_create_nothing() -> None:
+    assert imapd_settings.as_text(take("username_tolower: no\n")) == [
+        "administrators, who get no mailbox: it names none",
+        "user ids: virtdomains off; mail in lower case, logins as written",
+        "creates nothing by itself: it has no autocreate option",
+    ]
+
+
+def test_a_policy_for_everyone_is_said_in_words() -> None:
+    assert imapd_settings.as_text(take("autocreate_quota: 0\nautocreate_post: yes\n"))[-1] == (
+        "by every service: creates INBOX; quota without limits; for everyone"
+    )
 
 
 def test_what_was_taken_is_said_in_words() -> None:

@@ -45,6 +45,9 @@ def test_a_positive_reply_is_taken() -> None:
             LmtpReply(451, "4.3.0", "System I/O error"),
             ("451", "4.3.0", "Temporary failure, please try again later"),
         ),
+        (LmtpReply(551, "5.1.1", "User not local"), ("551", "5.1.1", "User unknown")),
+        (LmtpReply(553, "5.1.3", "Bad address"), ("553", "5.1.3", "Mailbox unavailable")),
+        (LmtpReply(552, "5.3.4", "Too big"), ("552", "5.3.4", "Message too large")),
         (LmtpReply(501, "5.5.4", "Syntax error"), ("501", "5.5.4", "Mailbox unavailable")),
     ],
 )
@@ -103,13 +106,39 @@ def test_what_says_nothing_of_the_recipient_changes_nothing(
     assert forecast(mail, rcpt).outcome is Outcome.NO_ANSWER
 
 
-def test_a_password_that_lmtpd_wants_has_its_remedy_in_the_log() -> None:
-    assert "lmtpd -a" in forecast(LmtpReply(530), LmtpReply(503)).why
+@pytest.mark.parametrize("code", [430, 530])
+def test_a_password_that_lmtpd_wants_has_its_remedy_in_the_log(code: int) -> None:
+    assert "lmtpd -a" in forecast(LmtpReply(code), LmtpReply(503)).why
+    assert "lmtpd -a" in forecast(OK, LmtpReply(code)).why
+    assert "lmtpd -a" not in forecast(OK, LmtpReply(503)).why
+
+
+def test_what_lmtpd_said_as_it_ended_the_connection_is_told() -> None:
+    assert forecast(OK, LmtpReply(421, "4.3.0", "bye")).why.endswith(": 421 4.3.0 bye")
+    assert forecast(OK, None).why == "lmtpd ended the connection at this recipient"
 
 
 @pytest.mark.parametrize("said", [None, LmtpReply(421, "4.3.0", "assertion failed")])
 def test_a_connection_that_ends_at_a_recipient_is_a_danger(said: LmtpReply | None) -> None:
     assert forecast(OK, said).outcome is Outcome.CRASH
+
+
+@pytest.mark.parametrize("code", range(400, 600))
+def test_only_codes_that_speak_of_a_recipient_refuse_one(code: int) -> None:
+    outcome = forecast(OK, LmtpReply(code, f"{code // 100}.9.9")).outcome
+    if code == 421:
+        assert outcome is Outcome.CRASH
+    elif code in (450, 451, 452, 501, 550, 551, 552, 553, 554):
+        assert outcome is Outcome.REFUSED
+    else:
+        assert outcome is Outcome.NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("code", "is_positive"), [(199, False), (200, True), (250, True), (299, True), (300, False)]
+)
+def test_codes_from_200_to_299_are_positive(code: int, is_positive: bool) -> None:
+    assert LmtpReply(code).is_positive is is_positive
 
 
 # -- what is never sent ----------------------------------------------------------------------

@@ -23,6 +23,7 @@ from autocreate.mailstore.refusals import cannot_check, imap_reason, sieve_reaso
         ("SPECIAL-USE flag conflict", Reason.TAKEN),
         ("Invalid mailbox name", Reason.IMPOSSIBLE),
         ("[CANNOT] Never", Reason.IMPOSSIBLE),
+        (" [NOPERM] Mailbox does not exist", Reason.FORBIDDEN),
         ("[USEATTR] Invalid annotation entry", Reason.IMPOSSIBLE),
         ("[cannot] never", Reason.IMPOSSIBLE),
         ("Subscribe: System I/O error", Reason.OTHER),
@@ -37,6 +38,12 @@ from autocreate.mailstore.refusals import cannot_check, imap_reason, sieve_reaso
 )
 def test_an_imap_servers_no(said: str, reason: Reason) -> None:
     assert imap_reason(said) is reason
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "OVERQUOTA"])
+def test_what_may_pass_is_never_final_whatever_the_words(code: str) -> None:
+    for words in ("Mailbox does not exist", "Permission denied", "Invalid mailbox name"):
+        assert imap_reason(f"[{code}] {words}") is Reason.OTHER
 
 
 def test_a_code_counts_before_the_words() -> None:
@@ -56,6 +63,8 @@ def test_a_code_counts_before_the_words() -> None:
         ("NONEXISTENT", "Script does not exist", Reason.MISSING),
         ("QUOTA", "Over quota", Reason.OTHER),
         ("TRYLATER", "busy", Reason.OTHER),
+        ("TRYLATER", "Invalid script name", Reason.OTHER),
+        ("ALREADYEXISTS", "It is there", Reason.EXISTS),
         ("", "Unable to open script for writing", Reason.OTHER),
         ("", "", Reason.OTHER),
     ],
@@ -69,6 +78,9 @@ def test_a_managesieve_servers_no(code: str, said: str, reason: Reason) -> None:
     [
         ("generic failure", True),
         ("[UNAVAILABLE] authentication server is away", True),
+        ("[SERVERBUG] oh", True),
+        ("[INUSE] locked", True),
+        ("[contactadmin] please", True),
         ("AUTHENTICATE command error: BAD", True),
         ("authentication failure", False),
         ("[AUTHENTICATIONFAILED] no", False),

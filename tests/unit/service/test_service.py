@@ -556,6 +556,16 @@ def test_provisioning_works_for_any_domain_and_only_when_it_may(
     assert ("joe" in house.store.trees) is not dry_run
 
 
+@pytest.mark.parametrize("is_user", [False, True])
+def test_provisioning_makes_no_mailbox_for_a_local_part_that_must_be_quoted(
+    build: Build, is_user: bool
+) -> None:
+    house = build(accounts={"john doe": []})
+    verdict = house.service.provision(Address("john doe", "example.org"), is_user=is_user)
+    assert verdict.answer is Answer.UNKNOWN
+    assert house.store.trees == {}
+
+
 # -- whatever happens ---------------------------------------------------------------------------
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -121,3 +123,84 @@ def test_a_status_code_is_no_number_that_differs() -> None:
         tally.add("milter", Verdict(Answer.REFUSED, reason), 1.0, "<joe@example.org>")
     (kind,) = tally.kinds
     assert kind.reason == "Cyrus refuses the mail: 452 4.2.2 Over quota, after N s"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kinds": None},
+        {"kinds": [["milter", "accept", "", "", "", ""]]},  # without a count
+        {"kinds": [["milter", "perhaps", "", "", "", "", 1]]},
+        {"kinds": [["milter", 1, "", "", "", "", 1]]},
+        {"kinds": [["milter", "accept", "", "", "", "", "", 1]]},
+        {"kinds": [["milter", "accept", "", "", "", "", -1]]},
+        {"kinds": [["milter", "accept", "", "", "", "", 1.0]]},
+        {"kinds": [["milter", "accept", "", "", "", "", True]]},
+        {"kinds": [["milter", "accept", "", "", "", "", 2**63]]},
+        {"created": [["everyone", "example.org"]]},
+        {"created": [[None, "example.org", 1]]},
+        {"times": [["milter", "perhaps", 1.0, [0] * 17]]},
+        {"times": [["milter", "accept", 1.0, [0] * 16]]},
+        {"times": [["milter", "accept", 10**400, [0] * 17]]},
+        {"times": [["milter", "accept", "long", [0] * 17]]},
+        {"times": [["milter", "accept", 1.0, [-1] * 17]]},
+        {"unknown": ["joe"]},
+        {"clients": {"192.0.2.1": "often"}},
+    ],
+)
+def test_what_another_version_or_an_accident_wrote_is_no_tally(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a tally of this version"):
+        Tally.from_json(Tally().as_json() | wrong)
+
+
+@pytest.mark.parametrize("nothing", [{}, [], None, "", 5])
+def test_what_is_no_object_of_all_parts_is_no_tally(nothing: Any) -> None:
+    with pytest.raises(ValueError, match="not a tally of this version"):
+        Tally.from_json(nothing)
+
+
+def test_the_greatest_count_that_a_database_has_comes_back() -> None:
+    kinds = [["milter", "accept", "", "", "", "", 2**63 - 1], ["pam", "accept", "", "", "", "", 0]]
+    assert Tally.from_json(Tally().as_json() | {"kinds": kinds}).as_json()["kinds"] == kinds
+
+
+def test_a_flood_of_domains_with_new_mailboxes_is_counted_by_policy() -> None:
+    tally = Tally()
+    for number in range(600):
+        tally.create("everyone", f"{number}.test")
+    tally.create("everyone", "0.test", 2)  # one that is known is still counted by its name
+    assert len(tally.created) == 501
+    assert tally.created["everyone", OTHERS] == 100
+    assert tally.created["everyone", "0.test"] == 3
+
+
+def test_an_alias_of_several_users_has_one_reason() -> None:
+    tally = Tally()
+    for user in ("ann", "joe"):
+        verdict = Verdict(Answer.ACCEPT, f"{user}: INBOX exists", parts=(CREATED, UNKNOWN))
+        tally.add("milter", verdict, 1.0, "<staff@example.org>")
+    assert [(kind.reason, count) for kind, count in tally.kinds.items()] == [
+        ("an alias of several", 2)
+    ]
+
+
+def test_a_time_beyond_the_last_bound_has_no_quantile() -> None:
+    times = Histogram()
+    times.add(BOUNDS[-1] + 1)
+    assert times.quantile(0.5) == float("inf")
+
+
+def test_within_two_bounds_times_lie_evenly() -> None:
+    times = Histogram()
+    for _ in range(4):
+        times.add(15.0)  # between 10 and 20
+    assert [times.quantile(part) for part in (0.25, 0.5, 1.0)] == [12.5, 15.0, 20.0]
+    first = Histogram()
+    first.add(0.05)
+    assert first.quantile(0.5) == 0.05
+
+
+def test_a_name_without_end_is_cut() -> None:
+    busiest = TopK()
+    busiest.add("x" * 1000)
+    assert busiest.most() == [("x" * 200, 1)]
