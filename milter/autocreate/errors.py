@@ -22,6 +22,27 @@ class Malformed(AutocreateError):
     exit_status = 65  # EX_DATAERR
 
 
+class MalformedInput(AutocreateError):
+    """Input that its protocol or its format does not allow. Each protocol has a class of its own."""
+
+    exit_status = 65  # EX_DATAERR
+
+
+class MalformedRequest(MalformedInput):
+    """A request to check a password that is not one of saslauthd's protocol."""
+
+
+class MalformedNotification(MalformedInput):
+    """A notification that is not one of Cyrus's notify protocol, or has an event without its fields."""
+
+
+class MalformedValue(MalformedInput, ValueError):
+    """A value of a file, a database or a directory that its format does not allow.
+
+    It is a `ValueError`, so that the configuration's types may raise it.
+    """
+
+
 class Temporary(AutocreateError):
     """Cannot tell, or cannot do it now. The sender is asked to come back; nothing is concluded."""
 

@@ -13,6 +13,9 @@ from autocreate import errors
         (errors.AutocreateError, 70),
         (errors.Refused, 70),
         (errors.Malformed, 65),
+        (errors.MalformedRequest, 65),
+        (errors.MalformedNotification, 65),
+        (errors.MalformedValue, 65),
         (errors.Temporary, 75),
         (errors.DeadlinePassed, 75),
         (errors.Unreachable, 75),
@@ -22,6 +25,11 @@ from autocreate import errors
 )
 def test_an_error_is_an_exit_status(error: type[errors.AutocreateError], status: int) -> None:
     assert error.exit_status == status
+
+
+def test_no_malformed_input_of_a_protocol_is_taken_for_a_malformed_address() -> None:
+    assert not issubclass(errors.MalformedInput, errors.Malformed)
+    assert not issubclass(errors.Malformed, errors.MalformedInput)
 
 
 def test_every_problem_of_a_configuration_is_a_line_that_begins_with_the_file() -> None:
