@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from autocreate.aliases.syntax import abbreviate
-from autocreate.core.plan import as_text
 from autocreate.core.printable import printable
-from autocreate.model import Answer, Login, Plan, Recipient, Verdict
+from autocreate.model import Answer, Login, Recipient, Verdict
+from autocreate.tree.plan import Plan, as_text
 
 _recipients = logging.getLogger("autocreate.recipient")
 _logins = logging.getLogger("autocreate.login")

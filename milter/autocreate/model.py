@@ -1,9 +1,11 @@
 """The words of the trade as frozen values. No behaviour beyond what a value knows of itself."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
+
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Plan
 
 # The service that mail arrives by, as Cyrus names it; logins come by "imap", "pop3", "sieve".
 LMTP = "lmtp"
@@ -113,10 +115,6 @@ class Account:
         return tuple(value for name, value in self.attributes if name == wanted)
 
 
-# No mailbox can have this name: it is IMAP's wildcard.
-ALL_SHARED = "*"
-
-
 class Lookup(NamedTuple):
     """An account source or a table of aliases was asked.
 
@@ -151,193 +149,6 @@ class Resolution:
     doubts: tuple[str, ...] = ()
     asked: tuple[Lookup, ...] = ()
     remembered: bool = False
-
-
-# No limit, where a policy says so: Cyrus's own number for it (QUOTA_UNLIMITED of its quota.h).
-UNLIMITED = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """Limits of a quota root: `storage` in KiB, as IMAP counts (RFC 9208); `messages` in messages.
-
-    None is for a limit that is not given. A policy may also want none: `UNLIMITED`, which no quota
-    that was observed has. `root` is for a quota root without limits, which only counts what is used.
-    `others` are limits that no policy knows of, as (resource, limit) pairs: an administrator has set
-    them.
-    """
-
-    storage: int | None = None
-    messages: int | None = None
-    root: bool = False
-    others: tuple[tuple[str, int], ...] = ()
-
-    def keeping(self, standing: "Quota") -> "Quota":
-        """These limits, and those of an existing root that are not given here: what SETQUOTA sets."""
-        storage = _limit(standing.storage if self.storage is None else self.storage)
-        messages = _limit(standing.messages if self.messages is None else self.messages)
-        others = tuple((dict(standing.others) | dict(self.others)).items())
-        return Quota(storage, messages, (storage, messages, others) == (None, None, ()), others)
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """A mailbox of a user. `path` is its place below INBOX, one item a level; () is INBOX itself.
-
-    `acl` holds (identifier, rights) pairs of RFC 4314; `special_use` an attribute of RFC 6154.
-    """
-
-    path: tuple[str, ...] = ()
-    special_use: str | None = None
-    subscribe: bool = False
-    acl: tuple[tuple[str, str], ...] = ()
-    partition: str | None = None
-
-    @property
-    def name(self) -> str:
-        return folder_name(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Sieve script (RFC 5228) for users who have none.
-
-    Args:
-        name: what the user's list of scripts calls it.
-        text: the script, byte for byte as its author wrote it; empty where only the name is known.
-        source: the file it was read from.
-        compiled: a file with its bytecode, for servers whose scripts we write as files.
-        save: keep what we compile in the file `compiled`.
-    """
-
-    name: str
-    text: bytes = field(default=b"", repr=False)
-    source: str = ""
-    compiled: str = ""
-    save: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """What stands, or should stand, for one user: folders (INBOX first), quota, shared folders.
-
-    `shared` names subscriptions to folders outside the user's own, `/` between levels; `ALL_SHARED`
-    among them stands for all that the user may see. `script` is the one that filters the mail.
-    """
-
-    folders: tuple[Folder, ...] = ()
-    quota: Quota = Quota()
-    shared: tuple[str, ...] = ()
-    script: Script | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CreateMailbox:
-    path: tuple[str, ...]
-    special_use: str | None = None
-    partition: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SetQuota:
-    quota: Quota
-
-
-@dataclass(frozen=True, slots=True)
-class SetAcl:
-    path: tuple[str, ...]
-    identifier: str
-    rights: str
-
-
-@dataclass(frozen=True, slots=True)
-class SetSpecialUse:
-    path: tuple[str, ...]
-    special_use: str
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    path: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SubscribeShared:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class InstallScript:
-    script: Script
-
-
-# There is no delete: this program cannot destroy mail.
-Action = (
-    CreateMailbox | SetQuota | SetAcl | InstallScript | SetSpecialUse | Subscribe | SubscribeShared
-)
-
-# Done in the user's own name, by a proxied session; the administrator does everything else.
-UserAction = Subscribe | SubscribeShared | SetSpecialUse
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be done for a user, in the order in which it is to be done."""
-
-    user: str
-    policy: str
-    actions: tuple[Action, ...] = ()
-
-    @property
-    def essential(self) -> tuple[Action, ...]:
-        """INBOX and its quota: without these the mail is not accepted."""
-        return tuple(
-            action
-            for action in self.actions
-            if isinstance(action, SetQuota)
-            or (isinstance(action, CreateMailbox) and not action.path)
-        )
-
-
-class Failure(NamedTuple):
-    action: Action
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyResult:
-    """What became of a plan. `skipped` was impossible and is not worth another attempt."""
-
-    plan: Plan
-    failed: tuple[Failure, ...] = ()
-    skipped: tuple[Failure, ...] = ()
-
-    @property
-    def done(self) -> tuple[Action, ...]:
-        """What stands now that was planned."""
-        amiss = {failure.action for failure in (*self.failed, *self.skipped)}
-        return tuple(action for action in self.plan.actions if action not in amiss)
-
-    @property
-    def impossible(self) -> tuple[Failure, ...]:
-        """What was skipped though the policy wants it of everybody; a shared folder only where it is."""
-        return tuple(it for it in self.skipped if not isinstance(it.action, SubscribeShared))
-
-    @property
-    def exit_status(self) -> int:
-        """Of a command that this came out of (sysexits(3)).
-
-        75 if something is left for another attempt, 78 if something of the policy is impossible.
-        """
-        if self.impossible:
-            return 78
-        return 75 if self.failed else 0
-
-    @property
-    def usable(self) -> bool:
-        """Do INBOX and its quota stand, whatever else is missing?"""
-        essential = self.plan.essential
-        return not any(failure.action in essential for failure in self.failed)
 
 
 class Reply(NamedTuple):
@@ -437,12 +248,3 @@ class Verdict:
     def reply(self) -> Reply | None:
         """What to tell the sender, or None to let the recipient through."""
         return None if self.suppressed else self.refusal or self.answer.reply
-
-
-def _limit(value: int | None) -> int | None:
-    return None if value == UNLIMITED else value
-
-
-def folder_name(path: Iterable[str]) -> str:
-    """A folder's path as an administrator writes it: `INBOX`, `Sent`, `Archive/2026`."""
-    return "/".join(path) or "INBOX"

@@ -29,8 +29,9 @@ from autocreate.accounts.file import FileSource
 from autocreate.accounts.ldap import LdapSource
 from autocreate.accounts.sasldb import SasldbSource
 from autocreate.accounts.sql import SqlSource
-from autocreate.model import Answer, Recipient, Tree
+from autocreate.model import Answer, Recipient
 from autocreate.service.service import Service
+from autocreate.tree.values import Tree
 from tests.bench.contest import Contestant, Result, in_turn
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder

@@ -14,7 +14,10 @@ from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
 from autocreate.mailstore.sieve.files import SieveFiles
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.model import Action, ApplyResult, CreateMailbox, InstallScript, Plan, Script
+from autocreate.tree.actions import CreateMailbox, InstallScript
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Plan
+from autocreate.tree.values import Script
 from tests.servers.cyrus import Cyrus
 from tests.servers.cyrusversion import version
 from tests.servers.sieve import kept

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from autocreate.core.plan import difference
 from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
 from autocreate.mailstore.ways import Tls
-from autocreate.model import Action, ApplyResult, Folder, Plan, Quota, Tree
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Plan, difference
+from autocreate.tree.values import Folder, Quota, Tree
 from tests.servers.cyrus import Cyrus
 from tests.servers.cyrusversion import version
 

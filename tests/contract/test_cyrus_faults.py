@@ -18,7 +18,9 @@ from autocreate.errors import AutocreateError, ServerTimeout, Temporary, Unreach
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.ways import Tls
-from autocreate.model import CreateMailbox, Plan, Quota, SetQuota, Subscribe
+from autocreate.tree.actions import CreateMailbox, SetQuota, Subscribe
+from autocreate.tree.plan import Plan
+from autocreate.tree.values import Quota
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.relay import Relay

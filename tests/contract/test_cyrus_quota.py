@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.core.plan import difference
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.imap import Server
-from autocreate.model import CreateMailbox, Plan, Quota, SetQuota
+from autocreate.tree.actions import CreateMailbox, SetQuota
+from autocreate.tree.plan import Plan, difference
+from autocreate.tree.values import Quota
 from tests.servers.cyrus import Cyrus
 from tests.servers.relay import Relay
 

@@ -6,21 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from autocreate.core.plan import difference
 from autocreate.errors import Refused
-from autocreate.model import (
-    UNLIMITED,
+from autocreate.tree.actions import (
     CreateMailbox,
-    Folder,
-    Plan,
-    Quota,
     SetAcl,
     SetQuota,
     SetSpecialUse,
     Subscribe,
     SubscribeShared,
-    Tree,
 )
+from autocreate.tree.plan import Plan, difference
+from autocreate.tree.values import UNLIMITED, Folder, Quota, Tree
 from tests.servers.cyrus import other_resources
 from tests.servers.cyrusversion import version
 

@@ -13,19 +13,16 @@ import pytest
 
 from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.model import (
-    Action,
-    ApplyResult,
+from autocreate.tree.actions import (
     CreateMailbox,
-    Folder,
     InstallScript,
-    Plan,
-    Quota,
-    Script,
     SetQuota,
     Subscribe,
     SubscribeShared,
 )
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Plan
+from autocreate.tree.values import Folder, Quota, Script
 from tests.contract.script_stores import FILING, server_of
 from tests.contract.stores import tree
 from tests.servers.cyrus import Cyrus

@@ -13,7 +13,9 @@ import pytest
 
 from autocreate.errors import Temporary
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.model import ApplyResult, CreateMailbox, Folder, InstallScript, Plan, Script, Tree
+from autocreate.tree.actions import CreateMailbox, InstallScript
+from autocreate.tree.plan import ApplyResult, Plan
+from autocreate.tree.values import Folder, Script, Tree
 from tests.contract.script_stores import FILING, server_of, store_of
 from tests.servers.common import free_port
 from tests.servers.cyrus import Cyrus

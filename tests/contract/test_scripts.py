@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from autocreate.errors import Refused
-from autocreate.model import Folder, InstallScript, Plan, Script, Tree
+from autocreate.tree.actions import InstallScript
+from autocreate.tree.plan import Plan
+from autocreate.tree.values import Folder, Script, Tree
 from tests.contract.script_stores import OWN, SITES, WRONG, WRONG_AT, Site, deliver
 from tests.servers.cyrus import Cyrus
 from tests.servers.sieve import kept

@@ -14,7 +14,7 @@ import pytest
 
 from autocreate.errors import Refused, Temporary
 from autocreate.mailstore.sieve.files import PROGRAMS, Compiler, SieveFiles
-from autocreate.model import Script
+from autocreate.tree.values import Script
 from tests.contract.script_stores import FILING, OWN, WRONG, WRONG_AT
 from tests.servers.cyrus import Cyrus
 from tests.servers.sieve import kept

@@ -15,7 +15,7 @@ from autocreate.domains.hosted import DomainTables
 from autocreate.errors import Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore.memory import Memory
-from autocreate.model import Account, Answer, Folder, Recipient, Tree, Verdict
+from autocreate.model import Account, Answer, Recipient, Verdict
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
@@ -24,6 +24,7 @@ from autocreate.service.provisioner import Provisioner
 from autocreate.service.recipients import RecipientRules
 from autocreate.service.service import Service
 from autocreate.service.unfinished import Unfinished
+from autocreate.tree.values import Folder, Tree
 
 TREE = Tree((Folder(), Folder(("Sent",))))
 EVERYONE = Policy("everyone", TREE)

@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.model import (
-    UNLIMITED,
-    Account,
-    Action,
-    Address,
-    Answer,
-    ApplyResult,
-    CreateMailbox,
-    Failure,
-    Folder,
-    Plan,
-    Quota,
-    Reply,
-    SetAcl,
-    SetQuota,
-    Subscribe,
-    SubscribeShared,
-    Verdict,
-    folder_name,
-)
+from autocreate.model import Account, Address, Answer, Reply, Verdict
+from autocreate.tree.actions import CreateMailbox, SetAcl, SetQuota, Subscribe, SubscribeShared
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Failure, Plan
+from autocreate.tree.values import UNLIMITED, Folder, Quota, folder_name
 
 INBOX = CreateMailbox(())
 QUOTA = SetQuota(Quota(5))

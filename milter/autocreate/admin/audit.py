@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from autocreate.admin.survey import Survey
-from autocreate.core.plan import describe
-from autocreate.model import Answer, SetQuota, Verdict
+from autocreate.model import Answer, Verdict
 from autocreate.service.journal import Entry
+from autocreate.tree.actions import SetQuota
 
 NO_MAILBOX = "no-mailbox"
 NO_ACCOUNT = "no-account"
@@ -64,4 +64,4 @@ def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:
         )
     for action in verdict.plan.actions if verdict.plan else ():
         kind = QUOTA if isinstance(action, SetQuota) else TREE
-        yield Discrepancy(kind, user, f"policy {verdict.policy}: {describe(action)}")
+        yield Discrepancy(kind, user, f"policy {verdict.policy}: {action.description}")

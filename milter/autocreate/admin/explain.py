@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from autocreate.accounts import AccountSource
 from autocreate.accounts.directory import Directory
 from autocreate.aliases.tables import AliasTable
-from autocreate.core.plan import as_text, describe_quota, difference
 from autocreate.core.policy import Policy, select
 from autocreate.domains.syntax import domain_keys
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.mailstore import MailStore
-from autocreate.model import LMTP, Account, Address, Tree, Verdict
+from autocreate.model import LMTP, Account, Address, Verdict
+from autocreate.tree.plan import as_text, difference
+from autocreate.tree.values import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ def _standing(user: str, site: Site, wanted: Tree = Tree()) -> Iterator[str]:  #
     except AutocreateError as error:
         yield f"cannot tell: {error}"
         return
-    yield f"quota {describe_quota(observed.quota)}"
+    yield f"quota {observed.quota.description}"
     standing = {folder.path: folder for folder in observed.folders}
     for folder in wanted.folders:
         if folder.path:

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from types import TracebackType
 
-from autocreate.core.plan import as_json, checksum
 from autocreate.errors import AutocreateError
 from autocreate.model import Verdict
+from autocreate.tree.plan import as_json, checksum
 
 
 class Changed(AutocreateError):

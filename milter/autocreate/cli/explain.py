@@ -63,7 +63,7 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
     yield from _section("aliases that were followed", verdict.aliases)
     for user in found.users:
         yield from _user(user)
-    from autocreate.core.plan import as_text
+    from autocreate.tree.plan import as_text
 
     yield ""
     yield "Decision"

@@ -37,7 +37,6 @@ class Outcomes:
     def _tell(self, user: str, verdict: "Verdict") -> None:
         from autocreate.admin.bulk import SATISFIED, outcome
         from autocreate.cli.render import json_line
-        from autocreate.core.plan import describe
         from autocreate.core.printable import printable
 
         word = outcome(verdict, self._is_applied)
@@ -48,7 +47,7 @@ class Outcomes:
         if self._as_json:
             self._bar.say(json_line(user, verdict))
         elif verdict.plan and verdict.plan.actions:
-            told = [describe(action) for action in verdict.done]
+            told = [action.description for action in verdict.done]
             told += verdict.notes if verdict.report else ()
             self._bar.say(printable(f"{user}: {word}: {'; '.join(told)}"))
         elif word != SATISFIED:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from autocreate.core.plan import as_json, describe
 from autocreate.core.printable import printable
 from autocreate.doctor.findings import Finding
 from autocreate.model import Verdict
+from autocreate.tree.plan import as_json
 
 
 def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
@@ -81,7 +81,7 @@ def _part_as_json(part: Verdict) -> dict[str, Any]:
 def _undone(verdict: Verdict) -> list[dict[str, str]]:
     """What of the plan could not be done, and why."""
     undone = (*verdict.report.failed, *verdict.report.skipped) if verdict.report else ()
-    return [{"action": describe(action), "error": error} for action, error in undone]
+    return [{"action": action.description, "error": error} for action, error in undone]
 
 
 def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
         if value:
             yield f"{name + ':':9} {value}"
     for action in verdict.done:
-        yield f"{('would' if verdict.suppressed else verb) + ':':9} {describe(action)}"
+        yield f"{('would' if verdict.suppressed else verb) + ':':9} {action.description}"
     for note in verdict.notes:
         yield f"note:     {note}"
     for part in verdict.parts:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from autocreate.core.address import without_detail
 from autocreate.errors import Reason, Refused
-from autocreate.model import Address, folder_name
+from autocreate.model import Address
+from autocreate.tree.values import folder_name
 
 ANONYMOUS = "anonymous"
 

@@ -7,7 +7,8 @@ from typing import NamedTuple, TypeVar
 
 from autocreate.core.sizes import limit, parse_size
 from autocreate.core.spelling import shared_groups
-from autocreate.model import LMTP, Account, Quota, Script, Tree, Version
+from autocreate.model import LMTP, Account, Version
+from autocreate.tree.values import Quota, Script, Tree
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 import re
 
-from autocreate.model import UNLIMITED
+from autocreate.tree.values import UNLIMITED
 
 # In KiB, as IMAP counts (RFC 9208).
 _UNITS = {"K": 1, "M": 1 << 10, "G": 1 << 20, "T": 1 << 30}

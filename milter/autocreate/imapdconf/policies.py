@@ -20,7 +20,7 @@ from autocreate.imapdconf.parser import (
     Reading,
     may_repeat,
 )
-from autocreate.model import Folder, Quota, Tree
+from autocreate.tree.values import Folder, Quota, Tree
 
 POLICY_NAME = "imapd.conf"
 

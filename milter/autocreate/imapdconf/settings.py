@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autocreate.core.naming import Mailboxes
-from autocreate.core.plan import describe_quota
 from autocreate.core.policy import Policy
 from autocreate.errors import ConfigurationError
 from autocreate.imapdconf.parser import Options, Reading
@@ -319,6 +318,6 @@ def _policy_as_text(policy: Policy) -> str:
         for folder in policy.tree.folders
     )
     return (
-        f"by {by}: creates {created}; quota {describe_quota(policy.tree.quota)}; "
+        f"by {by}: creates {created}; quota {policy.tree.quota.description}; "
         f"for {', '.join(users) or 'everyone'}"
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from autocreate.errors import AutocreateError
 from autocreate.lmtp.replies import Forecast, Outcome
-from autocreate.model import Answer, CreateMailbox, Envelope, Lookup, Verdict
+from autocreate.model import Answer, Envelope, Lookup, Verdict
 from autocreate.statistics.lookups import LookupStats
 
 log = logging.getLogger(__name__)
@@ -209,8 +209,7 @@ def _has_mailbox(verdict: Verdict) -> bool:
     if verdict.answer is not Answer.ACCEPT:
         return False
     # A planned mailbox does not exist yet, and lmtpd's own autocreate would create it when asked.
-    planned = verdict.plan.actions if verdict.plan and not verdict.report else ()
-    return not any(isinstance(it, CreateMailbox) and not it.path for it in planned)
+    return not (verdict.plan and not verdict.report and verdict.plan.creates_inbox)
 
 
 def _judged(verdict: Verdict, checked: _Checked) -> Verdict:

@@ -1,23 +1,14 @@
 """Mail stores: where mailboxes stand. Cyrus over IMAP, and one in memory for tests and the like."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from autocreate.core.plan import describe
-from autocreate.errors import Reason, Refused
-from autocreate.model import (
-    Action,
-    ApplyResult,
-    CreateMailbox,
-    Failure,
-    InstallScript,
-    Plan,
-    Script,
-    SetSpecialUse,
-    SubscribeShared,
-    Tree,
-    Version,
-)
+from autocreate.errors import AutocreateError, Refused
+from autocreate.model import Version
+from autocreate.tree.actions import CreateMailbox
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Failure, Plan
+from autocreate.tree.values import Script, Tree
 
 
 class MailStore(Protocol):
@@ -78,25 +69,6 @@ class MailStore(Protocol):
         """End every connection. The store is not used afterwards."""
 
 
-def is_final(action: Action, reason: Reason) -> bool:
-    """Is it no use to try a refused action again?
-
-    What can never be is skipped; but without INBOX no mail is accepted, so that is tried for ever. A
-    shared folder that does not exist, or not for this user, is no fault of the tree's. A special use
-    that the user has given to another folder is the user's to give, and a script of the user's own is
-    not ours to replace.
-    """
-    match reason:
-        case Reason.IMPOSSIBLE:
-            return not (isinstance(action, CreateMailbox) and not action.path)
-        case Reason.TAKEN:
-            return isinstance(action, CreateMailbox | SetSpecialUse | InstallScript)
-        case Reason.MISSING | Reason.FORBIDDEN:
-            return isinstance(action, SubscribeShared)
-        case _:
-            return False
-
-
 class Outcome:
     """What goes wrong in a part of a plan. `failed` is worth another attempt, `skipped` is not.
 
@@ -109,20 +81,35 @@ class Outcome:
         self.skipped: list[Failure] = []
         self._earlier = earlier
 
-    def refused(self, action: Action, refusal: Refused) -> None:
-        """The store said no to an action."""
-        failures = self.skipped if is_final(action, refusal.reason) else self.failed
-        failures.append(Failure(action, str(refusal)))
+    @classmethod
+    def broken_off(cls, actions: Iterable[Action], error: AutocreateError) -> "Outcome":
+        """Of a part that broke off as a whole: all of its actions failed for one reason."""
+        outcome = cls()
+        outcome.failed += [Failure(action, str(error)) for action in actions]
+        return outcome
 
-    def is_lost(self, action: Action) -> bool:
-        """Was its folder, or one above, skipped? Then so is the action, for the same reason."""
-        path = getattr(action, "path", ())
-        earlier = self._earlier.skipped if self._earlier else ()
-        for folder, error in (*earlier, *self.skipped):
-            if isinstance(folder, CreateMailbox) and path[: len(folder.path)] == folder.path:
-                self.skipped.append(Failure(action, error))
-                return True
-        return False
+    def attempt(self, actions: Iterable[Action], carry_out: Callable[[Action], None]) -> None:
+        """Carry out actions one by one. A refusal stops them only if an essential one failed.
+
+        Args:
+            carry_out: raises Refused where the store says no. What else it raises ends the attempt.
+        """
+        remaining = iter(actions)
+        for action in remaining:
+            if self._is_lost(action):
+                continue
+            try:
+                carry_out(action)
+            except Refused as refusal:
+                is_final = action.is_final(refusal.reason)
+                (self.skipped if is_final else self.failed).append(Failure(action, str(refusal)))
+                if action.is_essential and not is_final:
+                    self.not_tried(remaining, action)
+
+    def not_tried(self, actions: Iterable[Action], failed: Action) -> None:
+        """Without `failed` the rest of a plan is of no use."""
+        error = f"not tried: {failed.description} failed"
+        self.failed += [Failure(action, error) for action in actions]
 
     def add(self, other: "Outcome") -> None:
         """And what goes wrong in another part."""
@@ -133,10 +120,15 @@ class Outcome:
         """The report about the whole plan."""
         return ApplyResult(plan, tuple(self.failed), tuple(self.skipped))
 
-
-def not_tried(actions: Iterable[Action], failed: Action) -> list[Failure]:
-    """What is left of a plan when `failed`, without which the rest is of no use, has failed."""
-    return [Failure(action, f"not tried: {describe(failed)} failed") for action in actions]
+    def _is_lost(self, action: Action) -> bool:
+        """Was its folder, or one above, skipped? Then so is the action, for the same reason."""
+        path = action.folder or ()
+        earlier = self._earlier.skipped if self._earlier else ()
+        for skipped, error in (*earlier, *self.skipped):
+            if isinstance(skipped, CreateMailbox) and path[: len(skipped.path)] == skipped.path:
+                self.skipped.append(Failure(action, error))
+                return True
+        return False
 
 
 class ScriptStore(Protocol):

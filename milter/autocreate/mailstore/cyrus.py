@@ -11,34 +11,27 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
 from autocreate.errors import AutocreateError, Reason, Refused, Temporary
-from autocreate.mailstore import Outcome, ScriptStore, not_tried
-from autocreate.mailstore.imap import Server, Session
-from autocreate.model import (
-    ALL_SHARED,
-    Action,
-    ApplyResult,
-    CreateMailbox,
-    Failure,
-    Folder,
-    InstallScript,
-    Plan,
-    Quota,
-    Script,
-    SetAcl,
-    SetQuota,
-    SetSpecialUse,
-    Subscribe,
-    SubscribeShared,
-    Tree,
-    UserAction,
-    Version,
+from autocreate.mailstore import Outcome, ScriptStore
+from autocreate.mailstore.cyrus_actions import (
+    HOW,
+    Administrator,
+    Scripts,
+    User,
+    expanded,
+    shared_names,
+    split,
 )
+from autocreate.mailstore.imap import SPECIAL_USE, Server, Session
+from autocreate.model import Version
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.pool import Pool
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Plan
+from autocreate.tree.values import Folder, Quota, Script, Tree
 
 T = TypeVar("T")
 
@@ -80,45 +73,38 @@ class Cyrus:
         if not any(folder.path == () for folder in folders):
             return Tree(folders)  # a proxied login would be this user's first: not without INBOX
         with self._session_of(user) as session:
-            names = self._names_as_user(session)
-            subscribed = session.subscriptions()
+            subscribed = session.session.subscriptions()
             return Tree(
-                tuple(self._observe_as_user(session, folder, subscribed) for folder in folders),
+                tuple(_observe_as_user(session, folder, subscribed) for folder in folders),
                 quota,
-                tuple(
-                    name
-                    for name in wanted.shared
-                    if _is_subscribed(session, names, name, subscribed)
-                ),
+                tuple(name for name in wanted.shared if _is_subscribed(session, name, subscribed)),
                 self._active_script(user) if wanted.script else None,
             )
 
     def apply(self, plan: Plan) -> ApplyResult:
         """Carry out a plan. See `MailStore.apply`.
 
-        Once INBOX stands, three connections work at once: the administrator's makes folders, the user's
-        own is opened and subscribes to them as soon as they stand, and another installs the script.
+        Once INBOX exists, three connections work at once: the administrator's creates folders, the
+        user's own is opened and subscribes to them as soon as they exist, and another installs the
+        script.
         """
-        parts = _split(plan)
-        outcome = self._as_admin(plan, parts.essential, Outcome())
+        parts = split(plan)
+        outcome = self._as_admin(plan.user, parts.essential, Outcome())
         if outcome.failed:
             others = (*parts.folders, *parts.rest, *parts.scripts, *parts.users)
-            outcome.failed += not_tried(others, outcome.failed[0].action)
+            outcome.not_tried(others, outcome.failed[0].action)
             return outcome.of(plan)
-        stand = threading.Event()
+        folders_exist = threading.Event()
         with ThreadPoolExecutor(2, thread_name_prefix="aside") as aside:
-            lanes = []
-            if users := parts.users:
-                subscribe = partial(self._apply_as_user, plan.user, users, outcome, stand)
-                lanes.append(aside.submit(self._attempt, users, subscribe))
-            for script in parts.scripts:
-                install = partial(self._install, plan.user, script)
-                lanes.append(aside.submit(self._attempt, [script], install))
+            as_user = partial(self._as_user, plan.user, parts.users, outcome, folders_exist)
+            install = partial(self._install, plan.user, parts.scripts)
+            lanes = [aside.submit(as_user)] if parts.users else []
+            lanes += [aside.submit(install)] if parts.scripts else []
             try:
-                outcome.add(self._as_admin(plan, parts.folders, outcome))
+                outcome.add(self._as_admin(plan.user, parts.folders, outcome))
             finally:
-                stand.set()
-            outcome.add(self._as_admin(plan, parts.rest, outcome))
+                folders_exist.set()
+            outcome.add(self._as_admin(plan.user, parts.rest, outcome))
             for lane in lanes:
                 outcome.add(lane.result())
         return outcome.of(plan)
@@ -162,137 +148,59 @@ class Cyrus:
     ) -> tuple[tuple[Folder, ...], Quota]:
         names = self._names(session)
         root = names.of_user(user)
-        standing = []
+        existing = []
         for folder in wanted.folders:
             acl = None
             with _missing_if_impossible():
                 acl = session.acl(names.of_user(user, folder.path))
             if acl is not None:
-                standing.append(Folder(folder.path, acl=acl))
-        quota = session.quota(root) if standing else Quota()
+                existing.append(Folder(folder.path, acl=acl))
+        quota = session.quota(root) if existing else Quota()
         if quota != Quota() and not session.is_quota_root(root):
             quota = Quota()
-        return tuple(standing), quota
+        return tuple(existing), quota
 
-    def _observe_as_user(
-        self, session: Session, folder: Folder, subscribed: frozenset[str]
-    ) -> Folder:
-        with _missing_if_impossible():
-            name = self._names_as_user(session).as_user(folder.path)
-            return Folder(
-                folder.path,
-                special_use=session.special_use(name) if folder.path else None,
-                subscribe=name in subscribed,
-                acl=folder.acl,
-            )
-        return folder  # it exists, and its owner cannot name it
+    def _as_admin(self, user: str, actions: Sequence[Action], earlier: Outcome) -> Outcome:
+        def work(session: Session) -> Outcome:
+            require_possible(user)
+            outcome = Outcome(earlier)
+            administrator = Administrator(session, self._names(session), user)
+            outcome.attempt(actions, partial(_carry_out, administrator))
+            return outcome
 
-    def _as_admin(self, plan: Plan, actions: Sequence[Action], earlier: Outcome) -> Outcome:
         if not actions:
             return Outcome()
+        return _all_or_broken(actions, lambda: self._administer(work))
 
-        def work(session: Session) -> Outcome:
-            return self._apply_as_admin(session, plan, actions, earlier)
-
-        return self._attempt(actions, lambda: self._administer(work))
-
-    def _apply_as_admin(
-        self, session: Session, plan: Plan, actions: Sequence[Action], earlier: Outcome
+    def _as_user(
+        self, user: str, actions: Sequence[Action], earlier: Outcome, folders_exist: threading.Event
     ) -> Outcome:
-        names = self._names(session)
-        require_possible(plan.user)
-        outcome = Outcome(earlier)
-        is_new = False
-        for position, action in enumerate(actions, start=1):
-            if outcome.is_lost(action):
-                continue
-            try:
-                is_new |= self._administrate(session, names, plan.user, action, is_new)
-            except Refused as refusal:
-                outcome.refused(action, refusal)
-                if outcome.failed and action in plan.essential:
-                    outcome.failed += not_tried(actions[position:], action)
-                    break
-        return outcome
+        def work() -> Outcome:
+            outcome = Outcome(earlier)
+            with self._session_of(user) as session:
+                folders_exist.wait()
+                outcome.attempt(expanded(session, actions), partial(_carry_out, session))
+            return outcome
 
-    def _administrate(
-        self, session: Session, names: Mailboxes, user: str, action: Action, is_new: bool
-    ) -> bool:
-        """Do it, and tell whether it made INBOX.
+        return _all_or_broken(actions, work)
 
-        Args:
-            is_new: INBOX was made just now.
-        """
-        match action:
-            case CreateMailbox(path, special_use, partition):
-                made = session.create(names.of_user(user, path), special_use, partition)
-                return made and not path
-            case SetQuota(quota):
-                root = names.of_user(user)
-                # SETQUOTA takes away every limit that it does not name; a new INBOX has none yet.
-                before = Quota() if is_new else session.quota(root)
-                session.set_quota(root, quota.keeping(before))
-                if not session.is_quota_root(root):
-                    raise Refused(
-                        f"SETQUOTA: Cyrus said OK, and {root} has no quota root (was the disk full?): "
-                        f"run its quota -f {root}"
-                    )
-            case SetAcl(path, identifier, rights):
-                session.set_acl(names.of_user(user, path), identifier, rights)
-        return False
+    def _install(self, user: str, actions: Sequence[Action]) -> Outcome:
+        def work() -> Outcome:
+            outcome = Outcome()
+            outcome.attempt(actions, partial(_carry_out, Scripts(self._scripts, user)))
+            return outcome
 
-    def _apply_as_user(
-        self, user: str, actions: Sequence[Action], earlier: Outcome, stand: threading.Event
-    ) -> Outcome:
-        outcome = Outcome(earlier)
-        with self._session_of(user) as session:
-            names = self._names_as_user(session)
-            stand.wait()
-            for action in _one_by_one(session, names, actions):
-                if outcome.is_lost(action):
-                    continue
-                try:
-                    self._act_as_user(session, names, action)
-                except Refused as refusal:
-                    outcome.refused(action, refusal)
-        return outcome
-
-    def _act_as_user(self, session: Session, names: Mailboxes, action: Action) -> None:
-        match action:
-            case Subscribe(path):
-                session.subscribe(names.as_user(path))
-            case SubscribeShared(name):
-                session.subscribe(names.shared_as_user(name))
-            case SetSpecialUse(path, special_use):
-                session.set_special_use(names.as_user(path), special_use)
-
-    def _attempt(self, actions: Sequence[Action], work: Callable[[], Outcome]) -> Outcome:
-        """Do the work; if it breaks off, all of its actions failed for the one reason."""
-        try:
-            return work()
-        except AutocreateError as error:
-            broken = Outcome()
-            broken.failed += [Failure(action, str(error)) for action in actions]
-            return broken
-
-    def _install(self, user: str, action: InstallScript) -> Outcome:
-        outcome = Outcome()
-        try:
-            if self._scripts:
-                self._scripts.install(user, action.script)
-        except Refused as refusal:
-            outcome.refused(action, refusal)
-        return outcome
+        return _all_or_broken(actions, work)
 
     def _administer(self, work: Callable[[Session], T]) -> T:
         return self._breaker.call(lambda: self._pool.run(work))
 
     @contextlib.contextmanager
-    def _session_of(self, user: str) -> Iterator[Session]:
+    def _session_of(self, user: str) -> Iterator[User]:
         require_possible(user)  # SASL would log somebody else in for some user ids
         session = self._breaker.call(lambda: Session(self._server, user))
         try:
-            yield session
+            yield User(session, self._names_as_user(session))
         except Temporary:
             session.discard()
             raise
@@ -312,47 +220,35 @@ class Cyrus:
         return self._user_names
 
 
-class _Parts(NamedTuple):
-    """A plan's actions, by who does them and when.
-
-    Args:
-        essential: what mail needs.
-        folders: the administrator's work up to the last folder that the user has to do with.
-        rest: the administrator's work after that.
-        users: what is done in the user's name.
-    """
-
-    essential: Sequence[Action]
-    folders: Sequence[Action]
-    rest: Sequence[Action]
-    users: Sequence[UserAction]
-    scripts: Sequence[InstallScript]
+def _carry_out(by: Administrator | User | Scripts, action: Action) -> None:
+    HOW[type(action)](by, action)
 
 
-def _split(plan: Plan) -> _Parts:
-    essential = plan.essential
-    others = [action for action in plan.actions if action not in essential]
-    users = [action for action in others if isinstance(action, UserAction)]
-    scripts = [action for action in others if isinstance(action, InstallScript)]
-    admins = [action for action in others if not isinstance(action, UserAction | InstallScript)]
-    paths = {action.path for action in users if not isinstance(action, SubscribeShared)}
-    last = max(
-        (
-            number
-            for number, action in enumerate(admins, start=1)
-            if isinstance(action, CreateMailbox) and action.path in paths
-        ),
-        default=0,
-    )
-    return _Parts(essential, admins[:last], admins[last:], users, scripts)
+def _all_or_broken(actions: Sequence[Action], work: Callable[[], Outcome]) -> Outcome:
+    """Do the work; if it breaks off, all of its actions failed for the one reason."""
+    try:
+        return work()
+    except AutocreateError as error:
+        return Outcome.broken_off(actions, error)
 
 
-def _one_by_one(session: Session, names: Mailboxes, actions: Sequence[Action]) -> Iterator[Action]:
-    for action in actions:
-        if isinstance(action, SubscribeShared):
-            yield from map(SubscribeShared, _shared(session, names, action.name))
-        else:
-            yield action
+def _observe_as_user(user: User, folder: Folder, subscribed: frozenset[str]) -> Folder:
+    with _missing_if_impossible():
+        name = user.names.as_user(folder.path)
+        return Folder(
+            folder.path,
+            special_use=user.session.metadata(name, SPECIAL_USE) if folder.path else None,
+            subscribe=name in subscribed,
+            acl=folder.acl,
+        )
+    return folder  # it exists, and its owner cannot name it
+
+
+def _is_subscribed(user: User, name: str, subscribed: frozenset[str]) -> bool:
+    with _missing_if_impossible():
+        wanted = map(user.names.shared_as_user, shared_names(user, name))
+        return subscribed.issuperset(wanted)
+    return False
 
 
 @contextlib.contextmanager
@@ -363,19 +259,3 @@ def _missing_if_impossible() -> Iterator[None]:
     except Refused as refusal:
         if refusal.reason is not Reason.IMPOSSIBLE:
             raise
-
-
-def _is_subscribed(
-    session: Session, names: Mailboxes, name: str, subscribed: frozenset[str]
-) -> bool:
-    with _missing_if_impossible():
-        return subscribed.issuperset(map(names.shared_as_user, _shared(session, names, name)))
-    return False
-
-
-def _shared(session: Session, names: Mailboxes, name: str) -> list[str]:
-    """The shared folders that a name of a tree stands for."""
-    if name != ALL_SHARED:
-        return [name]
-    seen = map(names.as_shared, session.mailboxes_below(names.shared))
-    return [shared for shared in seen if shared is not None]

@@ -20,15 +20,16 @@ from imapclient.imap_utf7 import encode as to_modified_utf7
 from imapclient.response_parser import parse_response
 
 from autocreate.core.naming import Mailboxes
-from autocreate.core.plan import describe_quota
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import CannotCheck, Reason, Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.refusals import cannot_check, imap_reason
 from autocreate.mailstore.ways import Tls, ways
 from autocreate.mailstore.wire import Dialer, NoStarttls, Wire
-from autocreate.model import Quota, Version
+from autocreate.model import Version
+from autocreate.tree.values import Quota
 
-_SPECIAL_USE = "/private/specialuse"
+# The entry of a folder's metadata that holds its special use, for each user (RFC 6154, section 4).
+SPECIAL_USE = "/private/specialuse"
 
 # LIST also tells levels that are no mailbox themselves.
 _HOLLOW = frozenset((b"\\noselect", b"\\nonexistent"))
@@ -245,22 +246,26 @@ class Session(IMAPClient):
             max(limits.values(), default=0) > GREATEST_LIMIT
         ):  # "Fatal error: num too big", getword.c
             raise Refused(
-                f"SETQUOTA: {describe_quota(quota)} is more than Cyrus can count", Reason.IMPOSSIBLE
+                f"SETQUOTA: {quota.description} is more than Cyrus can count", Reason.IMPOSSIBLE
             )
         words = [b"%b %d" % (_atom(resource), limit) for resource, limit in limits.items()]
         self._command("SETQUOTA", _mailbox(mailbox), b"(" + b" ".join(words) + b")")
 
-    def special_use(self, mailbox: str) -> str | None:
-        """The special-use attribute that this session's user gave a folder (RFC 6154, 5464)."""
-        entry = f"({_SPECIAL_USE})".encode("ascii")
-        answer = self._command("GETMETADATA", _mailbox(mailbox), entry, response="METADATA")
+    def metadata(self, mailbox: str, entry: str) -> str | None:
+        """The value of an entry of a mailbox's metadata (RFC 5464), or None if it has none.
+
+        Args:
+            entry: "/private/..." is this session's user's own, "/shared/..." everybody's.
+        """
+        wanted = f"({entry})".encode("ascii")
+        answer = self._command("GETMETADATA", _mailbox(mailbox), wanted, response="METADATA")
         values: Sequence[Any] = answer[1] if answer[1:] else ()
         return _text(values[1]) if len(values) > 1 and values[1] else None
 
-    def set_special_use(self, mailbox: str, attribute: str) -> None:
-        """Give a folder a special-use attribute, for this session's user."""
-        value = f"({_SPECIAL_USE} ".encode("ascii") + _quoted(attribute) + b")"
-        self._command("SETMETADATA", _mailbox(mailbox), value)
+    def set_metadata(self, mailbox: str, entry: str, value: str) -> None:
+        """SETMETADATA (RFC 5464): give an entry of a mailbox's metadata a value. See `metadata`."""
+        pair = f"({entry} ".encode("ascii") + _quoted(value) + b")"
+        self._command("SETMETADATA", _mailbox(mailbox), pair)
 
     def subscribe(self, mailbox: str) -> None:
         """SUBSCRIBE this session's user."""

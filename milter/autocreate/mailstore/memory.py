@@ -1,32 +1,28 @@
 """A mail store that lives in memory. The contract tests keep it like the real one."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from autocreate.core.naming import Mailboxes
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import AutocreateError, Reason, Refused, Temporary
-from autocreate.mailstore import Outcome, not_tried
-from autocreate.model import (
-    ALL_SHARED,
-    Action,
-    ApplyResult,
+from autocreate.mailstore import Outcome
+from autocreate.model import Version
+from autocreate.tree.actions import (
     CreateMailbox,
-    Failure,
-    Folder,
     InstallScript,
-    Plan,
-    Script,
     SetAcl,
     SetQuota,
     SetSpecialUse,
     Subscribe,
     SubscribeShared,
-    Tree,
-    UserAction,
-    Version,
 )
+from autocreate.tree.base import Action, Lane
+from autocreate.tree.plan import ApplyResult, Plan
+from autocreate.tree.values import ALL_SHARED, Folder, Script, Tree
 
 # What a folder's owner may do with it in a new Cyrus mailbox, and what nobody takes from the owner.
 OWNER_RIGHTS = "lrswipkxtecdan"
@@ -62,7 +58,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def exists(self, user: str) -> bool:
-        """Does INBOX stand? See `MailStore.exists`."""
+        """Does INBOX exist? See `MailStore.exists`."""
         if self.failure:
             raise self.failure
         self._names.of_user(user)
@@ -75,14 +71,14 @@ class Memory:
         return self._version
 
     def observe(self, user: str, wanted: Tree) -> Tree:
-        """What stands of `wanted`. See `MailStore.observe`."""
+        """What exists of `wanted`. See `MailStore.observe`."""
         if self.failure:
             raise self.failure
         self._names.of_user(user)
         tree = self.trees.get(user, Tree())
-        standing = {folder.path: replace(folder, partition=None) for folder in tree.folders}
+        existing = {folder.path: replace(folder, partition=None) for folder in tree.folders}
         return Tree(
-            tuple(standing[folder.path] for folder in wanted.folders if folder.path in standing),
+            tuple(existing[folder.path] for folder in wanted.folders if folder.path in existing),
             tree.quota,
             tuple(name for name in wanted.shared if self._named(name) <= set(tree.shared)),
             tree.script if wanted.script and not self.script_failure else None,
@@ -90,37 +86,34 @@ class Memory:
 
     def apply(self, plan: Plan) -> ApplyResult:
         """Carry out a plan. See `MailStore.apply`."""
-        if self.failure:
-            error = str(self.failure)
-            return ApplyResult(plan, tuple(Failure(action, error) for action in plan.actions))
-        outcome = Outcome()
-        # As on Cyrus, the script comes after the folders, and what is done in the user's name last.
-        actions = sorted(
-            plan.actions,
-            key=lambda action: (isinstance(action, UserAction), isinstance(action, InstallScript)),
-        )
         with self._lock:
-            for position, action in enumerate(actions, start=1):
-                self._try(plan.user, action, outcome)
-                if outcome.failed and action in plan.essential:
-                    outcome.failed += not_tried(actions[position:], action)
-                    break
-        return outcome.of(plan)
+            try:
+                if self.failure:
+                    raise self.failure
+                self._names.of_user(plan.user)
+            except AutocreateError as error:
+                return Outcome.broken_off(plan.actions, error).of(plan)
+            return self._applied(plan).of(plan)
 
-    def _try(self, user: str, action: Action, outcome: Outcome) -> None:
-        if outcome.is_lost(action):
-            return
-        try:
-            self._names.of_user(user)
-        except Refused as refusal:
-            outcome.failed.append(Failure(action, str(refusal)))
-            return
-        try:
-            self.trees[user] = self._changed(self.trees.get(user, Tree()), user, action)
-        except Refused as refusal:
-            outcome.refused(action, refusal)
-        except Temporary as error:
-            outcome.failed.append(Failure(action, str(error)))
+    def _applied(self, plan: Plan) -> Outcome:
+        """As on Cyrus, the script comes after the folders, and what is done in the user's name last."""
+        whole = Outcome()
+        for lane in Lane:
+            actions = [action for action in plan.actions if action.lane is lane]
+            if any(failure.action.is_essential for failure in whole.failed):
+                whole.not_tried(actions, whole.failed[0].action)
+                continue
+            part = Outcome(whole)
+            try:
+                part.attempt(actions, partial(self._change, plan.user))
+            except Temporary as error:
+                part = Outcome.broken_off(actions, error)
+            whole.add(part)
+        return whole
+
+    def _change(self, user: str, action: Action) -> None:
+        tree = self.trees.get(user, Tree())
+        self.trees[user] = HOW[type(action)](self, tree, user, action)
 
     def check(self, script: Script) -> tuple[str, ...]:
         """Does a script compile? See `ScriptStore.check`."""
@@ -144,42 +137,9 @@ class Memory:
         """Nothing to let go of, but a closed store is not used again."""
         self.failure = Temporary("the store is closed")
 
-    def _changed(self, tree: Tree, user: str, action: Action) -> Tree:
-        match action:
-            case CreateMailbox():
-                self._names.of_user(user, action.path)
-                return self._created(tree, user, action)
-            case SetQuota(quota):
-                _find(tree, ())
-                if max(quota.storage or 0, quota.messages or 0) > GREATEST_LIMIT:
-                    raise Refused("more than can be counted", Reason.IMPOSSIBLE)
-                return replace(tree, quota=quota.keeping(tree.quota))
-            case SetAcl(path, identifier, rights):
-                return _with(tree, path, lambda folder: _granted(folder, user, identifier, rights))
-            case SetSpecialUse(path, special_use):
-                if any(folder.special_use == special_use for folder in tree.folders):
-                    raise Refused("SPECIAL-USE flag conflict", Reason.TAKEN)
-                return _with(tree, path, lambda folder: replace(folder, special_use=special_use))
-            case InstallScript(script):
-                if tree.script:
-                    return tree
-                self.check(script)
-                return replace(tree, script=script)
-            case Subscribe(path):
-                return _with(tree, path, lambda folder: replace(folder, subscribe=True))
-            case SubscribeShared(name):
-                if not self._named(name) <= self.shared:
-                    raise Refused("Mailbox does not exist", Reason.MISSING)
-                return replace(
-                    tree, shared=tuple(dict.fromkeys((*tree.shared, *sorted(self._named(name)))))
-                )
-
-    def _named(self, name: str) -> frozenset[str]:
-        """The shared folders that a name of a tree stands for."""
-        return self.shared if name == ALL_SHARED else frozenset({name})
-
-    def _created(self, tree: Tree, user: str, action: CreateMailbox) -> Tree:
+    def create(self, tree: Tree, user: str, action: CreateMailbox) -> Tree:
         """The tree with a folder, and with whatever is missing above it."""
+        self._names.of_user(user, action.path)
         if any(folder.path == action.path for folder in tree.folders):
             return tree
         if action.path and not tree.folders:
@@ -189,10 +149,61 @@ class Memory:
         if action.partition and action.partition not in self._partitions:
             raise Refused("Unknown/invalid partition")
         if len(action.path) > 1:
-            tree = self._created(tree, user, CreateMailbox(action.path[:-1]))
+            tree = self.create(tree, user, CreateMailbox(action.path[:-1]))
         acl = _find(tree, action.path[:-1]).acl if action.path else ((user, OWNER_RIGHTS),)
         folder = Folder(action.path, action.special_use, acl=acl, partition=action.partition)
         return replace(tree, folders=(*tree.folders, folder))
+
+    def install(self, tree: Tree, _user: str, action: InstallScript) -> Tree:
+        """The tree with a script, unless it has one."""
+        if tree.script:
+            return tree
+        self.check(action.script)
+        return replace(tree, script=action.script)
+
+    def subscribe_shared(self, tree: Tree, _user: str, action: SubscribeShared) -> Tree:
+        """The tree with a subscription to shared folders."""
+        names = self._named(action.name)
+        if not names <= self.shared:
+            raise Refused("Mailbox does not exist", Reason.MISSING)
+        return replace(tree, shared=tuple(dict.fromkeys((*tree.shared, *sorted(names)))))
+
+    def _named(self, name: str) -> frozenset[str]:
+        """The shared folders that a name of a tree means."""
+        return self.shared if name == ALL_SHARED else frozenset({name})
+
+
+def _set_quota(_store: Memory, tree: Tree, _user: str, action: SetQuota) -> Tree:
+    _find(tree, ())
+    if max(action.quota.storage or 0, action.quota.messages or 0) > GREATEST_LIMIT:
+        raise Refused("more than can be counted", Reason.IMPOSSIBLE)
+    return replace(tree, quota=action.quota.keeping(tree.quota))
+
+
+def _set_acl(_store: Memory, tree: Tree, user: str, action: SetAcl) -> Tree:
+    identifier, rights = action.identifier, action.rights
+    return _with(tree, action.path, lambda folder: _granted(folder, user, identifier, rights))
+
+
+def _set_special_use(_store: Memory, tree: Tree, _user: str, action: SetSpecialUse) -> Tree:
+    if any(folder.special_use == action.special_use for folder in tree.folders):
+        raise Refused("SPECIAL-USE flag conflict", Reason.TAKEN)
+    return _with(tree, action.path, lambda it: replace(it, special_use=action.special_use))
+
+
+def _subscribe(_store: Memory, tree: Tree, _user: str, action: Subscribe) -> Tree:
+    return _with(tree, action.path, lambda folder: replace(folder, subscribe=True))
+
+
+HOW: Mapping[type[Action], Callable[[Memory, Tree, str, Any], Tree]] = {
+    CreateMailbox: Memory.create,
+    SetQuota: _set_quota,
+    SetAcl: _set_acl,
+    InstallScript: Memory.install,
+    SetSpecialUse: _set_special_use,
+    Subscribe: _subscribe,
+    SubscribeShared: Memory.subscribe_shared,
+}
 
 
 def _find(tree: Tree, path: tuple[str, ...]) -> Folder:

@@ -14,7 +14,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autocreate.core.plan import as_json
 from autocreate.model import LMTP, Recipient, Verdict
 from autocreate.service.journal_database import Duplicate, JournalDatabase
 from autocreate.service.journal_tables import (
@@ -30,6 +29,7 @@ from autocreate.service.journal_tables import (
     TAKE_BACK,
     UNFINISHED,
 )
+from autocreate.tree.plan import as_json
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
@@ -101,7 +101,7 @@ class Journal:
         """Note an attempt that left something missing.
 
         Args:
-            given: what it gave the user: see `autocreate.core.plan.user_removable`.
+            given: what it gave the user: see `Action.user_removable`.
         """
         noted = UNFINISHED.update().where(UNFINISHED.c.user == entry.user).values(**_row(entry))
 

@@ -12,21 +12,15 @@ from typing import Any, NamedTuple
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS
-from autocreate.core.plan import (
-    by_error,
-    describe,
-    difference,
-    notes_of,
-    user_removable,
-    without_user_removed,
-)
 from autocreate.core.policy import Policy, scripts_of
 from autocreate.mailstore import MailStore
-from autocreate.model import LMTP, Account, Address, Answer, ApplyResult, Script, Tree, Verdict
+from autocreate.model import LMTP, Account, Address, Answer, Verdict
 from autocreate.service.journal import Entry
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
 from autocreate.service.unfinished import Unfinished
+from autocreate.tree.plan import ApplyResult, by_error, difference, notes_of, without_user_removed
+from autocreate.tree.values import Script, Tree
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +243,7 @@ class Provisioner:
 
     def _left_unfinished(self, entry: Entry, result: ApplyResult, verdict: Verdict) -> Verdict:
         first = result.failed[0]
-        error = f"could not {describe(first.action)}: {first.error}"
+        error = f"could not {first.action.description}: {first.error}"
         begun = self._unfinished.begun(entry.user) or entry
         self._unfinished.postpone(replace(begun, usable=result.usable), error, _provisioned(result))
         notes = (*verdict.notes, *notes_of(result.failed))
@@ -271,7 +265,7 @@ def _not_to_create(account: Account, exists: bool, why: str) -> Verdict:
 
 def _log_result(user: str, result: ApplyResult) -> None:
     for action in result.done:
-        log.info("%s: done: %s", user, describe(action))
+        log.info("%s: done: %s", user, action.description)
     for what, error in by_error(result.skipped):
         log.warning("%s: could not %s, will not retry: %s", user, what, error)
     for what, error in by_error(result.failed):
@@ -279,4 +273,4 @@ def _log_result(user: str, result: ApplyResult) -> None:
 
 
 def _provisioned(result: ApplyResult) -> frozenset[str]:
-    return frozenset(filter(None, map(user_removable, result.done)))
+    return frozenset(filter(None, (it.user_removable for it in result.done)))

@@ -17,7 +17,7 @@ from autocreate.core.naming import ANONYMOUS
 from autocreate.domains.hosted import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
-from autocreate.model import Address, Answer, Login, Recipient, Script, Verdict
+from autocreate.model import Address, Answer, Login, Recipient, Verdict
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.decisions import Decisions
 from autocreate.service.journal import Entry, Journal
@@ -26,6 +26,7 @@ from autocreate.service.provisioner import DecisionRequest, Provisioner
 from autocreate.service.recipients import RecipientRules, Recipients
 from autocreate.service.unfinished import Unfinished
 from autocreate.statistics.recorder import Statistics
+from autocreate.tree.values import Script
 
 log = logging.getLogger(__name__)
 

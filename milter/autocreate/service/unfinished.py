@@ -53,7 +53,7 @@ class Unfinished:
         """Strike out a tree that is complete. If that fails, it is looked at once more, no harm done.
 
         Args:
-            provisioned: what the user was given: see `autocreate.core.plan.user_removable`.
+            provisioned: what the user was given: see `Action.user_removable`.
         """
         try:
             self._journal.finish(user, provisioned)

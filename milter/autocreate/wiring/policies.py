@@ -11,7 +11,7 @@ from autocreate.core.policy import AttributeOverrides, Policy, scripts_of
 from autocreate.core.sizes import limit
 from autocreate.imapdconf.settings import Sieve
 from autocreate.mailstore.sieve.script import script_name
-from autocreate.model import Folder, Quota, Script, Tree
+from autocreate.tree.values import Folder, Quota, Script, Tree
 from autocreate.wiring.users import users_of
 
 log = logging.getLogger(__name__)

@@ -11,19 +11,11 @@ from autocreate.accounts.directory import Directory
 from autocreate.admin.bulk import AccountSelector, Selection, TooMany, each, outcome, require_sane
 from autocreate.admin.plans import Changed, Plans
 from autocreate.core.naming import Users
-from autocreate.core.plan import user_removable, without_user_removed
 from autocreate.errors import ConfigurationError, Temporary
-from autocreate.model import (
-    Address,
-    Answer,
-    CreateMailbox,
-    Plan,
-    Quota,
-    SetQuota,
-    Subscribe,
-    SubscribeShared,
-    Verdict,
-)
+from autocreate.model import Address, Answer, Verdict
+from autocreate.tree.actions import CreateMailbox, SetQuota, Subscribe, SubscribeShared
+from autocreate.tree.plan import Plan, without_user_removed
+from autocreate.tree.values import Quota
 from tests.unit.house import Accounts
 
 
@@ -177,5 +169,5 @@ def test_what_was_done_away_with_does_not_come_back_and_nothing_is_set_on_it() -
         Subscribe(("Drafts",)),
         SubscribeShared("Jobs"),
     )
-    assert user_removable(CreateMailbox(())) == ""
-    assert user_removable(SetQuota(Quota(1))) == ""
+    assert CreateMailbox(()).user_removable == ""
+    assert SetQuota(Quota(1)).user_removable == ""

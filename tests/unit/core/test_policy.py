@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from autocreate.core.policy import Match, Policy, select
-from autocreate.model import Tree
+from autocreate.tree.values import Tree
 
 
 def policy(

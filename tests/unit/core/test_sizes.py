@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocreate.core.sizes import countable, limit, parse_size
-from autocreate.model import UNLIMITED
+from autocreate.tree.values import UNLIMITED
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from autocreate.errors import Refused, Unreachable
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.ways import ways
 from autocreate.mailstore.wire import NoStarttls, NoWay
-from autocreate.model import Quota
+from autocreate.tree.values import Quota
 
 SERVER = Server("imap.test", 143, "starttls", "cyrus", "secret")
 

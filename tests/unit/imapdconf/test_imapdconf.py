@@ -10,7 +10,8 @@ from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
 from autocreate.imapdconf.policies import folder_path
 from autocreate.mailstore.memory import Memory
-from autocreate.model import Account, Folder, Quota, Version
+from autocreate.model import Account, Version
+from autocreate.tree.values import Folder, Quota
 
 PATH = "/etc/imapd.conf"
 

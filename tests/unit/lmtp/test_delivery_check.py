@@ -13,17 +13,8 @@ from autocreate.core.naming import Users
 from autocreate.errors import Unreachable
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.lmtp.replies import Forecast, Outcome
-from autocreate.model import (
-    Address,
-    Answer,
-    Envelope,
-    Folder,
-    Login,
-    Recipient,
-    Reply,
-    Tree,
-    Verdict,
-)
+from autocreate.model import Address, Answer, Envelope, Login, Recipient, Reply, Verdict
+from autocreate.tree.values import Folder, Tree
 from tests.unit.clock import Clock
 from tests.unit.house import TREE, House
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.errors import Refused, Unreachable
-from autocreate.mailstore.imap import Server, Session
-from autocreate.model import Quota
+from autocreate.mailstore.imap import SPECIAL_USE, Server, Session
+from autocreate.tree.values import Quota
 from tests.servers.scripted import ScriptedServer
 
 WORDS = st.one_of(
@@ -100,10 +100,10 @@ def test_a_creation_is_one_line_or_nothing(
 
 
 @given(WORDS, WORDS)
-def test_a_special_use_is_one_line_or_nothing(
+def test_a_value_of_metadata_is_one_line_or_nothing(
     imap: FakeImap, session: Session, mailbox: str, attribute: str
 ) -> None:
-    line = sent(imap, lambda: session.set_special_use(mailbox, attribute))
+    line = sent(imap, lambda: session.set_metadata(mailbox, SPECIAL_USE, attribute))
     assert line == b"" or re.fullmatch(
         rb"SETMETADATA %s \(/private/specialuse %s\)\r\n" % (QUOTED, QUOTED), line
     )

@@ -14,11 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from autocreate.cli.main import main
-from autocreate.model import Answer, CreateMailbox, Plan, Recipient, Verdict
+from autocreate.model import Answer, Recipient, Verdict
 from autocreate.report.gather import Report, gather
 from autocreate.report.page import page
 from autocreate.service.journal import Journal
 from autocreate.statistics.recorder import Statistics
+from autocreate.tree.actions import CreateMailbox
+from autocreate.tree.plan import Plan
 from tests.servers.product import COMMAND as AUTOCREATE
 from tests.unit.clock import Clock
 

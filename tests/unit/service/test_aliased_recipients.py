@@ -16,14 +16,9 @@ from autocreate.core.address import parse
 from autocreate.core.policy import Policy
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.lmtp.replies import Forecast, Outcome
-from autocreate.model import (
-    Answer,
-    Envelope,
-    Folder,
-    Reply,
-    Tree,
-)
+from autocreate.model import Answer, Envelope, Reply
 from autocreate.resilience.single_flight import SingleFlight
+from autocreate.tree.values import Folder, Tree
 from tests.unit.clock import Clock
 from tests.unit.house import House
 

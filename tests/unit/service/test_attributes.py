@@ -6,7 +6,8 @@ import pytest
 
 from autocreate.core.policy import AttributeOverrides, Policy
 from autocreate.core.sizes import parse_size
-from autocreate.model import UNLIMITED, Account, Folder, Quota, Tree
+from autocreate.model import Account
+from autocreate.tree.values import UNLIMITED, Folder, Quota, Tree
 
 DEFAULT = Tree((Folder(partition="small"), Folder(("Sent",))), Quota(storage=100, messages=7))
 POLICY = Policy("all", DEFAULT, entry=AttributeOverrides("mailQuota", "K", "mailPartition"))

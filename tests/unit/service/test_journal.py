@@ -18,9 +18,11 @@ import pytest
 from autocreate.backends import sqlite_file
 from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, Temporary
-from autocreate.model import Answer, CreateMailbox, Plan, Recipient, Verdict
+from autocreate.model import Answer, Recipient, Verdict
 from autocreate.service import journal as journals
 from autocreate.service.journal import Entry, Journal
+from autocreate.tree.actions import CreateMailbox
+from autocreate.tree.plan import Plan
 from tests.unit.clock import Clock
 
 JOE = Entry("joe", "joe@example.org", next_try=100.0)

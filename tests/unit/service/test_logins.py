@@ -9,8 +9,9 @@ import pytest
 
 from autocreate.core.naming import Users
 from autocreate.errors import Temporary
-from autocreate.model import Address, Answer, Folder, Login, Recipient, Tree, Verdict
+from autocreate.model import Address, Answer, Login, Recipient, Verdict
 from autocreate.service.journal import Entry
+from autocreate.tree.values import Folder, Tree
 from tests.unit.clock import Clock
 from tests.unit.house import EVERYONE, TREE, Build, House
 

@@ -10,8 +10,9 @@ from autocreate.accounts.directory import Directory
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
 from autocreate.errors import Temporary
-from autocreate.model import LMTP, Account, Address, Tree
+from autocreate.model import LMTP, Account, Address
 from autocreate.service.policies import AccountRules, PolicyChooser
+from autocreate.tree.values import Tree
 from tests.unit.house import EVERYONE, Accounts
 
 JOE = Address("joe", "example.org")

@@ -18,28 +18,15 @@ from autocreate.core.naming import Users
 from autocreate.core.policy import AttributeOverrides, Policy
 from autocreate.errors import Refused, Temporary
 from autocreate.mailstore.memory import Memory
-from autocreate.model import (
-    Account,
-    Address,
-    Answer,
-    ApplyResult,
-    CreateMailbox,
-    Folder,
-    Plan,
-    Quota,
-    Script,
-    SetAcl,
-    SetQuota,
-    Subscribe,
-    SubscribeShared,
-    Tree,
-    Verdict,
-)
+from autocreate.model import Account, Address, Answer, Verdict
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
 from autocreate.service.provisioner import DecisionRequest, Provisioner
 from autocreate.service.unfinished import Unfinished
+from autocreate.tree.actions import CreateMailbox, SetAcl, SetQuota, Subscribe, SubscribeShared
+from autocreate.tree.plan import ApplyResult, Plan
+from autocreate.tree.values import Folder, Quota, Script, Tree
 from tests.unit.clock import Clock
 from tests.unit.house import Accounts
 

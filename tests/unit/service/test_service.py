@@ -15,24 +15,12 @@ import pytest
 from autocreate.core.naming import Users
 from autocreate.core.policy import Policy
 from autocreate.errors import Refused, Temporary
-from autocreate.model import (
-    Account,
-    Action,
-    Address,
-    Answer,
-    ApplyResult,
-    CreateMailbox,
-    Failure,
-    Folder,
-    Plan,
-    Quota,
-    Recipient,
-    SetQuota,
-    SubscribeShared,
-    Tree,
-    Verdict,
-)
+from autocreate.model import Account, Address, Answer, Recipient, Verdict
 from autocreate.service.journal import Entry
+from autocreate.tree.actions import CreateMailbox, SetQuota, SubscribeShared
+from autocreate.tree.base import Action
+from autocreate.tree.plan import ApplyResult, Failure, Plan
+from autocreate.tree.values import Folder, Quota, Tree
 from tests.servers.common import wait_until
 from tests.unit.clock import Clock
 from tests.unit.house import EVERYONE, TREE, Build, House

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from autocreate.errors import Temporary
-from autocreate.model import LMTP, Address, Answer, Plan, Verdict
+from autocreate.model import LMTP, Address, Answer, Verdict
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.unfinished import Unfinished
+from autocreate.tree.plan import Plan
 from tests.unit.clock import Clock
 
 JOE = Address("joe", "example.org")

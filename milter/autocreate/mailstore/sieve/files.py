@@ -16,7 +16,7 @@ from pathlib import Path
 
 from autocreate.errors import Reason, Refused, Temporary
 from autocreate.mailstore.sieve.script import compiler_errors, is_bytecode
-from autocreate.model import Script
+from autocreate.tree.values import Script
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,9 @@ from autocreate.mailstore.imap import Server
 from autocreate.mailstore.sieve.files import doubts
 from autocreate.mailstore.sieve.script import is_same_text
 from autocreate.mailstore.sieve.wire import SieveWire, as_text
-from autocreate.model import Script
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.pool import Pool
+from autocreate.tree.values import Script
 
 T = TypeVar("T")
 

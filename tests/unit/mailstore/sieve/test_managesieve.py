@@ -17,7 +17,7 @@ from autocreate.errors import Reason, Refused, ServerTimeout, Temporary, Unreach
 from autocreate.mailstore.imap import Server
 from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.mailstore.ways import Tls
-from autocreate.model import Script
+from autocreate.tree.values import Script
 from tests.servers.scripted import ScriptedServer
 
 SCRIPT = Script("default.sieve", b'keep; # "\r\nLOGOUT\r\n{5+}')

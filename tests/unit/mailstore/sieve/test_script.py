@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.core.plan import as_json, as_text, difference
 from autocreate.core.policy import Policy, scripts_of
 from autocreate.mailstore.sieve.script import (
     compiler_errors,
@@ -12,16 +11,9 @@ from autocreate.mailstore.sieve.script import (
     is_same_text,
     script_name,
 )
-from autocreate.model import (
-    CreateMailbox,
-    Folder,
-    InstallScript,
-    Quota,
-    Script,
-    SetQuota,
-    Subscribe,
-    Tree,
-)
+from autocreate.tree.actions import CreateMailbox, InstallScript, SetQuota, Subscribe
+from autocreate.tree.plan import as_json, as_text, difference
+from autocreate.tree.values import Folder, Quota, Script, Tree
 
 SCRIPT = Script("students.sieve", b"keep;\r\n")
 WANTED = Tree((Folder(subscribe=True), Folder(("Lists",))), Quota(100), script=SCRIPT)

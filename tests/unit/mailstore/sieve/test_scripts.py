@@ -12,7 +12,8 @@ from autocreate.core.policy import Policy
 from autocreate.errors import Unreachable
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.process import report_scripts
-from autocreate.model import Answer, Folder, Recipient, Script, Tree, Verdict
+from autocreate.model import Answer, Recipient, Verdict
+from autocreate.tree.values import Folder, Script, Tree
 from tests.unit.clock import Clock
 from tests.unit.house import House
 

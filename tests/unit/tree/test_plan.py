@@ -8,34 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocreate.core.plan import (
-    as_json,
-    as_text,
-    by_error,
-    checksum,
-    describe_quota,
-    difference,
-    notes_of,
-    user_removable,
-    without_user_removed,
-)
-from autocreate.model import (
-    UNLIMITED,
-    Action,
+from autocreate.tree.actions import (
     CreateMailbox,
-    Failure,
-    Folder,
     InstallScript,
-    Plan,
-    Quota,
-    Script,
     SetAcl,
     SetQuota,
     SetSpecialUse,
     Subscribe,
     SubscribeShared,
-    Tree,
 )
+from autocreate.tree.base import Action
+from autocreate.tree.plan import (
+    Failure,
+    Plan,
+    as_json,
+    as_text,
+    by_error,
+    checksum,
+    difference,
+    notes_of,
+    without_user_removed,
+)
+from autocreate.tree.values import UNLIMITED, Folder, Quota, Script, Tree
 
 WANTED = Tree(
     folders=(
@@ -290,13 +284,13 @@ def test_no_limit_is_0_in_plain_data_as_in_a_policy() -> None:
 
 
 def test_quotas_read_as_text() -> None:
-    assert describe_quota(Quota(storage=UNLIMITED)) == "unlimited storage"
-    assert describe_quota(Quota(5, UNLIMITED)) == "5 KiB, unlimited messages"
-    assert describe_quota(Quota()) == "none"
-    assert describe_quota(Quota(storage=0)) == "0 KiB"
-    assert describe_quota(Quota(messages=5)) == "5 messages"
-    assert describe_quota(Quota(root=True)) == "without limits"
-    assert describe_quota(Quota(5, others=(("X-NUM-FOLDERS", 50),))) == "5 KiB, X-NUM-FOLDERS 50"
+    assert Quota(storage=UNLIMITED).description == "unlimited storage"
+    assert Quota(5, UNLIMITED).description == "5 KiB, unlimited messages"
+    assert Quota().description == "none"
+    assert Quota(storage=0).description == "0 KiB"
+    assert Quota(messages=5).description == "5 messages"
+    assert Quota(root=True).description == "without limits"
+    assert Quota(5, others=(("X-NUM-FOLDERS", 50),)).description == "5 KiB, X-NUM-FOLDERS 50"
 
 
 # -- what a user may remove again ------------------------------------------------------------
@@ -317,7 +311,7 @@ def test_quotas_read_as_text() -> None:
     ],
 )
 def test_what_a_user_may_remove_again_has_a_name(action: Action, name: str) -> None:
-    assert user_removable(action) == name
+    assert action.user_removable == name
 
 
 def test_what_has_no_name_is_never_left_out() -> None:
