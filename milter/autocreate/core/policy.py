@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from autocreate.core.sizes import limit, parse_size
 from autocreate.core.spelling import shared_groups
+from autocreate.errors import MalformedValue
 from autocreate.model import LMTP, Account, Version
 from autocreate.tree.values import Quota, Script, Tree
 
@@ -111,9 +112,9 @@ class Policy:
             values = account.values(attribute) if attribute else ()
             try:
                 if len(values) > 1:
-                    raise ValueError("has several values")
+                    raise MalformedValue("has several values")
                 return parse(values[0]) if values else otherwise
-            except ValueError as error:
+            except MalformedValue as error:
                 problems.append(f"attribute {attribute} {error}; policy {self.name!r} decides")
                 return otherwise
 
@@ -163,5 +164,5 @@ def scripts_of(policies: Iterable[Policy]) -> tuple[tuple[str, Script], ...]:
 
 def _partition(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
-        raise ValueError("is not the name of a partition")
+        raise MalformedValue("is not the name of a partition")
     return text

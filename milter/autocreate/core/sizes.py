@@ -2,6 +2,7 @@
 
 import re
 
+from autocreate.errors import MalformedValue
 from autocreate.tree.values import UNLIMITED
 
 # In KiB, as IMAP counts (RFC 9208).
@@ -19,11 +20,11 @@ def parse_size(text: str, unit: str = "K") -> int:
         unit: what a bare number counts: "B", "K", "M", "G" or "T".
 
     Raises:
-        ValueError: it is no size, or greater than Cyrus can count.
+        MalformedValue: it is no size, or greater than Cyrus can count.
     """
     match = re.fullmatch(r"([0-9]+)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
     if not match:
-        raise ValueError('is not a size; write it like "500M" or "2G"')
+        raise MalformedValue('is not a size; write it like "500M" or "2G"')
     number, letter = int(match[1]), (match[2] or unit).upper()
     return countable(-(-number // 1024) if letter == "B" else number * _UNITS[letter])
 
@@ -37,8 +38,8 @@ def countable(value: int) -> int:
     """A quota that Cyrus can take: a greater one ends its imapd.
 
     Raises:
-        ValueError: it is too great.
+        MalformedValue: it is too great.
     """
     if value > GREATEST_LIMIT:
-        raise ValueError("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
+        raise MalformedValue("is more than Cyrus can count, which is 2047G, or 2147483647 messages")
     return value

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from autocreate import logs
-from autocreate.errors import Malformed, Temporary
+from autocreate.errors import MalformedNotification, Temporary
 from autocreate.frontends import control
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
@@ -89,7 +89,7 @@ class Events:
                 self._notifyd.tell(datagram)
             try:
                 self._follow(datagram, gate)
-            except Malformed as error:
+            except MalformedNotification as error:
                 log.warning("a notification was dropped: %s", error)
             except Exception:
                 log.exception("a defect of this program, at a notification")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from autocreate import logs
-from autocreate.errors import Malformed, Temporary
+from autocreate.errors import MalformedRequest, Temporary
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, peer_uid
 from autocreate.model import Answer, Login, Verdict
@@ -115,7 +115,7 @@ class LoginServer:
             with gate.enter() as service:
                 if service is not None:
                     self._attend(connection, service, attempt, gate.statistics)
-        except Malformed as error:
+        except MalformedRequest as error:
             log.warning("a request at the login socket was dropped: %s", error)
         except Temporary as error:
             log.error("login not answered: %s", error)
@@ -165,7 +165,7 @@ def _read(connection: socket.socket, room: memoryview) -> int:
         Its length.
 
     Raises:
-        Malformed: it is not a request, or is not complete in time.
+        MalformedRequest: it is not a request, or is not complete in time.
         OSError: the client disconnected before it asked.
     """
     until = time.monotonic() + _READING
@@ -175,11 +175,11 @@ def _read(connection: socket.socket, room: memoryview) -> int:
         try:
             received = connection.recv_into(room[length:])
         except TimeoutError:
-            raise Malformed(f"not complete after {_READING:g} s") from None
+            raise MalformedRequest(f"not complete after {_READING:g} s") from None
         if not received and not length:
             raise ConnectionAbortedError("it sent nothing")  # autocreate doctor, for example
         if not received:
-            raise Malformed("shorter than its length fields say")
+            raise MalformedRequest("shorter than its length fields say")
         length += received
     connection.settimeout(_READING)
     return length

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocreate.core.naming import owner
-from autocreate.errors import Malformed
+from autocreate.errors import MalformedNotification
 from autocreate.model import Login
 
 _CLASS = b"EVENT"
@@ -36,22 +36,22 @@ def parse(datagram: bytes) -> Event:
     """Read a notification. One that does not concern us is an empty event.
 
     Raises:
-        Malformed: it is not a notification.
+        MalformedNotification: it is not a notification.
     """
     strings = datagram.split(b"\0")
     try:
         count = int(strings[5])
         message = strings[6 + count]
     except (IndexError, ValueError):
-        raise Malformed("not a notification of Cyrus") from None
+        raise MalformedNotification("not a notification of Cyrus") from None
     if strings[1] != _CLASS:
         return Event()
     try:
         facts = json.loads(message)
     except (ValueError, RecursionError):
-        raise Malformed("an event that is not JSON") from None
+        raise MalformedNotification("an event that is not JSON") from None
     if not isinstance(facts, dict):
-        raise Malformed("an event that is not a JSON object")
+        raise MalformedNotification("an event that is not a JSON object")
     match facts.get("event"):
         case "Login":
             return Event(login=_login(facts))
@@ -65,17 +65,19 @@ def parse(datagram: bytes) -> Event:
 def _login(facts: dict[str, Any]) -> Login:
     user, port = facts.get("user"), facts.get("serverPort")
     if not isinstance(user, str) or not user.isprintable() or not user:
-        raise Malformed("a Login event without a user")
+        raise MalformedNotification("a Login event without a user")
     return Login(user, _SERVICE_OF_PORT.get(port, "imap") if isinstance(port, int) else "imap")
 
 
 def _owner(uri: Any) -> tuple[str, ...]:
     """The owner of the mailbox of an IMAP URL (RFC 5092); nothing for a shared one."""
     if not isinstance(uri, str):
-        raise Malformed("a mailbox event without its mailbox")
+        raise MalformedNotification("a mailbox event without its mailbox")
     try:
         path = urllib.parse.urlsplit(uri).path.removeprefix("/").partition(";")[0]
     except ValueError:
-        raise Malformed(f"a mailbox event whose mailbox is not a URL: {uri!r}") from None
+        raise MalformedNotification(
+            f"a mailbox event whose mailbox is not a URL: {uri!r}"
+        ) from None
     user = owner(urllib.parse.unquote(path))
     return (user,) if user else ()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from autocreate.core.sizes import GREATEST_LIMIT
+from autocreate.errors import MalformedValue
 from autocreate.model import Version
 
 T = TypeVar("T")
@@ -189,23 +190,23 @@ def as_switch(option: Option) -> bool:
     """A switch: by its first letters, in lower case only (config_parse_switch).
 
     Raises:
-        ValueError: it is none.
+        MalformedValue: it is none.
     """
     if option.value.startswith(("0", "n", "of", "f")):
         return False
     if option.value.startswith(("1", "y", "on", "t")):
         return True
-    raise ValueError(option.wrong(f"{option.value!r} is no switch; write yes or no"))
+    raise MalformedValue(option.wrong(f"{option.value!r} is no switch; write yes or no"))
 
 
 def as_integer(option: Option) -> int:
     """A number as strtol(3) reads it: `010` is eight.
 
     Raises:
-        ValueError: it is none.
+        MalformedValue: it is none.
     """
     if not _INTEGER.fullmatch(option.value):
-        raise ValueError(option.wrong(f"{option.value!r} is no number"))
+        raise MalformedValue(option.wrong(f"{option.value!r} is no number"))
     sign, digits = (-1 if option.value.startswith("-") else 1), option.value.lstrip("+-")
     base = 16 if digits[:2] in ("0x", "0X") else 8 if digits.startswith("0") else 10
     return sign * int(digits, base)
@@ -222,14 +223,14 @@ def as_kibibytes(option: Option, before: Version | None = None) -> int:
         before: as versions before this one read it; as the latest does if it is None.
 
     Raises:
-        ValueError: it is no size to any version.
+        MalformedValue: it is no size to any version.
     """
     readings = [_as_byte_size(option), _as_old_size(option)]
     if before and before <= BYTE_SIZES_SINCE:
         readings.reverse()
     size = next((size for size in readings if size is not None), None)
     if size is None:
-        raise ValueError(
+        raise MalformedValue(
             option.wrong(f"{option.value!r} is no size; write KiB, as in 2097152, or 2G")
         )
     return size
@@ -336,7 +337,7 @@ class Reading:
     def _value(self, parse: Callable[[Option], T], option: Option | None, default: T) -> T:
         try:
             return parse(option) if option else default
-        except ValueError as error:
+        except MalformedValue as error:
             if str(error) not in self.problems:
                 self.problems.append(str(error))
             return default

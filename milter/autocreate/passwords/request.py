@@ -7,7 +7,7 @@ begins with OK or NO.
 
 from collections.abc import Iterator
 
-from autocreate.errors import Malformed
+from autocreate.errors import MalformedRequest
 from autocreate.model import Login
 
 # saslauthd itself takes 256 bytes a string; tokens that are used for passwords can be longer.
@@ -25,7 +25,7 @@ class SaslauthdRequest:
         raw: the request as it came, which `wipe` overwrites.
 
     Raises:
-        Malformed: it is no request; the text says why.
+        MalformedRequest: it is no request; the text says why.
     """
 
     __slots__ = ("client", "is_wiped", "login", "password", "raw", "realm", "service")
@@ -33,19 +33,19 @@ class SaslauthdRequest:
     def __init__(self, raw: memoryview) -> None:
         strings = [string for string in _strings(raw) if string is not None]
         if not is_complete(raw):
-            raise Malformed("shorter than it says")
+            raise MalformedRequest("shorter than it says")
         login, password, service, realm, *rest = strings
         self.raw = raw
         self.is_wiped = False
         self.password = password
         if 0 in password:
-            raise Malformed("a NUL in the password")
+            raise MalformedRequest("a NUL in the password")
         self.login = _text("login", login)
         self.service = _text("service", service)
         self.realm = _text("realm", realm)
         self.client = _text("client", rest[0]) if rest else ""
         if not self.login:
-            raise Malformed("no login")
+            raise MalformedRequest("no login")
 
     @property
     def user(self) -> str:
@@ -72,7 +72,7 @@ def is_complete(data: memoryview) -> bool:
     Clients write a request in one piece, so one of four strings is complete if nothing follows.
 
     Raises:
-        Malformed: it can never become one.
+        MalformedRequest: it can never become one.
     """
     strings = list(_strings(data))
     return len(strings) >= 4 and strings[-1] is not None
@@ -94,10 +94,10 @@ def _strings(data: memoryview) -> Iterator[memoryview | None]:
     position, count = 0, 0
     while position < len(data):
         if count == 5:
-            raise Malformed("more than five strings")
+            raise MalformedRequest("more than five strings")
         length = int.from_bytes(data[position : position + 2], "big")
         if length > LONGEST_STRING:
-            raise Malformed(f"a string of {length} bytes")
+            raise MalformedRequest(f"a string of {length} bytes")
         end = position + 2 + length
         count += 1
         yield data[position + 2 : end] if end <= len(data) else None
@@ -108,7 +108,7 @@ def _text(name: str, value: memoryview) -> str:
     try:
         text = str(value, "utf-8")
     except UnicodeDecodeError:
-        raise Malformed(f"a {name} that is not UTF-8") from None
+        raise MalformedRequest(f"a {name} that is not UTF-8") from None
     if not text.isprintable():
-        raise Malformed(f"control characters in the {name}")
+        raise MalformedRequest(f"control characters in the {name}")
     return text

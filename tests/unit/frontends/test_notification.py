@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocreate.errors import Malformed
+from autocreate.errors import MalformedNotification
 from autocreate.frontends.notification import Event, parse
 from autocreate.model import Login
 
@@ -87,12 +87,12 @@ def test_what_is_somebody_elses_business_means_nothing(datagram: bytes) -> None:
     ],
 )
 def test_what_is_no_notification_is_dropped(datagram: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedNotification):
         parse(datagram)
 
 
 @given(st.binary(), st.binary())
 def test_bytes_of_any_kind_are_an_event_or_malformed(head: bytes, tail: bytes) -> None:
     for datagram in (head, HEAD + tail):
-        with contextlib.suppress(Malformed):
+        with contextlib.suppress(MalformedNotification):
             parse(datagram)

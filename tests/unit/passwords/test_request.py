@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocreate.errors import Malformed
+from autocreate.errors import MalformedRequest
 from autocreate.model import Login
 from autocreate.passwords.request import LONGEST_STRING, SaslauthdRequest, answer, is_complete
 
@@ -47,17 +47,17 @@ def test_what_is_shorter_is_not_complete_and_no_attempt() -> None:
     request = wire(b"joe", b"secret", b"imap", b"realm")
     for length in range(len(request)):
         assert not is_complete(memoryview(request)[:length])
-        with pytest.raises(Malformed):
+        with pytest.raises(MalformedRequest):
             SaslauthdRequest(memoryview(bytearray(request[:length])))
 
 
 def test_a_string_that_is_too_long_is_known_from_its_length_alone() -> None:
-    with pytest.raises(Malformed, match="a string of 1025 bytes"):
+    with pytest.raises(MalformedRequest, match="a string of 1025 bytes"):
         is_complete(memoryview((LONGEST_STRING + 1).to_bytes(2, "big")))
 
 
 def test_more_than_five_strings_are_no_request() -> None:
-    with pytest.raises(Malformed, match="more than five"):
+    with pytest.raises(MalformedRequest, match="more than five"):
         is_complete(memoryview(wire(b"joe", b"x", b"imap", b"", b"", b"")))
 
 
@@ -75,7 +75,7 @@ def test_more_than_five_strings_are_no_request() -> None:
 def test_what_could_mean_something_else_to_somebody_is_no_attempt(
     strings: tuple[bytes, ...], why: str
 ) -> None:
-    with pytest.raises(Malformed, match=why):
+    with pytest.raises(MalformedRequest, match=why):
         attempt(*strings)
 
 
@@ -96,7 +96,7 @@ def test_an_answer_stands_behind_its_length() -> None:
 
 @given(st.binary(max_size=4000))
 def test_bytes_of_any_kind_are_a_request_or_malformed(data: bytes) -> None:
-    with contextlib.suppress(Malformed):
+    with contextlib.suppress(MalformedRequest):
         if is_complete(memoryview(data)):
             SaslauthdRequest(memoryview(bytearray(data)))
 

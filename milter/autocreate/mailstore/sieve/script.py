@@ -6,6 +6,8 @@ itself can tell: `envelope` (RFC 5228) and `variables` (RFC 5229).
 
 import re
 
+from autocreate.errors import MalformedValue
+
 # sieve/bytecode.h: the first bytes of every compiled script.
 _MAGIC = b"CyrSBytecode"
 
@@ -20,11 +22,11 @@ def script_name(path: str) -> str:
     """The name of the script in a file: the file's own, as Cyrus's native autocreate names it.
 
     Raises:
-        ValueError: no user's script can be called that.
+        MalformedValue: no user's script can be called that.
     """
     name = path.rpartition("/")[2]
     if not is_name(name):
-        raise ValueError(
+        raise MalformedValue(
             f"the script is called as its file, and {name!r} cannot be a script's name: it may have "
             f'printable ASCII but for / " \\ and {_LONGEST_NAME} characters'
         )

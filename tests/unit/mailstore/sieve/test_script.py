@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocreate.core.policy import Policy, scripts_of
+from autocreate.errors import MalformedValue
 from autocreate.mailstore.sieve.script import (
     compiler_errors,
     is_bytecode,
@@ -51,7 +52,7 @@ def test_a_script_is_called_as_its_file(path: str, name: str) -> None:
     ],
 )
 def test_a_name_that_no_script_can_have_is_refused_with_what_is_allowed(name: str) -> None:
-    with pytest.raises(ValueError, match="printable ASCII"):
+    with pytest.raises(MalformedValue, match="printable ASCII"):
         script_name("/etc/" + name)
 
 

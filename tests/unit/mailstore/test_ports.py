@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from autocreate.mailstore.ways import Tls, Way, usual_port, ways
 
 STARTTLS = Way(143, "starttls")
