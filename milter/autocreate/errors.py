@@ -44,7 +44,7 @@ class MalformedValue(MalformedInput, ValueError):
 
 
 class Temporary(AutocreateError):
-    """Cannot tell, or cannot do it now. The sender is asked to come back; nothing is concluded."""
+    """Cannot tell, or cannot do it now. The sender is told to try again (451); nothing is concluded."""
 
     exit_status = 75  # EX_TEMPFAIL
 
@@ -57,12 +57,20 @@ class Unreachable(Temporary):
     """A server did not take the connection, or lost it."""
 
 
+class NotLetIn(Unreachable):
+    """A server does not take our name and password."""
+
+
 class CannotCheck(Unreachable):
     """A server could not check our password, which it does not call wrong."""
 
 
+class PlainNotOffered(Unreachable):
+    """A server does not take SASL PLAIN on this connection, the only way in that we know."""
+
+
 class ServerTimeout(Unreachable):
-    """A server holds the connection and says nothing; asking again at once would wait again."""
+    """A server did not answer in time. Asking again at once would only wait again."""
 
 
 class PoolExhausted(Temporary):
@@ -77,7 +85,7 @@ class Reason(Enum):
     """
 
     MISSING = "there is no such mailbox, quota root or script, or none that this user may see"
-    EXISTS = "it exists already"
+    EXISTS = "it already exists"
     FORBIDDEN = "this user may not do it"
     TAKEN = "the user has something of their own in that place"
     IMPOSSIBLE = "what was asked for can never be"
@@ -90,11 +98,13 @@ class Refused(AutocreateError):
     Args:
         text: what was asked and what the store said, for the log.
         reason: what decisions depend on; never the text.
+        said: the store's own words alone, for a caller that says in other words what was asked.
     """
 
-    def __init__(self, text: str, reason: Reason = Reason.OTHER) -> None:
+    def __init__(self, text: str, reason: Reason = Reason.OTHER, said: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        self.said = said
 
 
 class ConfigurationError(AutocreateError):

@@ -1,4 +1,4 @@
-"""The words of the trade as frozen values. No behaviour beyond what a value knows of itself."""
+"""Recipients, accounts and answers as frozen values. No behaviour beyond what a value knows of itself."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -59,7 +59,7 @@ class Recipient:
         argument: the RCPT argument as the client wrote it, or an address from the command line.
         rewritten: what the MTA made of it (`{rcpt_addr}`), if it said.
         mailer: the transport that will deliver it (`{rcpt_mailer}`), if the MTA said.
-        refusable: False for mail that is already in the MTA's queue: a refusal would only strand it.
+        refusable: False for mail that is already in the MTA's queue: a refusal would only make it bounce.
         envelope: what was said before.
     """
 
@@ -162,8 +162,8 @@ class Reply(NamedTuple):
 class Answer(Enum):
     """What a verdict says about a recipient."""
 
-    PASS = "pass"  # not ours to judge: the MTA goes on as if we were not there
-    ACCEPT = "accept"  # the account exists and its mailbox stands
+    PASS = "pass"  # not ours: the MTA continues as if there were no milter
+    ACCEPT = "accept"  # the account exists and its mailbox exists
     UNKNOWN = "unknown"  # every source said no
     REFUSED = "refused"  # the account exists, and Cyrus will not take the message
     MALFORMED = "malformed"

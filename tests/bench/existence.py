@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from autocreate.mailstore import cyrus as mailstore
-from autocreate.mailstore.imap import Server
+from autocreate.mailstore.server import Server
 from tests.bench.contest import Result, in_turn
 from tests.servers.common import run as run_command
 from tests.servers.cyrus import Cyrus

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
-from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
+from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve.files import SieveFiles
 from autocreate.mailstore.sieve.managesieve import ManageSieve
 from autocreate.tree.actions import CreateMailbox, InstallScript

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
-from autocreate.mailstore.imap import Server
 from autocreate.mailstore.memory import Memory
-from autocreate.mailstore.ways import Tls
+from autocreate.mailstore.ports import Tls
+from autocreate.mailstore.server import Server
 from autocreate.tree.base import Action
 from autocreate.tree.plan import ApplyResult, Plan, difference
 from autocreate.tree.values import Folder, Quota, Tree

@@ -16,8 +16,8 @@ import pytest
 
 from autocreate.errors import AutocreateError, ServerTimeout, Temporary, Unreachable
 from autocreate.mailstore.cyrus import Cyrus as Store
-from autocreate.mailstore.imap import Server
-from autocreate.mailstore.ways import Tls
+from autocreate.mailstore.ports import Tls
+from autocreate.mailstore.server import Server
 from autocreate.tree.actions import CreateMailbox, SetQuota, Subscribe
 from autocreate.tree.plan import Plan
 from autocreate.tree.values import Quota

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocreate.mailstore.cyrus import Cyrus as Store
-from autocreate.mailstore.imap import Server
+from autocreate.mailstore.server import Server
 from autocreate.tree.actions import CreateMailbox, SetQuota
 from autocreate.tree.plan import Plan, difference
 from autocreate.tree.values import Quota

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from autocreate.errors import Temporary, Unreachable
-from autocreate.mailstore import ways
+from autocreate.mailstore import ports
 from autocreate.mailstore.cyrus import Cyrus as Store
-from autocreate.mailstore.imap import Server, Session
+from autocreate.mailstore.imap import Session
+from autocreate.mailstore.server import Server
 from autocreate.passwords.imap import Imap
 from autocreate.passwords.request import SaslauthdRequest
 from tests.servers.common import free_port
@@ -49,13 +50,13 @@ class UsualPorts:
         self._monkeypatch = monkeypatch
 
     def are(self, imap: int, imaps: int) -> None:
-        self._monkeypatch.setattr(ways, "_IMAP", imap)
-        self._monkeypatch.setattr(ways, "_IMAPS", imaps)
+        self._monkeypatch.setattr(ports, "_IMAP", imap)
+        self._monkeypatch.setattr(ports, "_IMAPS", imaps)
 
     def server(self, cyrus: Cyrus, ca_file: str | None = None) -> Server:
         """By `auto`, with no port given."""
         return Server(
-            *(cyrus.host, ways.usual_port("auto"), "auto", cyrus.admin, cyrus.admin_password),
+            *(cyrus.host, ports.default_port("auto"), "auto", cyrus.admin, cyrus.admin_password),
             ca_file or str(cyrus.ca_file),
             timeout=20.0,
         )

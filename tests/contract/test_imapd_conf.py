@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from autocreate.errors import ConfigurationError
 from autocreate.imapdconf import parser as imapd_parser
+from autocreate.imapdconf import reading as imapd_reading
 from autocreate.imapdconf import settings as imapd_settings
 from tests.servers.cyrus import CYR_INFO
 from tests.servers.cyrusversion import version
@@ -156,7 +157,7 @@ _OLD_SIZES = re.compile(r"quota\s*:\s*0x1f", re.MULTILINE | re.IGNORECASE)
 
 def _compare(file: Path) -> None:
     theirs = _as_cyrus(file)
-    others = _NEW_SIZES if version() < imapd_parser.BYTE_SIZES_SINCE else _OLD_SIZES
+    others = _NEW_SIZES if version() < imapd_reading.BYTE_SIZES_SINCE else _OLD_SIZES
     if theirs is not None:
         assert _as_we(file) == theirs
     elif not others.search(file.read_text()):
@@ -185,8 +186,8 @@ def _as_cyrus(file: Path) -> dict[str, str] | None:
 def _as_we(file: Path) -> dict[str, str]:
     options = imapd_parser.read(str(file), file.read_text(), lambda path: Path(path).read_text())
     conf = imapd_settings.interpret(str(file), options)
-    is_old = version() < imapd_parser.BYTE_SIZES_SINCE
-    reading = imapd_parser.Reading(options, imapd_parser.BYTE_SIZES_SINCE if is_old else None)
+    is_old = version() < imapd_reading.BYTE_SIZES_SINCE
+    reading = imapd_reading.Reading(options, imapd_reading.BYTE_SIZES_SINCE if is_old else None)
     defaults = {"autocreate_users": "anyone", "defaultdomain": "internal", "sievedir": "/usr/sieve"}
     defaults |= {"sharedprefix": "Shared Folders", "userprefix": "Other Users"}
     on = {"altnamespace", "lmtp_downcase_rcpt", "unixhierarchysep", "username_tolower"}

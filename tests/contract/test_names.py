@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from autocreate.core.naming import Mailboxes
 from autocreate.errors import Refused
-from autocreate.mailstore.imap import Server, Session
+from autocreate.mailstore.imap import Session
+from autocreate.mailstore.server import Server
 from tests.servers.cyrus import Cyrus
 
 from .lmtp import deliver

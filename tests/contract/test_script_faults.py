@@ -74,7 +74,7 @@ def test_a_service_that_is_silent(cyrus: Cyrus, user: str) -> None:
     with silence() as port:
         scripts = ManageSieve(server_of(cyrus, port, timeout=0.5))
         error = the_failure(apply(cyrus, scripts, user))
-    assert error == f"Cyrus at 127.0.0.1:{port} was not done within 0.5 s (reading)"
+    assert error == f"Cyrus at 127.0.0.1:{port} did not finish within 0.5 s (reading)"
     assert cyrus.mailboxes(f"user/{user}*") == {f"user/{user}", f"user/{user}/Lists"}
 
 
@@ -144,7 +144,7 @@ def test_a_service_that_falls_silent_half_way_and_is_back_for_the_next_attempt(
     with Relay(cyrus.sieve_port) as relay:
         relay.pause_before(command)
         scripts = ManageSieve(server_of(cyrus, relay.port, timeout=1.0))
-        assert "was not done within 1 s" in the_failure(apply(cyrus, scripts, user))
+        assert "did not finish within 1 s" in the_failure(apply(cyrus, scripts, user))
     report = apply(cyrus, ManageSieve(server_of(cyrus, cyrus.sieve_port)), user)
     assert (report.failed, report.skipped) == ((), ())
     assert cyrus.scripts(user) == {"default.sieve": (kept(SCRIPT.text), True)}

@@ -179,5 +179,5 @@ def test_another_script_of_that_name_is_left_alone(on_cyrus: Site, user: str) ->
     put(on_cyrus, user, OWN)
     report = on_cyrus.install(user, on_cyrus.script())
     assert report.failed == ()
-    assert "has another script of that name" in report.skipped[0].error
+    assert "has a different script of that name" in report.skipped[0].error
     assert on_cyrus.scripts(user) == {"default.sieve": (kept(OWN), False)}

@@ -153,7 +153,10 @@ def test_a_script_of_imapd_conf_that_is_not_there_costs_the_script_alone(
     done = product.run("plan", "joe@example.org")
     assert done.returncode == 0
     assert "create INBOX" in done.stdout
-    assert "sieve script /no/such: No such file or directory" in done.stderr
+    assert (
+        "Sieve script /no/such cannot be used, so nobody gets it: No such file or directory"
+        in done.stderr
+    )
 
 
 def test_scripts_in_home_directories_are_refused_with_the_reason(

@@ -177,7 +177,7 @@ def test_files_of_that_name_that_are_not_ours_are_left_alone(
     folder = made_folder(cyrus, user)
     file = folder / f"default.sieve{suffix}"
     file.write_bytes(OWN)
-    with pytest.raises(Refused, match="another script of that name"):
+    with pytest.raises(Refused, match="a different script of that name"):
         store(cyrus).install(user, SCRIPT)
     assert os.listdir(folder) == [file.name]
     assert file.read_bytes() == OWN
@@ -252,10 +252,10 @@ def test_a_compiled_script_older_than_its_source_is_told(cyrus: Cyrus, tmp_path:
         f"{compiled} is older than {source}: run autocreate sieve compile",
     )
     compiled.write_bytes(b"keep;\n")
-    assert store(cyrus).check(script) == (f"{compiled} is no compiled script, so it is not used",)
+    assert store(cyrus).check(script) == (f"{compiled} is not a compiled script, so it is ignored",)
     compiled.unlink()
     assert store(cyrus).check(script) == (
-        f"{compiled} is not there, so the script is compiled when it is needed",
+        f"{compiled} does not exist, so the script is compiled when it is needed",
     )
 
 

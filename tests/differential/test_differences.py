@@ -56,8 +56,8 @@ def test_uses_that_cyrus_would_refuse_a_client_are_given_natively_and_not_by_us(
         checked = pair.product.run("config", "check").stdout
     assert native.special_use["joe"] == {"INBOX/A/B": "\\archive", "INBOX/C": "\\foo"}
     assert ours.special_use["joe"] == {}
-    assert "xlist-archive: 'A.B' is not right below INBOX" in checked
-    assert "xlist-foo: Cyrus knows no such special use" in checked
+    assert "xlist-archive: 'A.B' is not directly below INBOX" in checked
+    assert "xlist-foo: is not a special use that Cyrus knows" in checked
 
 
 def test_a_quota_beyond_32_bits_is_another_one_natively_and_the_greatest_by_us() -> None:

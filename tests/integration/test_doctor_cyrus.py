@@ -273,6 +273,6 @@ def test_an_imapd_conf_that_cyrus_does_not_start_on_is_critical(
         done = product.run("doctor", *no_mta(nowhere), "--imapd-conf", str(conf))
     assert done.returncode == 2
     assert (
-        f"CRITICAL: {conf}, line 2: altnamespace: 'perhaps' is no switch; write yes or no"
+        f"CRITICAL: {conf}, line 2: altnamespace: 'perhaps' is not a switch; write yes or no"
         in done.stdout.splitlines()
     )

@@ -281,7 +281,7 @@ def test_pam_itself_can_know_the_passwords() -> None:
         site.pam.configure("imap", "auth required no_such_module.so")
         with pytest.raises(LoginRefused, match="generic failure"):
             site.imap("ann")
-        assert "PAM cannot tell by its service 'imap'" in site.product.log()
+        assert "PAM service 'imap' could not check the password" in site.product.log()
 
 
 def test_a_pam_that_hangs_is_a_failure_and_holds_up_nobody_else() -> None:

@@ -8,7 +8,7 @@ from autocreate.model import Account, Address, Answer, Reply, Verdict
 from autocreate.tree.actions import CreateMailbox, SetAcl, SetQuota, Subscribe, SubscribeShared
 from autocreate.tree.base import Action
 from autocreate.tree.plan import ApplyResult, Failure, Plan
-from autocreate.tree.values import UNLIMITED, Folder, Quota, folder_name
+from autocreate.tree.values import UNLIMITED, Quota
 
 INBOX = CreateMailbox(())
 QUOTA = SetQuota(Quota(5))
@@ -19,24 +19,6 @@ PLAN = Plan("joe", "everyone", (INBOX, QUOTA, SENT, Subscribe(())))
 def test_an_address_reads_as_one() -> None:
     assert str(Address("joe", "example.org")) == "joe@example.org"
     assert str(Address("joe")) == "joe"
-
-
-def test_a_folder_reads_as_an_administrator_writes_it() -> None:
-    assert Folder().name == folder_name(()) == "INBOX"
-    assert Folder(("Archive", "2026")).name == "Archive/2026"
-
-
-def test_inbox_and_its_quota_are_essential() -> None:
-    assert PLAN.essential == (INBOX, QUOTA)
-
-
-@pytest.mark.parametrize(
-    ("failed", "usable"), [((), True), ((SENT,), True), ((SENT, QUOTA), False), ((INBOX,), False)]
-)
-def test_a_tree_is_usable_if_nothing_essential_failed(
-    failed: tuple[CreateMailbox, ...], usable: bool
-) -> None:
-    assert ApplyResult(PLAN, tuple(Failure(it, "no") for it in failed)).usable is usable
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def config_check(config_path: Path, as_json: bool) -> None:
     """
     from autocreate.cli.sieve import doubts
     from autocreate.config import load
-    from autocreate.imapdconf.settings import as_text
+    from autocreate.imapdconf.text import as_text
 
     try:
         settings = load(config_path)

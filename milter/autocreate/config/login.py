@@ -17,7 +17,7 @@ from autocreate.config.types import (
     UserOfSystem,
     Whole,
 )
-from autocreate.mailstore.ways import Tls
+from autocreate.mailstore.ports import Tls
 
 
 class SaslauthdUpstream(Section):

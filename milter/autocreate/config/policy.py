@@ -1,6 +1,7 @@
 """[[policy]]: who gets a mailbox, and which tree."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,8 +21,10 @@ from autocreate.config.types import (
     Switch,
 )
 from autocreate.core.naming import NOT_IN_FOLDER, Mailboxes
+from autocreate.core.sizes import limit
 from autocreate.errors import Refused
 from autocreate.imapdconf.settings import ImapdConf
+from autocreate.tree import values
 
 Service = Literal["lmtp", "imap", "pop3", "sieve"]
 
@@ -32,17 +35,27 @@ class Folder(Section):
     name: str
     """Its name, in any script."""
     special_use: SpecialUse | None = None
-    """What it is for (RFC 6154), such as `\\\\Sent`; only right below INBOX."""
+    """Its special use (RFC 6154), such as `\\\\Sent`; only directly below INBOX."""
     subscribe: Switch = False
     """The user is subscribed to it."""
     acl: Mapping[Identifier, Rights] = {}
     """Rights (RFC 4314) of others: `{ anyone = "p" }`."""
     partition: Partition | None = None
-    """Where Cyrus puts it; its own choice if not given."""
+    """The partition it is created on; Cyrus chooses if it is not given."""
 
     @property
     def path(self) -> tuple[str, ...]:
         return () if self.name == "INBOX" else tuple(self.name.removeprefix("INBOX/").split("/"))
+
+    def value(self) -> values.Folder:
+        """The folder that the policy wants."""
+        return values.Folder(
+            self.path,
+            special_use=self.special_use,
+            subscribe=self.subscribe,
+            acl=tuple(self.acl.items()),
+            partition=self.partition,
+        )
 
     @model_validator(mode="after")
     def _possible(self) -> "Folder":
@@ -50,31 +63,32 @@ class Folder(Section):
             raise ValueError('name: write it like "Sent" or "Archive/2026"')
         if impossible := sorted(NOT_IN_FOLDER & set(self.name)):
             raise ValueError(
-                f"name: {self.name!r} has {' '.join(impossible)}, which Cyrus cannot have"
+                f"name: {self.name!r} has {' '.join(impossible)}, which Cyrus does not allow"
             )
         if self.path and self.path[0].upper() == "INBOX":
-            raise ValueError('name: what is INBOX to a user in any case is written "INBOX"')
+            raise ValueError('name: write INBOX in capitals: "INBOX"')
         try:
             Mailboxes("/").as_user(self.path)
         except Refused as refusal:
             raise ValueError(f"name: {refusal}") from refusal
         if self.special_use and len(self.path) != 1:
             raise ValueError(
-                "special_use: Cyrus gives it only to folders right below INBOX, "
+                "special_use: Cyrus gives it only to folders directly below INBOX, "
                 f"which {self.name!r} is not"
             )
         return self
 
 
 class Policy(Section):
-    """[[policy]]: for whom, and what they get. The first that matches counts.
+    """[[policy]]: for whom, and what they get. The first that matches is used.
 
     Without `users` and `groups` a policy is for everyone, else for any of them; `domains` narrows
-    it. With no policy in the file every account gets an INBOX; with some, who matches none gets none.
+    it. With no policy in the file every account gets an INBOX; with some, an account that matches
+    none gets none.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    """What the log calls it."""
+    """Its name in the log."""
     users: tuple[str, ...] = ()
     """User ids it is for; in any case, unless `cyrus.username_tolower` is off."""
     groups: tuple[str, ...] = ()
@@ -83,8 +97,8 @@ class Policy(Section):
     domains: tuple[Domain, ...] = ()
     """Only for recipients of these domains."""
     services: tuple[Service, ...] = ()
-    """Only for mail (`lmtp`), or for logins to these: so may mail and logins have rules of their own.
-    For all of them if it is not given."""
+    """Only for mail (`lmtp`), or for logins to these services, so that mail and logins can have
+    different policies. For all of them if it is not given."""
     create: Switch = True
     """`false`: these users get no mailbox, and are refused as long as they have none."""
     quota: Size | None = None
@@ -92,36 +106,37 @@ class Policy(Section):
     `autocreate_quota` of imapd.conf: an existing limit is removed. If it is not given, an existing
     limit is left as it is."""
     quota_attribute: Name | None = None
-    """What the account source calls this user's own quota: an LDAP attribute, or a further column of
-    the SQL query. 0 is no limit. `quota` counts where the user has none, or one that makes no sense
+    """The name of the user's own quota in the account source: an LDAP attribute, or a further column
+    of the SQL query. 0 is no limit. `quota` is used if the user has none, or one that makes no sense
     (logged)."""
     quota_unit: Literal["B", "K", "M", "G", "T"] = "K"
-    """What a bare number in `quota_attribute` counts: bytes, KiB, MiB and so on."""
+    """The unit of a bare number in `quota_attribute`: bytes, KiB, MiB and so on."""
     quota_messages: Limit | None = None
     """The quota in messages. 0 and a limit that is not given are as in `quota`."""
     partition: Partition | None = None
-    """Where Cyrus puts INBOX and what is below it; its own choice if not given."""
+    """The partition for INBOX and the folders below it; Cyrus chooses if it is not given."""
     partition_attribute: Name | None = None
-    """What the account source calls this user's own partition, as in `quota_attribute`."""
+    """The name of the user's own partition in the account source, as in `quota_attribute`."""
     folders: tuple[Folder, ...] = ()
-    """Folders below INBOX; one that is named `INBOX` says more about INBOX itself."""
+    """Folders below INBOX; one named `INBOX` is for INBOX itself."""
     subscribe_shared: tuple[Name, ...] = ()
-    """Shared folders the user is subscribed to, `/` between levels. Those that are not there, or not
-    for the user, are left out. `["*"]` for all that the user may see; Cyrus then looks at every
+    """Shared folders the user is subscribed to, `/` between levels. Those that do not exist, or that
+    the user may not see, are left out. `["*"]` for all that the user may see; Cyrus then looks at every
     mailbox it has."""
     sieve: ScriptFile | None = None
-    """A Sieve script for those who have none, called as its file; active before their first message."""
+    """A Sieve script for users who have none, named after its file; active before their first message."""
     sieve_compiled: Path | None = None
-    """With `cyrus.sieve` = `files`: what Cyrus's sievec made of the script, so that it need not run."""
+    """With `cyrus.sieve` = `files`: the script as compiled by Cyrus's sievec, so that sievec need not run."""
     sieve_keep_compiled: Switch = False
-    """With `cyrus.sieve` = `files`: if `sieve_compiled` is not there, keep there what was compiled."""
+    """With `cyrus.sieve` = `files`: if the file `sieve_compiled` does not exist, keep the compiled
+    script there."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "Policy":
         names = [folder.path for folder in self.folders]
         twice = next((path for path in names if names.count(path) > 1), None)
         if twice is not None:
-            raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is there twice")
+            raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is listed twice")
         uses = [folder.special_use for folder in self.folders if folder.special_use]
         if use := next((use for use in uses if uses.count(use) > 1), None):
             raise ValueError(
@@ -134,8 +149,21 @@ class Policy(Section):
         if (self.partition or self.partition_attribute) and any(
             folder.partition for folder in self.folders if folder.path == ()
         ):
-            raise ValueError("partition: the folder INBOX says another; write one of them")
+            raise ValueError(
+                "partition: the folder INBOX has a different one; write only one of them"
+            )
         return self
+
+    def tree(self) -> values.Tree:
+        """The tree that the policy wants, but for the script, which is in a file."""
+        folders = {folder.path: folder.value() for folder in self.folders}
+        inbox = folders.pop((), values.Folder())
+        inbox = replace(inbox, partition=self.partition or inbox.partition)
+        return values.Tree(
+            (inbox, *folders.values()),
+            values.Quota(_limit(self.quota), _limit(self.quota_messages)),
+            self.subscribe_shared,
+        )
 
 
 def impossible_folders(policies: Iterable[Policy], conf: ImapdConf) -> Iterator[str]:
@@ -150,3 +178,7 @@ def impossible_folders(policies: Iterable[Policy], conf: ImapdConf) -> Iterator[
                 conf.mailboxes.as_user(folder.path)
             except Refused as refusal:
                 yield f"policy {policy.name!r}: folders: {refusal} (by {conf.path})"
+
+
+def _limit(value: int | None) -> int | None:
+    return None if value is None else limit(value)

@@ -31,7 +31,7 @@ from autocreate.config.types import (
     Whole,
 )
 from autocreate.domains.syntax import ANY_DOMAIN
-from autocreate.mailstore.ways import Tls
+from autocreate.mailstore.ports import Tls
 
 
 class Milter(Section):

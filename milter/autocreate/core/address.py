@@ -1,7 +1,7 @@
-"""From what a client wrote behind RCPT TO to an `Address`, and to the user it means.
+"""From the argument of RCPT TO to an `Address`.
 
 Follows RFC 5321 (sections 4.1.2 and 4.1.3), RFC 6531 for addresses beyond ASCII and RFC 5891 for
-their domains. What an MTA has let through is read generously; what could mean two things, or could
+their domains. What an MTA has accepted is read generously; what could mean two things, or could
 never be a user's name (control characters, bytes that are no UTF-8), is `Malformed`.
 """
 
@@ -56,7 +56,7 @@ def parse(argument: str) -> Address:
 def domain_of(argument: str) -> str:
     """The domain of anything that resembles an address, however broken; empty if there is none.
 
-    This is what decides whose business a recipient is, before it is asked to be well-formed.
+    It decides whether a recipient is ours, before the address must be well-formed.
     """
     _, at, domain = argument.strip().rpartition("@")
     if not at:
@@ -138,7 +138,7 @@ def is_taken_by_cyrus(local: str, quotes_dots: bool) -> bool:
 
 
 def _is_forbidden(character: str) -> bool:
-    # Cc are controls, CR, LF and NUL among them; Cs are the surrogates that stand for broken UTF-8.
+    # Cc are controls, CR, LF and NUL among them; Cs are the surrogates that Python uses for broken UTF-8.
     return unicodedata.category(character) in ("Cc", "Cs") or character in "\u2028\u2029"
 
 
@@ -169,7 +169,7 @@ def _without_source_route(path: str) -> str:
 
 
 def _split(mailbox: str) -> tuple[str, str, str]:
-    """Part a mailbox at its only unquoted @, if it has one."""
+    """Split a mailbox at its only unquoted @, if it has one."""
     if _PLAIN(mailbox) and mailbox.count("@") <= 1:
         return mailbox.partition("@")
     at = None
@@ -198,7 +198,7 @@ def _unquoted(local: str) -> str:
 
 
 def _scan(text: str) -> list[tuple[int, str, bool]]:
-    """Each character that counts, where it stands, and whether it is quoted."""
+    """Each character that counts, its position, and whether it is quoted."""
     found: list[tuple[int, str, bool]] = []
     in_quotes = is_escaped = False
     for position, character in enumerate(text):

@@ -1,8 +1,8 @@
-"""How this Cyrus spells things: address to user id, user id and folder to mailbox name.
+"""How this Cyrus names users and mailboxes: address to user id, user id and folder to mailbox name.
 
 The rules are those of Cyrus's mboxname.c: `virtdomains`, `defaultdomain`, `lmtp_downcase_rcpt`,
 `username_tolower` and `postuser` of imapd.conf(5), and the hierarchy separator, which the server
-tells (NAMESPACE, RFC 2342).
+announces (NAMESPACE, RFC 2342).
 """
 
 import re
@@ -26,7 +26,7 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # `& * : ?` and with every character that is not ASCII.
 _IN_USER = frozenset(string.ascii_letters + string.digits + " #$'()+,-.=[]_~")
 
-# What GOODCHARS lacks; with virtual domains `@` and `!`, which stand between a mailbox and its domain
+# What GOODCHARS lacks; with virtual domains `@` and `!`, which separate a mailbox from its domain
 # (`user/joe/@kim.test` would be the INBOX of joe@kim.test); and `*`, which GETMETADATA takes for a
 # pattern.
 NOT_IN_FOLDER = frozenset('!"%*;<>@\\`{|}')
@@ -62,7 +62,7 @@ class Users:
         """The user id that LMTP will deliver `address` to; empty if it names no user (`+folder`).
 
         It is what process_recipient() of Cyrus's lmtpengine.c makes of it. To Cyrus a detail begins at
-        a plus, whatever the MTA takes for one: Postfix tells it the whole local part.
+        a plus, whatever the MTA's delimiter is: Postfix passes on the whole local part.
         """
         local = without_detail(address.local, "+")
         if self.to_lower:
@@ -76,7 +76,7 @@ class Users:
     def of_account(self, name: str) -> str:
         """The user id of an account that a source spells `name`: what Cyrus makes of it at login.
 
-        It is not looked for a detail: an account's name is no address.
+        No detail is removed: an account's name is no address.
         """
         local, at, domain = name.rpartition("@")
         if not (at and self.virtual_domains):
@@ -96,7 +96,7 @@ class Users:
     def login(self, name: str, realm: str = "") -> Address:
         """Who logs in, as an address: its domain is the realm, or what follows the last @.
 
-        saslauthd's clients part a name at its last @ (saslauthd_verify_password() of Cyrus SASL's
+        saslauthd's clients split a name at its last @ (saslauthd_verify_password() of Cyrus SASL's
         checkpw.c); Cyrus's own notifications keep it whole.
         """
         local, at, domain = name.rpartition("@")
@@ -105,9 +105,9 @@ class Users:
         return Address(local, lowered(domain))
 
     def login_id(self, address: Address) -> str:
-        """The user id that Cyrus gives to who logs in as `address`; empty if it is nobody's.
+        """The user id of somebody who logs in as `address`; empty if that is no user.
 
-        It is canonify_userid()'s of Cyrus's global.c. There is no detail in a login name.
+        As canonify_userid() of Cyrus's global.c makes it. There is no detail in a login name.
         """
         local = lowered(address.local) if self.logins_to_lower else address.local
         user = local
@@ -118,7 +118,7 @@ class Users:
         return user if is_possible(user) else ""
 
 
-# As Cyrus is when its imapd.conf says nothing of all this.
+# The defaults of imapd.conf.
 CYRUS_DEFAULTS = Users()
 
 
@@ -128,11 +128,11 @@ class Mailboxes:
 
     Args:
         separator: between levels, `/` or `.`.
-        personal: what stands before a user's own folders in the user's view: `INBOX/`, or nothing
+        personal: the prefix of a user's own folders in the user's view: `INBOX/`, or nothing
             with altnamespace.
-        shared: what stands before shared folders in the user's view: nothing, or
+        shared: the prefix of shared folders in the user's view: nothing, or
             `Shared Folders/` with altnamespace.
-        others: what stands before other users' folders in the user's view: `user/`, or
+        others: the prefix of other users' folders in the user's view: `user/`, or
             `Other Users/` with altnamespace.
     """
 
@@ -164,7 +164,9 @@ class Mailboxes:
         name = self.personal + self.separator.join(self._levels(path))
         for prefix in filter(None, (self.shared, self.others)):
             if (name + self.separator).startswith(prefix):
-                raise _impossible(path, f"to its owner {prefix!r} begins folders of somebody else")
+                raise _impossible(
+                    path, f"in its owner's view {prefix!r} begins the names of other folders"
+                )
         return name
 
     def shared_as_user(self, name: str) -> str:
@@ -196,7 +198,7 @@ class Mailboxes:
 
     @property
     def _forbidden(self) -> frozenset[str]:
-        """What a folder's level cannot have. Inside Cyrus `^` is the dot, where a dot parts none."""
+        """What a folder's level cannot have. Inside Cyrus `^` is the dot, where the separator is a slash."""
         return NOT_IN_FOLDER | {self.separator, "/", *("^" if self.separator == "/" else "")}
 
 
@@ -221,11 +223,11 @@ def _impossible(path: tuple[str, ...], why: str) -> Refused:
 
 
 def owner(mailbox: str) -> str:
-    """Whose a mailbox is, by its name as an administrator writes it; empty for a shared one.
+    """The owner of a mailbox, by its name as an administrator writes it; empty for a shared one.
 
     Args:
-        mailbox: `user/joe/Sent@other.test`, or `user.joe.Sent@other.test` where levels are parted
-            by dots.
+        mailbox: `user/joe/Sent@other.test`, or `user.joe.Sent@other.test` where the separator is
+            a dot.
     """
     path, at, domain = mailbox.partition("@")
     separator = path[4:5]
@@ -238,13 +240,13 @@ def owner(mailbox: str) -> str:
 
 
 def owner_of_inbox(mailbox: str) -> str:
-    """Whose INBOX a mailbox is; empty if it is another one. The name is as for `owner`."""
+    """The owner of an INBOX; empty if the mailbox is not one. The name is as for `owner`."""
     path, _, _ = mailbox.partition("@")
     return owner(mailbox) if path.count(path[4:5]) == 1 else ""
 
 
 def require_possible(user: str) -> None:
-    """Let pass only a user id that Cyrus can have, and whose owner can log in to it.
+    """Refuse a user id that Cyrus cannot have, or whose owner could not log in to it.
 
     Raises:
         Refused: with what is allowed.

@@ -8,7 +8,7 @@ from autocreate.model import Address, Recipient
 
 
 def is_mapped_by(recipient: Recipient) -> bool:
-    """Has the MTA made a local name of the address? Sendmail's virtusertable has had its say then."""
+    """Has the MTA mapped the address to a local name? Then Sendmail's virtusertable was applied."""
     return bool(recipient.rewritten) and "@" not in str(recipient.rewritten)
 
 

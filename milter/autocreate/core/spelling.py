@@ -1,4 +1,4 @@
-"""Whose account a database found: it may spell a name otherwise than Cyrus does, and find more than was asked for.
+"""Whose account a database found. It may spell a name differently than Cyrus, and find more than was asked for.
 
 LDAP, most collations of MariaDB, SSSD and winbind ignore case. LDAP (RFC 4518) and Unicode collations
 also find `joe` for full-width letters, accents or odd spaces.

@@ -26,7 +26,7 @@ from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.postfix import Delivery
 from autocreate.doctor.probe_sockets import Endpoint
 from autocreate.imapdconf.settings import CyrusFiles
-from autocreate.mailstore.imap import Server
+from autocreate.mailstore.server import Server
 
 _TIMEOUT = 20.0  # seconds for a program that only reads files
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 
 from autocreate.doctor.cyrus import starttls_remedy
 from autocreate.doctor.findings import Finding, critical, warning
-from autocreate.errors import AutocreateError, CannotCheck, Refused
+from autocreate.errors import AutocreateError, CannotCheck, NotLetIn, PlainNotOffered, Refused
 from autocreate.mailstore.cyrus import Cyrus
-from autocreate.mailstore.imap import Server, Session
+from autocreate.mailstore.imap import Session
+from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve import managesieve
-from autocreate.mailstore.wire import NoStarttls, NoWay
+from autocreate.mailstore.wire import AllPortsFailed, NoStarttls
 
 _DAYS_BEFORE_EXPIRY = 14
 _PUT_OFF = "no mailbox can be looked for or created, and mail is put off"
@@ -23,9 +24,6 @@ _UNFILTERED = "new users get no Sieve script, and their first mail is not filter
 
 # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED (x509_vfy.h)
 _WRONG_TIME = {9, 10}
-
-# libsasl's words for a mechanism that is not there, and for one that is there with TLS only.
-_NO_PLAIN = ("no mechanism available", "encryption needed")
 
 
 def examine(server: Server, sieve: Server | None, clock: Callable[[], float]) -> Iterator[Finding]:
@@ -133,26 +131,26 @@ def _way_in(
         case NoStarttls(greeting=says):
             remedy = starttls_remedy(says, is_sieve=is_sieve)
             return f'{remedy}; or, on loopback only, autocreate.toml: cyrus.tls = "none"'
-    words = str(error)
-    if any(sasl in words for sasl in _NO_PLAIN):
-        return _plain_remedy(server)
-    if isinstance(error, CannotCheck):
-        return (
-            "on the server: start what imapd.conf's sasl_pwcheck_method names (systemctl status saslauthd), "
-            "let Cyrus's user in to its socket, and see Cyrus's own log"
-        )
-    if "does not let" in words:
-        return (
-            f"the password of {server.admin!r} into the first line of cyrus.password_file, or another "
-            "user into cyrus.admin"
-        )
+    match error:
+        case PlainNotOffered():
+            return _plain_remedy(server)
+        case CannotCheck():
+            return (
+                "on the server: start what imapd.conf's sasl_pwcheck_method names (systemctl status "
+                "saslauthd), let Cyrus's user in to its socket, and see Cyrus's own log"
+            )
+        case NotLetIn():
+            return (
+                f"the password of {server.admin!r} into the first line of cyrus.password_file, or "
+                "another user into cyrus.admin"
+            )
     return "autocreate.toml: compare [cyrus] with the server's cyrus.conf and imapd.conf"
 
 
 def _cause(error: AutocreateError) -> BaseException | None:
-    """What an error comes from. Where several ways failed, a server that answers tells most."""
+    """What an error comes from. Where several ports failed, a server that answers tells most."""
     cause = error.__cause__
-    if isinstance(cause, NoWay):
+    if isinstance(cause, AllPortsFailed):
         return next((it for it in cause.errors if isinstance(it, NoStarttls)), cause.errors[0])
     return cause
 

@@ -13,13 +13,8 @@ from dataclasses import replace
 from autocreate.core.naming import Mailboxes
 from autocreate.core.policy import OlderQuota, Policy
 from autocreate.errors import Refused
-from autocreate.imapdconf.parser import (
-    BYTE_SIZES_SINCE,
-    OLD_NAMES,
-    Options,
-    Reading,
-    may_repeat,
-)
+from autocreate.imapdconf.parser import OLD_NAMES, Options, may_repeat
+from autocreate.imapdconf.reading import BYTE_SIZES_SINCE, Reading
 from autocreate.tree.values import Folder, Quota, Tree
 
 POLICY_NAME = "imapd.conf"
@@ -42,7 +37,7 @@ FAMILY = (
 )
 _KNOWN = frozenset((*FAMILY, *(old for names in OLD_NAMES.values() for old in names)))
 
-# Of another family, though its name looks alike.
+# Of another family, though its name looks similar.
 _ELSEWHERE = frozenset({"openio_autocreate"})
 
 # RFC 6154 less \\All and \\Flagged, which Cyrus gives to no mailbox (specialuse_validate).
@@ -73,7 +68,7 @@ def policies(
 
 
 def unknown_options(options: Options, services: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """Options that look like one of the family and are none, so that nobody heeds them."""
+    """Options that look like one of the family but are not, so that they have no effect."""
     for option in options.every:
         base = _base(option.key, services)
         if base in _KNOWN | _ELSEWHERE or not re.search(r"autocreate|^auto(sub|sieve)", option.key):
@@ -82,18 +77,18 @@ def unknown_options(options: Options, services: Mapping[str, tuple[str, ...]]) -
         if of:
             named = ", ".join(name for names in services.values() for name in names)
             yield option.wrong(
-                f"is heeded by nobody: no service is named {option.key.removesuffix(f'_{of}')!r}; "
-                f"those that create mailboxes are {named}"
+                f"has no effect: no service is named {option.key.removesuffix(f'_{of}')!r}; "
+                f"the services that create mailboxes are {named}"
             )
         else:
             close = difflib.get_close_matches(base, sorted(_KNOWN), n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            yield option.wrong(f"nobody knows this option{hint}")
+            yield option.wrong(f"unknown option{hint}")
 
 
 def folder_path(name: str) -> tuple[str, ...]:
-    """A folder's levels. Cyrus parts them at dots, whatever its separator; the patch took the
-    separator, so a slash parts them too.
+    """A folder's levels. Cyrus splits at dots, whatever its separator; the patch split at the
+    separator, so a slash is accepted too.
 
     Args:
         name: in UTF-8, or in modified UTF-7 (RFC 3501, 5.1.3), which is all that Cyrus knows.
@@ -107,7 +102,7 @@ def _policy(reading: Reading, service: str, entries: Sequence[str], names: Mailb
     everyone = "anyone" in users
     why = _why_not(reading, service, entries)
     tree = _tree(reading, entries, names)
-    # What is wrong with an option is so for every version, and has been said.
+    # The same mistakes would be found for the older version: they are reported already.
     older = _quota(Reading(reading.options, before=BYTE_SIZES_SINCE), entries)
     return Policy(
         POLICY_NAME,
@@ -177,7 +172,7 @@ def _quota(reading: Reading, entries: Sequence[str]) -> Quota:
 
 
 def _created(reading: Reading, entries: Sequence[str], names: Mailboxes) -> list[str]:
-    """The folders to create, less those that this Cyrus cannot have, or its users not see."""
+    """The folders to create, without those that this Cyrus cannot have or that its users would not see."""
     created = []
     for name in reading.names("autocreate_inbox_folders", entries):
         try:
@@ -210,13 +205,19 @@ def _special_uses(reading: Reading, created: Sequence[str]) -> dict[str, str]:
             continue
         use, name = known.get("\\" + option.key.removeprefix("xlist-")), option.value
         if use is None:
-            reading.notice(option.wrong("Cyrus knows no such special use, unless specialuse_extra"))
+            reading.notice(
+                option.wrong("is not a special use that Cyrus knows; specialuse_extra can add it")
+            )
         elif name not in created:
             reading.notice(option.wrong(f"{name!r} is not among autocreate_inbox_folders"))
         elif len(folder_path(name)) > 1:
-            reading.notice(option.wrong(f"{name!r} is not right below INBOX, where a use must be"))
+            reading.notice(
+                option.wrong(f"{name!r} is not directly below INBOX, where a special use must be")
+            )
         elif name in uses or use in uses.values():
-            reading.notice(option.wrong("one folder has one use and one use has one folder here"))
+            reading.notice(
+                option.wrong("a folder can have one special use, and a special use one folder")
+            )
         else:
             uses[name] = use
     return uses
@@ -234,7 +235,7 @@ def _acls(reading: Reading, created: Sequence[str]) -> dict[str, dict[str, str]]
         elif words[0] not in created:
             reading.notice(option.wrong(f"{words[0]!r} is not among autocreate_inbox_folders"))
         elif words[2].startswith("-"):
-            reading.notice(option.wrong("a new folder has no rights that could be taken away"))
+            reading.notice(option.wrong("a new folder has no rights to take away"))
         else:
             acls.setdefault(words[0], {})[words[1]] = words[2].removeprefix("+")
     return acls
@@ -256,7 +257,7 @@ def _base(key: str, services: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _decoded(level: str) -> str:
-    """Modified UTF-7 as text; what is not of that form stays as it is."""
+    """Modified UTF-7 as text; anything else stays as it is."""
 
     def plain(match: re.Match[str]) -> str:
         if not match[1]:

@@ -12,8 +12,9 @@ from typing import Literal
 from autocreate.core.naming import Mailboxes
 from autocreate.core.policy import Policy
 from autocreate.errors import ConfigurationError
-from autocreate.imapdconf.parser import Options, Reading
+from autocreate.imapdconf.parser import Options
 from autocreate.imapdconf.policies import FAMILY, policies, unknown_options
+from autocreate.imapdconf.reading import Reading
 
 # Service names are those of cyrus.conf's SERVICES. These are what its samples call them.
 USUAL_SERVICES: Mapping[str, tuple[str, ...]] = {
@@ -105,7 +106,7 @@ class CyrusFiles:
 
     Args:
         conf: what this program takes from imapd.conf.
-        options: all that stands in it.
+        options: all that is in it.
         cyrus_conf: the path of cyrus.conf, or "" if it was not read.
         services: see `services_of`; None if cyrus.conf was not read.
     """
@@ -263,14 +264,14 @@ def _virtdomains(reading: Reading) -> Literal["off", "userid", "on"]:
     if option is None:
         return "off"
     if option.value not in _VIRTDOMAINS:
-        reading.problems.append(option.wrong(f"{option.value!r} is none of off, userid, on"))
+        reading.problems.append(option.wrong(f"{option.value!r} is not one of off, userid, on"))
     mode = _VIRTDOMAINS.get(option.value, "off")
     folding = reading.options.find("lmtp_downcase_rcpt")
     if mode != "off" and folding and not reading.switch("lmtp_downcase_rcpt", True):
         reading.notice(
             folding.wrong(
-                "off, so Cyrus takes joe@EX.TEST for another user than joe@ex.test; see to it that "
-                "the MTA writes domains in lower case"
+                "off, so to Cyrus joe@EX.TEST and joe@ex.test are different users; have the MTA write "
+                "domains in lower case"
             )
         )
     return mode
@@ -284,40 +285,4 @@ def _sieve(reading: Reading, services: Sequence[str]) -> Sieve:
         folders=tuple(reading.names("autocreate_sieve_folders", services)),
         directory=reading.text("sievedir", "/usr/sieve"),
         use_home=reading.switch("sieveusehomedir", False),
-    )
-
-
-def as_text(conf: ImapdConf) -> list[str]:
-    """What was taken, in words for an administrator."""
-    domains = f"virtdomains {conf.virtdomains}"
-    if conf.virtdomains != "off":
-        domains += f", defaultdomain {conf.defaultdomain}"
-    lines = [
-        f"administrators, who get no mailbox: {', '.join(conf.admins) or 'it names none'}",
-        f"user ids: {domains}; mail {_folded(conf.lmtp_downcase_rcpt)}, "
-        f"logins {_folded(conf.username_tolower)}",
-    ]
-    if conf.postuser:
-        lines.append(f"mail to {conf.postuser}+FOLDER is for shared folders")
-    if not conf.policies:
-        lines.append("creates nothing by itself: it has no autocreate option")
-    return lines + [_policy_as_text(policy) for policy in conf.policies]
-
-
-def _folded(to_lower: bool) -> str:
-    return "in lower case" if to_lower else "as written"
-
-
-def _policy_as_text(policy: Policy) -> str:
-    by = " and ".join(sorted(policy.services)) or "every service"
-    if not policy.create:
-        return f"by {by}: creates nothing: {policy.why}"
-    users = [*sorted(policy.users), *(f"group {group}" for group in sorted(policy.groups))]
-    created = ", ".join(
-        folder.name + (f" as {folder.special_use}" if folder.special_use else "")
-        for folder in policy.tree.folders
-    )
-    return (
-        f"by {by}: creates {created}; quota {policy.tree.quota.description}; "
-        f"for {', '.join(users) or 'everyone'}"
     )

@@ -23,6 +23,7 @@ from autocreate.lmtp.replies import (
 )
 from autocreate.model import Envelope
 from autocreate.resilience.breaker import Breaker
+from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 from autocreate.resilience.pool import Pool
 
 _MOST = 1 << 16  # bytes of one exchange; far more than a real server sends
@@ -107,12 +108,12 @@ class Session:
     """
 
     def __init__(self, address: str, timeout: float) -> None:
-        self._address = address
-        self._timeout = timeout
+        self.address = address
+        self.timeout = timeout
         self._unread = b""
         self.is_spent = False
         self._allow()
-        with self._translated():
+        with self._exceptions():
             self._socket = _connected(address, timeout)
         try:
             (greeting,) = self._exchange([])
@@ -139,7 +140,7 @@ class Session:
         replies = self._exchange([mail, b"RCPT TO:<" + _path(recipient) + b">", b"RSET"])
         first = next(replies)[-1]
         if first.code == 421:  # it had been idle too long, or is shutting down
-            raise Unreachable(f"lmtpd at {self._address} ended the session: {first}")
+            raise Unreachable(f"lmtpd at {self.address} ended the session: {first}")
         try:
             second = next(replies)[-1]
         except ServerTimeout:
@@ -174,7 +175,7 @@ class Session:
 
     def _allow(self) -> None:
         """Start to count the time and the bytes of an exchange."""
-        self._until = time.monotonic() + self._timeout
+        self._until = time.monotonic() + self.timeout
         self._bytes_left = _MOST
 
     def _exchange(self, commands: Sequence[bytes]) -> Iterator[list[LmtpReply]]:
@@ -196,7 +197,7 @@ class Session:
             line = self._line()
             match = _LINE.fullmatch(line)
             if not match:
-                raise Unreachable(f"lmtpd at {self._address} sent an invalid reply: {line[:100]!r}")
+                raise Unreachable(f"lmtpd at {self.address} sent an invalid reply: {line[:100]!r}")
             text = (match[3] or b"").decode("utf-8", "replace")
             enhanced = _ENHANCED.match(text)
             lines.append(
@@ -216,18 +217,18 @@ class Session:
         return line.removesuffix(b"\r")
 
     def _receive(self) -> None:
-        with self._translated():
+        with self._exceptions():
             self._socket.settimeout(self._remaining())
             received = self._socket.recv(65536)
         if not received:
-            raise Unreachable(f"lmtpd at {self._address} dropped the connection")
+            raise Unreachable(f"lmtpd at {self.address} dropped the connection")
         self._bytes_left -= len(received)
         if self._bytes_left < 0:
-            raise Unreachable(f"lmtpd at {self._address} answered with more than {_MOST} bytes")
+            raise Unreachable(f"lmtpd at {self.address} answered with more than {_MOST} bytes")
         self._unread += received
 
     def _send(self, data: bytes) -> None:
-        with self._translated():
+        with self._exceptions():
             self._socket.settimeout(self._remaining())
             self._socket.sendall(data)
 
@@ -237,16 +238,16 @@ class Session:
             raise TimeoutError
         return remaining
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            raise ServerTimeout(
-                f"lmtpd at {self._address} did not answer within {self._timeout:g} s"
-            ) from error
-        except OSError as error:
-            raise Unreachable(f"lmtpd at {self._address} cannot be reached: {error}") from error
+    def _exceptions(self) -> contextlib.AbstractContextManager[None]:
+        return map_exceptions(_ERRORS, self)
+
+
+_ERRORS: ExceptionMap[Session] = {
+    TimeoutError: lambda it, _: ServerTimeout(
+        f"lmtpd at {it.address} did not answer within {it.timeout:g} s"
+    ),
+    OSError: lambda it, error: Unreachable(f"lmtpd at {it.address} cannot be reached: {error}"),
+}
 
 
 def _connected(address: str, timeout: float) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Mail stores: where mailboxes stand. Cyrus over IMAP, and one in memory for tests and the like."""
+"""Mail stores: Cyrus over IMAP, and one in memory for tests."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
@@ -18,7 +18,7 @@ class MailStore(Protocol):
     """
 
     def exists(self, user: str) -> bool:
-        """Does the user's INBOX stand? One command, whose cost does not grow with the server.
+        """Does the user's INBOX exist? One command, whose cost does not grow with the server.
 
         Raises:
             Temporary: the store did not say.
@@ -26,17 +26,17 @@ class MailStore(Protocol):
         """
 
     def observe(self, user: str, wanted: Tree) -> Tree:
-        """As much of `wanted` as stands for `user`, as it stands.
+        """What exists of `wanted` for `user`, as it is.
 
         Only folders named in `wanted` are looked at, since listing would cost as much as the
-        server has mailboxes. A folder that can never exist does not.
+        server has mailboxes. A folder that can never exist is left out.
 
         Raises:
             Temporary, Refused: as for `exists`.
         """
 
     def apply(self, plan: Plan) -> ApplyResult:
-        """Carry out a plan. What stands already counts as done; limits that it does not name stay.
+        """Carry out a plan. What already exists counts as done; limits that it does not name stay.
 
         Errors end up in the report, each with its action; nothing is raised for them. What can
         never succeed is skipped, with all that depends on it. Once an essential action has failed,
@@ -44,14 +44,14 @@ class MailStore(Protocol):
         """
 
     def version(self) -> Version:
-        """Of the server, which is asked for it. What some options of imapd.conf mean hangs on it.
+        """Of the server, which is asked for it. The meaning of some options of imapd.conf depends on it.
 
         Raises:
             Temporary: the store did not say.
         """
 
     def check(self, script: Script) -> tuple[str, ...]:
-        """See `ScriptStore.check`. A store that keeps no scripts has nothing to say."""
+        """See `ScriptStore.check`. Returns nothing if the store keeps no scripts."""
 
     def users(self) -> Iterator[str]:
         """Every user who has an INBOX, in no particular order, and as they come in.
@@ -158,4 +158,4 @@ class ScriptStore(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything. The store is not used afterwards."""
+        """Release everything. The store is not used afterwards."""

@@ -1,6 +1,6 @@
 """Cyrus as a mail store: exists, observe, apply, over pooled administrator sessions.
 
-What belongs to the user (subscriptions, special-use of a standing folder) is done in a session of
+What belongs to the user (subscriptions, special use of an existing folder) is done in a session of
 the user's own, opened by the administrator's proxy authentication and closed afterwards: Cyrus
 cannot hand such a session back. Scripts are another service's, or the file system's: a `ScriptStore`.
 """
@@ -14,18 +14,17 @@ from functools import partial
 from typing import TypeVar
 
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
-from autocreate.errors import AutocreateError, Reason, Refused, Temporary
+from autocreate.errors import AutocreateError, Temporary
 from autocreate.mailstore import Outcome, ScriptStore
-from autocreate.mailstore.cyrus_actions import (
+from autocreate.mailstore.cyrus_tree import (
     HOW,
     Administrator,
     Scripts,
     User,
-    expanded,
-    shared_names,
     split,
 )
-from autocreate.mailstore.imap import SPECIAL_USE, Server, Session
+from autocreate.mailstore.imap import Session
+from autocreate.mailstore.server import Server
 from autocreate.model import Version
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.pool import Pool
@@ -58,7 +57,7 @@ class Cyrus:
         self._user_names: Mailboxes | None = None
 
     def exists(self, user: str) -> bool:
-        """Does INBOX stand? See `MailStore.exists`."""
+        """Does INBOX exist? See `MailStore.exists`."""
         return self._administer(lambda session: session.exists(self._names(session).of_user(user)))
 
     def version(self) -> Version:
@@ -66,7 +65,7 @@ class Cyrus:
         return self._administer(lambda session: session.version())
 
     def observe(self, user: str, wanted: Tree) -> Tree:
-        """What stands of `wanted`. See `MailStore.observe`."""
+        """What exists of `wanted`. See `MailStore.observe`."""
         folders, quota = self._administer(
             lambda session: self._observe_mailboxes(session, user, wanted)
         )
@@ -75,9 +74,9 @@ class Cyrus:
         with self._session_of(user) as session:
             subscribed = session.session.subscriptions()
             return Tree(
-                tuple(_observe_as_user(session, folder, subscribed) for folder in folders),
+                tuple(session.observe(folder, subscribed) for folder in folders),
                 quota,
-                tuple(name for name in wanted.shared if _is_subscribed(session, name, subscribed)),
+                tuple(name for name in wanted.shared if session.has_shared(name, subscribed)),
                 self._active_script(user) if wanted.script else None,
             )
 
@@ -115,7 +114,7 @@ class Cyrus:
 
     def users(self) -> Iterator[str]:
         """Every user who has an INBOX. See `MailStore.users`."""
-        # A session of its own: who stops listening half-way leaves it of no use.
+        # A session of its own: a caller that stops half-way leaves it out of step.
         session = self._breaker.call(lambda: Session(self._server))
         try:
             separator = self._names(session).separator
@@ -136,29 +135,20 @@ class Cyrus:
             self._scripts.close()
 
     def _active_script(self, user: str) -> Script | None:
-        """The user's script, if it can be told. Whoever installs one looks again."""
+        """The user's script, if the store can tell. Installing one looks again."""
         try:
             return self._scripts.active(user) if self._scripts else None
         except AutocreateError as error:
-            log.warning("%s: whether there is a sieve script cannot be told: %s", user, error)
+            log.warning("%s: cannot tell whether there is a Sieve script: %s", user, error)
             return None
 
     def _observe_mailboxes(
         self, session: Session, user: str, wanted: Tree
     ) -> tuple[tuple[Folder, ...], Quota]:
-        names = self._names(session)
-        root = names.of_user(user)
-        existing = []
-        for folder in wanted.folders:
-            acl = None
-            with _missing_if_impossible():
-                acl = session.acl(names.of_user(user, folder.path))
-            if acl is not None:
-                existing.append(Folder(folder.path, acl=acl))
-        quota = session.quota(root) if existing else Quota()
-        if quota != Quota() and not session.is_quota_root(root):
-            quota = Quota()
-        return tuple(existing), quota
+        require_possible(user)  # else each folder would pass for one that does not exist
+        administrator = Administrator(session, self._names(session), user)
+        folders = tuple(filter(None, map(administrator.observe, wanted.folders)))
+        return folders, administrator.quota() if folders else Quota()
 
     def _as_admin(self, user: str, actions: Sequence[Action], earlier: Outcome) -> Outcome:
         def work(session: Session) -> Outcome:
@@ -179,7 +169,7 @@ class Cyrus:
             outcome = Outcome(earlier)
             with self._session_of(user) as session:
                 folders_exist.wait()
-                outcome.attempt(expanded(session, actions), partial(_carry_out, session))
+                outcome.attempt(session.expanded(actions), partial(_carry_out, session))
             return outcome
 
         return _all_or_broken(actions, work)
@@ -230,32 +220,3 @@ def _all_or_broken(actions: Sequence[Action], work: Callable[[], Outcome]) -> Ou
         return work()
     except AutocreateError as error:
         return Outcome.broken_off(actions, error)
-
-
-def _observe_as_user(user: User, folder: Folder, subscribed: frozenset[str]) -> Folder:
-    with _missing_if_impossible():
-        name = user.names.as_user(folder.path)
-        return Folder(
-            folder.path,
-            special_use=user.session.metadata(name, SPECIAL_USE) if folder.path else None,
-            subscribe=name in subscribed,
-            acl=folder.acl,
-        )
-    return folder  # it exists, and its owner cannot name it
-
-
-def _is_subscribed(user: User, name: str, subscribed: frozenset[str]) -> bool:
-    with _missing_if_impossible():
-        wanted = map(user.names.shared_as_user, shared_names(user, name))
-        return subscribed.issuperset(wanted)
-    return False
-
-
-@contextlib.contextmanager
-def _missing_if_impossible() -> Iterator[None]:
-    """Go on after what can never be: it is not there, and whoever applies a plan says why."""
-    try:
-        yield
-    except Refused as refusal:
-        if refusal.reason is not Reason.IMPOSSIBLE:
-            raise

@@ -7,6 +7,7 @@ heard to say. What another release words otherwise is `OTHER`, and tried again.
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 from autocreate.errors import Reason
 from autocreate.mailstore.sieve.script import compiler_errors
@@ -39,12 +40,15 @@ _SIEVE_CODES = {
 
 _SIEVE_WORDS = (("invalid script name", Reason.IMPOSSIBLE),)
 
-# A NO to a login that is no judgement of the password: the codes of RFC 5530, libsasl's words for
-# SASL_FAIL, and imaplib's for BAD.
-_CANNOT_CHECK = re.compile(
+# A NO to a login without a look at the password: the codes of RFC 5530, libsasl's words for SASL_FAIL,
+# and imaplib's for BAD.
+_NOT_CHECKED = re.compile(
     r"\[(UNAVAILABLE|SERVERBUG|INUSE|CONTACTADMIN)\]|generic failure|^AUTHENTICATE command error",
     re.IGNORECASE,
 )
+
+# libsasl's words for a mechanism that is not there, and for one that is there with TLS only.
+_NO_PLAIN = re.compile(r"no mechanism available|encryption needed", re.IGNORECASE)
 
 _CODE = re.compile(r"\[([A-Z0-9-]+)[^]]*\]", re.IGNORECASE)
 
@@ -59,13 +63,23 @@ def imap_reason(text: str) -> Reason:
     return _reason(code[1] if code else "", text, _IMAP_CODES, _IMAP_WORDS)
 
 
-def cannot_check(text: str) -> bool:
-    """Was a login refused without a look at the password?
+class LoginRefusal(Enum):
+    """Why a server did not let somebody in."""
+
+    PASSWORD = "the name or the password is wrong, or this user may not log in"
+    NOT_CHECKED = "the server could not check the password"
+    NO_PLAIN = "the server does not take SASL PLAIN on this connection"
+
+
+def login_refusal(text: str) -> LoginRefusal:
+    """Why an IMAP server refused a login.
 
     Args:
         text: as for `imap_reason`, or what imaplib made of a BAD.
     """
-    return bool(_CANNOT_CHECK.search(text))
+    if _NO_PLAIN.search(text):
+        return LoginRefusal.NO_PLAIN
+    return LoginRefusal.NOT_CHECKED if _NOT_CHECKED.search(text) else LoginRefusal.PASSWORD
 
 
 def sieve_reason(code: str, text: str) -> Reason:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from autocreate.mailstore.ways import Way
+from autocreate.mailstore.ports import ImapPort
 
 log = logging.getLogger(__name__)
 
@@ -37,94 +37,96 @@ class NoStarttls(OSError):
         self.greeting = greeting
 
 
-class NoWay(OSError):
-    """Every way to a server failed, each with its own error."""
+class AllPortsFailed(OSError):
+    """Every port of a server failed, each with its own error."""
 
-    def __init__(self, failures: Sequence[tuple[Way, OSError]]) -> None:
-        super().__init__("; ".join(f"{way}: {error}" for way, error in failures))
+    def __init__(self, failures: Sequence[tuple[ImapPort, OSError]]) -> None:
+        super().__init__("; ".join(f"{port}: {error}" for port, error in failures))
         self.errors = tuple(error for _, error in failures)
 
 
 class Dialer:
     """Connects to one IMAP server. Used from several threads at once.
 
-    The way that worked last is tried first. Another is tried only if nobody answers at its port or
+    The port that worked last is tried first. Another is tried only if nobody answers there or
     the server there offers no STARTTLS. A certificate that is not trusted ends the attempt: another
     port would not make it better.
 
     Args:
-        ways: how it may be reached, the first choice first.
+        ports: where it may be reached, the first choice first.
         ca_file: the certificates to trust, or None for the system's.
         timeout: seconds for all connections of an attempt together, for TLS, and for the greeting.
     """
 
-    def __init__(self, host: str, ways: Sequence[Way], ca_file: str | None, timeout: float) -> None:
+    def __init__(
+        self, host: str, ports: Sequence[ImapPort], ca_file: str | None, timeout: float
+    ) -> None:
         self._host = host
-        self._ways = tuple(ways)
+        self._ports = tuple(ports)
         self._ca_file = ca_file
         self._timeout = timeout
-        self._last: Way | None = None
+        self._last: ImapPort | None = None
 
     @property
     def port(self) -> int:
-        """The port of the way that worked last, or of the first choice."""
-        return (self._last or self._ways[0]).port
+        """The number of the port that worked last, or of the first choice."""
+        return (self._last or self._ports[0]).number
 
     def dial(self) -> "Wire":
         """A connection that is secured.
 
         Raises:
-            NoWay: each of several ways failed.
-            OSError: the only way failed; or TLS did (`ssl.SSLError`), or the time is up (`TimeoutError`).
+            AllPortsFailed: each of several ports failed.
+            OSError: the only port failed; or TLS did (`ssl.SSLError`), or the time is up (`TimeoutError`).
             imaplib.IMAP4.error: the server talks no good IMAP, or does not want to talk.
             ValueError: it talks too much.
         """
-        failures: list[tuple[Way, OSError]] = []
-        for way in sorted(self._ways, key=lambda way: way != self._last):
+        failures: list[tuple[ImapPort, OSError]] = []
+        for port in sorted(self._ports, key=lambda port: port != self._last):
             try:
-                connection = self._connect(way.port)
+                connection = self._connect(port.number)
             except OSError as error:
-                failures.append((way, error))
+                failures.append((port, error))
                 continue
             try:
-                wire = self._secure(connection, way)
+                wire = self._secure(connection, port)
             except NoStarttls as error:
-                failures.append((way, error))
+                failures.append((port, error))
                 continue
-            self._remember(way, failures)
+            self._remember(port, failures)
             return wire
-        raise failures[0][1] if len(failures) == 1 else NoWay(failures)
+        raise failures[0][1] if len(failures) == 1 else AllPortsFailed(failures)
 
     def _connect(self, port: int) -> socket.socket:
-        share = self._timeout / len(self._ways)
+        share = self._timeout / len(self._ports)
         connection = socket.create_connection((self._host, port), share)
         connection.settimeout(self._timeout)
         # imaplib sends a literal in two pieces; without this each costs 40 ms of delayed ACK.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
-    def _secure(self, connection: socket.socket, way: Way) -> "Wire":
+    def _secure(self, connection: socket.socket, port: ImapPort) -> "Wire":
         with contextlib.ExitStack() as undo:
             undo.callback(connection.close)
-            if way.tls == "implicit":
+            if port.tls == "implicit":
                 context = tls_context(self._ca_file)
                 connection = context.wrap_socket(connection, server_hostname=self._host)
                 undo.callback(connection.close)
             wire = Wire(connection, self._host, self._timeout)
             undo.callback(wire.shutdown)
-            if way.tls == "starttls":
+            if port.tls == "starttls":
                 wire.secure(tls_context(self._ca_file), self._timeout)
             undo.pop_all()
         return wire
 
-    def _remember(self, way: Way, failures: Sequence[tuple[Way, OSError]]) -> None:
-        if way == self._last:
+    def _remember(self, port: ImapPort, failures: Sequence[tuple[ImapPort, OSError]]) -> None:
+        if port == self._last:
             return
-        if len(self._ways) > 1:
+        if len(self._ports) > 1:
             level, now = (logging.INFO, "") if self._last is None else (logging.WARNING, "now ")
             failed = "".join(f"; {other}: {error}" for other, error in failures)
-            log.log(level, "IMAP server %s: %s%s%s", self._host, now, way, failed)
-        self._last = way
+            log.log(level, "IMAP server %s: %s%s%s", self._host, now, port, failed)
+        self._last = port
 
 
 class Wire(imaplib.IMAP4):

@@ -1,4 +1,4 @@
-"""Who knows the passwords. One module a kind of server; `CHECKERS` is the table of them.
+"""Password checkers. One module for each kind of server; `CHECKERS` is the table of them.
 
 An answer is the server's own, OK or NO, or `Temporary` for "cannot tell". A checker never turns an
 error into a NO, nor anything but the server's yes into an OK.

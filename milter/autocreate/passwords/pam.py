@@ -20,10 +20,10 @@ _NEED_NO_ANSWER = (3, 4)  # ERROR_MSG, TEXT_INFO
 _RHOST = 4
 _SILENT = 0x8000
 
-# How many ask at once: as many as log in, unless `login.requests` was raised. The rest wait in line.
+# How many ask at once: as many as log in, unless `login.requests` was raised. The rest wait in a queue.
 _AT_ONCE = 200
 
-# What says that this user may not log in with this password: PERM_DENIED, AUTH_ERR,
+# The codes for a user who may not log in with this password: PERM_DENIED, AUTH_ERR,
 # CRED_INSUFFICIENT, USER_UNKNOWN, MAXTRIES, NEW_AUTHTOK_REQD, ACCT_EXPIRED, CRED_EXPIRED and
 # AUTHTOK_EXPIRED. Everything else is a fault of PAM's or of its configuration.
 _A_NO = frozenset((6, 7, 8, 10, 11, 12, 13, 16, 27))
@@ -81,7 +81,7 @@ class Pam:
         """See `PasswordChecker.check`."""
         service = self._service or attempt.service
         if not re.fullmatch(r"[A-Za-z0-9_-]+", service):
-            raise Temporary(f"{service!r} is no name of a PAM service")
+            raise Temporary(f"{service!r} is not a valid name of a PAM service")
         if not attempt.password:
             return NO + b" empty password"
         return self._limit.run(lambda: self._checked(service, attempt))
@@ -107,7 +107,7 @@ class Pam:
             self._pam.pam_end(handle, error)
         if error in _A_NO:
             return NO + b" " + text.encode()
-        raise Temporary(f"PAM cannot tell by its service {service!r}: {text}")
+        raise Temporary(f"PAM service {service!r} could not check the password: {text}")
 
     def _ask(self, handle: ctypes.c_void_p, client: str) -> int:
         if client:

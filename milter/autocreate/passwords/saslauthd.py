@@ -8,6 +8,7 @@ from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
 from autocreate.passwords.request import SaslauthdRequest
 from autocreate.resilience import socket_timeout
+from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 
 class Saslauthd:
@@ -20,38 +21,48 @@ class Saslauthd:
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._path = path
-        self._timeout = timeout
+        self.timeout = timeout
 
     def check(self, attempt: SaslauthdRequest) -> bytes:
         """See `PasswordChecker.check`."""
-        until = time.monotonic() + self._timeout
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                self._connect(connection)
-                connection.settimeout(max(0.001, until - time.monotonic()))
-                connection.sendall(attempt.raw)
-                length = int.from_bytes(_receive(connection, 2, until), "big")
-                answer = _receive(connection, length, until)
-        except (TimeoutError, BlockingIOError) as error:
-            raise Temporary(
-                f"saslauthd at {self._path} did not answer within {self._timeout:g} s"
-            ) from error
-        except OSError as error:
-            raise Temporary(
-                f"saslauthd at {self._path} cannot be asked: {error.strerror or error}"
-            ) from error
+        until = time.monotonic() + self.timeout
+        with (
+            map_exceptions(_ERRORS, self),
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        ):
+            self._connect(connection)
+            connection.settimeout(max(0.001, until - time.monotonic()))
+            connection.sendall(attempt.raw)
+            length = int.from_bytes(_receive(connection, 2, until), "big")
+            answer = _receive(connection, length, until)
         if not answer.startswith((OK, NO)):
-            raise Temporary(f"saslauthd at {self._path} answered nonsense: {answer[:40]!r}")
+            raise Temporary(f"{self} answered nonsense: {answer[:40]!r}")
         return answer
 
+    def __str__(self) -> str:
+        return f"saslauthd at {self._path}"
+
     def _connect(self, connection: socket.socket) -> None:
-        """Connect, and wait for that in line if saslauthd is busy.
+        """Connect, and wait in its queue if saslauthd is busy.
 
         Its queue is short (32 in saslauthd 2.1.28). To a socket with Python's own time limit, which is
-        a non-blocking one, the kernel says of a full queue at once that it is full.
+        a non-blocking one, the kernel reports a full queue at once.
         """
-        socket_timeout.limit(connection, self._timeout, receiving=False)
+        socket_timeout.limit(connection, self.timeout, receiving=False)
         connection.connect(str(self._path))
+
+
+def _no_answer(server: Saslauthd, _: OSError) -> Temporary:
+    return Temporary(f"{server} did not answer within {server.timeout:g} s")
+
+
+_ERRORS: ExceptionMap[Saslauthd] = {
+    TimeoutError: _no_answer,
+    BlockingIOError: _no_answer,  # SO_SNDTIMEO is over
+    OSError: lambda server, error: Temporary(
+        f"{server} cannot be asked: {error.strerror or error}"
+    ),
+}
 
 
 def _receive(connection: socket.socket, length: int, until: float) -> bytes:

@@ -1,7 +1,7 @@
 """What can be added to a mailbox tree, a class for each kind. There is no delete: this program cannot destroy mail.
 
 A class knows all about its kind; `autocreate.tree.base` says what that is. A new kind is a class here, with its line
-in `KINDS`, and a line in each mail store that says how it is done: mailstore/carry_out.py, mailstore/memory.py.
+in `KINDS`, and a line in each mail store that says how it is done: mailstore/cyrus_tree.py, mailstore/memory.py.
 """
 
 from collections.abc import Iterator

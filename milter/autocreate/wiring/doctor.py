@@ -25,7 +25,7 @@ from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.control import ask
 from autocreate.imapdconf.settings import CyrusFiles
 from autocreate.mailstore.cyrus import Cyrus
-from autocreate.mailstore.imap import Server
+from autocreate.mailstore.server import Server
 from autocreate.model import Address
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring import sources

@@ -1,4 +1,4 @@
-"""Cyrus: its mailboxes, the way scripts get there, and its word on mail."""
+"""Cyrus: its mailboxes, its scripts, and what its lmtpd accepts."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ from autocreate.lmtp.client import Lmtpd
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
-from autocreate.mailstore.imap import Server
+from autocreate.mailstore.ports import default_port
+from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve.files import SieveFiles
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.mailstore.ways import usual_port
 from autocreate.statistics.recorder import Statistics
 
 
@@ -41,7 +41,7 @@ def server_of(config: Config) -> Server:
         raise Temporary(f"cyrus.password_file: {error}") from error
     return Server(
         host=cyrus.host,
-        port=cyrus.port or usual_port(cyrus.tls),
+        port=cyrus.port or default_port(cyrus.tls),
         tls=cyrus.tls,
         admin=cyrus.admin,
         password=password,
@@ -53,7 +53,7 @@ def server_of(config: Config) -> Server:
 def sieve_server_of(config: Config, server: Server) -> Server:
     """The ManageSieve of a Cyrus."""
     cyrus = config.cyrus
-    # Whatever becomes of the script, it must leave time for the verdict.
+    # The script must leave time for the verdict.
     timeout = min(cyrus.timeout, config.milter.deadline / 2)
     return replace(server, port=cyrus.sieve_port, timeout=timeout)
 

@@ -8,10 +8,9 @@ from autocreate.config.policy import Policy as PolicySettings
 from autocreate.config.sections import Config
 from autocreate.core.naming import Users
 from autocreate.core.policy import AttributeOverrides, Policy, scripts_of
-from autocreate.core.sizes import limit
 from autocreate.imapdconf.settings import Sieve
 from autocreate.mailstore.sieve.script import script_name
-from autocreate.tree.values import Folder, Quota, Script, Tree
+from autocreate.tree.values import Script
 from autocreate.wiring.users import users_of
 
 log = logging.getLogger(__name__)
@@ -58,37 +57,20 @@ def _default_script(sieve: Sieve) -> Script | None:
 
 
 def _script(path: str, compiled: str, keep: bool) -> Script | None:
-    """The script in a file. A file that cannot be used costs its users the script, not their mail."""
+    """The script in a file. Without it users still get their mail, unfiltered."""
     try:
         return Script(script_name(path), Path(path).read_bytes(), path, compiled, keep)
     except OSError as error:
-        log.error("nobody gets the sieve script %s: %s", path, error.strerror)
-    except ValueError as error:
-        log.error("nobody gets the sieve script %s: %s", path, error)
+        log.error("Sieve script %s cannot be used, so nobody gets it: %s", path, error.strerror)
+    except ValueError as error:  # MalformedValue, or a NUL in the path
+        log.error("Sieve script %s cannot be used, so nobody gets it: %s", path, error)
     return None
 
 
 def _policy(settings: PolicySettings, users: Users) -> Policy:
-    folders = [
-        Folder(
-            folder.path,
-            folder.special_use,
-            folder.subscribe,
-            tuple(folder.acl.items()),
-            folder.partition,
-        )
-        for folder in settings.folders
-    ]
-    inbox = next((folder for folder in folders if folder.path == ()), Folder())
-    inbox = replace(inbox, partition=settings.partition or inbox.partition)
-    folders = [inbox, *(folder for folder in folders if folder.path != ())]
     return Policy(
         name=settings.name,
-        tree=Tree(
-            tuple(folders),
-            Quota(_limit(settings.quota), _limit(settings.quota_messages)),
-            settings.subscribe_shared,
-        ),
+        tree=settings.tree(),
         users=frozenset(map(users.of_account, settings.users)),
         groups=frozenset(settings.groups),
         domains=frozenset(settings.domains),
@@ -98,7 +80,3 @@ def _policy(settings: PolicySettings, users: Users) -> Policy:
             settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""
         ),
     )
-
-
-def _limit(value: int | None) -> int | None:
-    return None if value is None else limit(value)

@@ -94,7 +94,7 @@ def test_options_that_nobody_heeds_are_logged(
 ) -> None:
     build_service(load(write())).close()
     assert (
-        f"{tmp_path}/imapd.conf, line 11: autocreatefolders: nobody knows this option; "
+        f"{tmp_path}/imapd.conf, line 11: autocreatefolders: unknown option; "
         "did you mean autocreateinboxfolders?" in caplog.messages
     )
 
@@ -107,4 +107,4 @@ def test_the_check_says_what_was_taken(write: Callable[..., Path], tmp_path: Pat
         f"{tmp_path}/imapd.conf: by every service: creates INBOX; quota 1000 KiB; for everyone\n"
         in said
     )
-    assert f"notice: {tmp_path}/imapd.conf, line 11: autocreatefolders: nobody knows" in said
+    assert f"notice: {tmp_path}/imapd.conf, line 11: autocreatefolders: unknown option" in said

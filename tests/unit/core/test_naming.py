@@ -171,7 +171,7 @@ def test_a_level_without_a_name_is_refused(path: tuple[str, ...]) -> None:
 def test_a_folder_that_looks_like_somebody_elses_to_its_owner_is_refused_for_good(
     path: tuple[str, ...],
 ) -> None:
-    with pytest.raises(Refused, match="begins folders of somebody else") as raised:
+    with pytest.raises(Refused, match="begins the names of other folders") as raised:
         ALTNAMESPACE.as_user(path)
     assert raised.value.reason is Reason.IMPOSSIBLE
     assert SLASH.as_user(path) == "INBOX/" + "/".join(path)

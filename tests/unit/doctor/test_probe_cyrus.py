@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from autocreate.doctor import probe_cyrus
-from autocreate.errors import Refused, Unreachable
-from autocreate.mailstore.imap import Server
-from autocreate.mailstore.ways import ways
-from autocreate.mailstore.wire import NoStarttls, NoWay
+from autocreate.errors import CannotCheck, NotLetIn, PlainNotOffered, Refused, Unreachable
+from autocreate.mailstore.ports import allowed_ports
+from autocreate.mailstore.server import Server
+from autocreate.mailstore.wire import AllPortsFailed, NoStarttls
 from autocreate.tree.values import Quota
 
 SERVER = Server("imap.test", 143, "starttls", "cyrus", "secret")
@@ -79,6 +79,31 @@ def test_a_certificate_of_the_future_may_be_the_clocks_fault(
 
 
 @pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (NotLetIn("no"), "the password of 'cyrus' into the first line of cyrus.password_file"),
+        (CannotCheck("no"), "on the server: start what imapd.conf's sasl_pwcheck_method names"),
+        (PlainNotOffered("no"), "imapd.conf: sasl_mech_list: PLAIN"),
+        (
+            Unreachable("no mechanism available; it does not let us in"),
+            "autocreate.toml: compare [cyrus] with the server's",
+        ),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_the_class_of_the_error_decides_the_remedy_and_not_its_text(
+    error: Unreachable, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(server: Server) -> None:
+        raise error
+
+    monkeypatch.setattr(probe_cyrus, "Session", fails)
+    (finding,) = probe_cyrus.examine(SERVER, None, lambda: 0.0)
+    assert finding.what == str(error)
+    assert finding.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize(
     ("errors", "words"),
     [
         (
@@ -93,8 +118,8 @@ def test_where_both_ways_failed_the_remedy_is_for_the_server_that_answers(
     errors: tuple[OSError, OSError], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(server: Server) -> None:
-        failures = zip(ways("auto", 143), errors, strict=True)
-        raise Unreachable(f"{server} cannot be reached") from NoWay(list(failures))
+        failures = zip(allowed_ports("auto", 143), errors, strict=True)
+        raise Unreachable(f"{server} cannot be reached") from AllPortsFailed(list(failures))
 
     monkeypatch.setattr(probe_cyrus, "Session", fails)
     (finding,) = probe_cyrus.examine(SERVER, None, lambda: 0.0)

@@ -9,6 +9,7 @@ from autocreate.errors import ConfigurationError
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
 from autocreate.imapdconf.policies import folder_path
+from autocreate.imapdconf.text import as_text
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Version
 from autocreate.tree.values import Folder, Quota
@@ -88,7 +89,7 @@ def test_an_empty_value_is_a_mistake() -> None:
 
 def test_an_option_given_twice_is_a_mistake() -> None:
     assert problems("admins: a\nADMINS: b\n") == [
-        "/etc/imapd.conf, line 2: admins: is there twice, first in /etc/imapd.conf, line 1"
+        "/etc/imapd.conf, line 2: admins: is set twice, first in /etc/imapd.conf, line 1"
     ]
 
 
@@ -134,7 +135,7 @@ def test_switches_that_are_off(value: str) -> None:
 @pytest.mark.parametrize("value", ["Yes", "NO", "o", "maybe"])
 def test_switches_that_are_none(value: str) -> None:
     assert problems(f"username_tolower: {value}\n") == [
-        f"/etc/imapd.conf, line 1: username_tolower: {value!r} is no switch; write yes or no"
+        f"/etc/imapd.conf, line 1: username_tolower: {value!r} is not a switch; write yes or no"
     ]
 
 
@@ -180,7 +181,7 @@ def test_a_server_is_not_asked_for_its_version_where_nothing_hangs_on_it() -> No
 @pytest.mark.parametrize("value", ["1T", "lots", "1 2", "1.5G"])
 def test_quotas_that_are_none(value: str) -> None:
     assert problems(f"autocreate_quota: {value}\n") == [
-        f"/etc/imapd.conf, line 1: autocreate_quota: {value!r} is no size; "
+        f"/etc/imapd.conf, line 1: autocreate_quota: {value!r} is not a size; "
         "write KiB, as in 2097152, or 2G"
     ]
 
@@ -190,7 +191,7 @@ def test_virtual_domains_have_three_modes_and_nothing_else() -> None:
     assert take("virtdomains: userid\n").virtdomains == "userid"
     assert take("admins: a\n").virtdomains == "off"
     assert problems("virtdomains: Userid\n") == [
-        "/etc/imapd.conf, line 1: virtdomains: 'Userid' is none of off, userid, on"
+        "/etc/imapd.conf, line 1: virtdomains: 'Userid' is not one of off, userid, on"
     ]
 
 
@@ -305,8 +306,8 @@ def test_the_names_of_cyrus_conf_are_the_prefixes() -> None:
     assert select(conf.policies, "ann", "", frozenset)
     assert not select(conf.policies, "joe", "", frozenset)
     assert conf.notices == (
-        "/etc/imapd.conf, line 4: lmtp_autocreate_users: is heeded by nobody: no service is named "
-        "'lmtp'; those that create mailboxes are mailin, imap, pop",
+        "/etc/imapd.conf, line 4: lmtp_autocreate_users: has no effect: no service is named "
+        "'lmtp'; the services that create mailboxes are mailin, imap, pop",
     )
 
 
@@ -447,12 +448,23 @@ def test_what_cannot_be_done_is_noticed() -> None:
         "autocreate_subscribe_folders: 'Sent' is not among autocreate_inbox_folders, so nobody is "
         "subscribed to it",
         "5: xlist-sent: 'Sent' is not among autocreate_inbox_folders",
-        "6: xlist-foo: Cyrus knows no such special use, unless specialuse_extra",
-        "7: xlist-archive: 'A.B' is not right below INBOX, where a use must be",
+        "6: xlist-foo: is not a special use that Cyrus knows; specialuse_extra can add it",
+        "7: xlist-archive: 'A.B' is not directly below INBOX, where a special use must be",
         "8: autocreate_acl: 'Gone' is not among autocreate_inbox_folders",
         "9: autocreate_acl: is not 'FOLDER IDENTIFIER RIGHTS', so it grants nothing",
-        "10: autocreate_acl: a new folder has no rights that could be taken away",
-        "11: autocreate_folders: nobody knows this option; did you mean autocreate_sieve_folders?",
+        "10: autocreate_acl: a new folder has no rights to take away",
+        "11: autocreate_folders: unknown option; did you mean autocreate_sieve_folders?",
+    ]
+
+
+def test_one_folder_has_one_special_use() -> None:
+    notices = take(
+        "autocreate_quota: 2G\nautocreate_post: yes\nautocreate_inbox_folders: Sent|Other\n"
+        "xlist-sent: Sent\nxlist-sent: Other\nxlist-junk: Sent\n"
+    ).notices
+    assert [notice.partition("line ")[2] for notice in notices] == [
+        "5: xlist-sent: a folder can have one special use, and a special use one folder",
+        "6: xlist-junk: a folder can have one special use, and a special use one folder",
     ]
 
 
@@ -467,7 +479,7 @@ def test_a_use_has_one_folder_and_a_folder_one_use() -> None:
         Folder(("Sent",), "\\Sent"),
     )
     where = "/etc/imapd.conf, line"
-    what = "one folder has one use and one use has one folder here"
+    what = "a folder can have one special use, and a special use one folder"
     assert take(text).notices == (
         f"{where} 4: xlist-junk: {what}",
         f"{where} 5: xlist-trash: {what}",
@@ -537,7 +549,7 @@ def test_messages_are_counted_as_strtol_reads_them(value: str, count: int | None
 @pytest.mark.parametrize("value", ["many", "1G", "1.5", "08"])
 def test_messages_that_are_no_number_are_a_mistake(value: str) -> None:
     assert problems(f"autocreate_quota: 5\nautocreate_quota_messages: {value}\n") == [
-        f"/etc/imapd.conf, line 2: autocreate_quota_messages: {value!r} is no number"
+        f"/etc/imapd.conf, line 2: autocreate_quota_messages: {value!r} is not a number"
     ]
 
 
@@ -603,7 +615,7 @@ def test_a_path_may_start_with_the_configuration_directory() -> None:
 
 
 def test_a_file_without_an_autocreate_option_is_said_to_create_nothing() -> None:
-    assert imapd_settings.as_text(take("username_tolower: no\n")) == [
+    assert as_text(take("username_tolower: no\n")) == [
         "administrators, who get no mailbox: it names none",
         "user ids: virtdomains off; mail in lower case, logins as written",
         "creates nothing by itself: it has no autocreate option",
@@ -611,7 +623,7 @@ def test_a_file_without_an_autocreate_option_is_said_to_create_nothing() -> None
 
 
 def test_a_policy_for_everyone_is_said_in_words() -> None:
-    assert imapd_settings.as_text(take("autocreate_quota: 0\nautocreate_post: yes\n"))[-1] == (
+    assert as_text(take("autocreate_quota: 0\nautocreate_post: yes\n"))[-1] == (
         "by every service: creates INBOX; quota without limits; for everyone"
     )
 
@@ -622,7 +634,7 @@ def test_what_was_taken_is_said_in_words() -> None:
         "autocreate_quota: 100\nautocreate_inbox_folders: Spam\nxlist-junk: Spam\n"
         "autocreate_users: ann group:staff\n"
     )
-    assert imapd_settings.as_text(conf) == [
+    assert as_text(conf) == [
         "administrators, who get no mailbox: cyrus",
         "user ids: virtdomains userid, defaultdomain ex.test; mail in lower case, logins in lower "
         "case",
@@ -630,4 +642,12 @@ def test_what_was_taken_is_said_in_words() -> None:
         "by lmtp: creates nothing: autocreate_post is not set",
         "by imap and pop3 and sieve: creates INBOX, Spam as \\Junk; quota 100 KiB; "
         "for ann, group staff",
+    ]
+
+
+def test_what_a_file_without_autocreate_options_says() -> None:
+    assert as_text(take("username_tolower: no\n")) == [
+        "administrators, who get no mailbox: it names none",
+        "user ids: virtdomains off; mail in lower case, logins as written",
+        "creates nothing by itself: it has no autocreate option",
     ]

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import imaplib
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from imapclient.exceptions import CapabilityError
 
-from autocreate.errors import Refused, Unreachable
-from autocreate.mailstore.imap import SPECIAL_USE, Server, Session
+from autocreate.errors import (
+    AutocreateError,
+    CannotCheck,
+    NotLetIn,
+    PlainNotOffered,
+    Refused,
+    ServerTimeout,
+    Unreachable,
+)
+from autocreate.mailstore.imap import SPECIAL_USE, Session
+from autocreate.mailstore.server import Server
+from autocreate.mailstore.wire import NoStarttls
 from autocreate.tree.values import Quota
 from tests.servers.scripted import ScriptedServer
 
@@ -31,6 +44,7 @@ class FakeImap(ScriptedServer):
         self.answer = b"OK done"
         self.untagged = b""
         self.hangs_up_at_login = False
+        self.login_answer = b"OK logged in"
 
     def serve(self, client: socket.socket) -> None:
         with client.makefile("rwb", buffering=0) as stream:
@@ -46,7 +60,7 @@ class FakeImap(ScriptedServer):
                     return
                 stream.write(b"+ \r\n")
                 stream.readline()
-                stream.write(tag + b" OK logged in\r\n")
+                stream.write(tag + b" " + self.login_answer + b"\r\n")
             elif command.strip() == b"CAPABILITY":
                 stream.write(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n" + tag + b" OK done\r\n")
             else:
@@ -205,6 +219,56 @@ def test_a_server_that_hangs_up_at_login_is_away_and_refuses_nobody(user: str | 
         imap.hangs_up_at_login = True
         with pytest.raises(Unreachable, match="dropped the connection"):
             Session(server(imap), user)
+
+
+@pytest.mark.parametrize(
+    ("raised", "ours", "text"),
+    [
+        (TimeoutError(), ServerTimeout, "did not answer within 5 s (LIST)"),
+        (ssl.SSLCertVerificationError(), Unreachable, "has a certificate that is not trusted"),
+        (ssl.SSLError("bad record"), Unreachable, "cannot be reached (LIST)"),
+        (NoStarttls("Cyrus"), Unreachable, "offers no STARTTLS"),
+        (ConnectionResetError("reset"), Unreachable, "cannot be reached (LIST): reset"),
+        (CapabilityError("no NAMESPACE"), Unreachable, "lacks a capability (LIST)"),
+        (imaplib.IMAP4.abort("EOF"), Unreachable, "dropped the connection (LIST): EOF"),
+        (imaplib.IMAP4.readonly("changed"), Unreachable, "dropped the connection (LIST)"),
+        (imaplib.IMAP4.error("BAD"), Refused, "LIST: BAD"),
+        (KeyError("x"), Unreachable, "answered nonsense (LIST): KeyError('x')"),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_what_a_librarys_exception_means(
+    session: Session, raised: Exception, ours: type[AutocreateError], text: str
+) -> None:
+    if isinstance(raised, ssl.SSLCertVerificationError):
+        raised.verify_message = "self-signed certificate"
+    with pytest.raises(AutocreateError) as caught, session.exchange("LIST"):
+        raise raised
+    assert type(caught.value) is ours
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"NO authentication failure", NotLetIn),
+        (b"NO [UNAVAILABLE] saslauthd is away", CannotCheck),
+        (b"NO generic failure", CannotCheck),
+        (b"BAD what?", CannotCheck),
+        (b"NO no mechanism available", PlainNotOffered),
+        (b"NO encryption needed to use mechanism", PlainNotOffered),
+    ],
+)
+def test_why_the_administrator_is_not_let_in_is_a_class_of_error(
+    answer: bytes, error: type[Unreachable]
+) -> None:
+    with FakeImap() as imap:
+        imap.login_answer = answer
+        with pytest.raises(Unreachable, match="the administrator 'cyrus'") as caught:
+            Session(server(imap))
+        assert type(caught.value) is error
+        with pytest.raises(Refused, match="does not let 'cyrus' act for 'joe'"):
+            Session(server(imap), "joe")
 
 
 def test_no_server_shows_its_password() -> None:

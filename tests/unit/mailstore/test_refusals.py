@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autocreate.errors import Reason
-from autocreate.mailstore.refusals import cannot_check, imap_reason, sieve_reason
+from autocreate.mailstore.refusals import LoginRefusal, imap_reason, login_refusal, sieve_reason
 
 
 @pytest.mark.parametrize(
@@ -74,17 +74,21 @@ def test_a_managesieve_servers_no(code: str, said: str, reason: Reason) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "is_none"),
+    ("said", "why"),
     [
-        ("generic failure", True),
-        ("[UNAVAILABLE] authentication server is away", True),
-        ("[SERVERBUG] oh", True),
-        ("[INUSE] locked", True),
-        ("[contactadmin] please", True),
-        ("AUTHENTICATE command error: BAD", True),
-        ("authentication failure", False),
-        ("[AUTHENTICATIONFAILED] no", False),
+        ("generic failure", LoginRefusal.NOT_CHECKED),
+        ("[UNAVAILABLE] authentication server is away", LoginRefusal.NOT_CHECKED),
+        ("[SERVERBUG] oh", LoginRefusal.NOT_CHECKED),
+        ("[INUSE] locked", LoginRefusal.NOT_CHECKED),
+        ("[contactadmin] please", LoginRefusal.NOT_CHECKED),
+        ("AUTHENTICATE command error: BAD", LoginRefusal.NOT_CHECKED),
+        ("authentication failure", LoginRefusal.PASSWORD),
+        ("[AUTHENTICATIONFAILED] no", LoginRefusal.PASSWORD),
+        ("no mechanism available", LoginRefusal.NO_PLAIN),
+        ("encryption needed to use mechanism", LoginRefusal.NO_PLAIN),
     ],
 )
-def test_a_refused_login_that_is_no_judgement_of_the_password(said: str, is_none: bool) -> None:
-    assert cannot_check(said) is is_none
+def test_a_refused_login_is_a_wrong_password_only_if_the_password_was_looked_at(
+    said: str, why: LoginRefusal
+) -> None:
+    assert login_refusal(said) is why

@@ -1,4 +1,4 @@
-"""How an IMAP server is reached, and that nothing said before TLS counts. Way by way, with scripted servers.
+"""How an IMAP server is reached, and that nothing said before TLS counts. ImapPort by way, with scripted servers.
 
 What a certificate does is in tests/contract/test_cyrus_tls.py.
 """
@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from autocreate.mailstore.ways import Way
-from autocreate.mailstore.wire import Dialer, NoStarttls, NoWay
+from autocreate.mailstore.ports import ImapPort
+from autocreate.mailstore.wire import AllPortsFailed, Dialer, NoStarttls
 from tests.servers.scripted import ScriptedServer
 
 HOST = "127.0.0.1"
@@ -60,7 +60,7 @@ def other() -> Iterator[Fake]:
 
 def dialer(first: int, second: int, timeout: float = 10.0) -> Dialer:
     """STARTTLS, else as it is: nothing that a configuration allows, but it needs no certificate here."""
-    return Dialer(HOST, (Way(first, "starttls"), Way(second, "none")), None, timeout)
+    return Dialer(HOST, (ImapPort(first, "starttls"), ImapPort(second, "none")), None, timeout)
 
 
 def closed_port() -> int:
@@ -101,7 +101,7 @@ def test_a_way_that_stops_working_leads_to_another_and_the_log_says_so(
     plain: Fake, other: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    it = Dialer(HOST, (Way(plain.port, "none"), Way(other.port, "none")), None, 10.0)
+    it = Dialer(HOST, (ImapPort(plain.port, "none"), ImapPort(other.port, "none")), None, 10.0)
     it.dial().shutdown()
     it.dial().shutdown()
     plain.close()
@@ -121,15 +121,15 @@ def test_the_only_way_of_a_configuration_is_not_worth_a_line(
     plain: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    Dialer(HOST, [Way(plain.port, "none")], None, 10.0).dial().shutdown()
+    Dialer(HOST, [ImapPort(plain.port, "none")], None, 10.0).dial().shutdown()
     assert caplog.records == []
 
 
 def test_if_every_way_fails_the_error_names_each(plain: Fake) -> None:
     closed = closed_port()
-    ways = (Way(plain.port, "starttls"), Way(closed, "implicit"))
-    with pytest.raises(NoWay) as raised:
-        Dialer(HOST, ways, None, 10.0).dial()
+    ports = (ImapPort(plain.port, "starttls"), ImapPort(closed, "implicit"))
+    with pytest.raises(AllPortsFailed) as raised:
+        Dialer(HOST, ports, None, 10.0).dial()
     assert str(raised.value) == (
         f"STARTTLS on port {plain.port}: STARTTLS is not offered; "
         f"implicit TLS on port {closed}: [Errno 111] Connection refused"
@@ -142,7 +142,7 @@ def test_if_every_way_fails_the_error_names_each(plain: Fake) -> None:
 
 def test_the_only_way_fails_with_its_own_error(plain: Fake) -> None:
     with pytest.raises(NoStarttls):
-        Dialer(HOST, [Way(plain.port, "starttls")], None, 10.0).dial()
+        Dialer(HOST, [ImapPort(plain.port, "starttls")], None, 10.0).dial()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_greeting_that_forbids_starttls_ends_the_way(other: Fake) -> None:
     """PREAUTH: who stands in between would have us go on in clear (RFC 9051, 11.1)."""
     with Fake(OFFERS.replace(b"OK", b"PREAUTH")) as server:
         with pytest.raises(NoStarttls):
-            Dialer(HOST, [Way(server.port, "starttls")], None, 10.0).dial()
+            Dialer(HOST, [ImapPort(server.port, "starttls")], None, 10.0).dial()
         assert b"STARTTLS" not in server.heard
 
 
@@ -187,7 +187,7 @@ def test_what_is_said_before_tls_does_not_count_within() -> None:
         Fake(OFFERS, injected) as server,
         pytest.raises(imaplib.IMAP4.abort, match="spoke before TLS"),
     ):
-        Dialer(HOST, [Way(server.port, "starttls")], None, 10.0).dial()
+        Dialer(HOST, [ImapPort(server.port, "starttls")], None, 10.0).dial()
 
 
 def test_a_server_that_speaks_no_tls_after_starttls_is_an_error_and_not_gone_around(

@@ -219,5 +219,5 @@ def test_nobody_is_asked_for_an_empty_password() -> None:
 
 
 def test_pam_takes_no_path_for_the_name_of_a_service() -> None:
-    with pytest.raises(Temporary, match="no name of a PAM service"):
+    with pytest.raises(Temporary, match="not a valid name of a PAM service"):
         Pam(None, 10.0).check(attempt(service="../imap"))

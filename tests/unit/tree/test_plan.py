@@ -19,6 +19,7 @@ from autocreate.tree.actions import (
 )
 from autocreate.tree.base import Action
 from autocreate.tree.plan import (
+    ApplyResult,
     Failure,
     Plan,
     as_json,
@@ -29,7 +30,7 @@ from autocreate.tree.plan import (
     notes_of,
     without_user_removed,
 )
-from autocreate.tree.values import UNLIMITED, Folder, Quota, Script, Tree
+from autocreate.tree.values import UNLIMITED, Folder, Quota, Script, Tree, folder_name
 
 WANTED = Tree(
     folders=(
@@ -291,6 +292,76 @@ def test_quotas_read_as_text() -> None:
     assert Quota(messages=5).description == "5 messages"
     assert Quota(root=True).description == "without limits"
     assert Quota(5, others=(("X-NUM-FOLDERS", 50),)).description == "5 KiB, X-NUM-FOLDERS 50"
+
+
+INBOX = CreateMailbox(())
+QUOTA = SetQuota(Quota(5))
+SENT = CreateMailbox(("Sent",))
+SMALL = Plan("joe", "everyone", (INBOX, QUOTA, SENT, Subscribe(()), SubscribeShared("News")))
+
+
+def test_a_folder_reads_as_an_administrator_writes_it() -> None:
+    assert Folder().name == folder_name(()) == "INBOX"
+    assert Folder(("Archive", "2026")).name == "Archive/2026"
+
+
+def test_inbox_and_its_quota_are_essential() -> None:
+    assert SMALL.essential == (INBOX, QUOTA)
+
+
+@pytest.mark.parametrize(
+    ("failed", "usable"), [((), True), ((SENT,), True), ((SENT, QUOTA), False), ((INBOX,), False)]
+)
+def test_a_tree_is_usable_if_nothing_essential_failed(
+    failed: tuple[CreateMailbox, ...], usable: bool
+) -> None:
+    assert ApplyResult(SMALL, tuple(Failure(it, "no") for it in failed)).usable is usable
+
+
+def test_a_plan_creates_inbox_or_finds_it() -> None:
+    assert SMALL.creates_inbox
+    assert not Plan("joe", "everyone", (QUOTA, SENT)).creates_inbox
+
+
+@pytest.mark.parametrize(
+    ("failed", "skipped", "status"),
+    [
+        ((), (), 0),
+        ((SENT,), (), 75),
+        ((), (SENT,), 78),
+        ((QUOTA,), (SENT,), 78),
+        ((), (SubscribeShared("News"),), 0),
+    ],
+)
+def test_a_result_is_an_exit_status(
+    failed: tuple[Action, ...], skipped: tuple[Action, ...], status: int
+) -> None:
+    result = ApplyResult(
+        SMALL, tuple(Failure(it, "no") for it in failed), tuple(Failure(it, "no") for it in skipped)
+    )
+    assert result.exit_status == status
+    assert result.done == tuple(it for it in SMALL.actions if it not in (*failed, *skipped))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ("c", "kxc"),
+        ("d", "tede"),
+        ("kx", "kxc"),
+        ("lrte", "lrted"),
+        ("lrswipkxte", "lrswipkxtecd"),
+    ],
+)
+def test_obsolete_rights_are_compared_by_their_parts(wanted: str, shown: str) -> None:
+    trees = (Tree((Folder(acl=(("anyone", rights),)),)) for rights in (wanted, shown))
+    assert difference("joe", "everyone", *trees).actions == ()
+
+
+@pytest.mark.parametrize(("wanted", "shown"), [("c", "kc"), ("d", "td"), ("k", "kxc"), ("lr", "l")])
+def test_a_part_of_an_obsolete_right_is_not_the_right(wanted: str, shown: str) -> None:
+    trees = (Tree((Folder(acl=(("anyone", rights),)),)) for rights in (wanted, shown))
+    assert difference("joe", "everyone", *trees).actions == (SetAcl((), "anyone", wanted),)
 
 
 # -- what a user may remove again ------------------------------------------------------------

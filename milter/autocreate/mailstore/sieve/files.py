@@ -16,6 +16,7 @@ from pathlib import Path
 
 from autocreate.errors import Reason, Refused, Temporary
 from autocreate.mailstore.sieve.script import compiler_errors, is_bytecode
+from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 from autocreate.tree.values import Script
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,11 @@ class Compiler:
         raise Temporary(f"sievec failed: {words or f'exit status {done.returncode}'}")
 
 
+_ERRORS: ExceptionMap[Path] = {
+    OSError: lambda sievedir, error: Temporary(f"scripts below {sievedir}: {error}")
+}
+
+
 class SieveFiles:
     """The scripts of the Cyrus on this machine. See `ScriptStore` for what each method promises.
 
@@ -89,7 +95,7 @@ class SieveFiles:
 
     def active(self, user: str) -> Script | None:
         """The script that filters the user's mail."""
-        with self._translated():
+        with self._using():
             link = self._sievedir / self._place(user) / _ACTIVE
             if not os.path.lexists(link):
                 return None
@@ -98,7 +104,7 @@ class SieveFiles:
 
     def install(self, user: str, script: Script) -> None:
         """Put a script and make it the active one, unless the user has an active one."""
-        with self._translated():
+        with self._using():
             bytecode = self._bytecode_of(script)
             owner = self._owner()
             with _folder(self._sievedir, self._place(user).parts, owner) as folder:
@@ -108,12 +114,12 @@ class SieveFiles:
                 for name, data in files.items():
                     if _read(name, folder) not in (None, data):
                         raise Refused(
-                            f"{user!r} has another script of that name, which is left alone",
+                            f"{user!r} already has a different script of that name, which is kept",
                             Reason.TAKEN,
                         )
                 for name, data in files.items():
                     _write(name, data, folder, 0o600, owner)
-                # A link never replaces anything: whoever was quicker has the active script.
+                # A link never replaces anything: the first to make it decides the active script.
                 with contextlib.suppress(FileExistsError):
                     os.symlink(f"{script.name}.bc", _ACTIVE, dir_fd=folder)
                     os.chown(_ACTIVE, *owner, dir_fd=folder, follow_symlinks=False)
@@ -121,10 +127,10 @@ class SieveFiles:
 
     def check(self, script: Script) -> tuple[str, ...]:
         """Does it compile, and does what was compiled before look as if it were of this script?"""
-        with self._translated():
+        with self._using():
             self._owner()
             self._compiler.compile(script.text)
-        return tuple(doubts(script))
+        return tuple(problems(script))
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -134,7 +140,7 @@ class SieveFiles:
         done = _run([*self._mbpath, user], self._timeout)
         words = (done.stderr or done.stdout).strip()
         if done.returncode or not done.stdout.strip():
-            raise Temporary(f"mbpath does not tell the scripts' folder of {user!r}: {words}")
+            raise Temporary(f"mbpath does not show the script folder of {user!r}: {words}")
         path = Path(done.stdout.splitlines()[0])
         if not path.is_relative_to(self._sievedir) or ".." in path.parts:
             raise Temporary(f"mbpath says {path}, which is not below sievedir {self._sievedir}")
@@ -168,12 +174,8 @@ class SieveFiles:
         else:
             log.info("%s: the compiled script is kept here", path)
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise Temporary(f"scripts below {self._sievedir}: {error}") from error
+    def _using(self) -> contextlib.AbstractContextManager[None]:
+        return map_exceptions(_ERRORS, self._sievedir)
 
 
 def save(path: Path, data: bytes) -> None:
@@ -190,7 +192,7 @@ def save(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
-def doubts(script: Script) -> Iterator[str]:
+def problems(script: Script) -> Iterator[str]:
     """What looks wrong about a script's compiled file, if it has one."""
     if not script.compiled:
         return
@@ -198,12 +200,12 @@ def doubts(script: Script) -> Iterator[str]:
         data = Path(script.compiled).read_bytes()
         is_older = os.stat(script.compiled).st_mtime < os.stat(script.source).st_mtime
     except FileNotFoundError as error:
-        yield f"{error.filename} is not there, so the script is compiled when it is needed"
+        yield f"{error.filename} does not exist, so the script is compiled when it is needed"
     except OSError as error:
         yield f"{script.compiled} cannot be read: {error.strerror}"
     else:
         if not is_bytecode(data):
-            yield f"{script.compiled} is no compiled script, so it is not used"
+            yield f"{script.compiled} is not a compiled script, so it is ignored"
         elif is_older:
             yield f"{script.compiled} is older than {script.source}: run autocreate sieve compile"
 

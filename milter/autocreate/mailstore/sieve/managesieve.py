@@ -14,8 +14,8 @@ from functools import partial
 from typing import TypeVar
 
 from autocreate.errors import Reason, Refused, Temporary
-from autocreate.mailstore.imap import Server
-from autocreate.mailstore.sieve.files import doubts
+from autocreate.mailstore.server import Server
+from autocreate.mailstore.sieve.files import problems
 from autocreate.mailstore.sieve.script import is_same_text
 from autocreate.mailstore.sieve.wire import SieveWire, as_text
 from autocreate.resilience.breaker import Breaker
@@ -58,7 +58,8 @@ class ManageSieve:
                 session.put(script)
             elif not is_same_text(session.text_of(script.name), script.text):
                 raise Refused(
-                    f"{user!r} has another script of that name, which is left alone", Reason.TAKEN
+                    f"{user!r} already has a different script of that name, which is kept",
+                    Reason.TAKEN,
                 )
             session.activate(script.name)
             if not _active(session.scripts()):
@@ -90,7 +91,7 @@ class ManageSieve:
 
         self._run(work)
         # Of no use here, but perhaps to a Cyrus that creates natively by the same imapd.conf.
-        return tuple(doubts(script))
+        return tuple(problems(script))
 
     def close(self) -> None:
         """End every connection."""
@@ -126,7 +127,7 @@ class Session(SieveWire):
     is_spent = False
 
     def log_in(self, user: str) -> None:
-        """Act for a user, whose INBOX must stand."""
+        """Act for a user, whose INBOX must exist."""
         if "\0" in user:
             raise Refused(
                 f"user id {user!r} has a character that SASL cannot carry", Reason.IMPOSSIBLE
@@ -180,8 +181,7 @@ class Session(SieveWire):
         except Refused as refusal:
             if refusal.reason is not Reason.IMPOSSIBLE:
                 raise  # the server named no error in it, so perhaps there is none
-            errors = str(refusal).removeprefix("CHECKSCRIPT: ")
-            raise Refused(f"it does not compile: {errors}", refusal.reason) from refusal
+            raise Refused(f"it does not compile: {refusal.said}", refusal.reason) from refusal
 
     def offer(self, script: Script) -> None:
         """Make sure that the server will take a script, before it is sent to be kept.

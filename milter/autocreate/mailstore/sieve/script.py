@@ -27,8 +27,8 @@ def script_name(path: str) -> str:
     name = path.rpartition("/")[2]
     if not is_name(name):
         raise MalformedValue(
-            f"the script is called as its file, and {name!r} cannot be a script's name: it may have "
-            f'printable ASCII but for / " \\ and {_LONGEST_NAME} characters'
+            f"the script is named after its file, and {name!r} cannot be a script's name: it may have "
+            f'printable ASCII except / " \\ and at most {_LONGEST_NAME} characters'
         )
     return name
 

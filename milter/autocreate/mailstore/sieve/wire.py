@@ -1,18 +1,18 @@
-"""The connection beneath ManageSieve (RFC 5804): commands, answers, TLS, and an end to its patience."""
+"""The connection of ManageSieve (RFC 5804): commands, answers, TLS, and a time limit for all of it."""
 
-import contextlib
 import re
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.errors import Refused, ServerTimeout, Unreachable
-from autocreate.mailstore.imap import Server
 from autocreate.mailstore.refusals import sieve_reason
+from autocreate.mailstore.server import Server
 from autocreate.mailstore.wire import NoStarttls, tls_context
+from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 # Far more than an honest server sends.
 _LONGEST_LINE = 8192
@@ -27,6 +27,25 @@ _STATUS = re.compile(
 )
 _MECHANISMS = re.compile(rb'"SASL"\s+"([^"]*)"', re.IGNORECASE)
 _IMPLEMENTATION = re.compile(rb'"IMPLEMENTATION"\s+"([^"]*)"', re.IGNORECASE)
+
+
+class _Exchange(NamedTuple):
+    """What was being done when something went wrong."""
+
+    server: Server
+    doing: str
+
+
+_ERRORS: ExceptionMap[_Exchange] = {
+    TimeoutError: lambda at, _: ServerTimeout(
+        f"{at.server} did not finish within {at.server.timeout:g} s ({at.doing})"
+    ),
+    ssl.SSLCertVerificationError: lambda at, error: Unreachable(
+        f"{at.server} has a certificate that is not trusted "
+        f"({error.verify_message}): see [cyrus] ca_file and host"
+    ),
+    OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +79,11 @@ class SieveWire:
     def __init__(self, server: Server) -> None:
         self.server = server
         self._unread = b""
-        # The ways to log in that it offers at present, by its greeting or, after STARTTLS, anew.
+        # The ways to log in that it offers now, by its greeting or, after STARTTLS, anew.
         self.mechanisms: frozenset[str] = frozenset()
         self._implementation = ""
         self.allow(server.timeout)
-        with self._translated("connecting"):
+        with self._exchange("connecting"):
             address = (server.host, server.port)
             self._socket = socket.create_connection(address, timeout=server.timeout)
         try:
@@ -95,7 +114,7 @@ class SieveWire:
         return Unreachable(f"{self.server} answered nonsense: {said[:100]!r}")
 
     def _greeted(self) -> None:
-        """Read the capabilities, which the server tells unasked."""
+        """Read the capabilities, which the server sends unasked."""
         for line in self._judged("the greeting", self._answer()):
             if offer := _MECHANISMS.match(line.text):
                 self.mechanisms = frozenset(as_text(offer[1]).upper().split())
@@ -110,7 +129,7 @@ class SieveWire:
             raise Unreachable(f"{self.server} offers no STARTTLS ({refusal})") from missing
         if self._unread:
             raise Unreachable(f"{self.server} spoke before TLS was negotiated: a third party?")
-        with self._translated("STARTTLS"):
+        with self._exchange("STARTTLS"):
             self._socket.settimeout(self._remaining())
             context = tls_context(self.server.ca_file)
             self._socket = context.wrap_socket(self._socket, server_hostname=self.server.host)
@@ -122,7 +141,7 @@ class SieveWire:
         text = f"{doing}: {answer.text}" if answer.text else doing
         if answer.status == "BYE":
             raise Unreachable(f"{self.server} ended the session ({answer.code} {text})")
-        raise Refused(text, sieve_reason(answer.code, answer.text))
+        raise Refused(text, sieve_reason(answer.code, answer.text), answer.text)
 
     def _answer(self) -> _Answer:
         lines: list[Line] = []
@@ -165,7 +184,7 @@ class SieveWire:
         return data
 
     def _receive(self) -> None:
-        with self._translated("reading"):
+        with self._exchange("reading"):
             self._socket.settimeout(self._remaining())
             received = self._socket.recv(65536)
         if not received:
@@ -173,7 +192,7 @@ class SieveWire:
         self._unread += received
 
     def _send(self, data: bytes) -> None:
-        with self._translated("writing"):
+        with self._exchange("writing"):
             self._socket.settimeout(self._remaining())
             self._socket.sendall(data)
 
@@ -183,21 +202,8 @@ class SieveWire:
             raise TimeoutError
         return remaining
 
-    @contextlib.contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            raise ServerTimeout(
-                f"{self.server} was not done within {self.server.timeout:g} s ({doing})"
-            ) from error
-        except ssl.SSLCertVerificationError as error:
-            raise Unreachable(
-                f"{self.server} has a certificate that is not trusted "
-                f"({error.verify_message}): see [cyrus] ca_file and host"
-            ) from error
-        except OSError as error:
-            raise Unreachable(f"{self.server} cannot be reached ({doing}): {error}") from error
+    def _exchange(self, doing: str) -> AbstractContextManager[None]:
+        return map_exceptions(_ERRORS, _Exchange(self.server, doing))
 
 
 def _argument(value: bytes | int) -> bytes:

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.errors import Reason, Refused, ServerTimeout, Temporary, Unreachable
-from autocreate.mailstore.imap import Server
+from autocreate.mailstore.ports import Tls
+from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve.managesieve import ManageSieve
-from autocreate.mailstore.ways import Tls
 from autocreate.tree.values import Script
 from tests.servers.scripted import ScriptedServer
 
@@ -187,7 +187,7 @@ def test_another_script_of_that_name_is_left_alone() -> None:
         b"GETSCRIPT": b"{5}\r\nstop;\r\nOK\r\n",
     }
     with FakeServer(answers=answers) as server:
-        with pytest.raises(Refused, match="another script of that name") as raised:
+        with pytest.raises(Refused, match="a different script of that name") as raised:
             server.store().install("joe", SCRIPT)
         assert raised.value.reason is Reason.TAKEN
         assert server.commands[2:] == [b"GETSCRIPT", b"UNAUTHENTICATE"]
@@ -308,7 +308,7 @@ def test_no_answer_ends_in_anything_but_an_error_of_ours(words: bytes) -> None:
 def test_a_server_that_drips_is_given_up_in_time() -> None:
     with (
         FakeServer(greeting=b'"SASL" "PLAIN"\r\n' * 900, pause=0.02) as server,
-        pytest.raises(ServerTimeout, match=r"was not done within 0\.3 s"),
+        pytest.raises(ServerTimeout, match=r"did not finish within 0\.3 s"),
     ):
         server.store(timeout=0.3).active("joe")
 

@@ -1,11 +1,15 @@
-"""How each kind of action is carried out on Cyrus: `HOW` has a line for each, whose lane says by whom."""
+"""How the parts of a tree are observed on Cyrus, and how each kind of action is carried out there.
 
+`HOW` has a line for each kind. The action's lane says by whom: `Administrator`, `User` or `Scripts`.
+"""
+
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from autocreate.core.naming import Mailboxes
-from autocreate.errors import Refused
+from autocreate.errors import Reason, Refused
 from autocreate.mailstore import ScriptStore
 from autocreate.mailstore.imap import SPECIAL_USE, Session
 from autocreate.tree.actions import (
@@ -19,7 +23,7 @@ from autocreate.tree.actions import (
 )
 from autocreate.tree.base import Action, Lane
 from autocreate.tree.plan import Plan
-from autocreate.tree.values import ALL_SHARED, Quota
+from autocreate.tree.values import ALL_SHARED, Folder, Quota
 
 
 @dataclass(slots=True)
@@ -31,6 +35,19 @@ class Administrator:
     user: str
     is_new: bool = False
     """INBOX was created just now."""
+
+    def observe(self, wanted: Folder) -> Folder | None:
+        """A folder as it exists, as far as an administrator sees it; None if it does not."""
+        with _missing_if_impossible():
+            acl = self.session.acl(self.names.of_user(self.user, wanted.path))
+            return None if acl is None else Folder(wanted.path, acl=acl)
+        return None
+
+    def quota(self) -> Quota:
+        """The limits of INBOX's own quota root; empty if it has none, or one that does not count for it."""
+        root = self.names.of_user(self.user)
+        quota = self.session.quota(root)
+        return quota if quota == Quota() or self.session.is_quota_root(root) else Quota()
 
     def create(self, action: CreateMailbox) -> None:
         name = self.names.of_user(self.user, action.path)
@@ -59,6 +76,36 @@ class User(NamedTuple):
     session: Session
     names: Mailboxes
 
+    def observe(self, folder: Folder, subscribed: frozenset[str]) -> Folder:
+        """A folder that exists, with what only its user sees.
+
+        Args:
+            folder: as the administrator sees it.
+            subscribed: the user's subscriptions, as the user names them.
+        """
+        with _missing_if_impossible():
+            name = self.names.as_user(folder.path)
+            return replace(
+                folder,
+                special_use=self.session.metadata(name, SPECIAL_USE) if folder.path else None,
+                subscribe=name in subscribed,
+            )
+        return folder  # it exists, and its owner cannot name it
+
+    def has_shared(self, name: str, subscribed: frozenset[str]) -> bool:
+        """Is the user subscribed to all that a name in `Tree.shared` means?"""
+        with _missing_if_impossible():
+            return subscribed.issuperset(map(self.names.shared_as_user, self._shared(name)))
+        return False
+
+    def expanded(self, actions: Iterable[Action]) -> Iterator[Action]:
+        """The actions, with a subscription to all shared folders as one for each."""
+        for action in actions:
+            if isinstance(action, SubscribeShared):
+                yield from map(SubscribeShared, self._shared(action.name))
+            else:
+                yield action
+
     def set_special_use(self, action: SetSpecialUse) -> None:
         self.session.set_metadata(self.names.as_user(action.path), SPECIAL_USE, action.special_use)
 
@@ -67,6 +114,13 @@ class User(NamedTuple):
 
     def subscribe_shared(self, action: SubscribeShared) -> None:
         self.session.subscribe(self.names.shared_as_user(action.name))
+
+    def _shared(self, name: str) -> list[str]:
+        """The shared folders that a name in `Tree.shared` means."""
+        if name != ALL_SHARED:
+            return [name]
+        seen = map(self.names.as_shared, self.session.mailboxes_below(self.names.shared))
+        return [shared for shared in seen if shared is not None]
 
 
 class Scripts(NamedTuple):
@@ -134,18 +188,11 @@ def split(plan: Plan) -> Parts:
     )
 
 
-def expanded(user: User, actions: Iterable[Action]) -> Iterator[Action]:
-    """The actions in a user's name, with a subscription to all shared folders as one for each."""
-    for action in actions:
-        if isinstance(action, SubscribeShared):
-            yield from map(SubscribeShared, shared_names(user, action.name))
-        else:
-            yield action
-
-
-def shared_names(user: User, name: str) -> list[str]:
-    """The shared folders that a name of a tree means."""
-    if name != ALL_SHARED:
-        return [name]
-    seen = map(user.names.as_shared, user.session.mailboxes_below(user.names.shared))
-    return [shared for shared in seen if shared is not None]
+@contextlib.contextmanager
+def _missing_if_impossible() -> Iterator[None]:
+    """Go on after a refusal of what can never exist. Whoever applies a plan says why."""
+    try:
+        yield
+    except Refused as refusal:
+        if refusal.reason is not Reason.IMPOSSIBLE:
+            raise

@@ -1,0 +1,38 @@
+"""Where a Cyrus is and how to log in to it: a value, for IMAP and for ManageSieve."""
+
+from dataclasses import dataclass, field
+
+from autocreate.mailstore.ports import Tls, allowed_ports
+from autocreate.mailstore.wire import Dialer
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where Cyrus is, and how to log in to it as an administrator who may act for users.
+
+    Args:
+        port, tls: see `autocreate.mailstore.ports`.
+        ca_file: the certificates to trust, or None for the system's.
+        timeout: seconds for the connection and for each answer.
+    """
+
+    host: str
+    port: int
+    tls: Tls
+    admin: str
+    password: str
+    ca_file: str | None = None
+    timeout: float = 5.0
+    dialer: Dialer = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        allowed = allowed_ports(self.tls, self.port)
+        dialer = Dialer(self.host, allowed, self.ca_file, self.timeout)
+        object.__setattr__(self, "dialer", dialer)
+
+    def __str__(self) -> str:
+        return f"Cyrus at {self.host}:{self.dialer.port}"
+
+    def __repr__(self) -> str:
+        # The generated one would show the password in every traceback that prints its locals.
+        return f"Server({self})"
