@@ -11,16 +11,15 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.file import FileSource
-from autocreate.accounts.ldap import LdapSource
-from autocreate.accounts.nss import NssSource
 from autocreate.accounts.sasldb import SasldbSource
-from autocreate.accounts.shadow import ShadowSource
-from autocreate.accounts.sql import SqlSource
+from autocreate.core.naming import CYRUS_DEFAULTS
 from tests.bench.contest import Result, in_turn
+from tests.configured import account_source
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder
 from tests.servers.mariadb import MariaDb
@@ -85,10 +84,14 @@ def _files(folder: Path) -> dict[str, AccountSource]:
         return time.time() + 3600
 
     return {
-        "file": FileSource("file", users, clock=later),
-        "nss": NssSource("nss", min_uid=0),
-        "shadow": ShadowSource("shadow", min_uid=0),
-        "sasldb": SasldbSource("sasldb", sasldb, "example.org", later),
+        "file": FileSource(
+            "file", CYRUS_DEFAULTS, path=users, groups=None, format="lines", domains=(), clock=later
+        ),
+        "nss": account_source("nss", min_uid=0),
+        "shadow": account_source("shadow", min_uid=0),
+        "sasldb": SasldbSource(
+            "sasldb", CYRUS_DEFAULTS, path=sasldb, realm="example.org", clock=later
+        ),
     }
 
 
@@ -106,8 +109,8 @@ def _servers(held: contextlib.ExitStack, folder: Path) -> dict[str, AccountSourc
     sqlite = folder / "accounts.db"
     _fill_sqlite(sqlite)
 
-    def ldap(**settings: object) -> AccountSource:
-        options = {
+    def ldap(**settings: Any) -> AccountSource:
+        options: dict[str, Any] = {
             "urls": [slapd.url],
             "ca_file": slapd.certificate.ca_file,
             "bind_dn": slapd.reader,
@@ -115,14 +118,15 @@ def _servers(held: contextlib.ExitStack, folder: Path) -> dict[str, AccountSourc
             "base": PEOPLE,
             **settings,
         }
-        return LdapSource("ldap", **options)  # type: ignore[arg-type]
+        return account_source("ldap", **options)
+
+    def sql(**settings: Any) -> AccountSource:
+        return account_source("sql", query=QUERY, **settings)
 
     return {
-        _BASE: SqlSource("sqlite", f"sqlite:///{sqlite}", QUERY),
-        "sql, PostgreSQL": SqlSource(
-            "postgresql", postgres.url, QUERY, password_file=folder / "postgres"
-        ),
-        "sql, MariaDB": SqlSource("mariadb", mariadb.url, QUERY, password_file=folder / "mariadb"),
+        _BASE: sql(url=f"sqlite:///{sqlite}"),
+        "sql, PostgreSQL": sql(url=postgres.url, password_file=folder / "postgres"),
+        "sql, MariaDB": sql(url=mariadb.url, password_file=folder / "mariadb"),
         "ldap, in clear": ldap(tls="none"),
         "ldap, StartTLS": ldap(),
         "ldap, Unix socket": ldap(urls=[slapd.ldapi_url]),

@@ -25,14 +25,11 @@ from berkeleydb import db
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
-from autocreate.accounts.file import FileSource
-from autocreate.accounts.ldap import LdapSource
-from autocreate.accounts.sasldb import SasldbSource
-from autocreate.accounts.sql import SqlSource
 from autocreate.model import Answer, Recipient
 from autocreate.service.service import Service
 from autocreate.tree.values import Tree
 from tests.bench.contest import Contestant, Result, in_turn
+from tests.configured import account_source
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder
 from tests.servers.mariadb import MariaDb
@@ -99,7 +96,7 @@ def _rate(ask: Ask, choose: Callable[[], list[str]], threads: int) -> float:
 
 @contextlib.contextmanager
 def _service(folder: Path, source: AccountSource) -> Iterator[Service]:
-    cached = CachedSource(source, Limits())
+    cached = CachedSource(source, Limits(60.0, 10.0, 2.0, 10_000))
     house = House(folder, (), source=cached, workers=32, cache_size=10_000)
     house.store.trees = dict.fromkeys(USERS, Tree())
     with contextlib.closing(house.service):
@@ -115,7 +112,7 @@ def _file(folder: Path) -> Iterator[Both]:
     path.write_text("".join(f"{user}\n" for user in USERS))
     os.utime(path, (time.time() - 60,) * 2)  # settled: a young file's no is a doubt
     names = frozenset(path.read_text().split())
-    yield FileSource("it", path), lambda user: path.stat() is not None and user in names
+    yield account_source("file", path=path), lambda user: path.stat() is not None and user in names
 
 
 @contextlib.contextmanager
@@ -132,7 +129,7 @@ def _sqlite(folder: Path) -> Iterator[Both]:
             held.database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         return bool(held.database.execute(f"{QUERY}?", (user,)).fetchall())
 
-    yield SqlSource("it", f"sqlite:///{path}", f"{QUERY}:user"), ask
+    yield account_source("sql", url=f"sqlite:///{path}", query=f"{QUERY}:user"), ask
 
 
 @contextlib.contextmanager
@@ -148,7 +145,7 @@ def _sasldb(folder: Path) -> Iterator[Both]:
         finally:
             opened.close()
 
-    yield SasldbSource("it", path, "cyrus.test"), ask
+    yield account_source("sasldb", path=path, realm="cyrus.test"), ask
 
 
 @contextlib.contextmanager
@@ -171,7 +168,7 @@ def _postgresql(folder: Path) -> Iterator[Both]:
             return bool(local.connection.execute(f"{QUERY}%s", (user,)).fetchall())
 
         secret = _secret(folder, server.password)
-        source = SqlSource("it", server.url, f"{QUERY}:user", password_file=secret)
+        source = account_source("sql", url=server.url, query=f"{QUERY}:user", password_file=secret)
         yield source, ask
 
 
@@ -195,7 +192,7 @@ def _mariadb(folder: Path) -> Iterator[Both]:
                 return bool(cursor.execute(f"{QUERY}%s", (user,)))
 
         secret = _secret(folder, server.password)
-        source = SqlSource("it", server.url, f"{QUERY}:user", password_file=secret)
+        source = account_source("sql", url=server.url, query=f"{QUERY}:user", password_file=secret)
         yield source, ask
 
 
@@ -212,10 +209,10 @@ def _ldap(folder: Path) -> Iterator[Both]:
             found = local.connection.search_s(PEOPLE, ldap.SCOPE_SUBTREE, f"(uid={user})", ["uid"])
             return bool(found)
 
-        source = LdapSource(
-            "it",
-            [server.url],
-            PEOPLE,
+        source = account_source(
+            "ldap",
+            urls=[server.url],
+            base=PEOPLE,
             tls="none",
             bind_dn=server.reader,
             password_file=_secret(folder, server.reader_password),

@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.file import FileSource
-from autocreate.accounts.ldap import LdapSource
 from autocreate.accounts.sasldb import SasldbSource
-from autocreate.accounts.sql import SqlSource
+from autocreate.core.naming import CYRUS_DEFAULTS
+from tests.configured import account_source
 from tests.servers import slapd
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.database import DatabaseServer
@@ -73,7 +73,15 @@ class Passwd(Database):
         self._groups = folder / "groups"
         # To a clock that is fast, no file was written just now.
         super().__init__(
-            FileSource("it", self._users, self._groups, clock=lambda: time.time() + 3600)
+            FileSource(
+                "it",
+                CYRUS_DEFAULTS,
+                path=self._users,
+                groups=self._groups,
+                format="lines",
+                domains=(),
+                clock=lambda: time.time() + 3600,
+            )
         )
 
     def put(self, accounts: Mapping[str, Sequence[str]]) -> None:
@@ -122,8 +130,9 @@ class PostfixTable(Database):
         super().__init__(
             FileSource(
                 "it",
-                self._users,
-                self._groups,
+                CYRUS_DEFAULTS,
+                path=self._users,
+                groups=self._groups,
                 format="postfix",
                 domains=["example.org"],
                 clock=lambda: time.time() + 3600,
@@ -171,7 +180,13 @@ class Sasldb(Database):
     def __init__(self, folder: Path) -> None:
         self._file = folder / "sasldb2"
         super().__init__(
-            SasldbSource("it", self._file, "example.org", clock=lambda: time.time() + 3600),
+            SasldbSource(
+                "it",
+                CYRUS_DEFAULTS,
+                path=self._file,
+                realm="example.org",
+                clock=lambda: time.time() + 3600,
+            ),
             secret="geheim",
         )
 
@@ -196,17 +211,15 @@ class Ldap(Database):
         self._server = server
         secret.write_text(server.reader_password + "\n")
         super().__init__(
-            LdapSource(
-                "it",
-                **{
-                    "urls": [server.url],
-                    "ca_file": server.certificate.ca_file,
-                    "bind_dn": server.reader,
-                    "password_file": secret,
-                    "base": slapd.PEOPLE,
-                    "timeout": 5.0,
-                    **settings,
-                },
+            account_source(
+                "ldap",
+                urls=[server.url],
+                ca_file=server.certificate.ca_file,
+                bind_dn=server.reader,
+                password_file=secret,
+                base=slapd.PEOPLE,
+                timeout=5.0,
+                **settings,
             ),
             server.reader_password,
         )
@@ -244,12 +257,12 @@ class SqlServer(Database):
         where = equals.format("userid")
         secret.write_text(server.password + "\n")
         super().__init__(
-            SqlSource(
-                "it",
-                server.url,
-                f"SELECT userid FROM accounts WHERE {where}",
-                f"SELECT name FROM memberships WHERE {where}",
-                "SELECT userid FROM accounts",
+            account_source(
+                "sql",
+                url=server.url,
+                query=f"SELECT userid FROM accounts WHERE {where}",
+                groups_query=f"SELECT name FROM memberships WHERE {where}",
+                list_query="SELECT userid FROM accounts",
                 password_file=secret,
                 timeout=5.0,
             ),
@@ -282,12 +295,12 @@ class Sqlite(Database):
             connection.execute("CREATE TABLE accounts (userid TEXT)")
             connection.execute("CREATE TABLE memberships (userid TEXT, name TEXT)")
         super().__init__(
-            SqlSource(
-                "it",
-                f"sqlite:///{self.file}",
-                f"SELECT userid FROM accounts WHERE {where}",
-                f"SELECT name FROM memberships WHERE {where}",
-                "SELECT userid FROM accounts",
+            account_source(
+                "sql",
+                url=f"sqlite:///{self.file}",
+                query=f"SELECT userid FROM accounts WHERE {where}",
+                groups_query=f"SELECT name FROM memberships WHERE {where}",
+                list_query="SELECT userid FROM accounts",
                 timeout=1.0,
             )
         )

@@ -16,12 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from autocreate.accounts import AccountSource
-from autocreate.accounts.nss import NssSource
-from autocreate.accounts.shadow import ShadowSource
 from autocreate.errors import Temporary
 from autocreate.model import Account
-
-KINDS = {"nss": NssSource, "shadow": ShadowSource}
+from tests.configured import account_source
 
 
 @contextlib.contextmanager
@@ -87,7 +84,7 @@ class _Elsewhere:
 
 
 def _serve() -> None:
-    source = KINDS[sys.argv[1]]("it")
+    source = account_source(sys.argv[1])
     for line in sys.stdin:
         question, user = json.loads(line)
         try:

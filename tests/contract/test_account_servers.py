@@ -12,10 +12,9 @@ import pytest
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
-from autocreate.accounts.ldap import LdapSource
-from autocreate.accounts.sql import SqlSource
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 from autocreate.model import Account
+from tests.configured import account_source
 from tests.servers.common import run
 from tests.servers.database import DatabaseServer
 from tests.servers.mariadb import MariaDb
@@ -34,37 +33,31 @@ HOSTILE = ["' OR '1'='1", 'jo"e', "*", "*)(uid=*", "jo(e", "jo\\e", "jo%", "jör
 Make = Callable[..., AccountSource]
 
 
-def sql(server: Postgres | MariaDb, folder: Path, **settings: Any) -> SqlSource:
+def sql(server: Postgres | MariaDb, folder: Path, **settings: Any) -> AccountSource:
     secret = folder / "secret"
     secret.write_text(server.password + "\n")
-    options = {"query": "SELECT userid FROM accounts WHERE userid = :user", "timeout": TIMEOUT}
-    return SqlSource(
-        "it",
-        **{
-            "url": server.url,
-            "list_query": "SELECT userid FROM accounts",
-            "password_file": secret,
-            **options,
-            **settings,
-        },
-    )
+    keys = {
+        "url": server.url,
+        "query": "SELECT userid FROM accounts WHERE userid = :user",
+        "list_query": "SELECT userid FROM accounts",
+        "password_file": secret,
+        "timeout": TIMEOUT,
+    }
+    return account_source("sql", **{**keys, **settings})
 
 
-def ldap(server: Slapd, folder: Path, **settings: Any) -> LdapSource:
+def ldap(server: Slapd, folder: Path, **settings: Any) -> AccountSource:
     secret = folder / "secret"
     secret.write_text(server.reader_password + "\n")
-    return LdapSource(
-        "it",
-        **{
-            "urls": [server.url],
-            "ca_file": server.certificate.ca_file,
-            "bind_dn": server.reader,
-            "password_file": secret,
-            "base": PEOPLE,
-            "timeout": TIMEOUT,
-            **settings,
-        },
-    )
+    keys = {
+        "urls": [server.url],
+        "ca_file": server.certificate.ca_file,
+        "bind_dn": server.reader,
+        "password_file": secret,
+        "base": PEOPLE,
+        "timeout": TIMEOUT,
+    }
+    return account_source("ldap", **{**keys, **settings})
 
 
 MAKERS: dict[type[DatabaseServer], Callable[..., AccountSource]] = {
@@ -130,7 +123,7 @@ def test_a_server_that_falls_silent_within_an_answer_is_a_doubt_in_time(
 def test_a_silent_server_costs_the_recipients_after_the_first_nothing(
     server: DatabaseServer, source: AccountSource
 ) -> None:
-    remembered = CachedSource(source, Limits())
+    remembered = CachedSource(source, Limits(60.0, 10.0, 2.0, 10_000))
     server.pause()
     try:
         with pytest.raises(ServerTimeout):
@@ -539,8 +532,9 @@ def ranged() -> Iterator[RangedDirectory]:
         yield made
 
 
-def ranged_source(server: RangedDirectory) -> LdapSource:
-    return LdapSource("it", [server.url], PEOPLE, tls="none", member_of="memberOf", timeout=TIMEOUT)
+def ranged_source(server: RangedDirectory) -> AccountSource:
+    keys: dict[str, Any] = {"tls": "none", "member_of": "memberOf", "timeout": TIMEOUT}
+    return account_source("ldap", urls=[server.url], base=PEOPLE, **keys)
 
 
 @pytest.mark.parametrize("most", [1, 3, 9, 10, 11])

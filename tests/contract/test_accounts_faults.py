@@ -14,9 +14,9 @@ import pytest
 
 from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.directory import Directory
-from autocreate.accounts.sql import SqlSource
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
+from tests.configured import account_source
 from tests.servers.common import wait_until
 
 from .databases import Sqlite, moved_away
@@ -68,7 +68,9 @@ def test_an_sqlite_file_that_is_locked_costs_users_of_later_sources_its_timeout_
     users = [f"user{number}" for number in range(50)]
     later.put({user: [] for user in users})
     later.source.name = "later"
-    both = Directory([CachedSource(it.source, Limits()) for it in (sqlite, later)])
+    both = Directory(
+        [CachedSource(it.source, Limits(60.0, 10.0, 2.0, 10_000)) for it in (sqlite, later)]
+    )
     with contextlib.closing(sqlite3.connect(sqlite.file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         begun = time.monotonic()
@@ -134,7 +136,7 @@ def test_an_sqlite_file_with_an_odd_name_is_kept_open(
     monkeypatch.setattr(sqlite3, "connect", noting)
     path = quote(str(made.file)) if file.startswith("file:") else str(made.file)
     query = "SELECT userid FROM accounts WHERE userid = :user"
-    source = SqlSource("it", f"sqlite:///{file.format(path=path)}", query)
+    source = account_source("sql", url=f"sqlite:///{file.format(path=path)}", query=query)
     assert source.lookup("joe") == Account("joe", "it")
     assert opened
     opened.clear()
@@ -158,7 +160,7 @@ def test_an_sqlite_file_with_an_odd_name_is_kept_open(
 def test_a_query_that_answers_something_else_is_a_doubt(
     sqlite: Sqlite, query: str, complaint: str
 ) -> None:
-    source = SqlSource("it", f"sqlite:///{sqlite.file}", query)
+    source = account_source("sql", url=f"sqlite:///{sqlite.file}", query=query)
     with pytest.raises(Temporary, match=complaint):
         source.lookup("joe")
     source.close()
@@ -166,11 +168,13 @@ def test_a_query_that_answers_something_else_is_a_doubt(
 
 def test_a_url_that_is_none_is_told_without_the_password_in_it() -> None:
     with pytest.raises(ConfigurationError, match="url: its port is no number") as raised:
-        SqlSource("it", "mysql://u:secret@localhost:port/mail", "SELECT :user")
+        account_source("sql", url="mysql://u:secret@localhost:port/mail", query="SELECT :user")
     assert "secret" not in str(raised.value)
 
 
 def test_an_option_that_a_driver_lacks_is_a_doubt_in_words() -> None:
-    source = SqlSource("it", "mysql://u:secret@127.0.0.1:1/mail?nosuch=1", "SELECT :user")
+    source = account_source(
+        "sql", url="mysql://u:secret@127.0.0.1:1/mail?nosuch=1", query="SELECT :user"
+    )
     with pytest.raises(Temporary, match=r"an option in the URL that the driver lacks: .*nosuch"):
         source.lookup("joe")

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from autocreate.aliases.ldap import LdapTable
 from autocreate.aliases.postmap import PostmapTable
 from autocreate.aliases.stages import Found
 from autocreate.aliases.syntax import items
+from autocreate.aliases.tables import AliasTable
 from autocreate.errors import Temporary
+from tests.configured import alias_table
 from tests.servers.ranges import RangedDirectory
 from tests.servers.slapd import GROUPS, PEOPLE, Slapd
 
@@ -85,11 +86,12 @@ def server() -> Iterator[Slapd]:
     slapd.put({"bystander": []})
 
 
-def ours(server: Slapd, folder: Path, **attributes: Any) -> LdapTable:
+def ours(server: Slapd, folder: Path, **attributes: Any) -> AliasTable:
     secret = folder / "secret"
     secret.write_text(server.reader_password + "\n")
     bind: dict[str, Any] = {"bind_dn": server.reader, "password_file": secret, "timeout": 5.0}
-    return LdapTable("it", [server.ldapi_url], GROUPS, "(cn={key})", **attributes, **bind)
+    keys = {"urls": [server.ldapi_url], "base": GROUPS, "filter": "(cn={key})", **bind}
+    return alias_table("ldap", **keys, **attributes)
 
 
 def postfixs(server: Slapd, folder: Path, **attributes: str) -> PostmapTable:
@@ -105,7 +107,7 @@ def postfixs(server: Slapd, folder: Path, **attributes: str) -> PostmapTable:
     }
     path = folder / "groups.cf"
     path.write_text("".join(f"{name} = {value}\n" for name, value in parameters.items()))
-    return PostmapTable("it", f"ldap:{path}", folder, timeout=30.0)
+    return PostmapTable("it", map=f"ldap:{path}", config_directory=folder, timeout=30.0)
 
 
 def targets(found: Found) -> set[str]:
@@ -208,7 +210,8 @@ def test_members_that_a_server_hands_out_in_ranges_all_count() -> None:
     }
     with RangedDirectory(entries) as directory:
         options: dict[str, Any] = {**PAIRS["dn and leaf"], "tls": "none"}
-        table = LdapTable("it", [directory.url], GROUPS, "(cn={key})", **options)
+        options |= {"urls": [directory.url], "base": GROUPS, "filter": "(cn={key})"}
+        table = alias_table("ldap", **options)
         assert targets(table.find(["team"])) == set(people.values())
         directory.instead[3] = "0-2"
         with pytest.raises(Temporary, match="has not answered member;range=3-"):

@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 
 from autocreate.aliases.file import AliasesFile, VirtualFile
-from autocreate.aliases.ldap import LdapTable
 from autocreate.aliases.postmap import PostmapTable
-from autocreate.aliases.sql import SqlTable
 from autocreate.aliases.stages import Found
 from autocreate.aliases.syntax import items
 from autocreate.aliases.tables import AliasTable
 from autocreate.errors import Temporary
+from tests.configured import alias_table
 from tests.servers.common import aged, run
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -84,7 +83,7 @@ def postmap(folder: Path) -> Iterator[Kind]:
     (folder / "main.cf").write_text("smtputf8_enable = yes\n")
     path = folder / "virtual"
     path.write_text("".join(f"{key} {', '.join(to)}\n" for key, to in ENTRIES.items()))
-    table = PostmapTable("it", f"texthash:{aged(path)}", folder, timeout=30.0)
+    table = PostmapTable("it", map=f"texthash:{aged(path)}", config_directory=folder, timeout=30.0)
     yield Kind(table, lambda: moved_away(path))
 
 
@@ -103,7 +102,7 @@ def sqlite(folder: Path) -> Iterator[Kind]:
         # Sorted by length, so that the order of the rows is that of ENTRIES in every database.
         connection.executemany("INSERT INTO aliases VALUES (?, ?)", WITHOUT_TARGETS)
     query = QUERY.replace("target DESC", "length(target) DESC")
-    yield Kind(SqlTable("it", f"sqlite:///{path}", query), lambda: moved_away(path))
+    yield Kind(alias_table("sql", url=f"sqlite:///{path}", query=query), lambda: moved_away(path))
 
 
 @contextmanager
@@ -120,7 +119,7 @@ def sql_server(kind: type[Postgres] | type[MariaDb], folder: Path) -> Iterator[K
         server.execute(f"INSERT INTO aliases VALUES ('{escaped}', '{target}')")
     server.execute("INSERT INTO aliases VALUES ('lee@example.org', NULL), ('zoe@example.org', '')")
     query = QUERY.replace("target DESC", "length(target) DESC")
-    table = SqlTable("it", server.url, query, secret, timeout=5.0)
+    table = alias_table("sql", url=server.url, query=query, password_file=secret, timeout=5.0)
     yield Kind(table, lambda: stopped(server))
     table.close()
 
@@ -139,12 +138,12 @@ def slapd(folder: Path) -> Iterator[Kind]:
             cn=key,
             description=targets,
         )
-    table = LdapTable(
-        "it",
-        [server.url],
-        server.suffix,
-        "(&(sn=alias)(cn={key}))",
-        "description",
+    table = alias_table(
+        "ldap",
+        urls=[server.url],
+        base=server.suffix,
+        filter="(&(sn=alias)(cn={key}))",
+        target_attribute="description",
         ca_file=server.certificate.ca_file,
         bind_dn=server.reader,
         password_file=secret,
@@ -203,14 +202,14 @@ def test_targets_of_which_a_part_is_elsewhere_are_a_doubt(tmp_path: Path) -> Non
 def test_targets_of_any_type_are_text(tmp_path: Path, kind_of_text: str) -> None:
     query = f"SELECT CAST('1234' AS {kind_of_text}) WHERE :key = :key"
     (tmp_path / "aliases.db").touch()
-    table = SqlTable("it", f"sqlite:///{tmp_path}/aliases.db", query)
+    table = alias_table("sql", url=f"sqlite:///{tmp_path}/aliases.db", query=query)
     assert table.find(["sales@example.org"]) == Found(0, "1234")
 
 
 def test_a_row_that_could_be_one_name_or_several_targets_is_a_doubt(tmp_path: Path) -> None:
     (tmp_path / "aliases.db").touch()
     query = "SELECT 'Doe, Joe <joe@example.org>' WHERE :key = :key"
-    table = SqlTable("it", f"sqlite:///{tmp_path}/aliases.db", query)
+    table = alias_table("sql", url=f"sqlite:///{tmp_path}/aliases.db", query=query)
     with pytest.raises(Temporary, match=r"'sales@example\.org', .* could be one name or"):
         table.find(["sales@example.org"])
 
@@ -242,7 +241,7 @@ def test_keys_of_a_text_are_folded_as_postfix_folds_them(tmp_path: Path) -> None
     file = VirtualFile("it", aged(path))
     # Not texthash, which finds no key beyond ASCII in Postfix 3.11.7.
     run(["postmap", "-c", tmp_path, f"lmdb:{path}"])
-    postmap = PostmapTable("it", f"lmdb:{path}", tmp_path, timeout=30.0)
+    postmap = PostmapTable("it", map=f"lmdb:{path}", config_directory=tmp_path, timeout=30.0)
     keys = {
         f"{spelled}@example.org"
         for name in [*names, "ismail", "i̇smail", "straße", "STRAẞE", "σίσυφος", "jose", "fisch"]

@@ -16,10 +16,9 @@ import pytest
 
 from autocreate.aliases.postmap import PostmapTable
 from autocreate.domains.file import DomainFile
-from autocreate.domains.ldap import LdapDomains
-from autocreate.domains.sql import SqlDomains
 from autocreate.domains.syntax import domain_keys
 from autocreate.errors import Temporary
+from tests.configured import domain_table
 from tests.servers.common import aged
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -47,7 +46,7 @@ def postmap(folder: Path) -> Iterator[Kind]:
     (folder / "main.cf").touch()
     path = folder / "domains"
     path.write_text("".join(f"{name} OK\n" for name in HOSTED))
-    table = PostmapTable("it", f"texthash:{aged(path)}", folder, timeout=30.0)
+    table = PostmapTable("it", map=f"texthash:{aged(path)}", config_directory=folder, timeout=30.0)
     yield Kind(table, lambda: moved_away(path))
 
 
@@ -57,7 +56,7 @@ def sqlite(folder: Path) -> Iterator[Kind]:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(SCHEMA)
         connection.execute(INSERT)
-    yield Kind(SqlDomains("it", f"sqlite:///{path}", QUERY), lambda: moved_away(path))
+    yield Kind(domain_table("sql", url=f"sqlite:///{path}", query=QUERY), lambda: moved_away(path))
 
 
 @contextmanager
@@ -69,7 +68,7 @@ def sql_server(kind: type[Postgres] | type[MariaDb], folder: Path) -> Iterator[K
         server.execute(statement)
     if kind is Postgres:
         server.execute(f"GRANT SELECT ON domains TO {server.user}")
-    table = SqlDomains("it", server.url, QUERY, secret, timeout=5.0)
+    table = domain_table("sql", url=server.url, query=QUERY, password_file=secret, timeout=5.0)
     yield Kind(table, lambda: stopped(server))
     table.close()
 
@@ -82,8 +81,8 @@ def slapd(folder: Path) -> Iterator[Kind]:
     server.put({"bystander": []})
     for number, name in enumerate(HOSTED):
         server.add(f"uid={number},{PEOPLE}", objectClass="inetOrgPerson", sn="domain", cn=name)
-    table = LdapDomains(
-        "it",
+    table = domain_table(
+        "ldap",
         urls=[server.url],
         base=server.suffix,
         filter="(&(sn=domain)(cn={domain}))",
@@ -149,7 +148,7 @@ def test_a_database_may_have_either_spelling_of_a_domain(tmp_path: Path, name: s
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(SCHEMA)
         connection.execute("INSERT INTO domains VALUES (?, 1)", (name,))
-    made = Kind(SqlDomains("it", f"sqlite:///{path}", QUERY), lambda: moved_away(path))
+    made = Kind(domain_table("sql", url=f"sqlite:///{path}", query=QUERY), lambda: moved_away(path))
     assert has(made, name.encode("idna").decode())
 
 

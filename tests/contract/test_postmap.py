@@ -6,17 +6,22 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from autocreate.aliases import postmap
+from autocreate.aliases.postmap import PostmapTable
 from autocreate.aliases.stages import Found
 from autocreate.errors import Temporary
 from tests.servers.common import aged, run
 
-PostmapTable = partial(postmap.PostmapTable, "it", timeout=30.0)  # this machine may be busy
+
+def postmap_table(
+    map_: str, etc: Path, timeout: float = 30.0
+) -> PostmapTable:  # the machine may be busy
+    return PostmapTable("it", map=map_, config_directory=etc, timeout=timeout)
+
 
 TEXT = "sales@example.org joe, kim\n@catch.test bob\n#odd@example.org lee\n"
 
@@ -82,7 +87,7 @@ MAKERS = {
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_first_of_the_keys_that_a_table_has_is_found(kind: str, etc: Path) -> None:
-    table = PostmapTable(MAKERS[kind](etc), etc)
+    table = postmap_table(MAKERS[kind](etc), etc)
     assert table.find(["sales@example.org", "@catch.test"])[:2] in (
         (0, "joe, kim"),
         (0, "joe,kim"),
@@ -92,7 +97,7 @@ def test_the_first_of_the_keys_that_a_table_has_is_found(kind: str, etc: Path) -
 
 
 def test_many_addresses_are_answered_at_once(etc: Path) -> None:
-    table = PostmapTable(compiled("hash")(etc), etc)
+    table = postmap_table(compiled("hash")(etc), etc)
     absent = [[f"member-{number}@example.org", "@example.org"] for number in range(2000)]
     answers = table.find_many([*absent, ["x@catch.test", "@catch.test"], ["sales@example.org"]])
     assert answers == [Found()] * 2000 + [Found(1, "bob"), Found(0, "joe, kim")]
@@ -100,9 +105,9 @@ def test_many_addresses_are_answered_at_once(etc: Path) -> None:
 
 @pytest.mark.parametrize("key", ['"two words"@example.org', "#odd@example.org", "a\\b@x", "*@x"])
 def test_odd_keys_are_asked_for_as_they_are(key: str, etc: Path) -> None:
-    static = PostmapTable("static:{found it}", etc)
+    static = postmap_table("static:{found it}", etc)
     assert static.find([key]) == Found(0, "found it")
-    assert PostmapTable(compiled("hash")(etc), etc).find([key]) == Found()
+    assert postmap_table(compiled("hash")(etc), etc).find([key]) == Found()
 
 
 @pytest.mark.parametrize(
@@ -120,11 +125,11 @@ def test_a_table_that_cannot_be_asked_is_a_doubt_with_postfixs_words(
 ) -> None:
     (etc / "broken.cf").write_text(f"dbpath = {etc}/none/at.all\nquery = SELECT 1\n")
     with pytest.raises(Temporary, match=words):
-        PostmapTable(table.format(etc=etc), etc).find(ABSENT)
+        postmap_table(table.format(etc=etc), etc).find(ABSENT)
 
 
 def test_what_postfix_skips_with_a_warning_is_a_doubt_about_what_is_not_found(etc: Path) -> None:
-    broken = PostmapTable(f"texthash:{text(etc, TEXT + 'alone' + chr(10))}", etc)
+    broken = postmap_table(f"texthash:{text(etc, TEXT + 'alone' + chr(10))}", etc)
     assert broken.find(["@catch.test"]).text == "bob"
     assert "line 4: expected format: key whitespace value" in broken.find(ABSENT).doubt
     less_exact = broken.find(["nobody@catch.test", "@catch.test"])
@@ -133,7 +138,7 @@ def test_what_postfix_skips_with_a_warning_is_a_doubt_about_what_is_not_found(et
 
 def test_a_setting_that_main_cf_has_twice_is_no_doubt(etc: Path) -> None:
     (etc / "main.cf").write_text("myorigin = a.test\nmyorigin = b.test\n")
-    assert PostmapTable(texthash(etc), etc).find(ABSENT) == Found()
+    assert postmap_table(texthash(etc), etc).find(ABSENT) == Found()
 
 
 def test_a_table_that_does_not_answer_is_given_up_in_time_and_costs_the_next_nothing(
@@ -141,7 +146,7 @@ def test_a_table_that_does_not_answer_is_given_up_in_time_and_costs_the_next_not
 ) -> None:
     fifo = etc / "virtual"
     os.mkfifo(fifo)
-    table = PostmapTable(f"texthash:{fifo}", etc, timeout=0.3)
+    table = postmap_table(f"texthash:{fifo}", etc, timeout=0.3)
     with pytest.raises(Temporary, match=r"no answer within 0\.3 s"):
         table.find(ABSENT)
     with pytest.raises(Temporary, match="is not retried yet"):
@@ -151,4 +156,4 @@ def test_a_table_that_does_not_answer_is_given_up_in_time_and_costs_the_next_not
 def test_a_missing_postmap_is_a_doubt(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postmap, "_PLACES", str(etc))
     with pytest.raises(Temporary, match="postmap is not installed"):
-        PostmapTable(texthash(etc), etc).find(ABSENT)
+        postmap_table(texthash(etc), etc).find(ABSENT)

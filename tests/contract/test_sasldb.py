@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from autocreate.accounts.sasldb import SasldbSource
-from autocreate.core.naming import Users
+from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 from tests.servers.common import run
@@ -30,34 +31,40 @@ def an_hour_later() -> float:
     return time.time() + 3600
 
 
+def source_of(
+    database: Path, clock: Callable[[], float] = an_hour_later, users: Users = CYRUS_DEFAULTS
+) -> SasldbSource:
+    return SasldbSource("it", users, path=database, realm="mail.test", clock=clock)
+
+
 def test_a_user_id_without_realm_is_of_the_realm_of_the_configuration(database: Path) -> None:
-    source = SasldbSource("it", database, "mail.test", an_hour_later)
+    source = source_of(database)
     assert source.lookup("joe") == Account("joe", "it")
     assert source.lookup("kim") is None
 
 
 def test_a_user_id_with_a_realm_is_of_that_one(database: Path) -> None:
-    source = SasldbSource("it", database, "mail.test", an_hour_later)
+    source = source_of(database)
     assert source.lookup("kim@other.test") == Account("kim@other.test", "it")
     assert source.lookup("joe@other.test") is None
 
 
 def test_a_user_who_is_added_is_found_at_once(database: Path) -> None:
-    source = SasldbSource("it", database, "mail.test", an_hour_later)
+    source = source_of(database)
     assert source.lookup("zoe") is None
     set_password(database, "zoe", "mail.test")
     assert source.lookup("zoe") == Account("zoe", "it")
 
 
 def test_the_no_of_a_file_that_was_just_written_is_a_doubt(database: Path) -> None:
-    source = SasldbSource("it", database, "mail.test", lambda: database.stat().st_mtime + 1)
+    source = source_of(database, lambda: database.stat().st_mtime + 1)
     assert source.lookup("joe") == Account("joe", "it")
     with pytest.raises(Temporary, match="written just now"):
         source.lookup("zoe")
 
 
 def test_users_are_listed_with_their_realms(database: Path) -> None:
-    source = SasldbSource("it", database, "mail.test")
+    source = source_of(database, time.time)
     assert set(source.names()) == {"joe", "kim@other.test"}
 
 
@@ -74,14 +81,14 @@ def test_a_look_up_asks_for_a_key_and_can_see_no_value(
         def close(self) -> None:
             pass
 
-    source = SasldbSource("it", database, "mail.test")
+    source = source_of(database, time.time)
     monkeypatch.setattr(source, "_open", NothingButKeys)
     assert source.lookup("joe") == Account("joe", "it")
     assert asked == [b"joe\0mail.test\0userPassword"]
 
 
 def test_capitals_are_found_again_once_the_file_has_changed(database: Path) -> None:
-    source = SasldbSource("it", database, "mail.test", an_hour_later)
+    source = source_of(database)
     assert source.lookup("klee") is None
     set_password(database, "KLee", "mail.test")
     set_password(database, "Ann", "Other.Test")
@@ -89,5 +96,5 @@ def test_capitals_are_found_again_once_the_file_has_changed(database: Path) -> N
     assert found is not None
     assert found.name == "KLee"
     users = Users(virtual_domains=True, default_domain="mail.test")
-    virtual = SasldbSource("it", database, "mail.test", an_hour_later, users)
+    virtual = source_of(database, users=users)
     assert virtual.lookup("ann@other.test") == Account("ann@other.test", "it")

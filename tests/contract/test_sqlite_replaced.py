@@ -15,12 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autocreate.accounts.sql import SqlSource
-from autocreate.aliases.sql import SqlTable
+from autocreate.accounts import AccountSource
+from autocreate.aliases.tables import AliasTable
 from autocreate.errors import Temporary
+from tests.configured import account_source, alias_table
 from tests.servers.common import wait_until
 
 # Of several pages, so that a file which is half of one and half of another has parts of both.
@@ -57,11 +59,11 @@ class Place:
             database.execute("CREATE TABLE people (name TEXT PRIMARY KEY, target TEXT)")
             add(database, *users)
 
-    def _open(self, timeout: float) -> tuple[SqlSource, SqlTable]:
-        url = f"sqlite:///{self.file}"
+    def _open(self, timeout: float) -> tuple[AccountSource, AliasTable]:
+        keys: dict[str, Any] = {"url": f"sqlite:///{self.file}", "timeout": timeout}
         return (
-            SqlSource("it", url, "SELECT name FROM people WHERE name = :user", timeout=timeout),
-            SqlTable("it", url, "SELECT target FROM people WHERE name = :key", timeout=timeout),
+            account_source("sql", query="SELECT name FROM people WHERE name = :user", **keys),
+            alias_table("sql", query="SELECT target FROM people WHERE name = :key", **keys),
         )
 
 
@@ -388,10 +390,10 @@ def test_a_clock_that_was_set_back_does_not_make_a_file_one_that_is_written(
 
 def test_a_list_of_a_file_that_is_replaced_meanwhile_is_none(tmp_path: Path) -> None:
     place = Place("accounts", tmp_path)
-    source = SqlSource(
-        "it",
-        f"sqlite:///{place.file}",
-        "SELECT name FROM people WHERE name = :user",
+    source = account_source(
+        "sql",
+        url=f"sqlite:///{place.file}",
+        query="SELECT name FROM people WHERE name = :user",
         list_query="SELECT name FROM people ORDER BY name",
     )
     for replace, outcome in ((lambda _: None, contextlib.nullcontext()), (copied, DOUBT)):

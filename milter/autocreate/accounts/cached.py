@@ -26,10 +26,10 @@ T = TypeVar("T")
 class Limits:
     """How much is remembered, and for how many seconds; 0 for not at all."""
 
-    found: float = 60.0
-    unknown: float = 10.0
-    error: float = 2.0
-    size: int = 10_000
+    found: float
+    unknown: float
+    error: float
+    size: int
 
 
 class CachedSource:

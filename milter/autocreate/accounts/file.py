@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from autocreate.accounts import account_of
 from autocreate.backends.reloading_file import ReloadingFile
-from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.naming import Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
@@ -26,24 +26,25 @@ class FileSource:
 
     Args:
         name: what the configuration calls this source.
+        users: how names there become user ids.
         path: one user a line, or passwd(5): what precedes the first colon is the user. Empty lines
             and lines that begin with `#` do not count.
         groups: a file like group(5), or None.
         format: "lines" for the above, "postfix" for the text of a Postfix table (postmap(1)), whose
             keys are the users, and its `user@domain` too where the domain is one of `domains`.
         clock: the time in seconds since the epoch.
-        users: how names there become user ids.
     """
 
     def __init__(
         self,
         name: str,
+        users: Users,
+        *,
         path: Path,
-        groups: Path | None = None,
-        format: str = "lines",
-        domains: Sequence[str] = (),
+        groups: Path | None,
+        format: str,
+        domains: Sequence[str],
         clock: Callable[[], float] = time.time,
-        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
         self.has_groups = groups is not None

@@ -4,15 +4,14 @@ Values are escaped before they go into a filter, so no user id can be one.
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import ldap.dn
 
 from autocreate.accounts import account_of
 from autocreate.backends.ldap import DirectoryServer, fill
-from autocreate.backends.ldap_connection import Entry, Servers
-from autocreate.backends.password_file import password
-from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.backends.ldap_connection import Entry
+from autocreate.backends.options import LdapOptions
+from autocreate.core.naming import Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -27,18 +26,15 @@ class LdapSource:
 
     Args:
         name: what the configuration calls this source.
-        urls, tls, ca_file, bind_dn, external, timeout: see `Servers`.
-        password_file: its first line is the password of `bind_dn`.
-        base, scope: where people are.
+        server: the directory.
+        users: how accounts' names become user ids.
         filter: finds one entry at most.
         user_attribute: holds the user id; capitals count as Cyrus counts them.
         attributes: further ones that become attributes of the account.
         member_of: the attribute of a user's entry that names the groups; None if there is none.
-        groups_base: where groups are; None for `base`.
+        groups_base: where groups are; None for the base of `server`.
         groups_filter: finds the entries of a user's groups; None for no such search.
         group_attribute: the name of a group in its entry.
-        connections: how many may be open at once.
-        users: how accounts' names become user ids.
 
     Raises:
         ConfigurationError: the password cannot be read.
@@ -47,50 +43,31 @@ class LdapSource:
     def __init__(
         self,
         name: str,
-        urls: Sequence[str],
-        base: str,
-        filter: str = "(uid={user})",
-        user_attribute: str = "uid",
-        scope: str = "sub",
-        attributes: Sequence[str] = (),
-        member_of: str | None = None,
-        groups_base: str | None = None,
-        groups_filter: str | None = None,
-        group_attribute: str = "cn",
-        tls: str = "starttls",
-        ca_file: Path | None = None,
-        bind_dn: str = "",
-        password_file: Path | None = None,
-        external: bool = False,
-        timeout: float = 2.0,
-        connections: int = 4,
-        users: Users = CYRUS_DEFAULTS,
+        server: LdapOptions,
+        users: Users,
+        *,
+        filter: str,
+        user_attribute: str,
+        attributes: Sequence[str],
+        member_of: str | None,
+        groups_base: str | None,
+        groups_filter: str | None,
+        group_attribute: str,
     ) -> None:
         self.name = name
         self._users = users
         self.has_groups = bool(member_of or groups_filter)
-        self._base = base
-        self._scope = scope
+        self._base = server.base
+        self._scope = server.scope
         self._filter = filter
         self._user_attribute = user_attribute
         self._member_of = member_of
-        self._groups_base = groups_base or base
+        self._groups_base = groups_base or server.base
         self._groups_filter = groups_filter
         self._group_attribute = group_attribute
         wanted = {user_attribute, *attributes} | ({member_of} if member_of else set())
         self._attributes = tuple(sorted(wanted))
-        self._server = DirectoryServer(
-            Servers(
-                urls=tuple(urls),
-                tls=tls,
-                ca_file=ca_file,
-                bind_dn=bind_dn,
-                password=password(f"accounts.{name}", password_file),
-                external=external,
-                timeout=timeout,
-            ),
-            connections,
-        )
+        self._server = DirectoryServer(server)
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""

@@ -16,7 +16,7 @@ from typing import Any
 from autocreate.accounts import account_of, nsswitch
 from autocreate.accounts.nsswitch import LONGEST_ENTRY
 from autocreate.backends.reloading_file import ReloadingFile
-from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.naming import Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
@@ -69,10 +69,10 @@ class NssSource:
 
     Args:
         name: what the configuration calls this source.
+        users: how names become user ids.
         min_uid: users below it are the system's, and have no mailbox.
         max_uid: users above it have none either (nobody is 65534).
-        timeout: seconds for a look-up, which itself knows no limit.
-        users: how names become user ids.
+        timeout: seconds for a lookup; the C library itself has no time limit.
 
     Services that compare names to the letter find no `KLee` for `klee`. passwd(5) is therefore read
     for such names; the list of any other service takes too long for a recipient.
@@ -83,10 +83,11 @@ class NssSource:
     def __init__(
         self,
         name: str,
-        min_uid: int = 1000,
-        max_uid: int = 60000,
-        timeout: float = 2.0,
-        users: Users = CYRUS_DEFAULTS,
+        users: Users,
+        *,
+        min_uid: int,
+        max_uid: int,
+        timeout: float,
     ) -> None:
         self.name = name
         self._users = users

@@ -13,7 +13,7 @@ from berkeleydb import db
 
 from autocreate.accounts import account_of
 from autocreate.backends.reloading_file import is_settled, version
-from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.naming import Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
@@ -28,11 +28,11 @@ class SasldbSource:
 
     Args:
         name: what the configuration calls this source.
+        users: how names become user ids.
         path: the database.
         realm: of user ids without `@`; None for this host's name, which is SASL's own default. A
             user id with `@` has its realm behind it.
         clock: the time in seconds since the epoch.
-        users: how names become user ids.
     """
 
     has_groups = False
@@ -40,10 +40,11 @@ class SasldbSource:
     def __init__(
         self,
         name: str,
-        path: Path = Path("/etc/sasldb2"),
-        realm: str | None = None,
+        users: Users,
+        *,
+        path: Path,
+        realm: str | None,
         clock: Callable[[], float] = time.time,
-        users: Users = CYRUS_DEFAULTS,
     ) -> None:
         self.name = name
         self._path = path

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from autocreate.accounts.nss import NssSource, bytes_of, entry_of, text_of
-from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.naming import Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -63,20 +63,21 @@ class ShadowSource(NssSource):
     be used, as for users who have a key instead; such an account is in order.
 
     Args:
-        name, min_uid, max_uid, timeout, users: see `NssSource`.
+        name, users, min_uid, max_uid, timeout: see `NssSource`.
         clock: the time in seconds since the epoch.
     """
 
     def __init__(
         self,
         name: str,
-        min_uid: int = 1000,
-        max_uid: int = 60000,
-        timeout: float = 2.0,
-        users: Users = CYRUS_DEFAULTS,
+        users: Users,
+        *,
+        min_uid: int,
+        max_uid: int,
+        timeout: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(name, min_uid, max_uid, timeout, users)
+        super().__init__(name, users, min_uid=min_uid, max_uid=max_uid, timeout=timeout)
         self._clock = clock
 
     def names(self) -> Iterator[str] | None:

@@ -1,13 +1,13 @@
 """Accounts in a database, by a query of the administrator's. SQLite is the embedded default."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from autocreate.accounts import account_of
+from autocreate.backends.options import SqlOptions
 from autocreate.backends.sql import Database, Rows, text_of
-from autocreate.core.naming import CYRUS_DEFAULTS, Users
+from autocreate.core.naming import Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
@@ -20,13 +20,12 @@ class SqlSource:
 
     Args:
         name: what the configuration calls this source.
-        url: an SQLAlchemy database URL.
+        server: the database.
+        users: how accounts' names become user ids.
         query: selects the user id as its first column, in one row at most. Further columns become
             attributes of the account.
         groups_query: selects one group name a row; None for no groups.
         list_query: selects all user ids, one a row; None if this database does not list.
-        password_file, timeout, connections: see `Database`.
-        users: how accounts' names become user ids.
 
     Raises:
         ConfigurationError: see `Database`.
@@ -35,14 +34,12 @@ class SqlSource:
     def __init__(
         self,
         name: str,
-        url: str,
+        server: SqlOptions,
+        users: Users,
+        *,
         query: str,
-        groups_query: str | None = None,
-        list_query: str | None = None,
-        password_file: Path | None = None,
-        timeout: float = 5.0,
-        connections: int = 4,
-        users: Users = CYRUS_DEFAULTS,
+        groups_query: str | None,
+        list_query: str | None,
     ) -> None:
         self.name = name
         self._users = users
@@ -50,7 +47,7 @@ class SqlSource:
         self._query = sa.text(query)
         self._groups_query = sa.text(groups_query) if groups_query else None
         self._list_query = sa.text(list_query) if list_query else None
-        self._database = Database(f"accounts.{name}", url, password_file, timeout, connections)
+        self._database = Database(server)
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""

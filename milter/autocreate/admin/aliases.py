@@ -1,16 +1,12 @@
-"""`autocreate aliases`: what to write into [aliases] for an MTA, and whether the tables there answer."""
+"""`autocreate aliases detect`: what to write into [aliases] for the MTA of this machine."""
 
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from autocreate.aliases import detect as detection
-from autocreate.aliases.tables import AliasTable
 from autocreate.doctor.doctor import MtaPaths, read_postfix
-from autocreate.doctor.probe_accounts import NOBODY, SourceReport
-from autocreate.domains.syntax import domain_keys
-from autocreate.errors import AutocreateError, ConfigurationError, Temporary
+from autocreate.errors import ConfigurationError
 
 
 def detect(mtas: MtaPaths) -> Iterator[str]:
@@ -41,64 +37,6 @@ def detect(mtas: MtaPaths) -> Iterator[str]:
             str(mtas.postfix),
             [f"no main.cf there, and no {mtas.sendmail}: say where with --postfix or --sendmail"],
         )
-
-
-def examine(key: str, make: Callable[[], AliasTable]) -> SourceReport:
-    """Ask one table for somebody who is not there.
-
-    Args:
-        key: of the table in the configuration.
-        make: makes the table; it is closed afterwards.
-    """
-    asked = [f"{NOBODY}@{NOBODY}.invalid", NOBODY]
-    return _examine(
-        key, make, asked, lambda text: f"has an alias for everybody: {NOBODY!r} is {text!r}"
-    )
-
-
-def examine_domains(key: str, make: Callable[[], AliasTable]) -> SourceReport:
-    """Ask one table of domains for one that cannot be there (RFC 6761, section 6.4).
-
-    Args:
-        key, make: as for `examine`.
-    """
-    domain = f"{NOBODY}.invalid"
-    return _examine(
-        key,
-        make,
-        domain_keys(domain),
-        lambda _: f"has every domain, even {domain!r}: recipients of other sites' would be refused",
-        ConfigurationError.exit_status,
-    )
-
-
-def _examine(
-    key: str,
-    make: Callable[[], AliasTable],
-    asked: Sequence[str],
-    found_words: Callable[[str], str],
-    found_status: int = 0,
-) -> SourceReport:
-    try:
-        table = make()
-    except ConfigurationError as error:
-        return SourceReport(key, error.exit_status, error.problems)
-    begun = time.monotonic()
-    try:
-        found = table.find(asked)
-    except AutocreateError as error:
-        return SourceReport(key, error.exit_status, (str(error),))
-    finally:
-        table.close()
-    lines = [f"answers in {(time.monotonic() - begun) * 1000:.1f} ms"]
-    status = 0
-    if found.position >= 0:
-        lines.append(found_words(found.text))
-        status = found_status
-    if found.doubt:
-        lines.append(f"unknown recipients get a temporary error, since: {found.doubt}")
-        status = max(status, Temporary.exit_status)
-    return SourceReport(key, status, tuple(lines))
 
 
 def _shown(where: str, tables: list[detection.Proposal]) -> Iterator[str]:

@@ -7,7 +7,6 @@ entries are expanded as ldap_table(5) has it.
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 
 import ldap.dn
 from ldapurl import LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE, LDAPUrl
@@ -15,9 +14,9 @@ from ldapurl import LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE, LDAPUrl
 from autocreate.aliases.stages import Found
 from autocreate.aliases.syntax import folded, key_parts, one_value
 from autocreate.backends.ldap import DirectoryServer, fill
-from autocreate.backends.ldap_connection import Entry, Servers
-from autocreate.backends.password_file import password
-from autocreate.errors import Malformed, Temporary
+from autocreate.backends.ldap_connection import Entry
+from autocreate.backends.options import LdapOptions
+from autocreate.errors import MalformedValue, Temporary
 from autocreate.resilience.breaker import Breaker
 
 MAX_DEPTH = 100  # groups in groups
@@ -34,55 +33,33 @@ class LdapTable:
 
     Args:
         name: what the configuration calls this table.
-        urls, tls, ca_file, bind_dn, external, timeout: see `Servers`.
-        password_file: its first line is the password of `bind_dn`.
-        base, scope: where the entries are.
+        server: the directory.
         filter: finds the entries of an alias. The targets of all of them count.
         target_attribute: holds the targets, or is empty.
         dn_attribute: holds the names of further entries, whose targets count too; or is empty.
         leaf_attribute: holds the targets of entries without `dn_attribute`; or is empty.
-        connections: how many may be open at once.
 
     Raises:
         ConfigurationError: the password cannot be read.
     """
 
-    _section = "aliases"
-
     def __init__(
         self,
         name: str,
-        urls: Sequence[str],
-        base: str,
+        server: LdapOptions,
+        *,
         filter: str,
-        target_attribute: str = "",
-        dn_attribute: str = "",
-        leaf_attribute: str = "",
-        scope: str = "sub",
-        tls: str = "starttls",
-        ca_file: Path | None = None,
-        bind_dn: str = "",
-        password_file: Path | None = None,
-        external: bool = False,
-        timeout: float = 2.0,
-        connections: int = 4,
+        target_attribute: str,
+        dn_attribute: str,
+        leaf_attribute: str,
     ) -> None:
         self.name = name
-        self._base = base
-        self._scope = scope
+        self._base = server.base
+        self._scope = server.scope
         self._filter = filter
         self._attributes = (target_attribute, dn_attribute, leaf_attribute)
-        servers = Servers(
-            urls=tuple(urls),
-            tls=tls,
-            ca_file=ca_file,
-            bind_dn=bind_dn,
-            password=password(f"{self._section}.{name}", password_file),
-            external=external,
-            timeout=timeout,
-        )
-        self._server = DirectoryServer(servers, connections)
-        self._breaker = Breaker(", ".join(urls))
+        self._server = DirectoryServer(server)
+        self._breaker = Breaker(", ".join(server.urls))
 
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
@@ -164,13 +141,13 @@ def _values(entry: Entry, attribute: str) -> list[str]:
 
 
 def _addresses(dn: str, attribute: str, value: str) -> Sequence[str]:
-    told = f"{dn}: {attribute} is {value[:100]!r}"
+    what = f"{dn}: {attribute} is {value[:100]!r}"
     if ldap.dn.is_dn(value) and ("," in value or "@" not in value) and "=" in value:
         raise Temporary(
-            f"{told}, the name of an entry and no address: make it the dn_attribute, and the "
+            f"{what}, the name of an entry and no address: make it the dn_attribute, and the "
             "attribute with that entry's address the leaf_attribute"
         )
     try:
         return one_value(value)
-    except Malformed as error:
-        raise Temporary(f"{told}: {error}") from error
+    except MalformedValue as error:
+        raise Temporary(f"{what}: {error}") from error

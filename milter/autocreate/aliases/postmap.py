@@ -36,7 +36,7 @@ class PostmapTable:
     """
 
     def __init__(
-        self, name: str, map: str, config_directory: Path | None = None, timeout: float = 5.0
+        self, name: str, *, map: str, config_directory: Path | None, timeout: float
     ) -> None:
         self.name = name
         self._map = map

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import sqlalchemy as sa
 
 from autocreate.aliases.stages import Found
 from autocreate.aliases.syntax import abbreviate, folded, key_parts, one_value
+from autocreate.backends.options import SqlOptions
 from autocreate.backends.sql import Database, text_of
-from autocreate.errors import Malformed, Temporary
+from autocreate.errors import MalformedValue, Temporary
 from autocreate.resilience.breaker import Breaker
 
 
@@ -21,30 +21,19 @@ class SqlTable:
 
     Args:
         name: what the configuration calls this table.
+        server: the database.
         query: selects a target a row; further columns do not count.
-        url, password_file, timeout, connections: see `Database`.
 
     Raises:
         ConfigurationError: see `Database`.
     """
 
-    _section = "aliases"
     _parts: Callable[[str], dict[str, str]] = staticmethod(key_parts)
 
-    def __init__(
-        self,
-        name: str,
-        url: str,
-        query: str,
-        password_file: Path | None = None,
-        timeout: float = 2.0,
-        connections: int = 4,
-    ) -> None:
+    def __init__(self, name: str, server: SqlOptions, *, query: str) -> None:
         self.name = name
         self._query = sa.text(query)
-        self._database = Database(
-            f"{self._section}.{name}", url, password_file, timeout, connections
-        )
+        self._database = Database(server)
         self._breaker = Breaker(str(self._database))
 
     def find(self, keys: Sequence[str]) -> Found:
@@ -63,7 +52,7 @@ class SqlTable:
         values = self._values(key)
         try:
             return [target for value in values for target in one_value(value)]
-        except Malformed as error:
+        except MalformedValue as error:
             raise Temporary(f"targets of {key!r}, {abbreviate(values)!r}: {error}") from error
 
     def _values(self, key: str) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autocreate.core.address import needs_quotes
-from autocreate.errors import Malformed
+from autocreate.errors import MalformedValue
 
 # What is between these is not parted.
 _CLOSING = {'"': '"', "(": ")", "<": ">"}
@@ -88,13 +88,15 @@ def one_value(text: str) -> list[str]:
     """The items of one value of a database, where each target usually has a value of its own.
 
     Raises:
-        Malformed: it could be a name as well as several targets. An MTA would take it for these:
+        MalformedValue: it could be a name as well as several targets. An MTA would take it for these:
             `Doe` and `joe@example.org` in `Doe, Joe <joe@example.org>`, `joe` and `doe` in `joe doe`.
     """
     parts = [part.strip() for part in _split(text, ",".__eq__) if part.strip()]
     found = [word for part in parts for word in _words(part)]
     if len(found) > 1 and found != parts and not all("@" in word for word in found):
-        raise Malformed("could be one name or several targets; write each in a value of its own")
+        raise MalformedValue(
+            "could be one name or several targets; write each in a value of its own"
+        )
     return found
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 import ldap
 import ldap.filter
 
-from autocreate.backends.ldap_connection import Connection, Entry, Servers
+from autocreate.backends.ldap_connection import Connection, Entry
+from autocreate.backends.options import LdapOptions
+from autocreate.backends.password_file import password
 from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.pool import Pool
 
@@ -20,13 +22,17 @@ class DirectoryServer:
     """Searches over pooled connections. Safe to call from several threads at once.
 
     Args:
-        connections: how many may be open at once.
+        options: of the directory.
+
+    Raises:
+        ConfigurationError: the password cannot be read.
     """
 
-    def __init__(self, servers: Servers, connections: int) -> None:
-        self._servers = servers
-        self._urls = servers.urls
-        self._pool: Pool[Connection] = Pool(self._connect, connections, servers.timeout)
+    def __init__(self, options: LdapOptions) -> None:
+        self._options = options
+        self._password = password(options.key, options.password_file)
+        self._urls = options.urls  # the last that took a connection first
+        self._pool: Pool[Connection] = Pool(self._connect, options.connections, options.timeout)
 
     def find_one(
         self, base: str, scope: str, filter_: str, attributes: Sequence[str]
@@ -40,7 +46,7 @@ class DirectoryServer:
 
         Raises:
             Unreachable: no connection to any server; `ServerTimeout` if it is for want of an answer.
-            Busy: no connection became free in time.
+            PoolExhausted: no connection became free in time.
             Temporary: the server cannot answer, or finds several entries.
         """
         found = self._pool.run(
@@ -54,7 +60,7 @@ class DirectoryServer:
         """All entries that a filter finds, where one that is missing makes another answer of them.
 
         Raises:
-            Unreachable, Busy: as `find_one` does.
+            Unreachable, PoolExhausted: as `find_one` does.
             Temporary: the server cannot answer, or holds only a part of `base`.
         """
         return self._pool.run(
@@ -67,7 +73,7 @@ class DirectoryServer:
         """As `find_all`, for a base that an entry has named: if it is not there, nor are entries.
 
         Raises:
-            Unreachable, Busy, Temporary: as `find_all` does.
+            Unreachable, PoolExhausted, Temporary: as `find_all` does.
         """
         try:
             return self.find_all(base, scope, filter_, attributes)
@@ -97,12 +103,12 @@ class DirectoryServer:
         errors = []
         for url in self._urls:
             try:
-                connection = Connection(self._servers, url)
+                connection = Connection(self._options, self._password, url)
             except Unreachable as error:
                 errors.append(error)
                 continue
-            at = self._servers.urls.index(url)
-            self._urls = self._servers.urls[at:] + self._servers.urls[:at]
+            at = self._options.urls.index(url)
+            self._urls = self._options.urls[at:] + self._options.urls[:at]
             return connection
         kind = (
             ServerTimeout

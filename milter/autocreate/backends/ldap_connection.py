@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +20,13 @@ import ldap
 import ldap.sasl
 from ldap.controls import SimplePagedResultsControl
 
+from autocreate.backends.ldap_errors import ERRORS, Attempt
 from autocreate.backends.ldap_tls import shake_hands
+from autocreate.backends.options import LdapOptions
+from autocreate.backends.password_file import Password
 from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.resilience import socket_timeout
+from autocreate.resilience.exception_map import map_exceptions
 
 _SCOPES = {"base": ldap.SCOPE_BASE, "one": ldap.SCOPE_ONELEVEL, "sub": ldap.SCOPE_SUBTREE}
 _TLS_1_2 = 0x303
@@ -37,56 +41,39 @@ class Entry(NamedTuple):
     values: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Servers:
-    """Where the directory is, and how to bind.
+class Connection:
+    """A connection that is secured and bound.
 
     Args:
-        urls: tried in turn: `ldap://`, `ldaps://` or `ldapi://` ones.
-        tls: "starttls" or "none", for `ldap://`. Certificates are always verified.
-        ca_file: the certificates to trust, or None for the system's.
-        bind_dn: "" to bind as nobody, or by SASL EXTERNAL.
-        external: bind by SASL EXTERNAL: as who this process is (`ldapi://`).
-        timeout: seconds for a connection, and for each answer.
+        options: of the directory.
+        password: of its `bind_dn`; "" if it has none.
+        url: the one of its servers to connect to.
+
+    Raises:
+        Unreachable: there is no connection, no security, or no bind; `ServerTimeout` if for want of an answer.
     """
-
-    urls: tuple[str, ...]
-    tls: str = "starttls"
-    ca_file: Path | None = None
-    bind_dn: str = ""
-    password: str = ""
-    external: bool = False
-    timeout: float = 2.0
-
-    def __repr__(self) -> str:
-        # The generated one would show the password in every traceback that prints its locals.
-        return f"Servers({', '.join(self.urls)})"
-
-
-class Connection:
-    """A connection that is secured and bound."""
 
     is_spent = False
 
-    def __init__(self, servers: Servers, url: str) -> None:
+    def __init__(self, options: LdapOptions, password: Password, url: str) -> None:
         self.url = url
-        self.timeout = servers.timeout
-        start_tls = url.startswith("ldap://") and servers.tls == "starttls"
-        shake_hands(url, start_tls, servers.ca_file, servers.timeout)
+        self.timeout = options.timeout
+        start_tls = url.startswith("ldap://") and options.tls == "starttls"
+        shake_hands(url, start_tls, options.ca_file, options.timeout)
         self._ldap = ldap.initialize(url, bytes_mode=False)
-        self._set_options(servers)
-        _within(servers.timeout * 2, lambda: self._open(servers, start_tls), url)
+        self._set_options(options)
+        _within(options.timeout * 2, lambda: self._open(options, password, start_tls), url)
 
-    def _open(self, servers: Servers, start_tls: bool) -> None:
+    def _open(self, options: LdapOptions, password: Password, start_tls: bool) -> None:
         try:
             if start_tls:
-                with _Translated(self, "cannot start TLS"):
+                with self._mapped("cannot start TLS"):
                     self._ldap.start_tls_s()
-            with _Translated(self, f"cannot bind as {servers.bind_dn or 'nobody'}"):
-                if servers.external:
+            with self._mapped(f"cannot bind as {options.bind_dn or 'nobody'}"):
+                if options.external:
                     self._ldap.sasl_interactive_bind_s("", ldap.sasl.external())
                 else:
-                    self._ldap.simple_bind_s(servers.bind_dn, servers.password)
+                    self._ldap.simple_bind_s(options.bind_dn, password)
             self._limit_reading()
         except Temporary as error:
             self.discard()
@@ -97,7 +84,7 @@ class Connection:
     def search(
         self, base: str, scope: str, filter_: str, attributes: Sequence[str], is_for_one: bool
     ) -> list[Entry]:
-        with _Translated(self, f"cannot search {base!r} for {filter_}"):
+        with self._mapped(f"cannot search {base!r} for {filter_}"):
             found = self._ldap.search_ext_s(
                 base,
                 _SCOPES[scope],
@@ -117,7 +104,7 @@ class Connection:
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
         page = SimplePagedResultsControl(criticality=True, size=_PAGE, cookie="")
         while True:
-            with _Translated(self, f"cannot search {base!r} for {filter_}"):
+            with self._mapped(f"cannot search {base!r} for {filter_}"):
                 asked = self._ldap.search_ext(
                     base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
                 )
@@ -164,7 +151,7 @@ class Connection:
         while ranged["last"] != "*":
             following = int(ranged["last"]) + 1
             asked = f"{ranged['name']};range={following}-*"
-            with _Translated(self, f"cannot read {asked} of {dn!r}"):
+            with self._mapped(f"cannot read {asked} of {dn!r}"):
                 found = self._ldap.search_ext_s(
                     dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked], timeout=self.timeout
                 )
@@ -182,17 +169,21 @@ class Connection:
             "base that this server holds wholly"
         )
 
-    def _set_options(self, servers: Servers) -> None:
-        options = {
+    def _mapped(self, failed: str) -> AbstractContextManager[None]:
+        """python-ldap's errors as ours, each naming the server and what could not be done."""
+        return map_exceptions(ERRORS, Attempt(self.url, failed, self.timeout, time.monotonic()))
+
+    def _set_options(self, options: LdapOptions) -> None:
+        values = {
             ldap.OPT_PROTOCOL_VERSION: 3,
             ldap.OPT_REFERRALS: 0,
-            ldap.OPT_NETWORK_TIMEOUT: servers.timeout,
-            ldap.OPT_TIMEOUT: servers.timeout,
+            ldap.OPT_NETWORK_TIMEOUT: options.timeout,
+            ldap.OPT_TIMEOUT: options.timeout,
             ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
             ldap.OPT_X_TLS_PROTOCOL_MIN: _TLS_1_2,
-            **_authorities(servers.ca_file),
+            **_authorities(options.ca_file),
         }
-        for option, value in options.items():
+        for option, value in values.items():
             self._ldap.set_option(option, value)
         # What was set counts only for contexts made afterwards.
         self._ldap.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
@@ -203,57 +194,12 @@ class Connection:
             socket_timeout.limit(connection, self.timeout)
 
 
-class _Translated:
-    """python-ldap's errors as ours, each naming the server and what it could not do."""
-
-    def __init__(self, connection: Connection, failed: str) -> None:
-        self._connection = connection
-        self._failed = failed
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-
-    def __exit__(self, _kind: Any, error: BaseException | None, _trace: Any) -> None:
-        if isinstance(error, UnicodeError):
-            raise Temporary(f"{self._connection.url}: {self._failed}: {error}") from error
-        if not isinstance(error, ldap.LDAPError):
-            return
-        timeout = self._connection.timeout
-        is_late = time.monotonic() - self._begun >= timeout * 0.9
-        text = f"{self._connection.url}: {self._failed}: {_words(error)}"
-        if isinstance(error, ldap.TIMEOUT) or (is_late and isinstance(error, _LOST)):
-            raise ServerTimeout(
-                f"{self._connection.url}: {self._failed}: no answer within {timeout:g} s"
-            ) from error
-        raise (Unreachable if isinstance(error, _LOST) else Temporary)(text) from error
-
-
-_LOST = (ldap.SERVER_DOWN, ldap.CONNECT_ERROR)
-
-_ADVICE = {
-    "INVALID_CREDENTIALS": "bind_dn or the password in password_file is wrong",
-    "INAPPROPRIATE_AUTH": "the server refuses this way to bind",
-    "NO_SUCH_OBJECT": "there is no such base, or bind_dn may not see it",
-    "INSUFFICIENT_ACCESS": "bind_dn may not search there",
-    "FILTER_ERROR": "the filter is no filter (RFC 4515)",
-    "SIZELIMIT_EXCEEDED": "more entries than the server, or one user, may have",
-    "REFERRAL": "the server refers to another one: ask that one",
-}
-
-
 def _authorities(ca_file: Path | None) -> dict[int, str]:
     """The certificates to trust. A context of a connection's own has not even ldap.conf(5)'s."""
     system = ssl.get_default_verify_paths()
     if trusted := ca_file or system.cafile:
         return {ldap.OPT_X_TLS_CACERTFILE: str(trusted)}
     return {ldap.OPT_X_TLS_CACERTDIR: system.capath} if system.capath else {}
-
-
-def _words(error: ldap.LDAPError) -> str:
-    told = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    words = [str(told[key]) for key in ("desc", "info") if told.get(key)]
-    advice = _ADVICE.get(type(error).__name__)
-    return ": ".join(words or [str(error)]) + (f" ({advice})" if advice else "")
 
 
 def _continues(ranged: re.Match[str], following: int) -> bool:

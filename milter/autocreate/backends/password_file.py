@@ -1,24 +1,47 @@
-"""The files that passwords of database servers are read from."""
+"""The files that hold a server's password. It is the first line."""
 
 from pathlib import Path
 
-from autocreate.errors import ConfigurationError
+from autocreate.errors import ConfigurationError, MalformedValue
 
 
-def password(key: str, path: Path | None) -> str:
-    """The password in a file's first line; none without a file.
+class Password(str):
+    """A password, which a traceback that prints its locals does not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def first_line(path: Path) -> Password:
+    """The password in a file: its first line as it is written, without the end of the line.
+
+    Raises:
+        MalformedValue: the file cannot be read, is not UTF-8, or its first line is blank.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:  # a line ends at \n, \r\n or \r, and nowhere else
+            line = file.readline().removesuffix("\n")
+    except OSError as error:
+        raise MalformedValue(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise MalformedValue(f"{path} is not UTF-8: {error}") from error
+    if not line.strip():
+        raise MalformedValue(f"{path}: its first line is empty; write the password into it")
+    return Password(line)
+
+
+def password(key: str, path: Path | None) -> Password:
+    """The password of a server; "" without a file.
 
     Args:
         key: where the configuration names the server, for the error: `accounts.staff`.
 
     Raises:
-        ConfigurationError: the file cannot be read, or is empty.
+        ConfigurationError: see `first_line`.
     """
-    if path is None:
-        return ""
     try:
-        return path.read_text(encoding="utf-8").splitlines()[0]
-    except IndexError as error:
-        raise ConfigurationError(key, [f"password_file: {path} is empty"]) from error
-    except (OSError, UnicodeDecodeError) as error:
+        return first_line(path) if path else Password()
+    except MalformedValue as error:
         raise ConfigurationError(key, [f"password_file: {error}"]) from error

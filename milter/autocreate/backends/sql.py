@@ -7,13 +7,13 @@ SQLite's is read by `autocreate.backends.sqlite`.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
+from autocreate.backends.options import SqlOptions
 from autocreate.backends.password_file import password
 from autocreate.backends.sql_drivers import parsed, server_engine
 from autocreate.backends.sqlite import Answer, SqliteReader
@@ -24,6 +24,7 @@ from autocreate.errors import (
     Temporary,
     Unreachable,
 )
+from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 
 class Rows(list[Any]):
@@ -42,37 +43,25 @@ class Database:
     """Runs queries. Safe to call from several threads at once.
 
     Args:
-        key: where the configuration names the database, for errors: `accounts.staff`.
-        url: an SQLAlchemy database URL.
-        password_file: its first line is the password; None if the URL says it, or none is needed.
-        timeout: seconds for the connection, for each answer, and for an SQLite file that others lock
-            or write.
-        connections: how many may be open at once.
+        options: of the database.
 
     Raises:
         ConfigurationError: the URL names a database that SQLAlchemy, or this machine, has no driver
             for, or the password cannot be read.
     """
 
-    def __init__(
-        self,
-        key: str,
-        url: str,
-        password_file: Path | None = None,
-        timeout: float = 5.0,
-        connections: int = 4,
-    ) -> None:
+    def __init__(self, options: SqlOptions) -> None:
         try:
-            found = parsed(url)
-            if password_file:
-                found = found.set(password=password(key, password_file))
-            kind = SqliteReader if found.get_backend_name() == "sqlite" else _Server
-            self._asked: SqliteReader | _Server = kind(found, timeout, connections)
+            url = parsed(options.url)
+            if options.password_file:
+                url = url.set(password=password(options.key, options.password_file))
+            kind = SqliteReader if url.get_backend_name() == "sqlite" else _Server
+            self._asked: SqliteReader | _Server = kind(url, options.timeout, options.connections)
         except (ArgumentError, NoSuchModuleError) as error:
-            raise ConfigurationError(key, [f"url: {error}"]) from error
+            raise ConfigurationError(options.key, [f"url: {error}"]) from error
         except ModuleNotFoundError as error:
             raise ConfigurationError(
-                key, [f"url: {error}; install autocreate-milter[postgresql] or [mysql]"]
+                options.key, [f"url: {error}; install autocreate-milter[postgresql] or [mysql]"]
             ) from error
 
     def __str__(self) -> str:
@@ -92,7 +81,7 @@ class Database:
         """All rows that a query finds, as they come: there may be millions.
 
         Raises:
-            Unreachable, Busy, Temporary: as `select`; perhaps in the middle.
+            Unreachable, PoolExhausted, Temporary: as `select`; perhaps in the middle.
         """
         return self._asked.stream(query)
 
@@ -151,35 +140,69 @@ class _Server:
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
-        """A connection, around whose use errors become ours."""
-        begun = time.monotonic()
-        is_connected = False
-        try:
-            with self._engine.connect() as connection:
-                is_connected = True
-                yield connection
-        except sa.exc.TimeoutError as error:
-            connections = self._connections
-            raise PoolExhausted(
-                f"{self}: all {connections} connections are busy for {self._timeout:g} s"
-            ) from error
-        except TypeError as error:
-            if is_connected:
-                raise
-            # PyMySQL takes what the URL has behind its `?` for arguments.
-            raise Temporary(
-                f"{self}: an option in the URL that the driver lacks: {error}"
-            ) from error
-        except (SQLAlchemyError, UnicodeError) as error:
-            reason = getattr(error, "orig", None) or error
-            text = f"{self}: {' '.join(str(reason).split())}"
-            lost = isinstance(error, DBAPIError) and (
-                error.connection_invalidated or not is_connected
-            )
-            if not lost:
-                raise Temporary(text) from error
-            is_late = time.monotonic() - begun >= self._timeout * 0.9
-            raise (ServerTimeout if is_late else Unreachable)(text) from error
+        """A connection, around whose use SQLAlchemy's errors become ours."""
+        attempt = _Attempt(str(self), self._timeout, self._connections, time.monotonic())
+        with map_exceptions(_CONNECTION_ERRORS, attempt):
+            connection = self._engine.connect()
+        with map_exceptions(_QUERY_ERRORS, attempt), connection:
+            yield connection
+
+
+class _Attempt(NamedTuple):
+    """A connection to a server and its use, for the error if one of them fails.
+
+    Args:
+        server: its URL without the password.
+        begun: when, by the monotonic clock.
+    """
+
+    server: str
+    timeout: float
+    connections: int
+    begun: float
+
+
+def _failed(attempt: _Attempt, error: Exception) -> Temporary:
+    return Temporary(f"{attempt.server}: {_words(error)}")
+
+
+def _lost(attempt: _Attempt, error: DBAPIError) -> Temporary:
+    is_late = time.monotonic() - attempt.begun >= attempt.timeout * 0.9
+    return (ServerTimeout if is_late else Unreachable)(f"{attempt.server}: {_words(error)}")
+
+
+def _busy(attempt: _Attempt, _: Exception) -> Temporary:
+    return PoolExhausted(
+        f"{attempt.server}: all {attempt.connections} connections are busy for {attempt.timeout:g} s"
+    )
+
+
+def _query_failed(attempt: _Attempt, error: DBAPIError) -> Temporary:
+    return (_lost if error.connection_invalidated else _failed)(attempt, error)
+
+
+def _bad_option(attempt: _Attempt, error: Exception) -> Temporary:
+    # PyMySQL takes what the URL has after its `?` for arguments.
+    return Temporary(f"{attempt.server}: an option in the URL that the driver lacks: {error}")
+
+
+_QUERY_ERRORS: ExceptionMap[_Attempt] = {
+    SQLAlchemyError: _failed,
+    DBAPIError: _query_failed,
+    UnicodeError: _failed,
+}
+
+_CONNECTION_ERRORS: ExceptionMap[_Attempt] = {
+    **_QUERY_ERRORS,
+    DBAPIError: _lost,
+    sa.exc.TimeoutError: _busy,
+    TypeError: _bad_option,
+}
+
+
+def _words(error: Exception) -> str:
+    """An error of the driver, on one line; SQLAlchemy's own if there is none of the driver."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def text_of(value: object) -> str:

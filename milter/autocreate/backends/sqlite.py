@@ -29,6 +29,7 @@ from sqlalchemy.engine import URL
 
 from autocreate.backends.sqlite_file import path_of
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
+from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 # Seconds without a change after which nobody is writing a copy. Between two writes cp(1) takes milliseconds.
 _QUIET = 0.25
@@ -68,8 +69,8 @@ class SqliteReader:
         (self._database,), options = self._dialect.create_connect_args(url)
         self._prepare: Any = self._dialect.on_connect()  # for REGEXP
         self._options = {**options, "isolation_level": None, "check_same_thread": False}
-        self._path = path_of(self._database)
-        self._wal = f"{self._path}-wal"
+        self.path = path_of(self._database)
+        self._wal = f"{self.path}-wal"
         self._timeout = timeout
         self._connections = connections
         self._free = threading.BoundedSemaphore(connections)
@@ -89,12 +90,12 @@ class SqliteReader:
             Temporary: any other error, such as a missing table.
         """
         until = time.monotonic() + self._timeout
-        with self._connection_to_spare(), self._translated():
+        with self._connection_to_spare(), map_exceptions(_ERRORS, self):
             while True:
                 before = self._settled(until)
                 with self._connection(before, until) as connection:
                     answer = self._ask(connection, query, parameters)
-                    if _look(self._path) == before:
+                    if _look(self.path) == before:
                         if self._has_old_wal(before):
                             self._compare_without_wal(answer, query, parameters, until)
                         return answer
@@ -103,18 +104,18 @@ class SqliteReader:
         """All rows that a query finds, as they come.
 
         Raises:
-            Unreachable, Busy, Temporary: as `select`; at the end if the file was replaced meanwhile.
+            Unreachable, PoolExhausted, Temporary: as `select`; at the end if the file was replaced meanwhile.
         """
         until = time.monotonic() + self._timeout
         statement, _ = self._statement(query)
-        with self._connection_to_spare(), self._translated():
+        with self._connection_to_spare(), map_exceptions(_ERRORS, self):
             before = self._settled(until)
             with contextlib.closing(self._open(self._database, until)) as connection:
                 connection.execute("BEGIN")
                 yield from connection.execute(statement)
                 ((mode,),) = connection.execute("PRAGMA journal_mode")
                 # SQLite's programs cannot commit meanwhile. In WAL mode they can write the -wal back.
-                if mode != "wal" and _look(self._path) != before:
+                if mode != "wal" and _look(self.path) != before:
                     raise Temporary(f"{self} was replaced while it was read")
 
     def close(self) -> None:
@@ -128,7 +129,7 @@ class SqliteReader:
         with contextlib.ExitStack() as undo:
             undo.callback(connection.close)
             yield connection
-            is_same = _look(self._path) == state
+            is_same = _look(self.path) == state
             if state and is_same and self._is_quiet(state) and not os.path.exists(self._wal):
                 undo.pop_all()
                 self._idle.append((state, connection))
@@ -170,14 +171,14 @@ class SqliteReader:
 
     def _settled(self, until: float) -> _State | None:
         """The state of the file, once nobody is writing a copy of another one over it."""
-        state = _look(self._path)
+        state = _look(self.path)
         if state is None or self._is_quiet(state):
             return state
         with contextlib.closing(self._open(self._database, until)) as witness:
             commits = _commits(witness)
             while time.monotonic() < until:
                 time.sleep(_BETWEEN_LOOKS)
-                state = _look(self._path)
+                state = _look(self.path)
                 # A copy writes the header once, and first.
                 if state is None or self._is_quiet(state) or _commits(witness) != commits:
                     return state
@@ -204,7 +205,7 @@ class SqliteReader:
     def _compare_without_wal(
         self, answer: Answer, query: sa.TextClause, parameters: Mapping[str, str], until: float
     ) -> None:
-        location = f"file:{quote(self._path)}?mode=ro&immutable=1"
+        location = f"file:{quote(self.path)}?mode=ro&immutable=1"
         try:
             with contextlib.closing(self._open(location, until)) as connection:
                 alone = self._ask(connection, query, parameters)
@@ -213,7 +214,7 @@ class SqliteReader:
         if alone != answer:
             raise Temporary(
                 f"{self} says otherwise than its -wal, which is older: if the file was replaced, stop "
-                f"what else uses it, remove {self._wal} and {self._path}-shm, and replace it again"
+                f"what else uses it, remove {self._wal} and {self.path}-shm, and replace it again"
             )
 
     @contextlib.contextmanager
@@ -226,26 +227,34 @@ class SqliteReader:
         finally:
             self._free.release()
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyError as error:
-            raise Temporary(f"{self}: the query wants a parameter {error} that is none") from error
-        except (sqlite3.Error, sqlite3.Warning, UnicodeError) as error:
-            code = getattr(error, "sqlite_errorcode", 0)
-            if code == sqlite3.SQLITE_READONLY_ROLLBACK:
-                raise Temporary(
-                    f"{self}: a program that wrote to it was killed, and left {self._path}-journal: open "
-                    "the file once with sqlite3(1), as a user who may write to it; if the file was "
-                    "replaced since, remove the -journal"
-                ) from error
-            text, code = f"{self}: {error}", code & 0xFF
-            if code in _HELD:
-                raise ServerTimeout(text) from error
-            if code == sqlite3.SQLITE_CANTOPEN:
-                raise Unreachable(text) from error
-            raise Temporary(text) from error
+
+def _missing_parameter(reader: SqliteReader, error: KeyError) -> Temporary:
+    return Temporary(f"{reader}: the query has a parameter {error} that does not exist")
+
+
+def _failed(reader: SqliteReader, error: Exception) -> Temporary:
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return Temporary(
+            f"{reader}: a program that wrote to it was killed, and left {reader.path}-journal: open "
+            "the file once with sqlite3(1), as a user who may write to it; if the file was "
+            "replaced since, remove the -journal"
+        )
+    kind = Temporary
+    if code & 0xFF in _HELD:
+        kind = ServerTimeout
+    elif code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+        kind = Unreachable
+    return kind(f"{reader}: {error}")
+
+
+# The driver knows one class for many errors: its code says which.
+_ERRORS: ExceptionMap[SqliteReader] = {
+    KeyError: _missing_parameter,
+    sqlite3.Error: _failed,
+    sqlite3.Warning: _failed,
+    UnicodeError: _failed,
+}
 
 
 def _look(path: str) -> _State | None:

@@ -13,7 +13,7 @@ from autocreate.cli.options import config_option, json_option
 from autocreate.core.printable import printable
 
 if TYPE_CHECKING:
-    from autocreate.doctor.probe_accounts import SourceReport
+    from autocreate.doctor.source_report import SourceReport
 
 
 @click.group()
@@ -32,13 +32,15 @@ def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
     a table leaves doubts; 78 one must be configured otherwise.
     """
     from autocreate.config import load
-    from autocreate.doctor.probe_accounts import overall
-    from autocreate.wiring.sources import check_accounts, check_tables
+    from autocreate.doctor import probe_accounts, probe_tables
+    from autocreate.wiring.sources import account_makers, alias_makers, domain_makers
+    from autocreate.wiring.users import users_of
 
     config = load(config_path)
-    sources, tables = check_accounts(config, user), check_tables(config)
+    sources = probe_accounts.check(account_makers(config), users_of(config), user)
+    tables = probe_tables.check(domain_makers(config), alias_makers(config))
     show_reports([*sources, *tables], as_json)
-    sys.exit(max([overall(sources), *(table.status for table in tables)]))
+    sys.exit(max([probe_accounts.overall(sources), *(table.status for table in tables)]))
 
 
 @click.group()

@@ -24,9 +24,11 @@ def aliases_check(config_path: Path, as_json: bool) -> None:
     be asked, or leaves doubts; 78 one must be configured otherwise.
     """
     from autocreate.config import load
-    from autocreate.wiring.sources import check_tables
+    from autocreate.doctor import probe_tables
+    from autocreate.wiring.sources import alias_makers, domain_makers
 
-    reports = check_tables(load(config_path))
+    config = load(config_path)
+    reports = probe_tables.check(domain_makers(config), alias_makers(config))
     show_reports(reports, as_json)
     sys.exit(max((report.status for report in reports), default=0))
 

@@ -1,9 +1,14 @@
-"""The keys of a database server, whatever it is asked: by [accounts.NAME] or by [aliases.NAME]."""
+"""The keys of a database server, the same in [accounts.NAME], [aliases.NAME] and [domains.NAME].
+
+Each section makes one value of them (`autocreate.backends.options`), which is handed down unchanged. The
+defaults are here and nowhere else.
+"""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from autocreate.backends.options import LdapOptions, SqlOptions
 from autocreate.config.types import (
     DatabaseUrl,
     LdapUrl,
@@ -55,6 +60,14 @@ class LdapServer(Server):
             raise ValueError("bind_dn: goes with password_file; write both or neither")
         return self
 
+    def options(self, key: str) -> LdapOptions:
+        """These keys as one value.
+
+        Args:
+            key: this section's: `accounts.staff`.
+        """
+        return LdapOptions(key, **{name: getattr(self, name) for name in LdapServer.model_fields})
+
 
 class SqlServer(Server):
     """Which database."""
@@ -65,3 +78,11 @@ class SqlServer(Server):
     `timeout` seconds for whoever locks or writes it."""
     password_file: SecretFile | None = None
     """The password is the first line of this file, which others must not be able to read."""
+
+    def options(self, key: str) -> SqlOptions:
+        """These keys as one value.
+
+        Args:
+            key: this section's: `accounts.staff`.
+        """
+        return SqlOptions(key, **{name: getattr(self, name) for name in SqlServer.model_fields})

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from autocreate.backends.password_file import first_line
 from autocreate.core.address import a_labels, normal_domain
 from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
@@ -51,8 +52,7 @@ def _secret(path: Path) -> Path:
     _readable(path)
     if path.stat().st_mode & 0o007:
         raise ValueError(f"{path} is open to everyone: chmod o= {path}")
-    if not path.read_text(encoding="utf-8").partition("\n")[0].strip():
-        raise ValueError(f"{path}: its first line is empty; write the password into it")
+    first_line(path)
     return path
 
 

@@ -3,12 +3,12 @@
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
 from autocreate.accounts import AccountSource
 from autocreate.core.naming import Users
 from autocreate.doctor.findings import Finding, critical, warning
+from autocreate.doctor.source_report import NOBODY, SourceReport, cannot_tell
 from autocreate.errors import (
     AutocreateError,
     ConfigurationError,
@@ -18,28 +18,10 @@ from autocreate.errors import (
 )
 from autocreate.model import Account
 
-# Nobody is called that, so no source may find it.
-NOBODY = "autocreate-check-finds-nobody"
-
 _UNKNOWN = 65  # as for a recipient who is unknown
 # How many names that Cyrus spells otherwise are looked up, and how many are told where they are missed.
 _ODD_NAMES = 100
 _TOLD = 3
-
-
-@dataclass(frozen=True, slots=True)
-class SourceReport:
-    """What was seen of one source, or of one table of aliases.
-
-    Args:
-        source: its key in the configuration: `accounts.staff`.
-        status: 0 all is well, 65 it does not know the user who was asked for, 75 it cannot be asked,
-            78 it must be configured otherwise.
-    """
-
-    source: str
-    status: int
-    lines: tuple[str, ...]
 
 
 def examine(
@@ -71,48 +53,34 @@ def examine(
     return SourceReport(key, status, tuple(lines))
 
 
-def findings(key: str, make: Callable[[], AccountSource], users: Users) -> Iterator[Finding]:
-    """Problems of one source, by the same questions.
+def check(
+    makers: Mapping[str, Callable[[], AccountSource]], users: Users, user: str | None
+) -> list[SourceReport]:
+    """Ask every source, as `examine` does.
 
     Args:
-        key, make, users: as for `examine`.
+        makers: what makes each source, by its key.
     """
-    try:
-        source = make()
-    except ConfigurationError as error:
-        yield from (cannot_tell(key, problem, "accounts") for problem in error.problems)
-        return
-    with contextlib.closing(source):
+    return [examine(key, make, users, user) for key, make in makers.items()]
+
+
+def findings(makers: Mapping[str, Callable[[], AccountSource]], users: Users) -> Iterator[Finding]:
+    """Problems of the sources, by the same questions.
+
+    Args:
+        makers, users: as for `check`.
+    """
+    for key, make in makers.items():
         try:
-            for line, status in _nobody(source):
-                if status:
-                    yield critical(
-                        f"{key}: {line}",
-                        "mail for anybody at all is accepted, and makes a mailbox",
-                        f"mend what {key} is asked, then: autocreate accounts check",
-                    )
-            for line, status in _listed(source, users):
-                if status:
-                    yield warning(
-                        f"{key}: {line}",
-                        "whoever has an account there may be unknown to us, and refused",
-                        f"mend what {key} is asked, then: autocreate accounts check --user NAME",
-                    )
-        except AutocreateError as error:
-            yield cannot_tell(key, str(error), "accounts")
-
-
-def cannot_tell(key: str, problem: str, command: str) -> Finding:
-    """The finding about a source, or a table of aliases, that cannot be asked.
-
-    Args:
-        command: that asks it alone: "accounts" or "aliases".
-    """
-    return critical(
-        f"{key} cannot tell who exists: {problem}",
-        "recipients are put off (451) whom nobody else can tell of, unknown ones too",
-        f"mend {key}, or its server, until this is content: autocreate {command} check",
-    )
+            source = make()
+        except ConfigurationError as error:
+            yield from (cannot_tell(key, problem, "accounts") for problem in error.problems)
+            continue
+        with contextlib.closing(source):
+            try:
+                yield from _findings(key, source, users)
+            except AutocreateError as error:
+                yield cannot_tell(key, str(error), "accounts")
 
 
 def overall(reports: list[SourceReport]) -> int:
@@ -120,6 +88,23 @@ def overall(reports: list[SourceReport]) -> int:
     grave = max((it.status for it in reports if it.status != _UNKNOWN), default=0)
     is_unknown = bool(reports) and all(it.status == _UNKNOWN for it in reports)
     return grave or (_UNKNOWN if is_unknown else 0)
+
+
+def _findings(key: str, source: AccountSource, users: Users) -> Iterator[Finding]:
+    for line, status in _nobody(source):
+        if status:
+            yield critical(
+                f"{key}: {line}",
+                "mail for any address is accepted, and creates a mailbox",
+                f"correct the query or filter of {key}, then run: autocreate accounts check",
+            )
+    for line, status in _listed(source, users):
+        if status:
+            yield warning(
+                f"{key}: {line}",
+                "mail for existing accounts may be refused",
+                f"correct the query or filter of {key}, then run: autocreate accounts check --user NAME",
+            )
 
 
 def _questions(source: AccountSource, users: Users, user: str | None) -> Iterator[tuple[str, int]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from autocreate.backends.options import SqlOptions
 from autocreate.backends.sql import Database
 from autocreate.backends.sql_drivers import parsed
 from autocreate.doctor.findings import Finding, critical, warning
@@ -33,7 +34,7 @@ def examine(url: str) -> Iterator[Finding]:
         if path:
             yield from _file(path)
         elif not url.startswith("sqlite"):
-            with closing(Database("journal", url, None, _TIMEOUT, 1)) as database:
+            with closing(Database(SqlOptions("journal", url, None, _TIMEOUT, 1))) as database:
                 database.select(sa.text("SELECT 1"), {})
     except ConfigurationError as error:
         yield critical(f"journal.{error.problems[0]}", _WHY, "as it says; or another journal.url")

@@ -66,9 +66,9 @@ class DomainTables:
         self,
         flights: SingleFlight[Hosted],
         tables: Sequence[InstrumentedTable],
-        size: int = 10_000,
-        seconds: float = 300.0,
-        unknown_seconds: float = 10.0,
+        size: int,
+        seconds: float,
+        unknown_seconds: float,
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -9,7 +9,6 @@ from autocreate.domains.syntax import domain_parts
 class SqlDomains(SqlTable):
     """Domains that a query finds, which takes one as `:domain`."""
 
-    _section = "domains"
     _parts: Callable[[str], dict[str, str]] = staticmethod(domain_parts)
 
     def _targets(self, key: str) -> list[str]:

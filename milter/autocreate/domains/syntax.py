@@ -6,7 +6,7 @@ import idna
 
 from autocreate.aliases.syntax import AliasText
 from autocreate.core.address import normal_domain
-from autocreate.errors import Malformed
+from autocreate.errors import Malformed, MalformedValue
 
 # Among the domains that are ours: every one.
 ANY_DOMAIN = "*"
@@ -53,19 +53,26 @@ def parse_domains(text: str) -> AliasText:
         try:
             last = _normal(word)
             entries[last] = word
-        except Malformed:
-            problems.append(f"line {number} begins with no domain")
+        except MalformedValue:
+            problems.append(f"line {number} does not begin with a domain")
             last = ""
-    is_whole = text.endswith("\n")  # no line goes on on the next
+    is_whole = text.endswith("\n")  # here, no line continues the one before it
     return AliasText(entries, tuple(problems), "" if is_whole else last)
 
 
 def _normal(word: str) -> str:
-    """A domain of a table, or `.domain` for its subdomains, in A-labels."""
+    """A domain of a table, or `.domain` for its subdomains, in A-labels.
+
+    Raises:
+        MalformedValue: it is not a domain.
+    """
     name = word.removeprefix(".")
-    normal = normal_domain(name)
+    try:
+        normal = normal_domain(name)
+    except Malformed as error:
+        raise MalformedValue(f"not a domain: {word!r}") from error
     if not _NAME(normal):
-        raise Malformed(f"not a domain: {word!r}")
+        raise MalformedValue(f"not a domain: {word!r}")
     return "." + normal if name != word else normal
 
 

@@ -15,7 +15,14 @@ from autocreate.config.login import Login
 from autocreate.config.policy import impossible_folders
 from autocreate.config.sections import Config
 from autocreate.core.address import parse
-from autocreate.doctor import doctor, probe_files, probe_journal, probe_lmtp
+from autocreate.doctor import (
+    doctor,
+    probe_accounts,
+    probe_files,
+    probe_journal,
+    probe_lmtp,
+    probe_tables,
+)
 from autocreate.doctor.cyrus import Expected
 from autocreate.doctor.doctor import CyrusTarget, MtaPaths
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
@@ -54,7 +61,7 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus: CyrusPaths) -> list[Finding]:
     try:
         config = load(path)
         server = server_of(config)
-    except (ConfigurationError, Temporary) as error:
+    except ConfigurationError as error:
         return [
             critical(
                 problem,
@@ -104,7 +111,8 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus: CyrusPaths) -> list[Finding]:
         *_impossible_folders(config, files),
         *(probe_lmtp.examine(lmtp.address, lmtp.timeout, serving) if lmtp else ()),
         *probe_journal.examine(config.journal.url),
-        *sources.findings(config),
+        *probe_accounts.findings(sources.account_makers(config), users_of(config)),
+        *probe_tables.findings(sources.domain_makers(config), sources.alias_makers(config)),
         *probe_files.examine(
             serving,
             [("our configuration", path), *files_of(config)],

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from autocreate.backends.password_file import password
 from autocreate.config.sections import Config
-from autocreate.errors import Temporary
 from autocreate.lmtp.client import Lmtpd
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore import MailStore, ScriptStore
@@ -33,18 +33,14 @@ def delivery_of(config: Config, statistics: Statistics) -> DeliveryCheck | None:
 
 
 def server_of(config: Config) -> Server:
-    """Where Cyrus is and how to log in. Raises Temporary if the password cannot be read."""
+    """Where Cyrus is and how to log in. Raises ConfigurationError if the password cannot be read."""
     cyrus = config.cyrus
-    try:
-        password = cyrus.password_file.read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError) as error:
-        raise Temporary(f"cyrus.password_file: {error}") from error
     return Server(
         host=cyrus.host,
         port=cyrus.port or default_port(cyrus.tls),
         tls=cyrus.tls,
         admin=cyrus.admin,
-        password=password,
+        password=password("cyrus", cyrus.password_file),
         ca_file=str(cyrus.ca_file) if cyrus.ca_file else None,
         timeout=cyrus.timeout,
     )

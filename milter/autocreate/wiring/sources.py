@@ -1,27 +1,27 @@
-"""Account sources and tables of aliases: who exists, and who stands for whom."""
+"""Account sources, tables of domains and tables of aliases, made as the configuration says."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection
+from dataclasses import fields
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 from autocreate.accounts import SOURCES, AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
-from autocreate.admin.aliases import examine as examine_aliases
-from autocreate.admin.aliases import examine_domains
 from autocreate.aliases.file import Includes
 from autocreate.aliases.keys import Style
 from autocreate.aliases.resolver import Aliases
 from autocreate.aliases.stages import Table
 from autocreate.aliases.tables import TABLES, AliasTable, InstrumentedTable, Type
+from autocreate.config.accounts import Accounts as AccountSettings
 from autocreate.config.aliases import Aliases as AliasSettings
 from autocreate.config.aliases import AliasesFile, Postmap, VirtualFile
 from autocreate.config.domains import Domains as DomainSettings
 from autocreate.config.sections import Config
-from autocreate.doctor.findings import Finding
-from autocreate.doctor.probe_accounts import SourceReport, cannot_tell
-from autocreate.doctor.probe_accounts import examine as examine_source
-from autocreate.doctor.probe_accounts import findings as source_findings
+from autocreate.config.servers import LdapServer, SqlServer
+from autocreate.config.types import Section
+from autocreate.core.naming import Users
 from autocreate.domains.hosted import DomainTables
 from autocreate.domains.tables import DOMAIN_TABLES
 from autocreate.errors import ConfigurationError
@@ -37,35 +37,25 @@ _HOW_ASKED = {"style", "domains", "origin", "alias_domains"}
 _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds", "cache_size")
 
 
-def check_accounts(config: Config, user: str | None) -> list[SourceReport]:
-    """Ask every account source, `user` too if given: see `autocreate.doctor.probe_accounts`."""
-    users = users_of(config)
-    return [
-        examine_source(f"accounts.{name}", partial(source_of, name, config), users, user)
-        for name in config.accounts
-    ]
+def account_makers(config: Config) -> dict[str, Callable[[], AccountSource]]:
+    """What makes each account source, bare, by its key: `accounts.staff`."""
+    return {f"accounts.{name}": partial(source_of, name, config) for name in config.accounts}
 
 
-def check_tables(config: Config) -> list[SourceReport]:
-    """Ask every table of domains and of aliases: see `autocreate.admin.aliases`."""
-    domains = [
-        examine_domains(f"domains.{name}", partial(domain_table, name, settings))
+def domain_makers(config: Config) -> dict[str, Callable[[], AliasTable]]:
+    """What makes each table of domains, bare, by its key."""
+    return {
+        f"domains.{name}": partial(domain_table, name, settings)
         for name, settings in config.domains.items()
-    ]
-    return domains + [
-        examine_aliases(f"aliases.{name}", partial(_alias_table, name, settings))
+    }
+
+
+def alias_makers(config: Config) -> dict[str, Callable[[], AliasTable]]:
+    """What makes each table of aliases, bare, by its key."""
+    return {
+        f"aliases.{name}": partial(alias_table, name, settings)
         for name, settings in config.aliases.items()
-    ]
-
-
-def findings(config: Config) -> Iterator[Finding]:
-    """What would bite in account sources and tables, by asking them."""
-    users = users_of(config)
-    for name in config.accounts:
-        yield from source_findings(f"accounts.{name}", partial(source_of, name, config), users)
-    for report in check_tables(config):
-        if report.status:
-            yield cannot_tell(report.source, report.lines[-1], "aliases")
+    }
 
 
 def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
@@ -82,17 +72,20 @@ def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
 
 def source_of(name: str, config: Config) -> AccountSource:
     """One account source, bare."""
-    settings = config.accounts[name]
+    return account_source(name, config.accounts[name], users_of(config))
+
+
+def account_source(name: str, settings: AccountSettings, users: Users) -> AccountSource:
+    """The account source of a section.
+
+    Raises:
+        ConfigurationError: it cannot be made: a driver or a password is missing.
+    """
     module, factory = SOURCES[settings.type]
-    options = settings.model_dump(exclude={"type", *_CACHE_KEYS})
-    try:
-        source: AccountSource = getattr(import_module(module), factory)(
-            name, users=users_of(config), **options
-        )
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"accounts.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
-        ) from error
+    arguments = {"users": users, **_arguments(f"accounts.{name}", settings, _CACHE_KEYS)}
+    source: AccountSource = _factory(f"accounts.{name}", settings.type, module, factory)(
+        name, **arguments
+    )
     return source
 
 
@@ -137,7 +130,7 @@ def aliases_of(
         if domains is None and not style.has_local_parts:
             domains = ()
         table = InstrumentedTable(
-            _alias_table(name, settings), stats=statistics.stats(f"aliases.{name}")
+            alias_table(name, settings), stats=statistics.stats(f"aliases.{name}")
         )
         stats[name] = table.stats
         release.callback(table.close)
@@ -190,18 +183,34 @@ def _style(settings: AliasSettings) -> Style:
     return Style(getattr(settings, "style", TABLES[settings.type].style))
 
 
-def _alias_table(name: str, settings: AliasSettings) -> AliasTable:
+def alias_table(name: str, settings: AliasSettings) -> AliasTable:
+    """One table of aliases, bare."""
     return _table("aliases", name, settings, TABLES[settings.type])
 
 
 def _table(
     section: str, name: str, settings: AliasSettings | DomainSettings, kind: Type
 ) -> AliasTable:
-    keys = settings.model_dump(exclude={"type", *_HOW_ASKED})
-    try:
-        table: AliasTable = getattr(import_module(kind.module), kind.factory)(name, **keys)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"{section}.{name}", [f"{error}; install autocreate-milter[{settings.type}]"]
-        ) from error
+    key = f"{section}.{name}"
+    make = _factory(key, settings.type, kind.module, kind.factory)
+    table: AliasTable = make(name, **_arguments(key, settings, _HOW_ASKED))
     return table
+
+
+def _arguments(key: str, settings: Section, not_its: Collection[str]) -> dict[str, Any]:
+    """What a source or a table is made with: the keys of its section, those of its server as one value."""
+    others = {"type", *not_its}
+    if not isinstance(settings, LdapServer | SqlServer):
+        return settings.model_dump(exclude=others)
+    server = settings.options(key)
+    others |= {field.name for field in fields(server)}
+    return {"server": server, **settings.model_dump(exclude=others)}
+
+
+def _factory(key: str, kind: str, module: str, name: str) -> Callable[..., Any]:
+    """The class of a source or a table. It is imported only now: some need a driver that is an extra."""
+    try:
+        factory: Callable[..., Any] = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(key, [f"{error}; install autocreate-milter[{kind}]"]) from error
+    return factory

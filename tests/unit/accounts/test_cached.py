@@ -164,7 +164,7 @@ def test_groups_are_remembered_too(remembered: CachedSource, source: Source) -> 
 
 
 def test_a_limit_of_nothing_remembers_nothing(source: Source, clock: Clock) -> None:
-    remembered = CachedSource(source, Limits(0, 0, 0), clock)
+    remembered = CachedSource(source, Limits(0, 0, 0, 10_000), clock)
     remembered.lookup("joe")
     source.users = {"joe"}
     assert remembered.lookup("joe") == Account("joe", "staff")

@@ -27,8 +27,12 @@ def write(path: Path, content: str | bytes, when: float = NOW - 60.0) -> Path:
     return path
 
 
-def source(path: Path, clock: Clock, groups: Path | None = None) -> FileSource:
-    return FileSource("staff", path, groups, clock=clock)
+def source(
+    path: Path, clock: Clock, groups: Path | None = None, users: Users = CYRUS_DEFAULTS
+) -> FileSource:
+    return FileSource(
+        "staff", users, path=path, groups=groups, format="lines", domains=(), clock=clock
+    )
 
 
 def test_one_user_a_line(tmp_path: Path, clock: Clock) -> None:
@@ -241,17 +245,17 @@ def test_capitals_count_as_cyrus_counts_them(
     if users is AS_WRITTEN:
         path = write(path, path.read_text().replace("Ann", "Bob"))
     group = write(tmp_path / "group", "users:x:100:\nannies:x:101:\nwheel:x:10:KLee,Ann\n")
-    source = FileSource("it", path, group, clock=clock, users=users)
-    found = source.lookup(user)
-    assert found == (None if name is None else Account(user, "it"))
+    accounts = source(path, clock, group, users)
+    found = accounts.lookup(user)
+    assert found == (None if name is None else Account(user, "staff"))
     if found:
         assert found.name == name
         mine = {"klee": {"users", "wheel"}, "ann": {"annies", "wheel"}}
-        assert source.groups(found) == mine[user.lower()]
+        assert accounts.groups(found) == mine[user.lower()]
 
 
 def test_an_account_that_mail_cannot_reach_is_a_doubt(tmp_path: Path, clock: Clock) -> None:
     path = write(tmp_path / "users", "KLee\n")
-    source = FileSource("it", path, clock=clock, users=Users(logins_to_lower=False))
+    accounts = source(path, clock, users=Users(logins_to_lower=False))
     with pytest.raises(Temporary, match="lmtp_downcase_rcpt or username_tolower is off"):
-        source.lookup("klee")
+        accounts.lookup("klee")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts.file import FileSource
+from autocreate.core.naming import CYRUS_DEFAULTS
 from autocreate.model import Account
 
 TABLE = """\
@@ -28,7 +29,13 @@ def source(tmp_path: Path) -> FileSource:
     path = tmp_path / "vmailbox"
     path.write_text(TABLE)
     return FileSource(
-        "it", path, None, "postfix", ["example.org"], clock=lambda: time.time() + 3600
+        "it",
+        CYRUS_DEFAULTS,
+        path=path,
+        groups=None,
+        format="postfix",
+        domains=["example.org"],
+        clock=lambda: time.time() + 3600,
     )
 
 

@@ -20,7 +20,7 @@ from autocreate.aliases.syntax import (
     quoted,
     unquoted,
 )
-from autocreate.errors import Malformed
+from autocreate.errors import MalformedValue
 
 VIRTUAL = """\
 # a comment
@@ -143,7 +143,7 @@ def test_one_value_of_a_database_can_hold_several_targets(value: str, expected: 
     ["joe doe", "Doe, Joe <joe@a.test>", "Joe <joe@a.test>, kim", "joe@a.test kim", "joe doe, kim"],
 )
 def test_one_value_that_could_be_a_name_is_malformed(value: str) -> None:
-    with pytest.raises(Malformed, match="could be one name or several targets"):
+    with pytest.raises(MalformedValue, match="could be one name or several targets"):
         one_value(value)
 
 

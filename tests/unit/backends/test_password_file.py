@@ -1,4 +1,4 @@
-"""The password in a file is its first line, as it stands there."""
+"""The password in a file is its first line, as it is written there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.backends.password_file import password
-from autocreate.errors import ConfigurationError
+from autocreate.backends.password_file import Password, first_line, password
+from autocreate.errors import ConfigurationError, MalformedValue
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from autocreate.errors import ConfigurationError
         (b"open sesame\r\n", "open sesame"),
         (b" open sesame \nand a remark\n", " open sesame "),
         ("öffne dich\n".encode(), "öffne dich"),
+        ("a\x0cb\x85c\u2028d\n".encode(), "a\x0cb\x85c\u2028d"),
     ],
 )
 def test_the_first_line_counts(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -30,12 +31,24 @@ def test_without_a_file_there_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "No such file"), (b"", "is empty"), (b"\xff\n", "codec")]
+    ("content", "words"),
+    [
+        (None, "cannot read .*: No such file"),
+        (b"", "first line is empty"),
+        (b" \nsecond\n", "first line is empty"),
+        (b"\xff\n", "is not UTF-8"),
+    ],
 )
-def test_a_file_without_a_password_is_a_mistake_of_the_configuration(
+def test_a_file_without_a_password_is_an_error_of_the_configuration(
     tmp_path: Path, content: bytes | None, words: str
 ) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(MalformedValue, match=words):
+        first_line(tmp_path / "secret")
     with pytest.raises(ConfigurationError, match=rf"^accounts\.staff: password_file: .*{words}"):
         password("accounts.staff", tmp_path / "secret")
+
+
+def test_a_password_is_not_shown_by_a_traceback_with_its_locals() -> None:
+    assert "geheim" not in repr({"password": Password("geheim")})

@@ -185,13 +185,13 @@ def test_a_line_that_means_nothing_defers_domains_that_are_not_there(
     build: Build,
 ) -> None:
     table = Hosted("example.org")
-    table.doubt = "line 3 begins with no domain"
+    table.doubt = "line 3 does not begin with a domain"
     site = build(table)
     assert site.answer("joe@example.org") is Answer.ACCEPT
     verdict = site.verify("joe@hosted.test")
     assert (verdict.answer, verdict.reason) == (
         Answer.TEMPORARY,
-        "domains.it: line 3 begins with no domain",
+        "domains.it: line 3 does not begin with a domain",
     )
 
 

@@ -56,9 +56,9 @@ def test_a_last_line_without_an_end_may_go_on() -> None:
 
 
 @pytest.mark.parametrize("line", ["joe@example.org", "hash:/etc/postfix/domains", "a..b", "[::1]"])
-def test_a_line_that_begins_with_no_domain_is_a_problem(line: str) -> None:
+def test_a_line_that_does_not_begin_with_a_domain_is_a_problem(line: str) -> None:
     read = parse_domains(f"example.org\n{line}\n")
     assert (list(read.entries), read.problems) == (
         ["example.org"],
-        ("line 2 begins with no domain",),
+        ("line 2 does not begin with a domain",),
     )
