@@ -137,7 +137,7 @@ class Resolution:
         others: what needs no mailbox of ours: addresses elsewhere, commands, files.
         unknown: addresses that the MTA refuses, in domains that have nothing but aliases.
         steps: the aliases on the way, a line each; none if the address is no alias.
-        doubts: why an alias that was not found, or not in its most exact form, might exist all the same.
+        uncertainties: why an alias that was not found, or not in its most exact form, might exist all the same.
         asked: the tables that were asked for it.
         remembered: none was: it led there a while ago.
     """
@@ -146,7 +146,7 @@ class Resolution:
     others: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    uncertainties: tuple[str, ...] = ()
     asked: tuple[Lookup, ...] = ()
     remembered: bool = False
 

@@ -71,7 +71,7 @@ class Passwd(Database):
     def __init__(self, folder: Path) -> None:
         self._users = folder / "users"
         self._groups = folder / "groups"
-        # To a clock that is fast, no file was written just now.
+        # To a clock that is fast, no file was changed less than 2 seconds ago.
         super().__init__(
             FileSource(
                 "it",

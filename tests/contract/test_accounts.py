@@ -1,4 +1,4 @@
-"""What every account source promises: yes, no, or cannot tell; and never a no in place of a doubt.
+"""What every account source promises: yes, no, or cannot tell; and never a no instead of "cannot tell".
 
 `DATABASES` names the sources; each test runs once for every one of them.
 """
@@ -113,7 +113,7 @@ def test_an_odd_name_it_lacks_finds_nobody(database: Database, user: str) -> Non
     try:
         assert database.source.lookup(user) is None
     except Temporary:
-        assert not database.can_hold(user), "in doubt about a name that it can very well have"
+        assert not database.can_hold(user), "cannot tell about a name that it can very well have"
 
 
 def test_odd_names_it_has_are_found_and_find_nobody_else(database: Database) -> None:
@@ -128,16 +128,16 @@ def test_odd_names_it_has_are_found_and_find_nobody_else(database: Database) -> 
     assert database.source.lookup("joe") == Account("joe", "it")
 
 
-def test_a_database_that_is_away_leaves_everyone_in_doubt_until_it_is_back(
+def test_a_database_that_is_away_leaves_everyone_uncertain_until_it_is_back(
     database: Database,
 ) -> None:
     assert database.source.lookup("joe") == Account("joe", "it")
     with database.away():
         for user in ("joe", "nobody-of-this-name"):
-            with pytest.raises(Temporary) as doubt:
+            with pytest.raises(Temporary) as caught:
                 database.source.lookup(user)
-            assert str(doubt.value)
-            assert not database.secret or database.secret not in repr(doubt.getrepr())
+            assert str(caught.value)
+            assert not database.secret or database.secret not in repr(caught.getrepr())
         if database.source.has_groups:
             with pytest.raises(Temporary):
                 database.source.groups(Account("joe", "it"))

@@ -30,33 +30,33 @@ def sqlite(tmp_path: Path) -> Iterator[Sqlite]:
     made.source.close()
 
 
-def _is_in_doubt(database: Sqlite) -> None:
+def _is_temporary(database: Sqlite) -> None:
     for user in ("joe", "nobody-of-this-name"):
         with pytest.raises(Temporary):
             database.source.lookup(user)
 
 
-def test_an_sqlite_file_that_is_missing_is_a_doubt_and_is_not_made(sqlite: Sqlite) -> None:
+def test_an_sqlite_file_that_is_missing_is_temporary_and_is_not_made(sqlite: Sqlite) -> None:
     with moved_away(sqlite.file):
-        _is_in_doubt(sqlite)
+        _is_temporary(sqlite)
         assert not sqlite.file.exists()
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"no database " * 1000, b"SQLite format 3\0" + b"\xff" * 5000]
 )
-def test_an_sqlite_file_that_is_no_database_is_a_doubt(sqlite: Sqlite, content: bytes) -> None:
+def test_an_sqlite_file_that_is_no_database_is_temporary(sqlite: Sqlite, content: bytes) -> None:
     with moved_away(sqlite.file):
         sqlite.file.write_bytes(content)
-        _is_in_doubt(sqlite)
+        _is_temporary(sqlite)
         sqlite.file.unlink()
     assert sqlite.source.lookup("joe") == Account("joe", "it")
 
 
-def test_an_sqlite_file_that_is_locked_is_a_doubt_until_it_is_free(sqlite: Sqlite) -> None:
+def test_an_sqlite_file_that_is_locked_is_temporary_until_it_is_free(sqlite: Sqlite) -> None:
     with contextlib.closing(sqlite3.connect(sqlite.file, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        _is_in_doubt(sqlite)
+        _is_temporary(sqlite)
     assert sqlite.source.lookup("joe") == Account("joe", "it")
 
 
@@ -157,7 +157,7 @@ def test_an_sqlite_file_with_an_odd_name_is_kept_open(
         ("SELEKT :user", "syntax error"),
     ],
 )
-def test_a_query_that_answers_something_else_is_a_doubt(
+def test_a_query_that_answers_something_else_is_temporary(
     sqlite: Sqlite, query: str, complaint: str
 ) -> None:
     source = account_source("sql", url=f"sqlite:///{sqlite.file}", query=query)
@@ -167,12 +167,12 @@ def test_a_query_that_answers_something_else_is_a_doubt(
 
 
 def test_a_url_that_is_none_is_told_without_the_password_in_it() -> None:
-    with pytest.raises(ConfigurationError, match="url: its port is no number") as raised:
+    with pytest.raises(ConfigurationError, match="url: its port is not a number") as raised:
         account_source("sql", url="mysql://u:secret@localhost:port/mail", query="SELECT :user")
     assert "secret" not in str(raised.value)
 
 
-def test_an_option_that_a_driver_lacks_is_a_doubt_in_words() -> None:
+def test_an_option_that_a_driver_lacks_is_temporary_in_words() -> None:
     source = account_source(
         "sql", url="mysql://u:secret@127.0.0.1:1/mail?nosuch=1", query="SELECT :user"
     )

@@ -135,12 +135,12 @@ def test_a_member_can_be_an_ldap_url(server: Slapd, tmp_path: Path) -> None:
     table.close()
 
 
-def test_groups_that_are_members_of_each_other_are_a_doubt_to_both(
+def test_groups_that_are_members_of_each_other_are_temporary_to_both(
     server: Slapd, tmp_path: Path
 ) -> None:
     attributes = PAIRS["dn and leaf"]
     table = ours(server, tmp_path, **attributes)
-    with pytest.raises(Temporary, match=r"groups go round in a circle: .* -> "):
+    with pytest.raises(Temporary, match=r"groups form a loop: .* -> "):
         table.find(["round"])
     with pytest.raises(Temporary):
         postfixs(server, tmp_path, **attributes).find(["round"])
@@ -150,13 +150,13 @@ def test_groups_that_are_members_of_each_other_are_a_doubt_to_both(
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (JOE, "the name of an entry and no address: make it the dn_attribute"),
-        ("cn=Doe\\, Joe,ou=x", "the name of an entry"),
+        (JOE, "a DN and not an address: write this attribute as dn_attribute"),
+        ("cn=Doe\\, Joe,ou=x", "a DN and not an address"),
         ("Doe, Joe <joe@example.org>", "could be one name or several targets"),
         ("joe doe", "could be one name or several targets"),
     ],
 )
-def test_a_value_that_an_mta_would_cut_into_pieces_is_a_doubt(
+def test_a_value_that_an_mta_would_cut_into_pieces_is_temporary(
     server: Slapd, tmp_path: Path, value: str, words: str
 ) -> None:
     dn = group("cut")
@@ -214,6 +214,6 @@ def test_members_that_a_server_hands_out_in_ranges_all_count() -> None:
         table = alias_table("ldap", **options)
         assert targets(table.find(["team"])) == set(people.values())
         directory.instead[3] = "0-2"
-        with pytest.raises(Temporary, match="has not answered member;range=3-"):
+        with pytest.raises(Temporary, match="did not answer member;range=3-"):
             table.find(["team"])
         table.close()

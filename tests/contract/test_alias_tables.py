@@ -1,4 +1,4 @@
-"""What every table of aliases promises: an entry, none, or cannot tell; and never a none in place of a doubt.
+"""What every table of aliases promises: an entry, none, or cannot tell; and never a none instead of "cannot tell".
 
 `TABLES` names the kinds; each test runs once for every one of them.
 """
@@ -189,11 +189,11 @@ def test_the_first_key_that_it_has_counts(kind: Kind) -> None:
     assert kind.table.find(asked)[:2] == (1, "bob@example.org")
 
 
-def test_targets_of_which_a_part_is_elsewhere_are_a_doubt(tmp_path: Path) -> None:
+def test_targets_of_which_a_part_is_elsewhere_are_temporary(tmp_path: Path) -> None:
     with slapd(tmp_path) as ldap:
         with shared(Slapd).referring(PEOPLE):
             for key in ("sales@example.org", "nobody@example.org"):
-                with pytest.raises(Temporary, match="has only a part of "):
+                with pytest.raises(Temporary, match="has only part of "):
                     ldap.table.find([key])
         assert ldap.table.find(["sales@example.org"]).position == 0
 
@@ -206,7 +206,7 @@ def test_targets_of_any_type_are_text(tmp_path: Path, kind_of_text: str) -> None
     assert table.find(["sales@example.org"]) == Found(0, "1234")
 
 
-def test_a_row_that_could_be_one_name_or_several_targets_is_a_doubt(tmp_path: Path) -> None:
+def test_a_row_that_could_be_one_name_or_several_targets_is_temporary(tmp_path: Path) -> None:
     (tmp_path / "aliases.db").touch()
     query = "SELECT 'Doe, Joe <joe@example.org>' WHERE :key = :key"
     table = alias_table("sql", url=f"sqlite:///{tmp_path}/aliases.db", query=query)

@@ -1,4 +1,4 @@
-"""What every table of domains promises: it has a domain, or not, or cannot tell; never a no in place of a doubt.
+"""What every table of domains promises: it has a domain, or not, or cannot tell; never a no instead of "cannot tell".
 
 `TABLES` names the kinds; each test runs once for every one of them.
 """
@@ -114,7 +114,7 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
 
 def has(kind: Kind, domain: str) -> bool:
     found = kind.table.find(domain_keys(domain))
-    assert found.doubt == ""
+    assert found.uncertainty == ""
     return found.position >= 0
 
 
@@ -152,11 +152,11 @@ def test_a_database_may_have_either_spelling_of_a_domain(tmp_path: Path, name: s
     assert has(made, name.encode("idna").decode())
 
 
-def test_a_domain_of_which_a_part_of_the_directory_knows_is_a_doubt(tmp_path: Path) -> None:
+def test_a_domain_of_which_a_part_of_the_directory_knows_is_temporary(tmp_path: Path) -> None:
     with (
         slapd(tmp_path) as ldap,
         shared(Slapd).referring(PEOPLE),
-        pytest.raises(Temporary, match="has only a part of "),
+        pytest.raises(Temporary, match="has only part of "),
     ):
         has(ldap, "elsewhere.test")
 
@@ -168,4 +168,4 @@ def test_the_last_line_of_a_file_that_is_being_written_may_be_a_part_of_one(tmp_
     assert table.find(domain_keys("example.org")).position == 0
     with pytest.raises(Temporary):
         table.find(domain_keys("example.co"))
-    assert table.find(domain_keys("example.com")).doubt
+    assert table.find(domain_keys("example.com")).uncertainty

@@ -45,7 +45,7 @@ def _filled(database: Nss, etc: Path) -> Nss:
     return database
 
 
-def _is_in_doubt(database: Nss, *users: str) -> None:
+def _is_temporary(database: Nss, *users: str) -> None:
     for user in users or ("joe", NOBODY):
         with pytest.raises(Temporary):
             database.source.lookup(user)
@@ -55,17 +55,17 @@ BROKEN = ["", "joe\n", "joe:x:no number:100:::\n", "\0\0\0", "\xff\n"]
 
 
 @pytest.mark.parametrize("content", BROKEN)
-def test_a_passwd_file_that_is_broken_is_a_doubt(nss: Nss, tmp_path: Path, content: str) -> None:
+def test_a_passwd_file_that_is_broken_is_temporary(nss: Nss, tmp_path: Path, content: str) -> None:
     (tmp_path / "passwd").write_text(content, encoding="latin-1")
-    _is_in_doubt(nss)
+    _is_temporary(nss)
     nss.put({"joe": []})
     assert nss.source.lookup("joe") == JOE
     assert nss.source.lookup(NOBODY) is None
 
 
-def test_a_passwd_file_that_is_missing_is_a_doubt(nss: Nss, tmp_path: Path) -> None:
+def test_a_passwd_file_that_is_missing_is_temporary(nss: Nss, tmp_path: Path) -> None:
     with moved_away(tmp_path / "passwd"):
-        _is_in_doubt(nss)
+        _is_temporary(nss)
         with pytest.raises(Temporary):
             nss.source.groups(JOE)
         with pytest.raises(Temporary):
@@ -73,14 +73,14 @@ def test_a_passwd_file_that_is_missing_is_a_doubt(nss: Nss, tmp_path: Path) -> N
     assert nss.source.lookup("joe") == JOE
 
 
-def test_a_passwd_file_that_cannot_be_read_is_a_doubt(nss: Nss, tmp_path: Path) -> None:
+def test_a_passwd_file_that_cannot_be_read_is_temporary(nss: Nss, tmp_path: Path) -> None:
     with moved_away(tmp_path / "passwd"):
         (tmp_path / "passwd").mkdir()
-        _is_in_doubt(nss)
+        _is_temporary(nss)
         (tmp_path / "passwd").rmdir()
 
 
-def test_a_group_file_that_is_missing_is_a_doubt(nss: Nss, tmp_path: Path) -> None:
+def test_a_group_file_that_is_missing_is_temporary(nss: Nss, tmp_path: Path) -> None:
     assert nss.source.groups(JOE) == {"staff", "users"}
     with moved_away(tmp_path / "group"):
         assert nss.source.lookup("joe") == JOE
@@ -90,7 +90,7 @@ def test_a_group_file_that_is_missing_is_a_doubt(nss: Nss, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", ["", "staff\n", "staff:x:no number:joe\n", "\0\0\0", "\xff\n"])
-def test_a_group_file_that_is_broken_is_a_doubt(nss: Nss, tmp_path: Path, content: str) -> None:
+def test_a_group_file_that_is_broken_is_temporary(nss: Nss, tmp_path: Path, content: str) -> None:
     (tmp_path / "group").write_text(content, encoding="latin-1")
     with pytest.raises(Temporary, match="cannot look up groups"):
         nss.source.groups(JOE)
@@ -105,12 +105,12 @@ def test_a_primary_group_that_has_no_name_is_left_out(nss: Nss) -> None:
 @pytest.mark.parametrize(
     "line", ["hesiod files", "files hesiod", "files hesiod systemd", "hesiod files systemd"]
 )
-def test_a_service_that_does_not_answer_is_a_doubt_about_whom_no_other_knows(
+def test_a_service_that_does_not_answer_is_temporary_about_whom_no_other_knows(
     plain: Nss, tmp_path: Path, line: str
 ) -> None:
     configure(tmp_path, f"passwd: {line}", "group: files")
     assert plain.source.lookup("joe") == JOE
-    _is_in_doubt(plain, NOBODY)
+    _is_temporary(plain, NOBODY)
     with pytest.raises(Temporary):
         plain.source.names()
 
@@ -121,13 +121,13 @@ def test_a_user_of_the_system_is_a_no_unless_a_service_before_might_know_another
     configure(tmp_path, "passwd: files hesiod", "group: files")
     assert plain.source.lookup("daemon") is None
     configure(tmp_path, "passwd: hesiod files", "group: files")
-    _is_in_doubt(plain, "daemon")
+    _is_temporary(plain, "daemon")
 
 
 @pytest.mark.parametrize(
     "line", ["hesiod files", "files hesiod", "files hesiod systemd", "hesiod files systemd"]
 )
-def test_a_service_that_does_not_tell_groups_is_a_doubt(
+def test_a_service_that_does_not_tell_groups_is_temporary(
     plain: Nss, tmp_path: Path, line: str
 ) -> None:
     configure(tmp_path, "passwd: files", f"group: {line}")
@@ -151,24 +151,24 @@ def test_a_service_that_is_not_installed_has_never_known_anyone(plain: Nss, tmp_
     assert plain.source.groups(JOE) == {"staff", "users"}
 
 
-def test_a_service_that_cannot_be_loaded_is_a_doubt(plain: Nss, tmp_path: Path) -> None:
+def test_a_service_that_cannot_be_loaded_is_temporary(plain: Nss, tmp_path: Path) -> None:
     (tmp_path / "libnss_broken.so.2").write_bytes(b"\x7fELF and no more")
     configure(tmp_path, "passwd: files broken", "group: files broken")
     assert plain.source.lookup("joe") == JOE
-    _is_in_doubt(plain, NOBODY)
+    _is_temporary(plain, NOBODY)
     with pytest.raises(Temporary, match="broken: cannot be loaded"):
         plain.source.groups(JOE)
 
 
-def test_where_no_service_is_installed_everyone_is_in_doubt(plain: Nss, tmp_path: Path) -> None:
+def test_where_no_service_is_installed_everyone_is_temporary(plain: Nss, tmp_path: Path) -> None:
     configure(tmp_path, "passwd: absent", "group: absent")
-    _is_in_doubt(plain)
+    _is_temporary(plain)
     configure(tmp_path, "passwd: files", "group: absent")
     with pytest.raises(Temporary):
         plain.source.groups(JOE)
 
 
-def test_a_service_that_nsswitch_conf_passes_over_casts_no_doubt(
+def test_a_service_that_nsswitch_conf_passes_over_are_no_failure(
     plain: Nss, tmp_path: Path
 ) -> None:
     configure(tmp_path, "passwd: files [NOTFOUND=return] hesiod", "group: files")
@@ -187,11 +187,11 @@ def test_without_a_line_or_a_file_all_are_in_files(plain: Nss, tmp_path: Path) -
     assert plain.source.groups(JOE) == {"staff", "users"}
 
 
-def test_a_line_that_the_c_library_cannot_read_leaves_everyone_in_doubt(
+def test_a_line_that_the_c_library_cannot_read_leaves_everyone_uncertain(
     plain: Nss, tmp_path: Path
 ) -> None:
     configure(tmp_path, "passwd: files [NOTFOUND=retrun]", "group: files")
-    _is_in_doubt(plain)
+    _is_temporary(plain)
 
 
 def test_of_two_users_whom_cyrus_takes_for_one_the_one_that_it_spells_counts(

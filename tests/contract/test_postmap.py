@@ -120,7 +120,7 @@ def test_odd_keys_are_asked_for_as_they_are(key: str, etc: Path) -> None:
         ("sqlite:{etc}/broken.cf", "open database.*: unable to open database file"),
     ],
 )
-def test_a_table_that_cannot_be_asked_is_a_doubt_with_postfixs_words(
+def test_a_table_that_cannot_be_asked_is_temporary_with_postfixs_words(
     table: str, words: str, etc: Path
 ) -> None:
     (etc / "broken.cf").write_text(f"dbpath = {etc}/none/at.all\nquery = SELECT 1\n")
@@ -128,15 +128,15 @@ def test_a_table_that_cannot_be_asked_is_a_doubt_with_postfixs_words(
         postmap_table(table.format(etc=etc), etc).find(ABSENT)
 
 
-def test_what_postfix_skips_with_a_warning_is_a_doubt_about_what_is_not_found(etc: Path) -> None:
+def test_what_postfix_skips_with_a_warning_is_temporary_about_what_is_not_found(etc: Path) -> None:
     broken = postmap_table(f"texthash:{text(etc, TEXT + 'alone' + chr(10))}", etc)
     assert broken.find(["@catch.test"]).text == "bob"
-    assert "line 4: expected format: key whitespace value" in broken.find(ABSENT).doubt
+    assert "line 4: expected format: key whitespace value" in broken.find(ABSENT).uncertainty
     less_exact = broken.find(["nobody@catch.test", "@catch.test"])
-    assert (less_exact.text, less_exact.doubt) == ("bob", broken.find(ABSENT).doubt)
+    assert (less_exact.text, less_exact.uncertainty) == ("bob", broken.find(ABSENT).uncertainty)
 
 
-def test_a_setting_that_main_cf_has_twice_is_no_doubt(etc: Path) -> None:
+def test_a_setting_that_main_cf_has_twice_is_no_uncertainty(etc: Path) -> None:
     (etc / "main.cf").write_text("myorigin = a.test\nmyorigin = b.test\n")
     assert postmap_table(texthash(etc), etc).find(ABSENT) == Found()
 
@@ -153,7 +153,7 @@ def test_a_table_that_does_not_answer_is_given_up_in_time_and_costs_the_next_not
         table.find(ABSENT)
 
 
-def test_a_missing_postmap_is_a_doubt(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_postmap_is_temporary(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postmap, "_PLACES", str(etc))
     with pytest.raises(Temporary, match="postmap is not installed"):
         postmap_table(texthash(etc), etc).find(ABSENT)

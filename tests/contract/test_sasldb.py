@@ -56,10 +56,10 @@ def test_a_user_who_is_added_is_found_at_once(database: Path) -> None:
     assert source.lookup("zoe") == Account("zoe", "it")
 
 
-def test_the_no_of_a_file_that_was_just_written_is_a_doubt(database: Path) -> None:
+def test_the_no_of_a_file_that_was_just_written_is_temporary(database: Path) -> None:
     source = source_of(database, lambda: database.stat().st_mtime + 1)
     assert source.lookup("joe") == Account("joe", "it")
-    with pytest.raises(Temporary, match="written just now"):
+    with pytest.raises(Temporary, match="was changed less than 2 seconds ago"):
         source.lookup("zoe")
 
 

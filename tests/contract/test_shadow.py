@@ -1,4 +1,4 @@
-"""Locked and expired accounts are no accounts; what shadow(5) does not tell is a doubt."""
+"""Locked and expired accounts are no accounts; without an entry in shadow(5) nobody can tell."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_users_in_order_are_listed_and_no_others(source: AccountSource, tmp_path
     }
 
 
-def test_a_user_of_whom_shadow_says_nothing_is_in_doubt(source: AccountSource) -> None:
-    with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' and shadow\(5\) has not"):
+def test_a_user_of_whom_shadow_has_no_entry_cannot_be_told(source: AccountSource) -> None:
+    with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' but shadow\(5\) has not"):
         source.lookup("unshadowed")
-    with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' and shadow\(5\) has not"):
+    with pytest.raises(Temporary, match=r"passwd\(5\) has 'unshadowed' but shadow\(5\) has not"):
         source.names()
 
 
@@ -90,4 +90,4 @@ def test_a_user_of_whom_shadow_says_nothing_is_in_doubt(source: AccountSource) -
     ],
 )
 def test_the_day_on_which_an_account_is_over(ageing: Ageing, is_over: bool) -> None:
-    assert ageing.is_over(100) is is_over
+    assert ageing.is_expired(100) is is_over

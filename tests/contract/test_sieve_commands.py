@@ -167,7 +167,7 @@ def test_scripts_in_home_directories_are_refused_with_the_reason(
     product.configure({"cyrus": {"imapd_conf": str(ours), "sieve": "files"}})
     done = product.run("config", "check")
     assert done.returncode == 78
-    assert f'cyrus.sieve: "files" cannot be with sieveusehomedir in {ours}' in done.stderr
+    assert f'cyrus.sieve: "files" does not work with sieveusehomedir in {ours}' in done.stderr
 
 
 def test_off_gives_nobody_a_script(product: Product, tmp_path: Path) -> None:

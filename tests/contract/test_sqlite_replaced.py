@@ -244,7 +244,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_what_a_program_that_was_killed_has_left_half_written_is_a_doubt(place: Place) -> None:
+def test_what_a_program_that_was_killed_has_left_half_written_is_temporary(place: Place) -> None:
     with contextlib.closing(sqlite3.connect(place.file, isolation_level=None)) as database:
         add(database, *CROWD)
     assert place.knows(CROWD[0])
@@ -310,7 +310,7 @@ def test_while_copies_are_made_in_place_nobody_who_is_in_all_of_them_is_unknown(
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
-def test_a_program_that_commits_all_the_time_leaves_no_doubt(place: Place, mode: str) -> None:
+def test_a_program_that_commits_all_the_time_leaves_no_uncertainty(place: Place, mode: str) -> None:
     place.file.unlink()
     place.build(place.file, ["joe"], mode)
     ended = threading.Event()
@@ -331,7 +331,7 @@ def test_a_program_that_commits_all_the_time_leaves_no_doubt(place: Place, mode:
         program.join()
 
 
-def test_a_file_that_is_written_all_the_time_by_no_program_of_sqlites_is_a_doubt_in_time(
+def test_a_file_that_is_written_all_the_time_by_no_program_of_sqlites_is_temporary_in_time(
     place: Place,
 ) -> None:
     place.hurry()
@@ -348,7 +348,7 @@ def test_a_file_that_is_written_all_the_time_by_no_program_of_sqlites_is_a_doubt
     begun = time.monotonic()
     try:
         for _ in range(2):
-            with pytest.raises(Temporary, match=r"people\.db.* is being written for 0\.5 s"):
+            with pytest.raises(Temporary, match=r"people\.db.* was being written for 0\.5 s"):
                 place.knows("joe")
     finally:
         ended.set()
@@ -396,7 +396,7 @@ def test_a_list_of_a_file_that_is_replaced_meanwhile_is_none(tmp_path: Path) -> 
         query="SELECT name FROM people WHERE name = :user",
         list_query="SELECT name FROM people ORDER BY name",
     )
-    for replace, outcome in ((lambda _: None, contextlib.nullcontext()), (copied, DOUBT)):
+    for replace, outcome in ((lambda _: None, contextlib.nullcontext()), (copied, CANNOT_TELL)):
         names = source.names()
         assert names is not None
         assert next(names) == "joe"
@@ -407,4 +407,4 @@ def test_a_list_of_a_file_that_is_replaced_meanwhile_is_none(tmp_path: Path) -> 
     source.close()
 
 
-DOUBT = pytest.raises(Temporary, match=r"people\.db.* was replaced while it was read")
+CANNOT_TELL = pytest.raises(Temporary, match=r"people\.db.* was replaced while it was read")

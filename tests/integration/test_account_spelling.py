@@ -81,7 +81,7 @@ def from_file(product: Product, accounts: Mapping[str, list[str]]) -> Table:
         )
     )
     for path in (users, groups):
-        # What was written just now says no to nobody.
+        # What was changed less than 2 seconds ago says no to nobody.
         os.utime(path, (0, 0))
     return {"type": "file", "path": str(users), "groups": str(groups)}
 
@@ -134,7 +134,7 @@ def _mail_reaches(product: Product, cyrus: Cyrus, kind: str) -> None:
         checked = product.run("accounts", "check", "--user", name)
         assert checked.returncode == 0, checked.stdout
         assert f"knows '{user}', as 'KLee.{kind}'" in checked.stdout
-    assert f"finds those it spells otherwise than Cyrus, such as 'KLee.{kind}', too" in (
+    assert f"also finds users whose names Cyrus spells differently, such as 'KLee.{kind}'" in (
         checked.stdout
     )
 
@@ -187,7 +187,7 @@ def test_accounts_that_mail_does_not_find_are_a_finding(product: Product, cyrus:
     checked = product.run("accounts", "check")
     assert checked.returncode == 78
     assert checked.stdout.splitlines()[2:] == [
-        "  lists 'Ann' and 'ann', who are one user to Cyrus, 'ann': rename one",
+        "  lists 'Ann' and 'ann', which are one user to Cyrus, 'ann': rename one",
         "  lists 'KLee', but does not find it when mail for it asks for 'klee'",
         "  lists 'CLee', but does not find it when mail for it asks for 'clee'",
         "  ... and 1 more like these",

@@ -135,7 +135,7 @@ def test_a_loop_is_a_temporary_error_and_a_clear_line_in_the_log(
     with running(cyrus, start_mta, [], {"ping": at("pong"), "pong": at("ping")}) as (product, mta):
         assert send(mta, "ping@example.org") == ["451 4.3.0"]
         product.wait_for_log(
-            "aliases go round in a circle: ping@example.org -> pong@example.org -> ping@example.org"
+            "aliases form a loop: ping@example.org -> pong@example.org -> ping@example.org"
         )
 
 
@@ -470,8 +470,7 @@ def test_without_an_mta_there_is_nothing_to_detect(cyrus: Cyrus) -> None:
         told = product.run("aliases", "detect", "--postfix", "/none", "--sendmail", "/none.cf")
         assert told.returncode == 78
         assert told.stderr == (
-            "autocreate: /none: no main.cf there, and no /none.cf: say where with --postfix or "
-            "--sendmail\n"
+            "autocreate: /none: no main.cf there, and no /none.cf: use --postfix or --sendmail\n"
         )
 
 
@@ -520,8 +519,8 @@ def test_aliases_check_says_in_words_what_is_wrong_with_a_table(cyrus: Cyrus) ->
             "  answers in time",
             "aliases.broken: WRONG",
             "  answers in time",
-            "  unknown recipients get a temporary error, since: "
-            f"{broken}: line 1 has no value behind its key",
+            "  unknown recipients get a temporary error: "
+            f"{broken}: line 1 has no value after its key",
             "aliases.absent: WRONG",
             f"  postmap hash:{product.folder}/absent: fatal: open database "
             f"{product.folder}/absent.db: No such file or directory",

@@ -48,7 +48,7 @@ def test_beside_postfix(product: Product) -> None:
         address: ANSWERS[address] for address in asked
     }
     told = product.run("check", "ping@example.org").stdout
-    assert re.findall(r"`(aliases go round .*?)`", DOCUMENT)[0] in told
+    assert re.findall(r"`(aliases form a loop.*?)`", DOCUMENT)[0] in told
 
 
 def test_beside_sendmail(product: Product) -> None:

@@ -359,7 +359,7 @@ def test_a_wrong_configuration_is_critical_and_all_that_is_looked_at(
         assert [it["what"] for it in found] == [
             f"{product.config_file}: milter.deadlin: unknown key; did you mean 'deadline'?",
             f"{product.config_file}: cyrus.port: must be greater than 0",
-            f"{product.config_file}: cyrus.password_file: {product.folder}/cyrus.secret is open to "
+            f"{product.config_file}: cyrus.password_file: {product.folder}/cyrus.secret is accessible to "
             f"everyone: chmod o= {product.folder}/cyrus.secret",
         ]
         assert {it["gravity"] for it in found} == {"critical"}

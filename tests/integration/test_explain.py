@@ -29,9 +29,12 @@ def product(cyrus: Cyrus) -> Iterator[Product]:
         (made.folder / "users").write_text("ex-old\n")
         os.utime(
             made.folder / "users", (1, 1)
-        )  # a no of a file that was written just now is a doubt
+        )  # a no of a file that was changed less than 2 seconds ago is a doubt
         (made.folder / "aliases").write_text("ex-list: ex-new, ex-old\n")
-        for name in ("users", "aliases"):  # a no of a file that was written just now is a doubt
+        for name in (
+            "users",
+            "aliases",
+        ):  # a no of a file that was changed less than 2 seconds ago is a doubt
             os.utime(made.folder / name, (1, 1))
         made.configure(
             {

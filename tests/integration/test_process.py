@@ -381,7 +381,7 @@ def test_a_secret_that_is_missing_empty_or_open_to_everyone_is_not_used(cyrus: C
         secret.chmod(0o644)
         assert refused_start(product) == (
             78,
-            f"{key}{secret} is open to everyone: chmod o= {secret}\n",
+            f"{key}{secret} is accessible to everyone: chmod o= {secret}\n",
         )
         secret.chmod(0o600)
         secret.write_text("\n")

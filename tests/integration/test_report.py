@@ -59,7 +59,7 @@ def test_a_reload_and_a_second_process_on_one_journal_add_up(cyrus: Cyrus) -> No
         (first.folder / "users").write_text("report-two:*:1:1::/:\n")
         os.utime(
             first.folder / "users", (1, 1)
-        )  # a no of a file that was written just now is a doubt
+        )  # a no of a file that was changed less than 2 seconds ago is a doubt
         first.start()
         second.start()
         ask(first, "report-two", "report-nobody")

@@ -1,7 +1,7 @@
-"""Account sources: who exists. One module a source; `SOURCES` is the table of them.
+"""Account sources, one module each. `SOURCES` lists their types.
 
-A look-up has three answers, never two: an `Account`, None for an authoritative no, and
-`Temporary` for "cannot tell". A source never turns an error into a no, because that no would
+A lookup has three results: an `Account`, None if the user certainly does not exist, and
+`Temporary` if that cannot be told. A source never turns an error into None, since that would
 become a 550.
 """
 
@@ -16,9 +16,9 @@ from autocreate.model import Account
 class AccountSource(Protocol):
     """A database that knows users.
 
-    Sources are called from several threads at once, and are handed user ids as Cyrus spells them:
-    `joe`, or `joe@other.test` where virtual domains are on. A name that they find is compared as
-    `autocreate.core.spelling` says. `has_groups` says whether it was told where to find any.
+    Sources are called from several threads at once. User ids are as Cyrus writes them: `joe`, or
+    `joe@other.test` with virtual domains. A name that they find is compared as
+    `autocreate.core.spelling` says. `has_groups` says whether the source is configured to find groups.
     """
 
     name: str
@@ -28,7 +28,7 @@ class AccountSource(Protocol):
         """The account of `user`, or None if this database has no such user.
 
         Raises:
-            Temporary: the database did not answer, or its answer made no sense.
+            Temporary: the database did not answer, or its answer is not usable.
         """
 
     def groups(self, account: Account) -> frozenset[str]:
@@ -39,18 +39,18 @@ class AccountSource(Protocol):
         """
 
     def names(self) -> Iterator[str] | None:
-        """The names of all users, as they are spelled there; None if this database does not list them.
+        """The names of all users as the database spells them; None if it cannot list them.
 
         Raises:
             Temporary: as for `lookup`; perhaps in the middle of the list.
         """
 
     def close(self) -> None:
-        """Let go of connections and files. The source is not used afterwards."""
+        """Close connections and files. The source is not used afterwards."""
 
 
 class Source(NamedTuple):
-    """Where a source's code is. Loaded only when a configuration names it."""
+    """Where the code of a source is. It is imported only if the configuration uses it."""
 
     module: str
     factory: str
@@ -73,7 +73,7 @@ def account_of(
     users: Users,
     attributes: tuple[tuple[str, str], ...] = (),
 ) -> Account | None:
-    """The account of `user` by the names that a source found for it; None if it is somebody else's.
+    """The account of `user`, from the names that a source found; None if they belong to another user.
 
     Raises:
         Temporary: see `autocreate.core.spelling.own_name`.

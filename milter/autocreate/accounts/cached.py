@@ -1,8 +1,8 @@
-"""An account source with a memory, and with a breaker before it: the same for every kind of source.
+"""A cache and a circuit breaker in front of an account source, the same for every type of source.
 
-Three bounded memories, each with a time of its own: who was found, who was not, and about whom the
-answer was bad. They are apart, so that a flood of unknown names cannot push out known ones. A source
-that cannot be reached is nobody's bad answer: then its breaker answers, until one probe gets through.
+There are three bounded caches, each with its own time: users found, users not found, and failed lookups. They
+are separate, so that a flood of unknown names cannot evict known ones. A source that cannot be reached is not
+a failed lookup of one user: then the breaker answers, until a probe gets through.
 """
 
 import threading
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is remembered, and for how many seconds; 0 for not at all."""
+    """How many users are cached, and for how many seconds; 0: not at all."""
 
     found: float
     unknown: float
@@ -33,12 +33,12 @@ class Limits:
 
 
 class CachedSource:
-    """An account source in front of another one.
+    """An account source that caches another one.
 
     Args:
         source: the one to ask.
         clock: a monotonic clock, in seconds.
-        stats: where to count, if they are to outlive this.
+        stats: where to count, if the counts must outlive this object.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class CachedSource:
         self._clock = clock
         self._breaker = Breaker(source.name, clock=clock)
         self._stats = stats or LookupStats()
-        self._accounts = _Memory(limits, clock)
-        self._groups = _Memory(limits, clock)
+        self._accounts = _Cache(limits, clock)
+        self._groups = _Cache(limits, clock)
 
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
@@ -67,7 +67,7 @@ class CachedSource:
         return self._answer(self._groups, account.user, lambda: self._source.groups(account))
 
     def names(self) -> Iterator[str] | None:
-        """See `AccountSource.names`. Not remembered."""
+        """See `AccountSource.names`. Not cached."""
         return self._source.names()
 
     def close(self) -> None:
@@ -75,17 +75,17 @@ class CachedSource:
         self._source.close()
 
     def invalidate(self, user: str | None = None) -> None:
-        """Ask again about a user, or about everyone."""
+        """Forget the answers about a user, or about all users."""
         if user is None:
-            # An answer that is under way goes into the old memory, where nobody looks.
-            self._accounts = _Memory(self._limits, self._clock)
-            self._groups = _Memory(self._limits, self._clock)
+            # An answer that arrives later goes into the old cache, which is no longer used.
+            self._accounts = _Cache(self._limits, self._clock)
+            self._groups = _Cache(self._limits, self._clock)
         else:
             self._accounts.invalidate(user)
             self._groups.invalidate(user)
 
     def snapshot(self) -> dict[str, Any]:
-        """The figures since the start, what is remembered now, and for how long."""
+        """Figures since the start, how many users are cached now, and for how long."""
         found, unknown, errors = self._accounts.sizes()
         limits = self._limits
         return {
@@ -98,11 +98,11 @@ class CachedSource:
             },
         }
 
-    def _answer(self, memory: "_Memory", user: str, ask: Callable[[], T]) -> T:
-        known = memory.recall(user)
+    def _answer(self, cache: "_Cache", user: str, ask: Callable[[], T]) -> T:
+        known = cache.recall(user)
         if known is None:
-            # The breaker must see a bad answer about a user as an answer, which it is.
-            known = self._breaker.call(lambda: self._asked(memory, user, ask))
+            # To the breaker, a failed lookup of one user is an answer: the source can be reached.
+            known = self._breaker.call(lambda: self._asked(cache, user, ask))
         else:
             self._stats.hit()
             record_lookup(Lookup(self.name, None))
@@ -111,8 +111,8 @@ class CachedSource:
         answer: T = known.answer
         return answer
 
-    def _asked(self, memory: "_Memory", user: str, ask: Callable[[], T]) -> "_Known":
-        begun, since = self._clock(), memory.moment()
+    def _asked(self, cache: "_Cache", user: str, ask: Callable[[], T]) -> "_Known":
+        begun, generation = self._clock(), cache.generation
         error = ""
         record_question(self.name)
         try:
@@ -127,19 +127,19 @@ class CachedSource:
             seconds = self._clock() - begun
             self._stats.answered(seconds, error)
             record_lookup(Lookup(self.name, seconds * 1000, bool(error)))
-        memory.remember(user, known, since)
+        cache.remember(user, known, generation)
         return known
 
 
 class _Known(NamedTuple):
-    """An answer, or why there is none."""
+    """An answer, or why the lookup failed."""
 
     answer: Any
     error: str = ""
 
 
-class _Memory:
-    """Three caches, and the lock without which a TTLCache breaks under threads."""
+class _Cache:
+    """Three caches with one lock, since a TTLCache is not thread-safe."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._lock = threading.Lock()
@@ -147,32 +147,32 @@ class _Memory:
         self._unknown: TTLCache[str, _Known] = TTLCache(limits.size, limits.unknown, clock)
         self._errors: TTLCache[str, _Known] = TTLCache(limits.size, limits.error, clock)
         self._caches = (self._found, self._unknown, self._errors)
-        self._forgotten = 0  # how often anyone was
+        self.generation = 0  # how often an answer was invalidated
 
     def recall(self, user: str) -> _Known | None:
         with self._lock:
             return next((known for cache in self._caches if (known := cache.get(user))), None)
 
-    def moment(self) -> int:
-        """Now, for `remember`. To be taken before the source is asked."""
-        return self._forgotten
+    def remember(self, user: str, known: _Known, generation: int) -> None:
+        """Cache an answer, unless one was invalidated after `generation` was read.
 
-    def remember(self, user: str, known: _Known, since: int) -> None:
-        """Remember an answer, unless anyone was to be forgotten since it was asked for."""
+        Args:
+            generation: of this cache before the source was asked.
+        """
         answered = self._unknown if known.answer is None else self._found
-        cache = self._errors if known.error else answered
+        kept = self._errors if known.error else answered
         with self._lock:
-            if since == self._forgotten:
-                cache[user] = known
+            if generation == self.generation:
+                kept[user] = known
 
     def invalidate(self, user: str) -> None:
         with self._lock:
             for cache in self._caches:
                 cache.pop(user, None)
-            self._forgotten += 1
+            self.generation += 1
 
     def sizes(self) -> list[int]:
-        """How many are found, unknown, and in error."""
+        """How many users are cached: found, unknown, failed."""
         with self._lock:
             for cache in self._caches:
                 cache.expire()

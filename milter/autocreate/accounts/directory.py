@@ -1,4 +1,4 @@
-"""All account sources as one: a yes of any, else a no of all, else a doubt."""
+"""All account sources as one. An account of any source counts; without one, all must say no."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from autocreate.model import Account
 
 
 class Directory:
-    """Who exists.
+    """The account sources, asked in turn.
 
     Args:
         sources: asked in this order.
@@ -18,30 +18,30 @@ class Directory:
 
     def __init__(self, sources: Sequence[AccountSource]) -> None:
         self._sources = {source.name: source for source in sources}
-        self._remembered = [source for source in sources if isinstance(source, CachedSource)]
+        self._cached = [source for source in sources if isinstance(source, CachedSource)]
 
     def find(self, user: str) -> Account | None:
-        """The account of the first source that knows `user`, or None if every source said no.
+        """The account from the first source that has `user`, or None if no source has it.
 
         Raises:
-            Temporary: none said yes, and at least one could not tell.
+            Temporary: no source has it, and at least one could not tell.
         """
-        doubts = []
+        errors = []
         for source in self._sources.values():
             try:
                 if account := source.lookup(user):
                     return account
             except Temporary as error:
-                doubts.append(f"accounts.{source.name}: {error}")
-        if doubts:
-            raise Temporary("; ".join(doubts))
+                errors.append(f"accounts.{source.name}: {error}")
+        if errors:
+            raise Temporary("; ".join(errors))
         return None
 
     def groups(self, account: Account) -> frozenset[str]:
-        """The groups of an account, as the source that knows it says.
+        """The groups of an account, from the source that has the account.
 
-        Where that source knows no groups at all (sasldb, say, or a database without a query for
-        them), those that do are asked in their order, and all their answers count.
+        If that source has no groups at all (sasldb, or a database without a query for them), all other
+        sources that have some are asked, and all their answers count.
 
         Raises:
             Temporary: a source that was asked did not answer.
@@ -56,11 +56,11 @@ class Directory:
         return groups
 
     def names(self, sources: Sequence[str] = ()) -> Iterator[str]:
-        """All users of these sources, one after the other; of every source if none is named.
+        """All users of these sources; of every source if none is named.
 
         Raises:
-            Temporary: a source did not answer, or not to the end, or does not list its users. Without
-                them a survey would be wrong, so none is left out in silence.
+            Temporary: a source did not answer, or not completely, or cannot list its users. None is left
+                out silently, since a survey without it would be wrong.
             ConfigurationError: no source has that name.
         """
         unknown = set(sources) - self._sources.keys()
@@ -77,8 +77,8 @@ class Directory:
                 users = self._sources[name].names()
                 if users is None:
                     raise Temporary(
-                        "does not list its users: give it what it needs for that (sql: list_query), "
-                        "or name the others with --source"
+                        "cannot list its users: write list_query if it is of type sql, or select "
+                        "other sources with --source"
                     )
                 yield from users
             except Temporary as error:
@@ -86,15 +86,15 @@ class Directory:
 
     def invalidate(self, user: str | None = None) -> None:
         """Ask the sources again about a user, or about everyone."""
-        for source in self._remembered:
+        for source in self._cached:
             source.invalidate(user)
 
     def snapshot(self) -> dict[str, Any]:
-        """The figures of each source that is remembered: see `Remembered.snapshot`."""
-        return {source.name: source.snapshot() for source in self._remembered}
+        """The figures of each source with a cache: see `CachedSource.snapshot`."""
+        return {source.name: source.snapshot() for source in self._cached}
 
     def close(self) -> None:
-        """Let go of every source's connections and files."""
+        """Close every source."""
         for source in self._sources.values():
             source.close()
 

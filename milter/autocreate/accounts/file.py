@@ -1,7 +1,7 @@
-"""Accounts in a text file: one user a line, passwd(5) or a Postfix table; and groups in another.
+"""Accounts in a text file (one user per line, passwd(5) or a Postfix table), and groups in another.
 
-The files are read again whenever they change. What is missing in a file that is empty, or was written
-just now, is in doubt (see `autocreate.backends.reloading_file`): a user in the one, any group in the other.
+The files are read again whenever they change. While a file is empty, or was just changed, a missing
+user is not unknown, and no groups are known (see `autocreate.backends.reloading_file`).
 """
 
 import time
@@ -17,7 +17,7 @@ from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
-# The field of a passwd(5) line that has the number of the primary group.
+# The field of a line of passwd(5) with the number of the primary group.
 _GROUP = 3
 
 
@@ -26,12 +26,12 @@ class FileSource:
 
     Args:
         name: what the configuration calls this source.
-        users: how names there become user ids.
-        path: one user a line, or passwd(5): what precedes the first colon is the user. Empty lines
-            and lines that begin with `#` do not count.
+        users: how the names in the file become user ids.
+        path: one user per line, or passwd(5): the text before the first colon is the user. Empty lines
+            and lines that begin with `#` are ignored.
         groups: a file like group(5), or None.
-        format: "lines" for the above, "postfix" for the text of a Postfix table (postmap(1)), whose
-            keys are the users, and its `user@domain` too where the domain is one of `domains`.
+        format: "lines" for the above, "postfix" for the source text of a Postfix table (postmap(1)),
+            whose keys are the users. Of a key `user@domain`, `user` is one too if `domains` has the domain.
         clock: the time in seconds since the epoch.
     """
 
@@ -59,14 +59,14 @@ class FileSource:
         return self._found(user)[0]
 
     def groups(self, account: Account) -> frozenset[str]:
-        """See `AccountSource.groups`. A passwd(5) line's group id counts too."""
+        """See `AccountSource.groups`. The primary group of a passwd(5) line is among them."""
         if self._groups is None:
             return frozenset()
         primary = self._primary(account.user)
         groups = self._groups.read()
-        # A policy hangs on whoever is not in a group just as on whoever is: all must be there.
-        if doubt := _doubt(self._groups, groups):
-            raise Temporary(doubt)
+        # A policy can depend on a group that the user is not in, so all groups must be known.
+        if uncertainty := _uncertainty(self._groups, groups):
+            raise Temporary(uncertainty)
         return frozenset(
             group.name
             for group in groups
@@ -74,15 +74,15 @@ class FileSource:
         )
 
     def names(self) -> Iterator[str] | None:
-        """See `AccountSource.names`. Who is known with and without one of `domains` comes once."""
+        """See `AccountSource.names`. A user with and without one of `domains` is listed once."""
         parts = ((user, *user.rpartition("@")) for user in self._users.read().lines)
         return (user for user, _, at, domain in parts if not (at and domain in self._domains))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
     def _found(self, user: str) -> "tuple[Account | None, _User]":
-        """The account of `user`, and what its line says; nothing of either if there is no such line.
+        """The account of `user`, and its line; None and an empty line if there is none.
 
         Raises:
             Temporary: as for `AccountSource.lookup`.
@@ -95,12 +95,12 @@ class FileSource:
             except Temporary as error:
                 raise Temporary(f"{self._users.path} has {error}") from error
         line = users.lines[account.spellings[-1]] if account else _User(may_go_on=True)
-        if line.may_go_on and (doubt := _doubt(self._users, users.lines)):
-            raise Temporary(doubt)
+        if line.may_go_on and (uncertainty := _uncertainty(self._users, users.lines)):
+            raise Temporary(uncertainty)
         return account, line
 
     def _primary(self, name: str) -> str:
-        """The number of a user's primary group; nothing if it has none."""
+        """The number of a user's primary group; "" if it has none."""
         group = self._found(name)[1].group
         if group is None:
             raise Temporary(f"{self._users.path}: the line of {name!r} ends before its group")
@@ -108,11 +108,11 @@ class FileSource:
 
 
 class _User(NamedTuple):
-    """What a line says of its user.
+    """The data of a user in its line.
 
     Args:
-        group: the number of its primary group; None if the line ends before it, and should not.
-        may_go_on: the text ends where the name does; there may be more of both.
+        group: the number of its primary group; None if the line ends before it but should have it.
+        may_go_on: the file ends with this name, which may be incomplete.
     """
 
     group: str | None = ""
@@ -120,7 +120,7 @@ class _User(NamedTuple):
 
 
 class _Users:
-    """The lines of a file by the name they begin with, and names that Cyrus spells otherwise."""
+    """The lines of a file by the name they begin with, and names that Cyrus spells differently."""
 
     def __init__(self, lines: Mapping[str, _User], users: Users) -> None:
         self.lines = lines
@@ -135,9 +135,9 @@ class _Group(NamedTuple):
     members: frozenset[str]
 
 
-def _doubt(file: ReloadingFile[Any], content: Sized) -> str:
-    """Why what is missing in the content of a file may be there all the same; or nothing."""
-    return file.doubt() if content else f"{file.path} is empty; is somebody writing it?"
+def _uncertainty(file: ReloadingFile[Any], content: Sized) -> str:
+    """Why something that is missing in a file may exist all the same; "" if it does not."""
+    return file.uncertainty() if content else f"{file.path} is empty; it may be incomplete"
 
 
 def _users(text: str) -> Mapping[str, _User]:
@@ -153,17 +153,17 @@ def _users(text: str) -> Mapping[str, _User]:
 
 
 def _group_in(fields: Sequence[str], is_passwd: bool, is_cut: bool) -> str | None:
-    """The number of the group in a line, of passwd(5) or with something else behind its user."""
+    """The number of the group in a line, which may be of passwd(5) or have other fields."""
     if len(fields) == 1:
         return ""
-    # A number that ends where the text does may have more digits.
+    # At the end of the file, the number may lack digits.
     if len(fields) > _GROUP + is_cut:
         return fields[_GROUP]
     return None if is_passwd or is_cut else ""
 
 
 def _table(domains: Collection[str], text: str) -> Mapping[str, _User]:
-    """The keys of a Postfix table. Postfix looks for them in lower case, so that is what they are."""
+    """The keys of a Postfix table, in lower case as Postfix looks them up."""
     # A line that begins with white space continues the one before it, unless it is a comment.
     keys = [
         line.split(maxsplit=1)[0].lower()
@@ -188,7 +188,7 @@ def _groups(users: Users, text: str) -> list[_Group]:
 
 
 def _ends_within_a_line(text: str) -> bool:
-    """Is there a line that no line end follows? It may be cut off."""
+    """Is the last line without a line end? It may be incomplete."""
     return bool(_lines(text.rpartition("\n")[2]))
 
 

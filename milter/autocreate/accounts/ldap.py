@@ -1,6 +1,6 @@
-"""Accounts in an LDAP directory, by a filter of the administrator's.
+"""Accounts in an LDAP directory, found by the administrator's filter.
 
-Values are escaped before they go into a filter, so no user id can be one.
+Values are escaped before they are put into the filter, so a user id cannot change it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,26 +15,26 @@ from autocreate.core.naming import Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
 
-_DN = "dn"  # the attribute under which an account remembers its entry's name
+_DN = "dn"  # the attribute of an account with the DN of its entry
 
 
 class LdapSource:
     """Users that a filter finds.
 
-    The filters take the user id as `{user}`, what precedes and follows its `@` as `{local}` and
-    `{domain}`; `groups_filter` also takes the name of the user's entry as `{dn}`.
+    In filters, `{user}` is the user id, `{local}` and `{domain}` are the parts before and after its `@`.
+    In `groups_filter`, `{dn}` is the DN of the user's entry.
 
     Args:
         name: what the configuration calls this source.
         server: the directory.
-        users: how accounts' names become user ids.
+        users: how the names of accounts become user ids.
         filter: finds one entry at most.
-        user_attribute: holds the user id; capitals count as Cyrus counts them.
-        attributes: further ones that become attributes of the account.
-        member_of: the attribute of a user's entry that names the groups; None if there is none.
+        user_attribute: has the user id; its case is compared as Cyrus does.
+        attributes: further ones, which become attributes of the account.
+        member_of: the attribute of a user's entry with the groups; None if there is none.
         groups_base: where groups are; None for the base of `server`.
-        groups_filter: finds the entries of a user's groups; None for no such search.
-        group_attribute: the name of a group in its entry.
+        groups_filter: finds the groups of a user; None: no such search.
+        group_attribute: the attribute of a group's entry with its name.
 
     Raises:
         ConfigurationError: the password cannot be read.
@@ -110,7 +110,7 @@ class LdapSource:
         return self._server.find_one(self._base, self._scope, asked, self._attributes)
 
     def _searched_groups(self, filter_: str, account: Account) -> set[str]:
-        # `memberUid` is compared to the letter (RFC 2307), and has the name as the entry spells it.
+        # `memberUid` is case-sensitive (RFC 2307), and has the name as the user's entry spells it.
         dn = account.values(_DN)[0]
         filters = [fill(filter_, **_parts(name), dn=dn) for name in account.spellings]
         asked = f"(|{''.join(dict.fromkeys(filters))})" if len(filters) > 1 else filters[0]
@@ -128,7 +128,7 @@ def _parts(user: str) -> dict[str, str]:
 
 
 def _name_of(group: str) -> str:
-    """`staff` of `cn=staff,ou=groups,...`; what is no such name is a group's name itself."""
+    """`staff` of `cn=staff,ou=groups,...`; a value that is not a DN is itself the name."""
     try:
         parts = ldap.dn.str2dn(group)
     except ldap.DECODING_ERROR:

@@ -1,8 +1,8 @@
-"""The users of this machine, as the C library knows them: passwd(5), LDAP by SSSD, and the like.
+"""The users of this machine, as the C library finds them: in passwd(5), LDAP by SSSD, and so on.
 
-Python's pwd.getpwnam turns an error of the system into KeyError, which would become a 550; so the
-C library is asked itself, by getpwnam_r(3). Its yes counts. Its no is what the last of several
-services said, whatever befell the others, so each of them is asked before it is believed.
+Python's pwd.getpwnam turns a system error into KeyError, which would become a 550. So this calls
+getpwnam_r(3) of the C library. A user that it finds exists. If it finds none, that is the answer of the
+last of several services even if others failed, so then each service is asked separately.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ from autocreate.resilience.time_limit import TimeLimit
 
 _MOST_GROUPS = 1 << 16  # NGROUPS_MAX of Linux
 _NOBODY = "no user of this name"
-# How many look-ups run at once, and how many threads are lost at most when they hang.
+# How many lookups run at once, which is also the greatest number of threads that can hang.
 _AT_ONCE = 4
 _ALL = range(1 << 32)
 _PASSWD = Path("/etc/passwd")
@@ -70,12 +70,12 @@ class NssSource:
     Args:
         name: what the configuration calls this source.
         users: how names become user ids.
-        min_uid: users below it are the system's, and have no mailbox.
-        max_uid: users above it have none either (nobody is 65534).
+        min_uid: users with a lower number are system users, and have no mailbox.
+        max_uid: users with a higher number have none either (`nobody` is 65534).
         timeout: seconds for a lookup; the C library itself has no time limit.
 
-    Services that compare names to the letter find no `KLee` for `klee`. passwd(5) is therefore read
-    for such names; the list of any other service takes too long for a recipient.
+    Case-sensitive services do not find `KLee` for `klee`. Therefore passwd(5) is read for such names.
+    Listing any other service would take too long for a recipient.
     """
 
     has_groups = True
@@ -106,14 +106,14 @@ class NssSource:
         return self._limit.run(lambda: self._group_names(account.user))
 
     def names(self) -> Iterator[str] | None:
-        """See `AccountSource.names`. Databases such as SSSD's list nobody unless told to."""
-        # Nothing tells of a service that could not list its users, so see whether all answer.
+        """See `AccountSource.names`. Services such as SSSD list nobody unless configured to."""
+        # A service that fails to list its users reports no error, so check whether all answer.
         self.lookup(_NOBODY)
         users = [user.pw_name for user in pwd.getpwall() if user.pw_uid in self._uids]
         return iter(users) if users else None
 
     def close(self) -> None:
-        """Let the threads end."""
+        """End the threads."""
         self._limit.close()
 
     def _account(self, user: str) -> Account | None:
@@ -141,7 +141,7 @@ class NssSource:
             return frozenset()
         encoded = bytes(found.pw_name)
         numbers = nsswitch.group_numbers(encoded, found.pw_gid, _Group)
-        # A service that cannot tell a user's groups at once has the C library go through all.
+        # If a service has no function for the groups of a user, the C library reads all groups.
         numbers.update(_group_numbers(encoded, found.pw_gid))
         names = map(self._group_name, numbers)
         return frozenset(name for name in names if name)
@@ -150,7 +150,7 @@ class NssSource:
         """The entry of the user if it has one of these numbers."""
         encoded = bytes_of(user)
         if b"\0" in encoded:
-            return None  # C would read no further than that, and find somebody else
+            return None  # C would stop reading there, and find another user
         entry: _Passwd | None = entry_of(_libc.getpwnam_r, encoded, _Passwd, "users")
         if entry is None or entry.pw_uid not in uids:
             found = nsswitch.find("passwd", "getpwnam_r", encoded, _Passwd)
@@ -174,10 +174,13 @@ def _names(passwd: str) -> list[str]:
 
 
 def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any:
-    """Call a function like getpwnam_r(3): the entry, None if there is none, Temporary in doubt.
+    """Call a function like getpwnam_r(3). None means that there is no entry.
 
     Args:
-        what: it looks up. The error names nobody, so that the log tells it once and not of each user.
+        what: it looks up. The error names no user, so that the log has it once and not for each user.
+
+    Raises:
+        Temporary: the function failed.
     """
     size = 4096
     while size <= LONGEST_ENTRY:
@@ -192,7 +195,7 @@ def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any
             size *= 4
         elif error != errno.EINTR:
             raise Temporary(f"the system cannot look up {what}: {os.strerror(error)}")
-    raise Temporary(f"one of the system's {what} takes more than {LONGEST_ENTRY} bytes")
+    raise Temporary(f"an entry of the system's {what} is longer than {LONGEST_ENTRY} bytes")
 
 
 def _group_numbers(user: bytes, primary: int) -> list[int]:
@@ -206,10 +209,10 @@ def _group_numbers(user: bytes, primary: int) -> list[int]:
 
 
 def bytes_of(user: str) -> bytes:
-    """A user id as C has it."""
+    """A user id as a C string."""
     return user.encode("utf-8", "surrogateescape")
 
 
 def text_of(value: bytes | None) -> str:
-    """A string of the C library's. What is no UTF-8 is kept as surrogates, and found again."""
+    """A C string as text. Bytes that are not UTF-8 become surrogates, which `bytes_of` reverts."""
     return (value or b"").decode("utf-8", "surrogateescape")

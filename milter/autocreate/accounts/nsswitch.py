@@ -1,9 +1,9 @@
 """The services that nsswitch.conf(5) names, asked one by one.
 
-The C library asks them in turn and tells only what the last one said. On Debian that is `systemd`, and
-where passwd(5) cannot be read, its "no such user" is all that is heard. So whoever needs a no to
-be one asks each service by the function that the C library calls itself, `_nss_files_getpwnam_r`
-and the like, and hears whether it answered.
+The C library asks them in turn, and returns only the result of the last one. On Debian that is `systemd`,
+so if passwd(5) cannot be read, the result is "no such user". To be certain that a user does not exist, this
+module calls each service's own function, as the C library does (`_nss_files_getpwnam_r`), and sees which
+ones failed.
 """
 
 import ctypes
@@ -24,12 +24,12 @@ _CONFIG = Path("/etc/nsswitch.conf")
 _TRYAGAIN, _UNAVAIL, _NOTFOUND, _SUCCESS = -2, -1, 0, 1
 _STATUS = {"tryagain": _TRYAGAIN, "unavail": _UNAVAIL, "notfound": _NOTFOUND, "success": _SUCCESS}
 
-# "passwd: files [NOTFOUND=return] sss". The C library takes blanks for a colon, too.
+# "passwd: files [NOTFOUND=return] sss". The C library accepts blanks instead of the colon.
 _LINE = re.compile(r"\s*([^\s:]+)[\s:]+(.*)")
 _SERVICE = re.compile(r"\s*([^\s\[]+)\s*(?:\[([^]]*)\])?")
 _CRITERION = re.compile(r"(!?)(\w+)\s*=\s*(\w+)")
 
-# These read /etc/passwd and /etc/group, of which an empty or garbled one knows nobody, not even root.
+# These read /etc/passwd and /etc/group. If such a file lacks even root, it is empty or damaged.
 _READ_FILES = ("files", "compat")
 _BY_NUMBER = {"passwd": "getpwuid_r", "group": "getgrgid_r"}
 _NO_GROUP = b"no group of this name"
@@ -44,7 +44,7 @@ class Service(NamedTuple):
     """A service of a line.
 
     Args:
-        ends: the answers behind which no further service is asked.
+        ends: the results after which no further service is asked.
     """
 
     name: str
@@ -52,44 +52,44 @@ class Service(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the services of a line say together.
+    """The result of all services of a line.
 
     Args:
-        entry: of the first that has one; None if none has.
-        doubts: which of those that were asked before could not tell, and why.
+        entry: of the first service that has one; None if none has.
+        uncertainties: which services before it failed, and why.
     """
 
     entry: Any
-    doubts: tuple[str, ...]
+    uncertainties: tuple[str, ...]
 
     def no(self, what: str) -> None:
         """Conclude that there is no such user or group.
 
         Args:
-            what: was looked up: "users".
+            what: what was looked up: "users".
 
         Raises:
-            Temporary: that is in doubt.
+            Temporary: that is not certain.
         """
-        if self.doubts:
-            raise Temporary(f"the system cannot look up {what}: {'; '.join(self.doubts)}")
+        if self.uncertainties:
+            raise Temporary(f"the system cannot look up {what}: {'; '.join(self.uncertainties)}")
 
 
 class _Answer(NamedTuple):
     status: int
     entry: Any = None
-    doubt: str = ""
+    uncertainty: str = ""
 
 
 # For a database that has no line.
 _DEFAULT = (Service("files", frozenset((_SUCCESS,))),)
 
-# What is not installed never answers, which casts no doubt on those that do.
+# A service that is not installed does not count as a failure.
 _ABSENT = _Answer(_UNAVAIL)
 
 
 def services(text: str) -> dict[str, tuple[Service, ...]]:
-    """The lines of nsswitch.conf(5), by their databases. Of two for one database the latter counts."""
+    """The lines of nsswitch.conf(5) by database. Of two lines for one database the last counts."""
     lines = filter(None, map(_LINE.match, text.splitlines()))
     return {
         line[1]: tuple(
@@ -104,31 +104,31 @@ def find(database: str, function: str, key: Any, kind: Callable[[], Any]) -> Fou
 
     Args:
         database: "passwd" or "group".
-        function: the one of the C library's that asks them all, such as "getpwnam_r".
-        key: what that function takes.
-        kind: makes an empty entry of the structure that it fills.
+        function: the function of the C library that asks all of them, such as "getpwnam_r".
+        key: the argument of that function.
+        kind: makes an empty entry, which the function fills.
 
     Raises:
         Temporary: nsswitch.conf(5) cannot be read.
     """
-    doubts: list[str] = []
+    uncertainties: list[str] = []
     has_answer = False
     line = _lines().get(database, _DEFAULT)
-    for answer in _answers(line, lambda name: _sound(name, database, function, key, kind)):
+    for answer in _answers(line, lambda name: _checked(name, database, function, key, kind)):
         if answer.status == _SUCCESS:
-            return Found(answer.entry, tuple(doubts))
+            return Found(answer.entry, tuple(uncertainties))
         has_answer |= answer.status == _NOTFOUND
-        if answer.doubt:
-            doubts.append(answer.doubt)
-    if not doubts and not has_answer:
-        doubts.append(f"nothing that {_CONFIG} names for {database} is installed")
-    return Found(None, tuple(doubts))
+        if answer.uncertainty:
+            uncertainties.append(answer.uncertainty)
+    if not uncertainties and not has_answer:
+        uncertainties.append(f"nothing that {_CONFIG} names for {database} is installed")
+    return Found(None, tuple(uncertainties))
 
 
 def group_numbers(user: bytes, primary: int, kind: Callable[[], Any]) -> set[int]:
-    """The numbers of a user's groups, of every service that has a function for them.
+    """The numbers of a user's groups, from every service that has a function for them.
 
-    Those that have none are asked for a group, to see whether they answer at all.
+    Services that have none are asked for some group, to see whether they work.
 
     Args:
         primary: the number of the user's primary group, which is among them.
@@ -140,13 +140,13 @@ def group_numbers(user: bytes, primary: int, kind: Callable[[], Any]) -> set[int
     lines = _lines()
     line = lines.get("initgroups")
     if line is None:
-        # A line for groups is asked to its end though one service has some: the user's are of all.
+        # For the line `group`, all services are asked: the user's groups are those of all services.
         line = tuple(it._replace(ends=it.ends - {_SUCCESS}) for it in lines.get("group", _DEFAULT))
     numbers = {primary}
     has_answer = False
     for answer in _answers(line, lambda name: _groups(name, user, primary, kind)):
-        if answer.doubt:
-            raise Temporary(f"the system cannot look up groups: {answer.doubt}")
+        if answer.uncertainty:
+            raise Temporary(f"the system cannot look up groups: {answer.uncertainty}")
         has_answer |= answer.status in (_SUCCESS, _NOTFOUND)
         numbers |= answer.entry or set()
     if not has_answer:
@@ -156,7 +156,7 @@ def group_numbers(user: bytes, primary: int, kind: Callable[[], Any]) -> set[int
 
 def _lines() -> dict[str, tuple[Service, ...]]:
     try:
-        # As it is now, for the C library reads it anew, too. Its comments may be in any encoding.
+        # Read each time, as the C library does. Its comments may be in any encoding.
         return services(_CONFIG.read_text("utf-8", "surrogateescape"))
     except FileNotFoundError:
         return {}
@@ -165,7 +165,7 @@ def _lines() -> dict[str, tuple[Service, ...]]:
 
 
 def _ends(criteria: str) -> frozenset[int]:
-    """What "NOTFOUND=return" and the like say of the answers that end the search."""
+    """The results that end the search, by criteria such as "NOTFOUND=return"."""
     ends = {_SUCCESS}
     for negation, name, action in _CRITERION.findall(criteria.lower()):
         named = {status for it, status in _STATUS.items() if (it == name) is not bool(negation)}
@@ -181,26 +181,27 @@ def _answers(line: Iterable[Service], ask: Callable[[str], _Answer]) -> Iterator
             break
 
 
-def _sound(
+def _checked(
     service: str, database: str, function: str, key: Any, kind: Callable[[], Any]
 ) -> _Answer:
-    """An answer that is not a no of a file which lacks even root, as one that is empty does."""
+    """The answer of a service; "not found" counts only if the file that it reads has at least root."""
     answer = _ask(service, function, key, kind)
     if answer.status == _NOTFOUND and service in _READ_FILES:
         root = _ask(service, _BY_NUMBER[database], ctypes.c_uint32(0), kind)
         if root.status != _SUCCESS:
             return _Answer(
-                _UNAVAIL, doubt=root.doubt or f"{service}: not even root is in {database}(5)"
+                _UNAVAIL,
+                uncertainty=root.uncertainty or f"{service}: {database}(5) lacks even root",
             )
     return answer
 
 
 def _ask(service: str, function: str, key: Any, kind: Callable[[], Any]) -> _Answer:
-    """What one service answers by a function like getpwnam_r(3)."""
+    """The answer of one service to a function like getpwnam_r(3)."""
     try:
         call = _function(service, function)
     except OSError as failure:
-        return _Answer(_UNAVAIL, doubt=f"{service}: cannot be loaded: {failure}")
+        return _Answer(_UNAVAIL, uncertainty=f"{service}: cannot be loaded: {failure}")
     if call is None:
         return _ABSENT
     size = 4096
@@ -208,7 +209,7 @@ def _ask(service: str, function: str, key: Any, kind: Callable[[], Any]) -> _Ans
         entry, strings, error = kind(), ctypes.create_string_buffer(size), ctypes.c_int()
         ctypes.set_errno(0)
         status = call(key, ctypes.byref(entry), strings, ctypes.c_size_t(size), ctypes.byref(error))
-        code = error.value or ctypes.get_errno()  # the C library has them in one place
+        code = error.value or ctypes.get_errno()  # in the C library both are one variable
         if status == _SUCCESS:
             entry.strings = strings  # the entry points into it
             return _Answer(status, entry)
@@ -217,18 +218,20 @@ def _ask(service: str, function: str, key: Any, kind: Callable[[], Any]) -> _Ans
         if code == errno.ERANGE:
             size *= 4
         elif code != errno.EINTR:
-            return _Answer(status, doubt=f"{service}: {_reason(code)}")
-    return _Answer(_UNAVAIL, doubt=f"{service}: the entry takes more than {LONGEST_ENTRY} bytes")
+            return _Answer(status, uncertainty=f"{service}: {_reason(code)}")
+    return _Answer(
+        _UNAVAIL, uncertainty=f"{service}: the entry is longer than {LONGEST_ENTRY} bytes"
+    )
 
 
 def _groups(service: str, user: bytes, primary: int, kind: Callable[[], Any]) -> _Answer:
-    """The numbers of the groups that one service has a user in."""
-    answer = _sound(service, "group", "getgrnam_r", _NO_GROUP, kind)
-    call = None if answer.doubt else _function(service, "initgroups_dyn")
+    """The numbers of a user's groups in one service."""
+    answer = _checked(service, "group", "getgrnam_r", _NO_GROUP, kind)
+    call = None if answer.uncertainty else _function(service, "initgroups_dyn")
     if call is None:
         return answer
     room, count, error = ctypes.c_long(64), ctypes.c_long(1), ctypes.c_int()
-    # A service that finds more than there is room for makes more, by realloc(3).
+    # A service that needs more room enlarges it by realloc(3).
     place = ctypes.c_void_p(_libc.calloc(room.value, ctypes.sizeof(ctypes.c_uint32)))
     numbers = ctypes.cast(place, ctypes.POINTER(ctypes.c_uint32))
     try:
@@ -245,29 +248,30 @@ def _groups(service: str, user: bytes, primary: int, kind: Callable[[], Any]) ->
         )
         code = error.value or ctypes.get_errno()
         if (service, code) == ("systemd", errno.ESRCH):
-            status = _NOTFOUND  # what it says of everyone where systemd itself does not run
+            status = _NOTFOUND  # its answer for every user if systemd does not run
         if status in (_SUCCESS, _NOTFOUND):
             return _Answer(status, set(numbers[: count.value]))
-        return _Answer(status, doubt=f"{service}: {_reason(code)}")
+        return _Answer(status, uncertainty=f"{service}: {_reason(code)}")
     finally:
         _libc.free(numbers)
 
 
 def _function(service: str, name: str) -> Any:
-    """A service's function; None if it has none of that name, or is not installed.
+    """The function of a service; None if it has no such function, or is not installed.
 
     Raises:
-        OSError: it is installed, and cannot be loaded.
+        OSError: it is installed but cannot be loaded.
     """
     symbol = f"_nss_{service}_{name}"
     library = f"libnss_{service}.so.2"
-    # `files` has been a part of the C library since version 2.34.
+    # `files` is part of the C library since version 2.34.
     if built_in := getattr(_libc, symbol, None):
         return built_in
     try:
         return getattr(_library(library), symbol, None)
     except OSError as error:
-        # dlopen(3) has only words. Where it lacks what the library itself needs, it names that.
+        # dlopen(3) reports errors as text only. If a library that this one needs is missing, the text begins with
+        # the name of that library.
         if str(error).startswith(f"{library}: ") and str(error).endswith(os.strerror(errno.ENOENT)):
             return None
         raise

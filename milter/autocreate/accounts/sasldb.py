@@ -1,7 +1,7 @@
 """The users of Cyrus SASL's own database, sasldb2: a Berkeley DB hash.
 
-A key is `user NUL realm NUL userPassword`, and the value is the plain password. So only keys are
-asked for: no value is ever read.
+A key is `user NUL realm NUL userPassword`, and the value is the password in plain text. Only keys are read,
+never a value.
 """
 
 import socket
@@ -24,14 +24,14 @@ _PROPERTY = b"userPassword"
 class SasldbSource:
     """Users who have a password in sasldb2.
 
-    The file is opened anew for each look-up, because one that is held open misses what is written.
+    The file is opened for each lookup, because an open one does not see what others write.
 
     Args:
         name: what the configuration calls this source.
         users: how names become user ids.
         path: the database.
-        realm: of user ids without `@`; None for this host's name, which is SASL's own default. A
-            user id with `@` has its realm behind it.
+        realm: of user ids without `@`; None for this host's name, as in SASL. In other user ids the
+            realm follows the `@`.
         clock: the time in seconds since the epoch.
     """
 
@@ -56,7 +56,7 @@ class SasldbSource:
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
         if "\0" in user:
-            return None  # it would be part of another key
+            return None  # it would make another key
         name, _, realm = user.partition("@")
         key = b"\0".join((_encoded(name), _encoded(realm or self._realm), _PROPERTY))
         try:
@@ -64,7 +64,9 @@ class SasldbSource:
             opened = self._open()
             try:
                 names = (
-                    [user] if opened.exists(key) else self._odd(opened, version(before)).of(user)
+                    [user]
+                    if opened.exists(key)
+                    else self._other_spellings(opened, version(before)).of(user)
                 )
             finally:
                 opened.close()
@@ -76,13 +78,15 @@ class SasldbSource:
                 return account_of(user, self.name, names, self._users)
             except Temporary as error:
                 raise Temporary(f"{self._path} has {error}") from error
-        # saslpasswd2 locks nobody out while it writes.
+        # saslpasswd2(8) does not lock the file while it writes.
         if version(before) != version(after) or not is_settled(after.st_mtime, self._clock()):
-            raise Temporary(f"{self._path} was written just now; its no is not final yet")
+            raise Temporary(
+                f"{self._path} was changed less than 2 seconds ago and may be incomplete"
+            )
         return None
 
     def groups(self, account: Account) -> frozenset[str]:
-        """See `AccountSource.groups`. SASL knows none."""
+        """See `AccountSource.groups`. sasldb has none."""
         return frozenset()
 
     def names(self) -> Iterator[str]:
@@ -98,10 +102,10 @@ class SasldbSource:
         yield from names
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
-    def _odd(self, opened: db.DB, of: tuple[int, ...]) -> Spellings:
-        """The names that Cyrus spells otherwise, read anew for each version of the file."""
+    def _other_spellings(self, opened: db.DB, of: tuple[int, ...]) -> Spellings:
+        """The names that Cyrus spells differently, read once for each version of the file."""
         known, spellings = self._spellings
         if known != of:
             spellings = Spellings(self._names(opened), self._users)
@@ -130,7 +134,7 @@ class SasldbSource:
         reason = error.args[-1] if error.args else error
         return Temporary(
             f"{self._path} cannot be read: {reason}; it must be a Berkeley DB, and readable by "
-            "this process (on Debian by the group sasl)"
+            "this process (on Debian: run it in the group sasl)"
         )
 
 

@@ -1,7 +1,7 @@
-"""The users of this machine whose accounts are neither locked nor expired: shadow(5) besides passwd(5).
+"""The users of this machine whose accounts are neither locked nor expired: passwd(5) and shadow(5).
 
-Python 3.13 has no module for shadow(5) any more, and the one before it turned errors into "no such
-user"; so getspnam_r(3) is asked itself.
+Python 3.13 has no module for shadow(5), and the one of earlier releases turned errors into "no such user". So
+this calls getspnam_r(3).
 """
 
 import ctypes
@@ -40,15 +40,15 @@ _listing = threading.Lock()
 
 
 class Ageing(NamedTuple):
-    """What shadow(5) says of an account's time, in days since 1970; -1 where it says nothing."""
+    """The dates of an account in shadow(5), in days since 1970; -1 if it has none."""
 
     changed: int = -1
     longest: int = -1
     inactive: int = -1
     expires: int = -1
 
-    def is_over(self, today: int) -> bool:
-        """Is nobody let in any more, as pam_unix(8) decides it?"""
+    def is_expired(self, today: int) -> bool:
+        """Is the account expired, as pam_unix(8) decides it?"""
         if self.expires != -1 and today >= self.expires:
             return True
         if -1 in (self.changed, self.longest, self.inactive):
@@ -57,10 +57,10 @@ class Ageing(NamedTuple):
 
 
 class ShadowSource(NssSource):
-    """Users of passwd(5) who could log in, or may by another way than a password.
+    """Users of passwd(5) whose account is neither locked nor expired.
 
-    A password that begins with `!` is locked (passwd -l, usermod -L). One that is `*` merely cannot
-    be used, as for users who have a key instead; such an account is in order.
+    An account whose password begins with `!` is locked (passwd -l, usermod -L). A password of `*` cannot be
+    used, as for users who log in with a key; such an account is not locked.
 
     Args:
         name, users, min_uid, max_uid, timeout: see `NssSource`.
@@ -82,8 +82,8 @@ class ShadowSource(NssSource):
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`."""
-        # One after the other: to look each up takes as long as reading the file takes, each time.
-        listed = {text_of(entry.sp_namp): self._is_in_order(entry) for entry in _entries()}
+        # The whole file is read once: a lookup of one user takes as long as reading all of it.
+        listed = {text_of(entry.sp_namp): self._is_usable(entry) for entry in _entries()}
         users = [
             user
             for user in super().names() or ()
@@ -99,20 +99,20 @@ class ShadowSource(NssSource):
         found = entry_of(_libc.getspnam_r, bytes_of(name), _Spwd, "entries of shadow(5)")
         if found is None:
             raise Temporary(
-                f"passwd(5) has {name!r} and shadow(5) has not, or this process may not read it: "
-                "let it run in the group shadow"
+                f"passwd(5) has {name!r} but shadow(5) has not, or this process may not read it: "
+                "run it in the group shadow"
             )
-        return account if self._is_in_order(found) else None
+        return account if self._is_usable(found) else None
 
-    def _is_in_order(self, entry: _Spwd) -> bool:
+    def _is_usable(self, entry: _Spwd) -> bool:
         """Is an account neither locked nor expired?"""
         ageing = Ageing(entry.sp_lstchg, entry.sp_max, entry.sp_inact, entry.sp_expire)
         is_locked = text_of(entry.sp_pwdp).startswith("!")
-        return not is_locked and not ageing.is_over(int(self._clock() // _DAY))
+        return not is_locked and not ageing.is_expired(int(self._clock() // _DAY))
 
 
 def _entries() -> Iterator[_Spwd]:
-    """All of shadow(5) that can be listed, by getspent_r(3), of which a process has but one."""
+    """All entries of shadow(5), by getspent_r(3), whose position is one for the whole process."""
 
     def next_entry(_key: None, *places: Any) -> int:
         error: int = _libc.getspent_r(*places)

@@ -1,4 +1,4 @@
-"""Accounts in a database, by a query of the administrator's. SQLite is the embedded default."""
+"""Accounts in an SQL database, found by the administrator's query."""
 
 from collections.abc import Iterator
 
@@ -15,17 +15,17 @@ from autocreate.model import Account
 class SqlSource:
     """Users that a query finds.
 
-    The queries take the user id as `:user`, and what precedes and follows its `@` as `:local` and
-    `:domain`. They are bound, never pasted in.
+    In queries, `:user` is the user id, `:local` and `:domain` are the parts before and after its `@`. They
+    are bound parameters.
 
     Args:
         name: what the configuration calls this source.
         server: the database.
-        users: how accounts' names become user ids.
-        query: selects the user id as its first column, in one row at most. Further columns become
+        users: how the names of accounts become user ids.
+        query: selects the user id as the first column, in at most one row. Further columns become
             attributes of the account.
-        groups_query: selects one group name a row; None for no groups.
-        list_query: selects all user ids, one a row; None if this database does not list.
+        groups_query: selects the names of groups, one per row; None: no groups.
+        list_query: selects all user ids, one per row; None: users cannot be listed.
 
     Raises:
         ConfigurationError: see `Database`.
@@ -55,7 +55,7 @@ class SqlSource:
         if not rows:
             return None
         if len(rows) > 1:
-            raise Temporary(f"query found {len(rows)} rows for {user!r}, and must find one")
+            raise Temporary(f"query found {len(rows)} rows for {user!r} instead of one")
         answered = [text_of(value) for value in rows[0][:1] if value is not None]
         further = list(zip(rows.columns, rows[0], strict=True))[1:]
         attributes = tuple(
@@ -70,7 +70,7 @@ class SqlSource:
         """See `AccountSource.groups`."""
         if self._groups_query is None:
             return frozenset()
-        # A column that is compared to the letter may have either spelling.
+        # A case-sensitive column may have either spelling.
         rows = [row for name in account.spellings for row in self._select(self._groups_query, name)]
         return frozenset(text_of(row[0]) for row in rows if row[0] is not None)
 

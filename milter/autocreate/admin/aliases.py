@@ -10,7 +10,7 @@ from autocreate.errors import ConfigurationError
 
 
 def detect(mtas: MtaPaths) -> Iterator[str]:
-    """Lines of TOML to paste, with comments.
+    """Lines of TOML for the configuration, with comments.
 
     Raises:
         ConfigurationError: there is no MTA, or its configuration cannot be read.
@@ -35,7 +35,7 @@ def detect(mtas: MtaPaths) -> Iterator[str]:
     if not found:
         raise ConfigurationError(
             str(mtas.postfix),
-            [f"no main.cf there, and no {mtas.sendmail}: say where with --postfix or --sendmail"],
+            [f"no main.cf there, and no {mtas.sendmail}: use --postfix or --sendmail"],
         )
 
 

@@ -163,8 +163,8 @@ def domain_answer(table: AliasTable, domain: str, place: str) -> SourceAnswer:
     try:
         found = table.find(domain_keys(domain))
         answer = f"{'has' if found.position >= 0 else 'does not have'} {domain!r}"
-        if found.doubt:
-            answer = f"{answer}, but cannot tell for sure: {found.doubt}"
+        if found.uncertainty:
+            answer = f"{answer}, but cannot tell for sure: {found.uncertainty}"
     except AutocreateError as error:
         answer = f"cannot tell: {error}"
     milliseconds = round((time.monotonic() - begun) * 1000, 1)

@@ -31,11 +31,11 @@ def combined(resolution: Resolution, parts: Sequence[Verdict]) -> Verdict:
     answer = _answer(resolution, parts)
     leads_to_nobody = not parts and not resolution.others
     is_no = answer in (Answer.UNKNOWN, Answer.REFUSED)
-    if resolution.doubts and (is_no or leads_to_nobody):
+    if resolution.uncertainties and (is_no or leads_to_nobody):
         found = (
             "an alias was found, but another" if resolution.steps else "no alias was found, but one"
         )
-        reason = f"{found} may exist: {abbreviate(resolution.doubts, '; ')}"
+        reason = f"{found} may exist: {abbreviate(resolution.uncertainties, '; ')}"
         verdict = Verdict(Answer.TEMPORARY, reason, parts=tuple(parts))
     elif len(parts) == 1 and answer is parts[0].answer:
         verdict = replace(parts[0], reason="; ".join([parts[0].reason, *_not_ours(resolution)]))

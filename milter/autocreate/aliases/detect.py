@@ -1,6 +1,6 @@
-"""What an administrator would write into [aliases], from what Postfix or Sendmail is told.
+"""The tables for [aliases] that correspond to the configuration of Postfix or Sendmail.
 
-Follows postconf(5) and the Sendmail Operations Guide. What cannot be said in our words is a comment.
+See postconf(5) and the Sendmail Operations Guide. What [aliases] cannot express becomes a comment.
 """
 
 import json
@@ -13,7 +13,7 @@ from autocreate.errors import Malformed
 
 _CANONICAL = ("recipient_canonical_maps", "canonical_maps")
 
-# Reads a file, for Sendmail's F lines and Postfix's /etc/mailname; None if it cannot.
+# Reads a file, for Sendmail's F lines and Debian's /etc/mailname; None if it cannot be read.
 Read = Callable[[str], str | None]
 
 
@@ -33,7 +33,7 @@ class Proposal:
 
 @dataclass(slots=True)
 class _Names:
-    """Gives each table a name of its own."""
+    """Gives each table its own name."""
 
     given: dict[str, int] = field(default_factory=dict)
 
@@ -43,11 +43,11 @@ class _Names:
 
 
 def from_postfix(parameters: Mapping[str, str], folder: str, read: Read) -> list[Proposal]:
-    """Tables for a Postfix's maps.
+    """Tables for the maps of a Postfix.
 
     Args:
         parameters: main.cf and the defaults, expanded (`postconf -x`).
-        folder: where main.cf is.
+        folder: the directory of main.cf.
     """
     names = _Names()
     found = []
@@ -56,27 +56,27 @@ def from_postfix(parameters: Mapping[str, str], folder: str, read: Read) -> list
         ("virtual", "virtual_alias_maps"),
         ("aliases", "alias_maps"),
     ):
-        where, unsaid = _where(style, parameters, read)
+        where, inexpressible = _where(style, parameters, read)
         if style == "aliases" and not _delivers_locally(parameters, where):
             continue
         for table in _words(parameters.get(parameter, "")):
             keys, remarks = _of_map(table, style, folder, parameters)
             name = "local" if style == "aliases" else style
-            told = (f"{parameter} = {table}", *remarks, *unsaid)
-            found.append(Proposal(names.next(name), {**keys, **where}, told))
+            comments = (f"{parameter} = {table}", *remarks, *inexpressible)
+            found.append(Proposal(names.next(name), {**keys, **where}, comments))
     return found
 
 
 def _where(
     style: str, parameters: Mapping[str, str], read: Read
 ) -> tuple[dict[str, str | Sequence[str]], list[str]]:
-    """For which addresses a style of Postfix's tables is, and what of that cannot be said."""
-    local, unsaid = _domains(_words(parameters.get("mydestination", "")), read)
-    remarks = [f"mydestination also has {it}, which this cannot say" for it in unsaid]
+    """The keys that say for which addresses tables of a style are, and remarks about the rest."""
+    local, others = _domains(_words(parameters.get("mydestination", "")), read)
+    remarks = [f"mydestination also has {it}, which cannot be written here" for it in others]
     origin = _origin(parameters.get("myorigin", ""), read)
     is_appended = parameters.get("append_at_myorigin", "yes") == "yes"
     if origin and not is_appended and style != "aliases" and origin not in local:
-        local.append(origin)  # a key of virtual(5) is for myorigin all the same
+        local.append(origin)  # a key of virtual(5) applies to myorigin all the same
     where: dict[str, str | Sequence[str]] = {}
     if local:
         where["domains"] = local
@@ -88,24 +88,26 @@ def _where(
         where["origin"] = origin
         if origin not in local:
             remarks.append(
-                f"a bare name in a value is one at {origin} (myorigin): if its mailbox is in Cyrus, "
-                "milter.domains must have that"
+                f"a name without a domain in a value is in {origin} (myorigin): if its mailbox is in "
+                "Cyrus, add that to milter.domains"
             )
     if parameters.get("append_dot_mydomain") == "yes":
-        remarks.append("joe@host in a value is joe@host.$mydomain to Postfix: write it so")
+        remarks.append(
+            "Postfix reads joe@host in a value as joe@host.$mydomain: write it like that"
+        )
     if style != "aliases" and (only := alias_domains(parameters)):
         where["alias_domains"] = only
     return where, remarks
 
 
 def _delivers_locally(parameters: Mapping[str, str], where: Mapping[str, object]) -> bool:
-    """Does local(8) deliver anything? It alone asks alias_maps."""
+    """Does local(8) deliver anything? Only local(8) uses alias_maps."""
     transport = parameters.get("local_transport", "local").partition(":")[0]
     return "domains" in where and transport == "local"
 
 
 def alias_domains(parameters: Mapping[str, str]) -> list[str]:
-    """Domains of a Postfix that have nothing but aliases, as far as they are written out."""
+    """Domains of a Postfix that have only aliases, as far as main.cf lists them."""
     domains, _ = _domains(_words(parameters.get("virtual_alias_domains", "")), lambda _: None)
     return domains
 
@@ -121,7 +123,7 @@ def from_sendmail(text: str, read: Read) -> list[Proposal]:
                 {"type": "virtusertable", "path": path},
                 (
                     f"Kvirtuser ... {path}",
-                    "Sendmail maps by it before it asks us; it is for `autocreate check` and aliases",
+                    "Sendmail applies it before the milter; it is needed by `autocreate check` and for aliases",
                 ),
             )
         )
@@ -135,7 +137,7 @@ def from_sendmail(text: str, read: Read) -> list[Proposal]:
                 keys["domains"] = local
             remarks = [f"O AliasFile={entry}", why]
             if not path.startswith("/"):
-                remarks.append("this is no file; export it to one, or use another type")
+                remarks.append("this is not a file; export it to one, or use another type")
             found.append(Proposal(names.next("local"), keys, tuple(remarks)))
     return found
 
@@ -160,7 +162,7 @@ def _of_map(
     remarks = []
     if table.startswith("proxy:"):
         table = table.removeprefix("proxy:")
-        remarks.append("asked without proxymap(8), so its files must be readable for us")
+        remarks.append("read without proxymap(8), so autocreate must be able to read its files")
     kind, colon, place = table.partition(":")
     if not colon or "/" in kind:  # a bare path
         kind, place = parameters.get("default_database_type", "hash"), table
@@ -174,15 +176,17 @@ def _of_map(
     if style != "virtual":
         keys["style"] = style
     if kind in ("ldap", "mysql", "pgsql", "sqlite"):
-        remarks.append(f"{place} must be readable for us; a table of type sql or ldap is faster")
+        remarks.append(
+            f"autocreate must be able to read {place}; a table of type sql or ldap is faster"
+        )
     return keys, remarks
 
 
 def sendmail_style(text: str) -> str:
-    """How a sendmail.cf has aliases looked up, as a style of ours; empty if it has none looked up.
+    """How Sendmail looks up aliases by this sendmail.cf, as a style of [aliases]; "" if it does not.
 
-    What counts are the flags of the mailer for local names: `A` for aliases at all, `5` for another
-    look-up by ruleset 5, which takes the detail off unless FEATURE(`preserve_local_plus_detail').
+    That depends on the flags of the mailer for local names: `A` enables aliases, `5` enables another lookup by
+    ruleset 5, which removes the detail unless FEATURE(`preserve_local_plus_detail') is used.
     """
     return _sendmail_style(text)[0]
 
@@ -196,8 +200,8 @@ def _sendmail_style(text: str) -> tuple[str, str]:
         return "", f"mailer {mailer} has no flag A"
     takes_off = re.search(r"(?m)^R\$\+ \+ \*\s", text)
     if "5" in flags and takes_off:
-        return "sendmail-5", f"mailer {mailer} has flag 5: sales+x is looked up as sales, too"
-    return "sendmail", f"mailer {mailer} has no flag 5: of sales+x, nothing but that is looked up"
+        return "sendmail-5", f"mailer {mailer} has flag 5: sales+x is also looked up as sales"
+    return "sendmail", f"mailer {mailer} has no flag 5: sales+x is looked up only as that"
 
 
 def _virtusertables(text: str) -> Iterator[str]:
@@ -208,7 +212,7 @@ def _virtusertables(text: str) -> Iterator[str]:
 
 
 def _class_w(text: str, read: Read) -> list[str]:
-    """The names of class w that a sendmail.cf has, and those in the files that it names."""
+    """The names of class w in a sendmail.cf, and in the files that it names."""
     words = " ".join(re.findall(r"(?m)^C\s*w\s*(.*)$", text)).split()
     for file in re.findall(r"(?m)^F\s*w\s*(?:-o\s*)?(\S+)", text):
         lines = (read(file) or "").splitlines()
@@ -217,13 +221,13 @@ def _class_w(text: str, read: Read) -> list[str]:
 
 
 def _domains(words: Sequence[str], read: Read) -> tuple[list[str], list[str]]:
-    """Those words that are domains, and those that stand for something else."""
+    """The words that are domains, and the others."""
     domains, others = [], []
     for word in words:
         if word.startswith("/"):
-            inner, strange = _domains(_words(read(word) or ""), lambda _: None)
+            inner, rest = _domains(_words(read(word) or ""), lambda _: None)
             domains += inner
-            others += strange
+            others += rest
             continue
         try:
             is_domain = not re.search(r"[:/!{}$\[\]@]", word) and bool(normal_domain(word))
@@ -234,7 +238,7 @@ def _domains(words: Sequence[str], read: Read) -> tuple[list[str], list[str]]:
 
 
 def _origin(value: str, read: Read) -> str:
-    """myorigin, which Debian keeps in /etc/mailname."""
+    """myorigin; on Debian it is in /etc/mailname."""
     text = (read(value) or "") if value.startswith("/") else value
     words = text.split()
     domains, _ = _domains(words[:1], lambda _: None)
@@ -242,7 +246,7 @@ def _origin(value: str, read: Read) -> str:
 
 
 def _words(value: str) -> list[str]:
-    """A list of Postfix's: commas and white space part its words, except in braces."""
+    """The words of a list in Postfix: separated by commas and white space, except in braces."""
     words, depth = [""], 0
     for character in value:
         depth += (character == "{") - (character == "}")

@@ -1,7 +1,7 @@
-"""Who an address stands for: aliases followed to their ends.
+"""Resolves an address through aliases to users.
 
-Follows virtual(5), aliases(5) and local(8) of Postfix, and the virtusertable and aliases of Sendmail
-(proto.m4, alias.c), in what they look up, in which order, and where a chain ends.
+The keys, their order, and the end of a chain are as in virtual(5), aliases(5) and local(8) of Postfix, and in
+the virtusertable and aliases of Sendmail (proto.m4, alias.c).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,8 @@ from autocreate.core.address import parse
 from autocreate.errors import Malformed, Temporary
 from autocreate.model import Address, Resolution
 
-MAX_DEPTH = 100  # where local(8) gives up
-MAX_SIZE = 10_000  # addresses and files on the way
+MAX_DEPTH = 100  # as in local(8)
+MAX_SIZE = 10_000  # addresses and files of one resolution
 
 _INCLUDE = ":include:"
 _NO_ADDRESS = ("|", "/", "error:", _INCLUDE)
@@ -35,14 +35,14 @@ def resolve(
     """Where mail for `address`, one of ours, goes.
 
     Args:
-        is_mapped: the MTA has made a local name of it already, and only that is still looked up.
+        is_mapped: the MTA has already mapped it to a local name, and only that is looked up.
         tables: asked in this order within each style.
-        domains: ours. What has no entry and is in none of them is elsewhere, unless `is_hosted`.
-        delimiters: each character of it begins a detail.
-        is_hosted: tells of any other domain whether it is ours; raises `Temporary` if it cannot.
+        domains: ours. An address without an entry in another domain is elsewhere, unless `is_hosted`.
+        delimiters: each character begins a detail.
+        is_hosted: whether another domain is ours; raises `Temporary` if it cannot tell.
 
     Raises:
-        Temporary: a table cannot tell, the aliases go round in a circle, or find no end.
+        Temporary: a table cannot tell, the aliases form a loop, or there are too many.
     """
     asked = Tables(address, tables, domains, delimiters, is_mapped, is_hosted)
     walk = _Walk(asked)
@@ -52,19 +52,19 @@ def resolve(
         tuple(dict.fromkeys(walk.others)),
         tuple(dict.fromkeys(walk.unknown)),
         tuple(walk.steps),
-        tuple(dict.fromkeys(asked.doubts)),
+        tuple(dict.fromkeys(asked.uncertainties)),
     )
 
 
 class _Place(NamedTuple):
-    """An address, and the stage at which its look-up begins.
+    """An address, and the stage at which its lookup begins.
 
     Args:
-        is_owned: it is behind an alias with an owner (`owner-staff`) or an :include:. If it has no
-            alias itself, local(8) hands it to cleanup(8), which looks it up from the first stage on
+        is_owned: it is a target of an alias with an owner (`owner-staff`) or of an :include:. If it has no
+            alias itself, local(8) passes it to cleanup(8), which looks it up from the first stage on
             (deliver_switch() in local/recipient.c).
-        alias: the key of the alias that names it, if the same tables are asked again but for that key
-            (deliver_alias() in local/alias.c; Sendmail's ruleset 5): `joe+x` behind `joe` is a user.
+        alias: the key of the alias that names it, if the same tables are asked again except for that key
+            (deliver_alias() in local/alias.c; Sendmail's ruleset 5): the target `joe+x` of `joe` is a user.
     """
 
     address: Address
@@ -80,7 +80,7 @@ _Path = tuple[_Place | str, ...]
 
 
 class _Walk:
-    """One address, followed."""
+    """The resolution of one address."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -93,7 +93,7 @@ class _Walk:
         self.steps: list[str] = []
 
     def visit(self, place: _Place, path: _Path) -> None:
-        """Follow an address that `path` has led to."""
+        """Resolve an address at the end of `path`."""
         while (point := self._entered.get(place)) and self._is_end(point.address, point.stage):
             place = point._replace(stage=point.stage + 1, alias="")
         if point:
@@ -103,7 +103,7 @@ class _Walk:
         if hit is None and place.is_owned:
             self.visit(_Place(place.address), path)
             return
-        # Two addresses that meet at one stage are one place from there on.
+        # From this stage on, this is the same place as any other with the same address and stage.
         stage = hit.stage if hit else _BEYOND
         alias = place.alias if stage == place.stage else ""
         point = self._entered[place] = _Place(place.address, stage, alias=alias)
@@ -116,7 +116,7 @@ class _Walk:
             self._end(place.address)
 
     def _end(self, address: Address) -> None:
-        """Note an address that leads no further."""
+        """Record an address that has no alias."""
         if address.domain in self._tables.alias_domains:
             self.unknown.append(str(address))
         elif self._tables.is_ours(address.domain):
@@ -125,21 +125,21 @@ class _Walk:
             self.others.append(str(address))
 
     def _check(self, point: _Place | str, path: _Path) -> None:
-        """See to it that a chain has an end."""
+        """Check that a chain ends."""
         if point in path:
-            circle = path[path.index(point) :]
-            if any(isinstance(it, _Place) and self._is_end(it.address, it.stage) for it in circle):
-                return  # it has a way out, at the one that names itself
-            told = " -> ".join(map(str, (*circle, point)))
-            raise Temporary(f"aliases go round in a circle: {told}")
+            loop = path[path.index(point) :]
+            if any(isinstance(it, _Place) and self._is_end(it.address, it.stage) for it in loop):
+                return  # it ends at the alias that names itself
+            chain = " -> ".join(map(str, (*loop, point)))
+            raise Temporary(f"aliases form a loop: {chain}")
         if len(path) > MAX_DEPTH:
-            raise Temporary(f"aliases of {path[0]} are more than {MAX_DEPTH} deep")
+            raise Temporary(f"aliases of {path[0]} are nested more than {MAX_DEPTH} levels deep")
         if len(self._entered) > MAX_SIZE:
             raise Temporary(f"aliases of {path[0]} lead to more than {MAX_SIZE} addresses")
 
     def _follow(self, targets: Sequence[str], hit: Hit, is_owned: bool, path: _Path) -> None:
         """Follow the items of a right-hand side."""
-        # Only when all are known is it known which aliases name themselves.
+        # All items are needed first, to see which aliases name themselves.
         places = list(self._places(targets, hit, is_owned, path))
         if len(places) > 1:
             self._tables.ask_ahead([(place.address, place.stage) for place, _ in places])
@@ -149,7 +149,7 @@ class _Walk:
     def _places(
         self, targets: Sequence[str], hit: Hit, is_owned: bool, path: _Path
     ) -> Iterator[tuple[_Place, _Path]]:
-        """The addresses among some items, those in files that they include too."""
+        """The addresses among these items, and in the files that they include."""
         for item in targets:
             plain = unquoted(item)
             if plain.lower().startswith(_INCLUDE) and (include := hit.table.include):
@@ -181,14 +181,14 @@ class _Walk:
         )
 
     def _has_rewriting(self, hit: Hit) -> bool:
-        """Is this local(8)'s, with tables before it that make a difference?"""
+        """Is this a table of local(8), with tables of earlier stages?"""
         return hit.stage == _ALIASES and self._tables.has_before(_ALIASES)
 
     def _place(self, item: str, hit: Hit) -> _Place | None:
-        """The address that an item is, and where its look-up begins. None if it is no address."""
+        """The address of an item, and where its lookup begins; None if it is not an address."""
         style = hit.table.style
         is_whole = style in (Style.CANONICAL, Style.VIRTUAL)
-        # Postfix's local(8) has forgotten what a backslash is for.
+        # Postfix's local(8) ignores a backslash.
         is_escaped = item.startswith("\\") and style in (Style.SENDMAIL, Style.SENDMAIL_5)
         try:
             if item.startswith("@") and is_whole:  # the same user elsewhere
@@ -229,19 +229,19 @@ class _Walk:
 
 
 def _next_stage(address: Address, hit: Hit, is_local: bool) -> int:
-    """Where the look-up of an address begins that an entry has led to."""
+    """The stage at which the lookup of an entry's target begins."""
     match hit.table.style:
         case Style.CANONICAL:
             return hit.stage + 1
         case Style.VIRTUAL | Style.VIRTUSERTABLE:
             return hit.stage
         case Style.ALIASES:
-            return hit.stage if is_local else 0  # what local(8) delivers stays with it
-    return 0 if address.domain else hit.stage  # Sendmail maps every full address once more
+            return hit.stage if is_local else 0  # local(8) keeps local addresses
+    return 0 if address.domain else hit.stage  # Sendmail maps each full address again
 
 
 def _is_itself(target: Address, hit: Hit, is_local: bool) -> bool:
-    """Does an alias that names `target` name itself? Such an alias is the user, too."""
+    """Does an alias with this target name itself? Then it is also a user."""
     if hit.table.style.has_local_parts:
         names = (hit.address.local.casefold(), unquoted(hit.key.text).casefold())
         return is_local and target.local.casefold() in names
@@ -249,11 +249,11 @@ def _is_itself(target: Address, hit: Hit, is_local: bool) -> bool:
 
 
 def _identity(address: Address, stage: int) -> str:
-    """What an address is to the tables of a stage."""
+    """An address as the tables of a stage see it."""
     has_local_parts = stage < _BEYOND and STAGES[stage].has_local_parts
     return address.local.casefold() if has_local_parts else _spelled(address)
 
 
 def _spelled(address: Address) -> str:
-    """An address as a table of whole addresses has it."""
+    """An address as the key of a table of whole addresses."""
     return f"{address.local}@{address.mta_domain}".casefold()

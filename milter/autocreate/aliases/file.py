@@ -1,7 +1,6 @@
-"""Aliases in text files, read by this program itself and again whenever they change.
+"""Aliases in text files, which are read again whenever they change.
 
-What a file is caught with that somebody is writing is not all that it will have: see
-`autocreate.backends.reloading_file`.
+A file that is being written may be incomplete: see `autocreate.backends.reloading_file`.
 """
 
 import threading
@@ -31,7 +30,7 @@ class VirtualFile:
 
     Args:
         name: what the configuration calls this table.
-        path: the text, not a database made of it.
+        path: the text file, not the database that is made from it.
         clock: the time in seconds since the epoch.
     """
 
@@ -45,22 +44,22 @@ class VirtualFile:
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
         read = self._file.read()
-        fresh = self._file.doubt()
+        incomplete = self._file.uncertainty()
         names = [self._fold(key) for key in keys]
         position = next((at for at, name in enumerate(names) if name in read.entries), -1)
-        if fresh and position >= 0 and names[position] == read.last:
-            # Mail must not be accepted for a part of a list.
-            raise Temporary(fresh)
+        if incomplete and position >= 0 and names[position] == read.last:
+            # Mail must not be accepted for only part of a list.
+            raise Temporary(incomplete)
         text = read.entries[names[position]] if position >= 0 else ""
         if position == 0:
             return Found(position, text)
         problems = (
             [f"{self._file.path}: {abbreviate(read.problems, '; ')}"] if read.problems else []
         )
-        return Found(position, text, "; ".join(filter(None, [fresh, *problems])))
+        return Found(position, text, "; ".join(filter(None, [incomplete, *problems])))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
 
 class AliasesFile(VirtualFile):
@@ -80,7 +79,7 @@ class Includes:
     """The files that :include: names.
 
     Args:
-        most: how many are kept in memory.
+        most: the greatest number of files in memory.
         clock: the time in seconds since the epoch.
     """
 
@@ -93,7 +92,7 @@ class Includes:
         """The text of a file.
 
         Raises:
-            Temporary: it cannot be read, nobody is in it, or it was written just now; or `name` is not
+            Temporary: it cannot be read, is empty, or was changed less than 2 seconds ago; or `name` is not
                 an absolute path.
         """
         if not name.startswith("/"):
@@ -104,12 +103,12 @@ class Includes:
                 file = self._files[name] = ReloadingFile(Path(name), _members, self._clock)
         text = file.read()
         if not text:
-            raise Temporary(f"{name} is empty; is somebody writing it?")
-        if doubt := file.doubt():
-            raise Temporary(doubt)
+            raise Temporary(f"{name} is empty; it may be incomplete")
+        if uncertainty := file.uncertainty():
+            raise Temporary(uncertainty)
         return text
 
 
 def _members(text: str) -> str:
-    """A text, or nothing if it has nothing but comments."""
+    """A text; "" if it has only comments."""
     return text if members(text) else ""

@@ -1,4 +1,4 @@
-"""What an MTA looks up in a table of aliases for one address, and in which order."""
+"""The lookups of an MTA in a table of aliases for one address, in their order."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -19,7 +19,7 @@ class Style(Enum):
     VIRTUSERTABLE = "virtusertable"  # Sendmail's FEATURE(`virtusertable')
     ALIASES = "aliases"  # aliases(5), by Postfix's local(8)
     SENDMAIL = "sendmail"  # aliases(5), by Sendmail
-    SENDMAIL_5 = "sendmail-5"  # the same, with flag 5 of the mailer: ruleset 5 takes the detail off
+    SENDMAIL_5 = "sendmail-5"  # the same with flag 5 of the mailer: ruleset 5 removes the detail
 
     @property
     def has_local_parts(self) -> bool:
@@ -28,12 +28,12 @@ class Style(Enum):
 
 
 class Key(NamedTuple):
-    """One look-up.
+    """One lookup.
 
     Args:
-        text: what is looked up, as an address is written.
-        rest: the detail that took no part in it, with its delimiter.
-        arguments: what %0, %1, %2 and %3 of a virtusertable's value stand for.
+        text: the key, in the syntax of an address.
+        rest: the detail that is not part of the key, with its delimiter.
+        arguments: the values of %0, %1, %2 and %3 in a value of a virtusertable.
     """
 
     text: str
@@ -42,11 +42,11 @@ class Key(NamedTuple):
 
 
 def keys(style: Style, address: Address, is_local: bool, delimiters: str) -> list[Key]:
-    """The look-ups for an address, the most exact first.
+    """The lookups for an address, the most exact first.
 
     Args:
-        is_local: bare local parts are looked up too (for aliases(5), nothing else is).
-        delimiters: each character of it begins a detail. To Sendmail, `+` alone does.
+        is_local: the local part alone is looked up too (for aliases(5), nothing else is).
+        delimiters: each character begins a detail. In Sendmail only `+` does.
     """
     match style:
         case Style.CANONICAL | Style.VIRTUAL:
@@ -57,7 +57,7 @@ def keys(style: Style, address: Address, is_local: bool, delimiters: str) -> lis
 
 
 def filled_in(text: str, key: Key) -> str:
-    """A virtusertable's value with its %1, %2 and %3 replaced. Others have none."""
+    """A value of a virtusertable with %1, %2 and %3 replaced. Other values have none."""
     if not key.arguments or text.lower().startswith("error:"):
         return text
     for number, argument in enumerate(key.arguments):
@@ -81,7 +81,7 @@ def _virtual(address: Address, base: str, detail: str, is_local: bool) -> Iterat
 
 
 def _virtusertable(address: Address) -> Iterator[Key]:
-    """The look-ups in $(virtuser ...) of Sendmail's proto.m4. Its detail begins at a `+`."""
+    """The lookups in $(virtuser ...) of Sendmail's proto.m4. A detail begins at a `+`."""
     local, domain = address.local, address.mta_domain
     base, plus, detail = local.partition("+")
     yield _virtuser(local, domain, local)
@@ -99,12 +99,12 @@ def _virtusertable(address: Address) -> Iterator[Key]:
 
 def _virtuser(user: str, domain: str, *arguments: str) -> Key:
     key = f"{quoted(user) if user else ''}@{domain}"
-    # An argument that was not given leaves nothing behind.
+    # A missing argument is replaced by nothing.
     return Key(key, arguments=(key, *arguments, *("",) * (3 - len(arguments))))
 
 
 def _aliases(style: Style, local: str, delimiters: str) -> Iterator[Key]:
-    """local(8), or alias.c of Sendmail and its ruleset 5. Names are in lower case in the tables."""
+    """local(8), or alias.c and ruleset 5 of Sendmail. Names in the tables are in lower case."""
     yield Key(quoted(local.lower()))
     if style is Style.SENDMAIL:
         return
@@ -116,10 +116,10 @@ def _aliases(style: Style, local: str, delimiters: str) -> Iterator[Key]:
 
 
 def _split(local: str, delimiters: str) -> tuple[str, str]:
-    """The user's part and the detail with its delimiter, as split_addr() of Postfix parts them.
+    """The user's part, and the detail with its delimiter, as split_addr() of Postfix splits them.
 
-    There is none behind nothing (`+x`), nor in the names of a list's owner (`owner-staff`,
-    `staff-request`) where `-` is a delimiter.
+    `+x` has no detail, nor has the name of a list's owner (`owner-staff`, `staff-request`) if `-` is a
+    delimiter.
     """
     base = without_detail(local, delimiters)
     detail = local[len(base) :]

@@ -1,7 +1,7 @@
-"""Aliases in an LDAP directory, by a filter of the administrator's.
+"""Aliases in an LDAP directory, found by the administrator's filter.
 
-Values are escaped before they go into a filter, so no address can be one. Groups whose members are
-entries are expanded as ldap_table(5) has it.
+Values are escaped before they are put into the filter, so an address cannot change it. Groups whose members are
+entries are expanded as in ldap_table(5).
 """
 
 import re
@@ -29,15 +29,15 @@ _SCOPES = {LDAP_SCOPE_ONELEVEL: "one", LDAP_SCOPE_SUBTREE: "sub"}
 class LdapTable:
     """Aliases that a filter finds.
 
-    The filter takes a key as `{key}`, what precedes and follows its `@` as `{local}` and `{domain}`.
+    In the filter, `{key}` is the key, `{local}` and `{domain}` are the parts before and after its `@`.
 
     Args:
         name: what the configuration calls this table.
         server: the directory.
-        filter: finds the entries of an alias. The targets of all of them count.
-        target_attribute: holds the targets, or is empty.
-        dn_attribute: holds the names of further entries, whose targets count too; or is empty.
-        leaf_attribute: holds the targets of entries without `dn_attribute`; or is empty.
+        filter: finds the entries of an alias, whose targets are all added.
+        target_attribute: has the targets, or is empty.
+        dn_attribute: has DNs or URLs of further entries, whose targets are added; or is empty.
+        leaf_attribute: has the targets of entries without `dn_attribute`; or is empty.
 
     Raises:
         ConfigurationError: the password cannot be read.
@@ -73,7 +73,7 @@ class LdapTable:
         self._server.close()
 
     def _targets(self, key: str) -> list[str]:
-        """The targets of an alias. An entry without any is no alias: people's entries are so."""
+        """The targets of an alias. An entry without any is not an alias: many users' entries have none."""
         asked = fill(self._filter, **key_parts(key))
         expansion = _Expansion(self._server, *self._attributes)
         entries = self._server.find_all(self._base, self._scope, asked, expansion.attributes)
@@ -81,7 +81,7 @@ class LdapTable:
 
 
 class _Expansion:
-    """The entries of one alias, followed to the targets that they lead to."""
+    """Follows the entries of one alias to their targets."""
 
     def __init__(self, server: DirectoryServer, target: str, dn: str, leaf: str) -> None:
         self._server = server
@@ -90,22 +90,21 @@ class _Expansion:
         self._seen: set[str] = set()
 
     def targets(self, entries: Sequence[Entry], path: tuple[str, ...] = ()) -> Iterator[str]:
-        """The targets of some entries, and of those that they name.
+        """The targets of these entries, and of those that they name.
 
         Raises:
-            Temporary: a target is no address, groups are members of each other, or there are too many
-                entries.
+            Temporary: a target is not an address, groups form a loop, or there are too many entries.
         """
         for entry in entries:
             if entry.dn in path:
-                raise Temporary(f"groups go round in a circle: {' -> '.join((*path, entry.dn))}")
+                raise Temporary(f"groups form a loop: {' -> '.join((*path, entry.dn))}")
             if entry.dn in self._seen:
                 continue
             self._seen.add(entry.dn)
             if len(path) > MAX_DEPTH or len(self._seen) > MAX_SIZE:
                 raise Temporary(
-                    f"{(*path, entry.dn)[0]} has groups more than {MAX_DEPTH} deep, or more than "
-                    f"{MAX_SIZE} members"
+                    f"{(*path, entry.dn)[0]} has groups nested more than {MAX_DEPTH} levels deep, or more "
+                    f"than {MAX_SIZE} members"
                 )
             names = _values(entry, self._dn)
             for attribute in (self._target, "" if names else self._leaf):
@@ -121,7 +120,7 @@ class _Expansion:
         try:
             url = LDAPUrl(name)
         except ValueError as error:
-            raise Temporary(f"{self._dn}: {name[:100]!r} is no LDAP URL") from error
+            raise Temporary(f"{self._dn}: {name[:100]!r} is not an LDAP URL") from error
         wanted = {it.lower() for it in url.attrs or self.attributes}
         attributes = [it for it in self.attributes if it.lower() in wanted]
         if not attributes:
@@ -131,7 +130,7 @@ class _Expansion:
 
 
 def _values(entry: Entry, attribute: str) -> list[str]:
-    """The values of an attribute, under its name with options too (`mail;lang-de`, RFC 4512)."""
+    """The values of an attribute, also those with options (`mail;lang-de`, RFC 4512)."""
     found: list[str] = []
     for described, values in entry.values.items():
         if not attribute or described.partition(";")[0] != attribute:
@@ -144,8 +143,8 @@ def _addresses(dn: str, attribute: str, value: str) -> Sequence[str]:
     what = f"{dn}: {attribute} is {value[:100]!r}"
     if ldap.dn.is_dn(value) and ("," in value or "@" not in value) and "=" in value:
         raise Temporary(
-            f"{what}, the name of an entry and no address: make it the dn_attribute, and the "
-            "attribute with that entry's address the leaf_attribute"
+            f"{what}, a DN and not an address: write this attribute as dn_attribute, and the "
+            "attribute with the address of that entry as leaf_attribute"
         )
     try:
         return one_value(value)

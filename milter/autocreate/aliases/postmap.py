@@ -1,7 +1,7 @@
-"""Aliases in any type of table that Postfix can read, asked by postmap(1).
+"""Aliases in any type of table that Postfix can read, by postmap(1).
 
-One process answers all look-ups of one address, or of all members of a list. What Postfix would warn
-of is a doubt here: a line of a regexp table that it skips may be the one that is asked for.
+One process answers all lookups of one address, or of all members of a list. A warning of Postfix is an
+uncertainty: the line of a regexp table that it skips may be the one that is looked up.
 """
 
 import os
@@ -15,10 +15,10 @@ from autocreate.aliases.stages import Found
 from autocreate.errors import ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
 
-# Where Postfix installs it, which is in root's PATH only.
+# Where Postfix installs it: these are in root's PATH only.
 _PLACES = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin:/opt/postfix/sbin"
 
-# These say nothing about what the table holds. Postfix 3.11 has two lines for each hash: or btree: table.
+# These do not concern the content of a table. Postfix 3.11 has two lines for each hash: or btree: table.
 _HARMLESS = re.compile(
     r"overriding earlier entry|is older than source file|unused parameter"
     r"|support is deprecated|warning: See \S+ for more info"
@@ -26,13 +26,13 @@ _HARMLESS = re.compile(
 
 
 class PostmapTable:
-    """A table by its type and name, as main.cf has it.
+    """A table by its type and name, as in main.cf.
 
     Args:
         name: what the configuration calls this table.
         map: such as `hash:/etc/postfix/virtual`.
         config_directory: where main.cf is, if not in Postfix's own place.
-        timeout: seconds for one question.
+        timeout: seconds for an answer.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class PostmapTable:
         done = self._breaker.call(lambda: self._ask(asked))
         warnings = _warnings(done.stderr)
         if done.returncode not in (0, 1) or any("fatal:" in line for line in warnings):
-            said = "; ".join(warnings) or f"ended with status {done.returncode}"
-            raise Temporary(f"postmap {self._map}: {said}")
+            reason = "; ".join(warnings) or f"ended with status {done.returncode}"
+            raise Temporary(f"postmap {self._map}: {reason}")
         lines = done.stdout.decode("utf-8", "replace").splitlines()
         entries = {key: text for key, _, text in (line.partition("\t") for line in lines)}
         if not entries.keys() <= distinct.keys() or bool(entries) != (done.returncode == 0):
             raise Temporary(f"postmap {self._map} answered {done.stdout[:100]!r}")
-        doubt = "; ".join(warnings)
-        return [_first(keys, entries, doubt) for keys in questions]
+        uncertainty = "; ".join(warnings)
+        return [_first(keys, entries, uncertainty) for keys in questions]
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing is open."""
 
     def _ask(self, keys: bytes) -> "subprocess.CompletedProcess[bytes]":
         program = shutil.which("postmap", path=_PLACES)
@@ -88,15 +88,15 @@ class PostmapTable:
             raise Temporary(f"postmap cannot be started: {error}") from error
 
 
-def _first(keys: Sequence[str], entries: Mapping[str, str], doubt: str) -> Found:
+def _first(keys: Sequence[str], entries: Mapping[str, str], uncertainty: str) -> Found:
     for position, key in enumerate(keys):
         if key in entries:
-            return Found(position, entries[key], doubt if position else "")
-    return Found(doubt=doubt)
+            return Found(position, entries[key], uncertainty if position else "")
+    return Found(uncertainty=uncertainty)
 
 
 def _warnings(stderr: bytes) -> list[str]:
-    """What postmap complained of, without its name."""
+    """The warnings and errors of postmap, without its name."""
     lines = stderr.decode("utf-8", "replace").splitlines()
-    told = [line.removeprefix("postmap: ") for line in lines if not _HARMLESS.search(line)]
-    return list(dict.fromkeys(told))
+    found = [line.removeprefix("postmap: ") for line in lines if not _HARMLESS.search(line)]
+    return list(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Aliases in a database, by a query of the administrator's."""
+"""Aliases in an SQL database, found by the administrator's query."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,13 +16,13 @@ from autocreate.resilience.breaker import Breaker
 class SqlTable:
     """Aliases that a query finds.
 
-    The query takes a key as `:key`, what precedes and follows its `@` as `:local` and `:domain`. They are
-    bound, never pasted in.
+    In the query, `:key` is the key, `:local` and `:domain` are the parts before and after its `@`. They are
+    bound parameters.
 
     Args:
         name: what the configuration calls this table.
         server: the database.
-        query: selects a target a row; further columns do not count.
+        query: selects the targets, one per row; further columns are ignored.
 
     Raises:
         ConfigurationError: see `Database`.
@@ -48,7 +48,7 @@ class SqlTable:
         self._database.close()
 
     def _targets(self, key: str) -> list[str]:
-        """The targets of an alias. A row without any is none, as to Postfix: people's rows are so."""
+        """The targets of an alias. As in Postfix, a row without one is ignored: many users' rows have none."""
         values = self._values(key)
         try:
             return [target for value in values for target in one_value(value)]

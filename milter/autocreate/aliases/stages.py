@@ -1,6 +1,6 @@
-"""How tables of aliases are asked about one address: stage by stage, the most exact entry first.
+"""Looks up one address in all tables of aliases: stage by stage, the most exact entry first.
 
-The tables are handed in as functions; nothing here knows where they are kept.
+The tables are functions; this module does not know where their data is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,18 +16,18 @@ STAGES = tuple(Style)
 
 
 class Found(NamedTuple):
-    """A table's answer: the first of the keys that it has, and what stands behind it.
+    """The answer of a table: the first of the keys that it has, and its value.
 
     Args:
-        position: of the key among those asked for; -1 if it has none of them.
+        position: of the key among those looked up; -1 if it has none of them.
         text: the right-hand side.
-        doubt: why a table might have one after all of those that come before it, or of all if it has
-            none, in words.
+        uncertainty: why the table may have one of the keys before `position` all the same, or any key if it
+            has none; "" if it certainly has not.
     """
 
     position: int = -1
     text: str = ""
-    doubt: str = ""
+    uncertainty: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,15 @@ class Table:
     """A table of aliases.
 
     Args:
-        name: what the configuration calls it.
-        find: the first of some keys that it has; raises `Temporary` if it cannot tell.
-        include: the text of a file that an :include: names; raises `Temporary` likewise. None: an
+        name: its name in the configuration.
+        find: the first of these keys that it has; raises `Temporary` if it cannot tell.
+        include: the text of a file that an :include: names; raises `Temporary` if it cannot be read. None: an
             :include: is not followed.
-        find_many: `find` for several addresses at once, where that is cheaper.
-        domains: where bare local parts are looked up (mydestination, class w). None: in all of ours.
-        origin: what Postfix appends to a bare address (myorigin). Empty: it names a local user.
-        alias_domains: whose addresses do not exist without an alias (virtual_alias_domains).
+        find_many: `find` for several addresses at once, if that is faster.
+        domains: those whose local parts are looked up alone (mydestination, class w). None: all of ours.
+        origin: the domain that Postfix appends to an address without one (myorigin). Empty: such an address
+            is a local user.
+        alias_domains: those whose addresses exist only if they have an alias (virtual_alias_domains).
     """
 
     name: str
@@ -56,7 +57,7 @@ class Table:
 
 
 class Hit(NamedTuple):
-    """The entry that an address has, and the stage at which it was found."""
+    """The entry for an address, and the stage at which it was found."""
 
     address: Address
     stage: int
@@ -66,14 +67,14 @@ class Hit(NamedTuple):
 
 
 class Tables:
-    """All tables, as they are asked while one address is followed.
+    """All tables, for the lookups while one address is resolved.
 
     Args:
-        start: the address. An address literal is one of this host's: the MTA has made it ours.
+        start: the address. An address literal is one of this host's, since the MTA asks about it.
         domains: ours.
-        delimiters: each character of it begins a detail.
-        is_mapped: the MTA has made a local name of `start` already.
-        is_hosted: tells of any other domain whether it is ours; raises `Temporary` if it cannot.
+        delimiters: each character begins a detail.
+        is_mapped: the MTA has already mapped `start` to a local name.
+        is_hosted: whether another domain is ours; raises `Temporary` if it cannot tell.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Tables:
         self._is_hosted = is_hosted
         self._named = domains.union({start.domain, ""}, *(table.domains or () for table in tables))
         self.alias_domains = frozenset[str]().union(*(table.alias_domains for table in tables))
-        self.doubts: list[str] = []
+        self.uncertainties: list[str] = []
 
     def has_before(self, stage: int) -> bool:
         """Are there tables of an earlier stage?"""
@@ -104,13 +105,13 @@ class Tables:
         return domain in self._named or self._is_hosted(domain)
 
     def is_local(self, address: Address, table: Table) -> bool:
-        """Are bare local parts looked up for this address in this table?"""
+        """Is the local part of this address looked up alone in this table?"""
         domain = address.domain
         if not domain or address == self._local_name or domain == self._literal:
             return True
         if table.domains is None:
             return self.is_ours(domain)
-        # mail_addr_find() of Postfix takes myorigin for local, local(8) only mydestination.
+        # To mail_addr_find() of Postfix, myorigin is local; to local(8), only mydestination is.
         is_origin = domain == table.origin and not table.style.has_local_parts
         return domain in table.domains or is_origin
 
@@ -118,7 +119,7 @@ class Tables:
         """The most exact entry in the tables of a stage; of equally exact ones the first.
 
         Args:
-            besides: a key that is not asked for.
+            besides: a key that is not looked up.
 
         Raises:
             Temporary: a table cannot tell.
@@ -135,7 +136,7 @@ class Tables:
         return best
 
     def has(self, name: str, stage: int) -> bool:
-        """Has a table of a stage this very key?
+        """Does a table of this stage have exactly this key?
 
         Raises:
             Temporary: a table cannot tell.
@@ -147,7 +148,7 @@ class Tables:
         """Look up several addresses at once, in the tables that can do so.
 
         Args:
-            places: addresses, each with the stage at which its look-up begins.
+            places: addresses, each with the stage at which its lookup begins.
 
         Raises:
             Temporary: a table cannot tell.
@@ -170,7 +171,7 @@ class Tables:
                     self._ahead[table.name, question] = found
 
     def keys(self, address: Address, table: Table) -> list[Key]:
-        """What is looked up for an address in a table, the most exact first."""
+        """The keys for an address in a table, the most exact first."""
         return keys(table.style, address, self.is_local(address, table), self._delimiters)
 
     def _find(self, table: Table, wanted: Sequence[Key], most: int | None) -> Found:
@@ -181,14 +182,14 @@ class Tables:
         if found is None:
             with named(table):
                 found = table.find(texts[:most])
-        if found.doubt:
-            self.doubts.append(f"aliases.{table.name}: {found.doubt}")
+        if found.uncertainty:
+            self.uncertainties.append(f"aliases.{table.name}: {found.uncertainty}")
         return found
 
 
 @contextmanager
 def named(table: Table) -> Iterator[None]:
-    """Say which table cannot tell."""
+    """Name the table in an error."""
     try:
         yield
     except Temporary as error:

@@ -1,8 +1,8 @@
-"""The texts that aliases are written in: Postfix's tables, aliases(5), and their right-hand sides.
+"""The text formats of aliases: Postfix's tables, aliases(5), and their right-hand sides.
 
-Read as the MTAs read them (postmap(1), postalias(1), newaliases of Sendmail): of two entries with one
-key the first counts, keys are the same in upper and lower case, and a line that means nothing is left
-out. What was left out is told, because a name that cannot be read is not a name that is absent.
+They are read as by the MTAs (postmap(1), postalias(1), newaliases of Sendmail): of two entries with the same
+key the first counts, keys are case-insensitive, and a line with a syntax error is ignored. Ignored lines are
+reported, because the name in such a line may exist.
 """
 
 import unicodedata
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from autocreate.core.address import needs_quotes
 from autocreate.errors import MalformedValue
 
-# What is between these is not parted.
+# Text between these is not split.
 _CLOSING = {'"': '"', "(": ")", "<": ">"}
 
 
 @dataclass(frozen=True, slots=True)
 class AliasText:
-    """What a text says.
+    """The content of a text.
 
     Args:
         entries: right-hand sides by key, `folded` or `lowered`.
-        problems: the lines that mean nothing, each in words.
-        last: the key of the entry that the text ends with. If more of it comes, it may be more of this.
+        problems: one for each line with a syntax error.
+        last: the key of the last entry. If the text is incomplete, this entry may be.
     """
 
     entries: Mapping[str, str]
@@ -33,12 +33,12 @@ class AliasText:
 
 def parse_table(text: str) -> AliasText:
     """Read `key whitespace value` lines: virtual(5), canonical(5)."""
-    return _parsed(text, str.isspace, "has no value behind its key", folded)
+    return _parsed(text, str.isspace, "has no value after its key", folded)
 
 
 def parse_virtusertable(text: str) -> AliasText:
-    """Read the same lines as Sendmail does: makemap(8) knows no full case folding."""
-    return _parsed(text, str.isspace, "has no value behind its key", lowered)
+    """Read the same lines as Sendmail does: makemap(8) has no full case folding."""
+    return _parsed(text, str.isspace, "has no value after its key", lowered)
 
 
 def parse_aliases(text: str) -> AliasText:
@@ -47,9 +47,9 @@ def parse_aliases(text: str) -> AliasText:
 
 
 def folded(key: str) -> str:
-    """A key without quotes and backslashes, as Postfix folds it (`straße` is `strasse`).
+    """A key without quotes and backslashes, case-folded as in Postfix (`straße` is `strasse`).
 
-    It makes no A-labels of a domain: `bücher.example` and `xn--bcher-kva.example` are two keys.
+    A domain is not converted to A-labels: `bücher.example` and `xn--bcher-kva.example` are two keys.
     """
     return _plain(key).casefold()
 
@@ -60,7 +60,7 @@ def lowered(key: str) -> str:
 
 
 def key_parts(key: str) -> dict[str, str]:
-    """A folded key, what precedes its `@`, and what follows it, for a database's query."""
+    """A folded key, and the parts before and after its `@`, for the query of a database."""
     local, at, domain = key.rpartition("@")
     return {"key": key, "local": local if at else key, "domain": domain if at else ""}
 
@@ -68,8 +68,8 @@ def key_parts(key: str) -> dict[str, str]:
 def items(text: str) -> list[str]:
     """The items of a right-hand side, without phrases.
 
-    Commas and line breaks part them, outside quotes, parentheses and angle brackets; white space
-    too, where it is not in a command, as Postfix has it.
+    Outside quotes, parentheses and angle brackets, they are separated by commas and line breaks, and by white
+    space if it is not in a command, as in Postfix.
     """
     found: list[str] = []
     for line in text.split("\n"):
@@ -85,17 +85,17 @@ def members(text: str) -> list[str]:
 
 
 def one_value(text: str) -> list[str]:
-    """The items of one value of a database, where each target usually has a value of its own.
+    """The items of one value of a database, which usually has a value for each target.
 
     Raises:
-        MalformedValue: it could be a name as well as several targets. An MTA would take it for these:
-            `Doe` and `joe@example.org` in `Doe, Joe <joe@example.org>`, `joe` and `doe` in `joe doe`.
+        MalformedValue: it could be one name or several targets. An MTA would read it as several: `Doe` and
+            `joe@example.org` in `Doe, Joe <joe@example.org>`, `joe` and `doe` in `joe doe`.
     """
     parts = [part.strip() for part in _split(text, ",".__eq__) if part.strip()]
     found = [word for part in parts for word in _words(part)]
     if len(found) > 1 and found != parts and not all("@" in word for word in found):
         raise MalformedValue(
-            "could be one name or several targets; write each in a value of its own"
+            "could be one name or several targets; write each target in a value of its own"
         )
     return found
 
@@ -120,7 +120,7 @@ def quoted(local: str) -> str:
 
 
 def abbreviate(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
-    """The first of some words, and how many there are besides. A list can have thousands."""
+    """The first of these words, and the number of the others. A list can have thousands."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return between.join(words[:most]) + more
 
@@ -148,11 +148,11 @@ def _parsed(
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines with those that continue them, each with the number of its first."""
+    """Lines joined with their continuation lines, each with the number of the first."""
     number, gathered = 0, ""
     for current, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
-            continue  # these part no logical line, as in postmap(1)
+            continue  # these do not end a logical line, as in postmap(1)
         if line[0].isspace() and gathered:
             gathered += " " + line.strip()
             continue
@@ -164,7 +164,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _split(text: str, parts: Callable[[str], bool], most: int = -1) -> list[str]:
-    """The text between the characters that part it and stand outside quotes and brackets."""
+    """The text split at separators that are outside quotes and brackets."""
     pieces = [""]
     closing: list[str] = []
     is_escaped = False
@@ -184,7 +184,7 @@ def _split(text: str, parts: Callable[[str], bool], most: int = -1) -> list[str]
 
 
 def _words(item: str) -> list[str]:
-    """The addresses of one item, which are several without a comma; or the one command or file."""
+    """The addresses of one item, of which there can be several; or its command or file."""
     if item.lstrip('"').startswith(("|", "/")) or item.lower().startswith((":include:", "error:")):
         return [item]
     words = [word for word in _split(item, str.isspace) if word and not word.startswith("(")]

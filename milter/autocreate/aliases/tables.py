@@ -1,8 +1,8 @@
-"""Tables of aliases. One module a kind of place; `TABLES` is the list of their types.
+"""Tables of aliases, one module for each type. `TABLES` lists the types.
 
-A table has three answers as an account source has: an entry, none, and `Temporary` for "cannot tell".
-A fourth lies between: none, but with a doubt (a line that cannot be read, a file that somebody is
-writing). Known users need not wait for it to be mended, but nobody is refused meanwhile.
+Like an account source, a table has three results: an entry, none, and `Temporary` if it cannot tell. There is
+a fourth: none, but with an uncertainty (a line with a syntax error, a file that is being written). Then mail
+to known users is accepted, but no recipient is refused.
 """
 
 import time
@@ -18,28 +18,27 @@ from autocreate.statistics.lookups import LookupStats, record_lookup
 
 
 class AliasTable(Protocol):
-    """A table of aliases, wherever it is kept. Called from several threads at once.
+    """A table of aliases. Called from several threads at once.
 
-    It is made with the name that the configuration gives it, and with the keys of its section that do
-    not say how it is to be asked.
+    It is made with its name in the configuration, and with the keys of its section that say where it is.
     """
 
     name: str
 
     def find(self, keys: Sequence[str]) -> Found:
-        """The first of `keys`, addresses and local parts as they are written, that has an entry.
+        """The entry of the first of `keys` that has one. Keys are addresses and local parts.
 
         Raises:
-            Temporary: the table cannot be read or did not answer.
+            Temporary: the table cannot be read, or did not answer.
         """
 
     def close(self) -> None:
-        """Let go of connections and files. The table is not used afterwards."""
+        """Close connections and files. The table is not used afterwards."""
 
 
 @runtime_checkable
 class AsksAtOnce(AliasTable, Protocol):
-    """A table that answers about many addresses as fast as about one."""
+    """A table that can look up many addresses as fast as one."""
 
     def find_many(self, questions: Sequence[Sequence[str]]) -> list[Found]:
         """`find` for each of several addresses."""
@@ -49,9 +48,9 @@ class Type(NamedTuple):
     """A type of table.
 
     Args:
-        module, factory: where its code is. Loaded only when a configuration names it.
-        style: how it is asked, if its configuration does not say.
-        may_include: its writer is the administrator, who may name files.
+        module, factory: where its code is. Imported only if the configuration uses it.
+        style: how it is asked, unless the configuration says so.
+        may_include: the administrator writes it, and may include files.
     """
 
     module: str
@@ -71,13 +70,13 @@ TABLES = {
 
 
 class InstrumentedTable:
-    """A table that notes what it is asked, and how long that takes.
+    """A table that counts its lookups, and measures them.
 
     Args:
         table: the one to ask.
         clock: a monotonic clock, in seconds.
-        stats: where to count, if they are to outlive this.
-        key: what the notes call it; `aliases.` and its name if not given.
+        stats: where to count, if the counts must outlive this object.
+        key: its key in the configuration; `aliases.` and its name if not given.
     """
 
     def __init__(
@@ -96,9 +95,9 @@ class InstrumentedTable:
 
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
-        with self._measured() as told:
+        with self._measured() as errors:
             found = self._table.find(keys)
-            told.append(found.doubt)
+            errors.append(found.uncertainty)
             return found
 
     def close(self) -> None:
@@ -107,23 +106,23 @@ class InstrumentedTable:
 
     def _find_many(self, questions: Sequence[Sequence[str]]) -> list[Found]:
         assert isinstance(self._table, AsksAtOnce)
-        with self._measured() as told:
+        with self._measured() as errors:
             answers = self._table.find_many(questions)
-            told += {found.doubt for found in answers}
+            errors += {found.uncertainty for found in answers}
             return answers
 
     @contextmanager
     def _measured(self) -> Iterator[list[str]]:
-        """Note how long this takes, and the doubts and errors that it is told."""
+        """Record how long a lookup takes, and its errors and uncertainties."""
         begun = self._clock()
-        told: list[str] = []
+        errors: list[str] = []
         try:
-            yield told
+            yield errors
         except Temporary as failure:
-            told.append(str(failure))
+            errors.append(str(failure))
             raise
         finally:
-            error = "; ".join(filter(None, told))
+            error = "; ".join(filter(None, errors))
             seconds = self._clock() - begun
             self.stats.answered(seconds, error)
             record_lookup(Lookup(self.key, seconds * 1000, bool(error)))

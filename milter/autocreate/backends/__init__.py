@@ -1,1 +1,1 @@
-"""What account sources, aliases and domains share: SQL, LDAP, and files that others write."""
+"""What account sources and tables share: SQL, LDAP, and files that other programs write."""

@@ -1,6 +1,6 @@
-"""LDAP servers that are asked by filters of the administrator's: several, over pooled connections.
+"""An LDAP directory on one or more servers, searched over pooled connections.
 
-python-ldap has no pool of its own.
+python-ldap has no connection pool.
 """
 
 import re
@@ -39,13 +39,13 @@ class DirectoryServer:
     ) -> Entry | None:
         """The only entry that a filter finds, or None.
 
-        A server that holds only a part of `base` and refers to another one for the rest can say yes.
+        An entry counts even if the server holds only part of `base` and refers to another one for the rest.
 
         Args:
             scope: "base", "one" or "sub".
 
         Raises:
-            Unreachable: no connection to any server; `ServerTimeout` if it is for want of an answer.
+            Unreachable: no server takes a connection; `ServerTimeout` if none answers.
             PoolExhausted: no connection became free in time.
             Temporary: the server cannot answer, or finds several entries.
         """
@@ -57,11 +57,11 @@ class DirectoryServer:
     def find_all(
         self, base: str, scope: str, filter_: str, attributes: Sequence[str]
     ) -> list[Entry]:
-        """All entries that a filter finds, where one that is missing makes another answer of them.
+        """All entries that a filter finds, and not only some of them.
 
         Raises:
             Unreachable, PoolExhausted: as `find_one` does.
-            Temporary: the server cannot answer, or holds only a part of `base`.
+            Temporary: the server cannot answer, or holds only part of `base`.
         """
         return self._pool.run(
             lambda it: it.search(base, scope, filter_, attributes, is_for_one=False)
@@ -70,7 +70,7 @@ class DirectoryServer:
     def find_below(
         self, base: str, scope: str, filter_: str, attributes: Sequence[str]
     ) -> list[Entry]:
-        """As `find_all`, for a base that an entry has named: if it is not there, nor are entries.
+        """As `find_all`, for a base that an entry names: none if that base does not exist.
 
         Raises:
             Unreachable, PoolExhausted, Temporary: as `find_all` does.
@@ -83,7 +83,7 @@ class DirectoryServer:
             raise
 
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
-        """The entries that a filter finds, asked for page by page (RFC 2696) on one connection.
+        """The entries that a filter finds, read page by page (RFC 2696) over one connection.
 
         Raises:
             Temporary: as `find_all` does.
@@ -99,7 +99,7 @@ class DirectoryServer:
         self._pool.close()
 
     def _connect(self) -> Connection:
-        """A connection to the first server that takes one, beginning with the last that did."""
+        """A connection to the first server that takes one; the last one that did is tried first."""
         errors = []
         for url in self._urls:
             try:

@@ -1,7 +1,7 @@
 """One connection to an LDAP server: secured, bound, and searched, each within a time limit.
 
-python-ldap verifies no name it was not told to and follows referrals unless told otherwise; here is
-what it must be told. An answer is either complete or an error.
+By default python-ldap follows referrals and does not verify names in certificates; the options for that are
+here. A result is complete, or an error.
 """
 
 import os
@@ -35,7 +35,7 @@ _RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>[0-9]+)-(?P<last>[0-9]+|\*
 
 
 class Entry(NamedTuple):
-    """An entry: its name, and its values by attribute, in lower case. What is no UTF-8 is left out."""
+    """An entry: its DN, and its values by attribute, in lower case. Values that are not UTF-8 are left out."""
 
     dn: str
     values: Mapping[str, tuple[str, ...]]
@@ -96,7 +96,7 @@ class Connection:
         entries, elsewhere = _split(found)
         if is_for_one and len(entries) > 1:
             raise Temporary(f"{self.url}: {filter_} finds more than one entry")
-        # One entry is an answer wherever the others are, a set of them only if it is whole.
+        # One entry is an answer wherever others may be; a set of entries must be complete.
         if elsewhere and not (is_for_one and entries):
             raise self._partial(base, elsewhere)
         return [self._with_all_values(entry) for entry in entries]
@@ -123,13 +123,13 @@ class Connection:
         self._ldap.unbind_ext_s()
 
     def discard(self) -> None:
-        # libldap's unbind sends what it can and closes; it never waits for an answer.
+        # libldap's unbind does not wait for an answer.
         self.close()
 
     def _with_all_values(self, entry: Entry) -> Entry:
-        """An entry of which the server has answered every value, by asking it for the rest.
+        """An entry with all its values: those that the server has left out are asked for.
 
-        Active Directory gives 1,500 values at once, and calls them `memberOf;range=0-1499` ("Range
+        Active Directory returns 1,500 values at once, and calls them `memberOf;range=0-1499` ("Range
         Retrieval of Attribute Values" of [MS-ADTS] 3.1.1.3.1.3.3).
         """
         ranged = [found for name in entry.values if (found := _RANGE.fullmatch(name))]
@@ -143,10 +143,10 @@ class Connection:
         return Entry(entry.dn, values)
 
     def _rest(self, dn: str, ranged: re.Match[str]) -> Iterator[str]:
-        """The values that come after a range.
+        """The values after a range.
 
         Raises:
-            Temporary: the server does not answer them all.
+            Temporary: the server does not return all of them.
         """
         while ranged["last"] != "*":
             following = int(ranged["last"]) + 1
@@ -159,14 +159,14 @@ class Connection:
             answers = (_RANGE.fullmatch(name) for name in values)
             answered = next((it for it in answers if it and it["name"] == ranged["name"]), None)
             if answered is None or not _continues(answered, following):
-                raise Temporary(f"{self.url}: has not answered {asked} of {dn!r}, but {[*values]}")
+                raise Temporary(f"{self.url}: did not answer {asked} of {dn!r}, but {[*values]}")
             ranged = answered
             yield from values[ranged[0]]
 
     def _partial(self, base: str, elsewhere: Sequence[str]) -> Temporary:
         return Temporary(
-            f"{self.url}: has only a part of {base!r}, and refers to {elsewhere[0]}: choose a "
-            "base that this server holds wholly"
+            f"{self.url}: has only part of {base!r}, and refers to {elsewhere[0]}: choose a "
+            "base that this server has completely"
         )
 
     def _mapped(self, failed: str) -> AbstractContextManager[None]:
@@ -185,17 +185,17 @@ class Connection:
         }
         for option, value in values.items():
             self._ldap.set_option(option, value)
-        # What was set counts only for contexts made afterwards.
+        # The TLS options count only for a context that is made after them.
         self._ldap.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
 
     def _limit_reading(self) -> None:
-        """libldap waits for an answer with a time limit, but for the rest of its head without one."""
+        """libldap waits for the rest of an answer without a time limit: set one for the socket."""
         with socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC))) as connection:
             socket_timeout.limit(connection, self.timeout)
 
 
 def _authorities(ca_file: Path | None) -> dict[int, str]:
-    """The certificates to trust. A context of a connection's own has not even ldap.conf(5)'s."""
+    """The certificates to trust. The context of one connection ignores those of ldap.conf(5)."""
     system = ssl.get_default_verify_paths()
     if trusted := ca_file or system.cafile:
         return {ldap.OPT_X_TLS_CACERTFILE: str(trusted)}
@@ -203,15 +203,15 @@ def _authorities(ca_file: Path | None) -> dict[int, str]:
 
 
 def _continues(ranged: re.Match[str], following: int) -> bool:
-    """Does a range begin at a value, and hold it?"""
+    """Does a range begin at this value, and have at least one?"""
     first, last = int(ranged["first"]), ranged["last"]
     return first == following and (last == "*" or int(last) >= first)
 
 
 def _within(seconds: float, work: Callable[[], None], url: str) -> None:
-    """Do what libldap may never return from, were the server to fall silent at that very moment.
+    """Run something in libldap that may never return if the server stops answering.
 
-    The thread is then left behind, until the server goes on or its end is noticed.
+    In that case the thread stays, until the server answers or the connection ends.
     """
     done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -233,7 +233,7 @@ def _within(seconds: float, work: Callable[[], None], url: str) -> None:
 
 
 def _split(found: Sequence[tuple[str | None, Any]]) -> tuple[list[Entry], list[str]]:
-    """The entries of an answer, and where it refers to for others."""
+    """The entries of an answer, and the servers to which it refers for others."""
     entries = [_entry(dn, values) for dn, values in found if dn is not None]
     return entries, [urls[0] for dn, urls in found if dn is None]
 

@@ -11,11 +11,11 @@ from autocreate.resilience.exception_map import ExceptionMap
 _ADVICE = {
     ldap.INVALID_CREDENTIALS: "bind_dn or the password in password_file is wrong",
     ldap.INAPPROPRIATE_AUTH: "the server refuses this way to bind",
-    ldap.NO_SUCH_OBJECT: "there is no such base, or bind_dn may not see it",
+    ldap.NO_SUCH_OBJECT: "the base does not exist, or bind_dn may not read it",
     ldap.INSUFFICIENT_ACCESS: "bind_dn may not search there",
-    ldap.FILTER_ERROR: "the filter is no filter (RFC 4515)",
-    ldap.SIZELIMIT_EXCEEDED: "more entries than the server, or one user, may have",
-    ldap.REFERRAL: "the server refers to another one: ask that one",
+    ldap.FILTER_ERROR: "the filter is not valid (RFC 4515)",
+    ldap.SIZELIMIT_EXCEEDED: "more entries than the server returns, or more than one for a user",
+    ldap.REFERRAL: "the server refers to another one: use that one",
 }
 
 

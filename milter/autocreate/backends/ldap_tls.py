@@ -1,8 +1,8 @@
-"""Can this LDAP server be reached, and is its certificate good? Asked before libldap is.
+"""Checks that an LDAP server can be reached and has a valid certificate, before libldap connects.
 
-libldap built with GnuTLS (Debian's) waits for ever for a TLS handshake that does not come, and calls
-every certificate it refuses an "unknown error". So each new connection is preceded by one of
-Python's, which has a time limit and the words for what is wrong.
+libldap built with GnuTLS (as in Debian) waits for a TLS handshake without a time limit, and reports each bad
+certificate as an "unknown error". So Python makes a connection first: it has a time limit, and says what is
+wrong.
 """
 
 import socket
@@ -15,19 +15,19 @@ from autocreate.errors import ServerTimeout, Unreachable
 _PORTS = {"ldap": 389, "ldaps": 636}
 
 # An ExtendedRequest with StartTLS's name (RFC 4511, sections 4.12 and 4.14), and where its answer
-# has its result code: both are always of this length, or longer only behind it.
+# has its result code. Up to there, both always have this length.
 _START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x16" + b"1.3.6.1.4.1.1466.20037"
 
 
 def shake_hands(url: str, start_tls: bool, ca_file: Path | None, timeout: float) -> None:
-    """Connect to a server, secure the connection if it is to be secured, and close it.
+    """Connect to a server, start TLS if the connection needs it, and close it.
 
     Args:
         ca_file: the certificates to trust, or None for the system's.
         timeout: seconds for the connection and for each answer.
 
     Raises:
-        Unreachable: it cannot be connected to, or not securely; `ServerTimeout` if it does not answer.
+        Unreachable: the connection or TLS failed; `ServerTimeout` if the server does not answer.
     """
     parts = urlsplit(url)
     if parts.scheme not in _PORTS:
@@ -46,8 +46,8 @@ def shake_hands(url: str, start_tls: bool, ca_file: Path | None, timeout: float)
         raise ServerTimeout(f"{url}: cannot connect: no answer within {timeout:g} s") from error
     except ssl.SSLCertVerificationError as error:
         raise Unreachable(
-            f"{url}: its certificate is not to be trusted: {error.verify_message}; ca_file must "
-            "hold the certificate of who signed it, and the URL the name it was made for"
+            f"{url}: its certificate is not trusted: {error.verify_message}; ca_file must "
+            "have the certificate of its CA, and the URL a host name that it is valid for"
         ) from error
     except OSError as error:
         raise Unreachable(f"{url}: cannot connect: {error.strerror or error}") from error

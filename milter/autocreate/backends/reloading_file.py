@@ -1,7 +1,7 @@
-"""A text file that somebody else writes, parsed once for each version of it.
+"""A text file that another program writes, parsed once for each version of it.
 
-A file can be caught while somebody writes it, and what is missing then is not missing: so the "no" of
-a file that is younger than two seconds is not final (Postfix distrusts fresh files in the same way).
+The file may be read while it is being written. So something that is missing in a file that was changed less
+than two seconds ago may exist all the same (Postfix treats fresh files in the same way).
 """
 
 import os
@@ -13,20 +13,20 @@ from typing import Generic, TypeVar
 
 from autocreate.errors import Temporary
 
-# Seconds that a file must have been left alone before its "no" counts.
+# Seconds without a change after which a file is complete.
 _SETTLED = 2.0
 
 T = TypeVar("T")
 
 
 class ReloadingFile(Generic[T]):
-    """A file's content. Safe to use from several threads.
+    """The content of a file. Safe to use from several threads.
 
     Args:
         path: the file, in UTF-8.
-        parse: makes its content of its text.
+        parse: makes the content from the text.
         clock: the time in seconds since the epoch.
-        errors: what to do with what is no UTF-8, as `str.decode` has it.
+        errors: how to treat bytes that are not UTF-8, as in `bytes.decode`.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class ReloadingFile(Generic[T]):
         """The content of the file as it is now.
 
         Raises:
-            Temporary: the file cannot be read, is no UTF-8, or changes while it is read.
+            Temporary: the file cannot be read, is not UTF-8, or changes while it is read.
         """
         try:
             with self._lock:
                 found = os.stat(self.path)
                 if self._content is None or version(found) != self._version:
-                    # A byte order mark, as some editors write it, is no part of the first user.
+                    # Without the byte order mark that some editors write.
                     text = self.path.read_text(encoding="utf-8-sig", errors=self._errors)
                     if version(os.stat(self.path)) != version(found):
                         raise Temporary(f"{self.path} changes while it is read")
@@ -65,18 +65,18 @@ class ReloadingFile(Generic[T]):
         except (OSError, UnicodeDecodeError) as error:
             raise Temporary(f"{self.path} cannot be read: {error}") from error
 
-    def doubt(self) -> str:
-        """Why there may be more than what `read` returned; or nothing."""
+    def uncertainty(self) -> str:
+        """Why the file may have more than `read` returned; "" if it has not."""
         if not is_settled(self._written, self._clock()):
-            return f"{self.path} was written just now, and may not be whole yet"
+            return f"{self.path} was changed less than 2 seconds ago and may be incomplete"
         return ""
 
 
 def is_settled(written: float, now: float) -> bool:
-    """Has a file been left alone for so long that what is missing in it is missing?"""
+    """Was a file last changed so long ago that it is complete?"""
     return abs(now - written) >= _SETTLED
 
 
 def version(found: os.stat_result) -> tuple[int, ...]:
-    """What changes whenever a file does."""
+    """A value that changes whenever the file does."""
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

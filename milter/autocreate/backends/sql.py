@@ -1,7 +1,6 @@
-"""An SQL database that is asked by queries of the administrator's: connections, time limits, errors.
+"""An SQL database that runs the administrator's queries: connections, time limits, errors.
 
-Of a server SQLAlchemy keeps a pool. Each driver is told its time limits in its own words. A file of
-SQLite's is read by `autocreate.backends.sqlite`.
+For a server, SQLAlchemy has a connection pool. An SQLite file is read by `autocreate.backends.sqlite`.
 """
 
 import time
@@ -71,17 +70,17 @@ class Database:
         """All rows that a query finds.
 
         Raises:
-            Unreachable: no connection; `ServerTimeout` if it is for want of an answer.
+            Unreachable: no connection; `ServerTimeout` if the server does not answer.
             PoolExhausted: no connection became free in time.
             Temporary: any other error, such as a missing table.
         """
         return Rows(*self._asked.select(query, parameters))
 
     def stream(self, query: sa.TextClause) -> Iterator[Any]:
-        """All rows that a query finds, as they come: there may be millions.
+        """All rows that a query finds, one by one: there may be millions.
 
         Raises:
-            Unreachable, PoolExhausted, Temporary: as `select`; perhaps in the middle.
+            Unreachable, PoolExhausted, Temporary: as `select`, possibly after some rows.
         """
         return self._asked.stream(query)
 
@@ -91,7 +90,7 @@ class Database:
 
 
 class _Server:
-    """A database at a server. What its methods promise, `Database` says."""
+    """A database on a server. See `Database` for its methods."""
 
     def __init__(self, url: URL, timeout: float, connections: int) -> None:
         self._timeout = timeout
@@ -111,8 +110,8 @@ class _Server:
         return self._engine.url.render_as_string(hide_password=True)
 
     def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
-        """A server that was restarted has dropped the idle connections, which shows only at the first
-        query: then, and only then, it is asked once more on a new one."""
+        """After a restart of the server, the idle connections are broken, which the first query
+        notices. Only then is the query run again, on a new connection."""
         until = time.monotonic() + self._timeout
         try:
             return self._select(query, parameters)
@@ -206,5 +205,5 @@ def _words(error: Exception) -> str:
 
 
 def text_of(value: object) -> str:
-    """A column's value as text: numbers in digits, and the bytes of a binary column as UTF-8."""
+    """The value of a column as text: numbers in digits, and binary columns as UTF-8."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""The database drivers that this program depends on, and how each is told its time limits."""
+"""The database drivers that this program uses, and how the time limits of each are set."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,38 +20,38 @@ def parsed(url: str) -> URL:
     """An SQLAlchemy URL, with a driver.
 
     Raises:
-        sqlalchemy.exc.ArgumentError: it is none.
+        sqlalchemy.exc.ArgumentError: it is not a valid URL.
     """
     try:
         found = make_url(url)
     except ValueError:
-        raise ArgumentError("its port is no number") from None
+        raise ArgumentError("its port is not a number") from None
     return found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))
 
 
 def problem_of(url: str) -> str:
-    """Why a URL names no database that could be connected to; "" if it does, or may."""
+    """Why nothing can connect to the database of this URL; "" if something may."""
     kind = url.partition("://")[0]
     try:
         found = parsed(url)
         dialect = found.get_dialect()
     except NoSuchModuleError:
-        return f"there is no kind of database {kind!r}"
+        return f"unknown type of database {kind!r}"
     except ModuleNotFoundError:
-        return ""  # what is missing can be installed, and is said when it is asked
+        return ""  # the driver can be installed; the error comes when the database is used
     except ArgumentError as error:
         return str(error).partition("\n")[0]
     if found.port is not None and not 0 < found.port < 65536:
-        return f"there is no port {found.port}"
-    return f"{kind!r} cannot be used here" if dialect.is_async else ""
+        return f"port {found.port} does not exist"
+    return f"{kind!r} is not supported" if dialect.is_async else ""
 
 
 def server_engine(url: URL, timeout: float, **options: Any) -> Engine:
-    """An engine for a database server, which gives up where the server is silent.
+    """An engine for a database server, with time limits.
 
     Args:
-        timeout: seconds for a connection of the pool, for connecting, and for each answer.
-        options: SQLAlchemy's further ones.
+        timeout: seconds to get a connection of the pool, to connect, and for each answer.
+        options: further options of SQLAlchemy's.
     """
     limits = _limits(url.get_backend_name(), timeout)
     engine = sa.create_engine(url, pool_timeout=timeout, connect_args=limits, **options)
@@ -64,7 +64,7 @@ def _limits(kind: str, timeout: float) -> dict[str, Any]:
     if kind in ("mysql", "mariadb"):
         return {"connect_timeout": timeout, "read_timeout": timeout, "write_timeout": timeout}
     if kind == "postgresql":
-        # Prepared statements would break behind a pgbouncer that pools transactions.
+        # Prepared statements do not work with a pgbouncer that pools transactions.
         return {"connect_timeout": math.ceil(timeout), "prepare_threshold": None}
     return {}
 
@@ -72,11 +72,11 @@ def _limits(kind: str, timeout: float) -> dict[str, Any]:
 def _connect_postgresql(
     timeout: float, _dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]
 ) -> Any:
-    """A connection that gives up waiting for an answer, which psycopg's own never does."""
-    return _patient_connection(timeout)(*arguments, **options)
+    """A connection with a time limit for answers, which psycopg does not have."""
+    return _limited_connection(timeout)(*arguments, **options)
 
 
-def _patient_connection(timeout: float) -> Callable[..., Any]:
+def _limited_connection(timeout: float) -> Callable[..., Any]:
     import psycopg  # noqa: PLC0415 -- an extra, which only PostgreSQL needs
     from psycopg.pq import TransactionStatus  # noqa: PLC0415
 
@@ -87,7 +87,7 @@ def _patient_connection(timeout: float) -> Callable[..., Any]:
             except psycopg.OperationalError as error:
                 if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                     raise
-                self.close()  # its answer may still come, and would be taken for the next one's
+                self.close()  # the answer may still come, and would be taken for that of the next query
                 raise psycopg.errors.ConnectionTimeout(f"no answer within {timeout:g} s") from error
 
     return Connection.connect

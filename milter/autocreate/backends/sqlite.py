@@ -1,16 +1,15 @@
-"""An SQLite file that others write, and replace in every way there is. It is read only.
+"""An SQLite file that other programs write, and may replace in any way. It is opened read-only.
 
-- A connection is used again only while the file is the very same and in the same state. SQLite believes
-  its memory of pages for as long as a counter in the header is the same, which it is in two files built
-  alike.
-- In WAL mode none is kept open: it would keep the `-wal` of a program that has ended, which SQLite then
-  takes for that of the next file (sqlite.org/howtocorrupt.html).
-- An answer counts if nothing wrote to the file while it was asked, nor shortly before. A copy takes no
-  lock: halfway the file has parts of the old one and of the new one, and may lack people of both.
-- SQLite's own programs commit as a whole, under a lock. Those that commit all the time are told from a
-  copy by that counter.
-- A `-wal` that is older than its database has nothing new to say. If it says something else than the
-  database, it belongs to another one.
+- A connection is used again only while the file is the same and unchanged. SQLite trusts its page cache as long
+  as a counter in the header is the same, and two files that were built alike have the same counter.
+- In WAL mode no connection is kept: it would keep the `-wal` of a program that has ended, which SQLite would
+  then use with the next file (sqlite.org/howtocorrupt.html).
+- An answer counts if nothing wrote to the file during the query and shortly before. A program that copies a
+  file takes no lock: meanwhile the file has parts of the old and of the new one, and may lack users of both.
+- Programs that use SQLite commit under a lock. If they commit all the time, that counter tells them from a
+  copy.
+- A `-wal` that is older than its database has nothing new. If it has different data than the database, it
+  belongs to another one.
 """
 
 import contextlib
@@ -31,18 +30,18 @@ from autocreate.backends.sqlite_file import path_of
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
-# Seconds without a change after which nobody is writing a copy. Between two writes cp(1) takes milliseconds.
+# Seconds without a change after which no copy is under way: cp(1) writes every few milliseconds.
 _QUIET = 0.25
 _BETWEEN_LOOKS = 0.05
 
-# Primary result codes (sqlite.org/rescode.html): others hold the file; it cannot be opened.
+# Primary result codes (sqlite.org/rescode.html): another process holds the file.
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 
 Answer = tuple[tuple[str, ...], list[Any]]
 
 
 class _State(NamedTuple):
-    """What tells one state of a file from another; the time of its last change in nanoseconds."""
+    """Identifies a state of a file; `changed` is the time of the last change in nanoseconds."""
 
     device: int
     inode: int
@@ -55,7 +54,7 @@ class SqliteReader:
 
     Args:
         url: an SQLAlchemy URL with `sqlite`.
-        timeout: seconds for an answer, and to wait for whoever locks or writes the file.
+        timeout: seconds for an answer, and to wait while another process locks or writes the file.
         connections: how many may be open at once.
     """
 
@@ -76,7 +75,10 @@ class SqliteReader:
         self._free = threading.BoundedSemaphore(connections)
         self._idle: deque[tuple[_State, sqlite3.Connection]] = deque()
         self._statements: dict[sa.TextClause, tuple[str, list[str]]] = {}
-        self._last: tuple[_State | None, float] = (None, 0.0)  # and when it was seen first
+        self._last: tuple[_State | None, float] = (
+            None,
+            0.0,
+        )  # the state, and when it was seen first
 
     def __str__(self) -> str:
         return self._name
@@ -85,12 +87,12 @@ class SqliteReader:
         """The names of the columns, and all rows that a query finds.
 
         Raises:
-            Unreachable: the file cannot be opened; `ServerTimeout` if others lock it, or write it all the time.
+            Unreachable: the file cannot be opened; `ServerTimeout` if others lock it, or keep writing it.
             PoolExhausted: no connection became free in time.
             Temporary: any other error, such as a missing table.
         """
         until = time.monotonic() + self._timeout
-        with self._connection_to_spare(), map_exceptions(_ERRORS, self):
+        with self._slot(), map_exceptions(_ERRORS, self):
             while True:
                 before = self._settled(until)
                 with self._connection(before, until) as connection:
@@ -101,20 +103,20 @@ class SqliteReader:
                         return answer
 
     def stream(self, query: sa.TextClause) -> Iterator[Any]:
-        """All rows that a query finds, as they come.
+        """All rows that a query finds, one by one.
 
         Raises:
             Unreachable, PoolExhausted, Temporary: as `select`; at the end if the file was replaced meanwhile.
         """
         until = time.monotonic() + self._timeout
         statement, _ = self._statement(query)
-        with self._connection_to_spare(), map_exceptions(_ERRORS, self):
+        with self._slot(), map_exceptions(_ERRORS, self):
             before = self._settled(until)
             with contextlib.closing(self._open(self._database, until)) as connection:
                 connection.execute("BEGIN")
                 yield from connection.execute(statement)
                 ((mode,),) = connection.execute("PRAGMA journal_mode")
-                # SQLite's programs cannot commit meanwhile. In WAL mode they can write the -wal back.
+                # Programs that use SQLite cannot commit meanwhile, but in WAL mode they can checkpoint.
                 if mode != "wal" and _look(self.path) != before:
                     raise Temporary(f"{self} was replaced while it was read")
 
@@ -124,7 +126,7 @@ class SqliteReader:
 
     @contextlib.contextmanager
     def _connection(self, state: _State | None, until: float) -> Iterator[sqlite3.Connection]:
-        """A connection to this state of the file, which is kept if that is what was read."""
+        """A connection to this state of the file. It is kept if the file did not change."""
         connection = self._take(state) or self._open(self._database, until)
         with contextlib.ExitStack() as undo:
             undo.callback(connection.close)
@@ -135,7 +137,7 @@ class SqliteReader:
                 self._idle.append((state, connection))
 
     def _take(self, state: _State | None) -> sqlite3.Connection | None:
-        """An open connection to this state of the file. Those to others are closed."""
+        """An idle connection to this state of the file. Those to other states are closed."""
         while self._idle:
             try:
                 opened, connection = self._idle.pop()
@@ -155,7 +157,7 @@ class SqliteReader:
         return columns, cursor.fetchall()
 
     def _statement(self, query: sa.TextClause) -> tuple[str, list[str]]:
-        """The query as SQLite takes it, and the names of its parameters in their order."""
+        """The query in SQLite's syntax, and the names of its parameters in order."""
         if query not in self._statements:
             compiled = query.compile(dialect=self._dialect)
             self._statements[query] = str(compiled), list(compiled.positiontup or ())
@@ -170,7 +172,7 @@ class SqliteReader:
         return connection
 
     def _settled(self, until: float) -> _State | None:
-        """The state of the file, once nobody is writing a copy of another one over it."""
+        """The state of the file, once no other file is being copied over it."""
         state = _look(self.path)
         if state is None or self._is_quiet(state):
             return state
@@ -182,17 +184,17 @@ class SqliteReader:
                 # A copy writes the header once, and first.
                 if state is None or self._is_quiet(state) or _commits(witness) != commits:
                     return state
-        raise ServerTimeout(f"{self} is being written for {self._timeout:g} s")
+        raise ServerTimeout(f"{self} was being written for {self._timeout:g} s")
 
     def _is_quiet(self, state: _State) -> bool:
         if state != self._last[0]:
             self._last = state, time.monotonic()
         seconds, fraction = divmod(state.changed, 10**9)
-        # Some file systems keep whole seconds.
+        # Some file systems store whole seconds only.
         quiet = _QUIET if fraction else _QUIET + 1.0
         if time.time() - seconds - fraction / 1e9 >= quiet:
             return True
-        # Its last change may lie in the future, if the clock was set back since.
+        # The last change may be in the future, if the clock was set back since.
         return time.monotonic() - self._last[1] >= quiet
 
     def _has_old_wal(self, state: _State | None) -> bool:
@@ -213,12 +215,12 @@ class SqliteReader:
             alone = (), []
         if alone != answer:
             raise Temporary(
-                f"{self} says otherwise than its -wal, which is older: if the file was replaced, stop "
-                f"what else uses it, remove {self._wal} and {self.path}-shm, and replace it again"
+                f"{self} has other data than its -wal, which is older: if the file was replaced, stop "
+                f"the programs that use it, remove {self._wal} and {self.path}-shm, and replace it again"
             )
 
     @contextlib.contextmanager
-    def _connection_to_spare(self) -> Iterator[None]:
+    def _slot(self) -> Iterator[None]:
         if not self._free.acquire(timeout=self._timeout):
             busy = f"{self}: all {self._connections} connections are busy"
             raise PoolExhausted(f"{busy} for {self._timeout:g} s")
@@ -258,8 +260,8 @@ _ERRORS: ExceptionMap[SqliteReader] = {
 
 
 def _look(path: str) -> _State | None:
-    """The state of a file, None if it is not there. Unlike its content, nobody can copy the time of its last
-    change: see `ctime` in inode(7)."""
+    """The state of a file; None if it does not exist. A copy never has the `ctime` of the original: see
+    inode(7)."""
     try:
         found = os.stat(path)
     except OSError:
@@ -268,5 +270,5 @@ def _look(path: str) -> _State | None:
 
 
 def _commits(witness: sqlite3.Connection) -> Any:
-    """A number that changes when a program of SQLite's commits (sqlite.org/pragma.html#pragma_data_version)."""
+    """A number that changes at each commit (sqlite.org/pragma.html#pragma_data_version)."""
     return witness.execute("PRAGMA data_version").fetchone()

@@ -1,23 +1,23 @@
-"""The file of an SQLite database that a process keeps open, and that may be replaced meanwhile."""
+"""The file of an SQLite database that a process keeps open while others may replace it."""
 
 import contextlib
 import os
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-# Device and inode of what is not there, and of none that could be.
+# Device and inode of a missing file, and ones that no file has.
 _NOTHING = (0, 0)
 _NONE = (-1, -1)
 
-# What belongs to a database that is open in WAL mode, besides its file.
+# The other files of a database that is open in WAL mode.
 _COMPANIONS = ("-wal", "-shm")
 
 
 class SqliteFile:
-    """The file of a database that is written to, and may be lost.
+    """The file of a database that this process writes, and that may be lost.
 
     Args:
-        database: its path; a database in memory, or at a server, has none.
+        database: its path; a database in memory or on a server has no file.
     """
 
     def __init__(self, database: str | None) -> None:
@@ -27,14 +27,14 @@ class SqliteFile:
         self._companions: dict[str, tuple[int, int]] = {}
 
     def make(self) -> None:
-        """Make a missing file belong to its folder's owner, whoever makes it.
+        """Create a missing file so that the owner of its folder owns it.
 
-        The first to open it may be root with a shell command, and the process that serves must be
-        able to write it afterwards. SQLite itself sees to its other files.
+        Root may be the first to open it, with a command, and the process that serves must be able to
+        write it afterwards. SQLite creates its other files likewise.
         """
         if not self._path or os.geteuid() != 0:
             return
-        with contextlib.suppress(OSError):  # what is wrong will be said when it is opened
+        with contextlib.suppress(OSError):  # an error shows when the file is opened
             folder = os.stat(os.path.dirname(self._path) or ".")
             made = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
             try:
@@ -43,21 +43,21 @@ class SqliteFile:
                 os.close(made)
 
     def opened(self) -> None:
-        """Note that the files at the path are those that are open."""
+        """Remember that the files at the path are the open ones."""
         self._opened = _found(self._path)
         found = {end: _found(self._path + end) for end in _COMPANIONS if self._path}
         self._companions = {end: it for end, it in found.items() if it != _NOTHING}
 
     def closed(self) -> None:
-        """Note that none is open: a new one may get the very inode that the old one had."""
+        """Remember that no file is open: a new one may get the inode of the old one."""
         self._opened = _NONE
         self._companions = {}
 
     @property
     def lost(self) -> str:
-        """Which of the open files is no longer at its path; "" if all are.
+        """The path of an open file that is no longer there; "" if all are.
 
-        While anybody has the database open, SQLite itself replaces none of them.
+        SQLite itself does not replace them while the database is open.
         """
         if _found(self._path) != self._opened:
             return self._path
@@ -68,9 +68,9 @@ class SqliteFile:
 
 
 def prepare(connection: Any, _record: Any) -> None:
-    """Readers beside a writer, and a wait instead of "database is locked" (sqlite.org/wal.html).
+    """Let readers work beside a writer, and wait for locks (sqlite.org/wal.html).
 
-    `synchronous` is FULL: what was written must survive a power cut.
+    `synchronous` is FULL: a commit must survive a power failure.
     """
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
@@ -80,12 +80,12 @@ def prepare(connection: Any, _record: Any) -> None:
 
 
 def path_of(database: str) -> str:
-    """The path of a database that is named by it, or by a URI (sqlite.org/uri.html)."""
+    """The path of a database, which may be named by a URI (sqlite.org/uri.html)."""
     return unquote(urlsplit(database).path) if database.startswith("file:") else database
 
 
 def _found(path: str) -> tuple[int, int]:
-    """Which file is at the path now."""
+    """Device and inode of the file at the path now."""
     try:
         found = os.stat(path)
     except OSError:

@@ -1,7 +1,7 @@
 """The administrator's TOML file, read and checked as a whole.
 
-Every problem found is reported at once, with its key and what would be right. What is returned can
-be wired without further questions; this package opens no connection.
+All problems are reported at once, each with its key and what would be right. This package opens no
+connection.
 """
 
 import difflib
@@ -42,20 +42,20 @@ def load(path: Path) -> Config:
 
 
 def _problems(error: ValidationError, data: Any) -> Iterator[str]:
-    """pydantic's findings in the words of the file: the key as written, and what would be right."""
+    """pydantic's errors in terms of the file: the key as written, and what would be right."""
     findings = error.errors(include_url=False, include_input=False)
     parents = {finding["loc"][:-1] for finding in findings}
     for finding in findings:
         location = finding["loc"]
-        if not location:  # found by `_impossible`, which names the keys itself
+        if not location:  # from `_impossible`, which names the keys itself
             yield from _message(finding).split("\n")
         elif finding["type"] != "too_short" or location not in parents:
-            # A list is also too short when all its items are wrong, which is said of each.
-            for line in _in_words(finding).split("\n"):
+            # A list of which all items are wrong is too short as well; the errors of its items suffice.
+            for line in _text(finding).split("\n"):
                 yield f"{_key(location, data)}: {line}"
 
 
-def _in_words(finding: ErrorDetails) -> str:
+def _text(finding: ErrorDetails) -> str:
     match finding["type"]:
         case "extra_forbidden":
             return "unknown key" + _suggestion(finding["loc"])
@@ -78,7 +78,7 @@ def _in_words(finding: ErrorDetails) -> str:
         case "union_tag_invalid":
             return f"type: unknown; one of {_types(finding['loc'])}"
         case "string_pattern_mismatch":
-            return f"has characters that it cannot have; it must match {finding['ctx']['pattern']}"
+            return f"has characters that are not allowed; it must match {finding['ctx']['pattern']}"
     text = _message(finding).replace("Input should be", "must be", 1)
     return text[:1].lower() + text[1:]
 
@@ -88,16 +88,16 @@ def _message(finding: ErrorDetails) -> str:
 
 
 def _key(location: Sequence[str | int], data: Any) -> str:
-    """A location as an administrator finds it: `policy[2].folders[1].name`, counted from 1."""
+    """A location in the file: `policy[2].folders[1].name`, counted from 1."""
     key = ""
     for item in location:
         if isinstance(item, int):
             key += f"[{item + 1}]"
             data = data[item] if isinstance(data, list) and item < len(data) else None
         elif item == "[key]":
-            continue  # pydantic's way to say that the name is wrong, not the value
+            continue  # pydantic: the name is wrong, not the value
         elif isinstance(data, dict) and item not in data and item == data.get("type"):
-            continue  # pydantic names the branch that `type` chose; the file has no such level
+            continue  # pydantic's name of the section that `type` chose, which the file does not have
         else:
             key += f".{item}" if key else item
             data = data.get(item) if isinstance(data, dict) else None

@@ -1,4 +1,4 @@
-"""[accounts.NAME]: one section a type of account source."""
+"""[accounts.NAME]: one section for each type of account source."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,34 +20,36 @@ from autocreate.config.types import (
 
 
 class _Accounts(Section):
-    """What every type of source has."""
+    """The keys of every type of source."""
 
     cache_seconds: Cached = 60.0
-    """How long a user who was found is remembered: an account that is removed counts as long."""
+    """Seconds for which a user who was found is cached. An account that was removed still counts for that
+    long."""
     cache_negative_seconds: Cached = 10.0
-    """How long a no is remembered: an account that is added is unknown as long, at most."""
+    """Seconds for which an unknown user is cached. A new account is unknown for at most that long."""
     cache_error_seconds: Cached = 2.0
-    """How long a bad answer about a user is remembered, so that a burst of mail asks once."""
+    """Seconds for which a failed lookup of a user is cached, so that a burst of mail asks only once."""
     cache_size: Annotated[Whole, Field(ge=1)] = 10_000
-    """How many users are remembered of each kind, at most."""
+    """The greatest number of cached users of each kind: found, unknown, failed."""
 
 
 class FileAccounts(_Accounts):
-    """One user a line, passwd(5), or a Postfix table."""
+    """A text file: one user per line, passwd(5), or a Postfix table."""
 
     type: Literal["file"]
     path: ReadableFile
-    """The file. What precedes the first colon of a line is the user; `#` begins a comment line.
-    Read again whenever it changes."""
+    """The file. The text before the first colon of a line is the user. `#` begins a comment line.
+    The file is read again whenever it changes."""
     groups: ReadableFile | None = None
-    """A file like group(5) with the users' groups. One that is empty, or younger than two seconds, is a
-    doubt about everybody's."""
+    """A file like group(5) with the users' groups. Lookups of groups fail while it is empty, or was changed
+    less than two seconds ago."""
     format: Literal["lines", "postfix"] = "lines"
-    """`postfix`: the text of a table as for postmap(1), whose keys are the users."""
+    """`lines`: one user per line, or passwd(5). `postfix`: the source text of a Postfix table, as for
+    postmap(1); its keys are the users."""
     domains: tuple[Domain, ...] = ()
-    """For `postfix`: a key `joe@example.org` is the user `joe` too, if its domain is one of these."""
+    """For `postfix`: a key `joe@example.org` is also the user `joe` if its domain is one of these."""
     cache_seconds: Cached = 0.0
-    """As for every source; the file is in memory anyway."""
+    """As for every source. The file is in memory anyway."""
     cache_negative_seconds: Cached = 0.0
     """As for every source."""
     cache_error_seconds: Cached = 0.0
@@ -55,84 +57,87 @@ class FileAccounts(_Accounts):
 
 
 class _SystemAccounts(_Accounts):
-    """What sources of this machine's users have."""
+    """The keys of both types of source for the users of this machine."""
 
     min_uid: Annotated[Whole, Field(ge=0)] = 1000
-    """Users below this number are the system's and get no mailbox."""
+    """Users with a lower user number are system users. They count as unknown and get no mailbox."""
     max_uid: Annotated[Whole, Field(ge=0)] = 60000
-    """Users above this number get none either."""
+    """Users with a higher user number count as unknown too."""
     timeout: Seconds = 2.0
-    """Seconds for a look-up, in whatever nsswitch.conf(5) names; less than `milter.deadline`."""
+    """Seconds for a lookup in all services of nsswitch.conf(5). Must be less than `milter.deadline`."""
 
     @model_validator(mode="after")
     def _has_room(self) -> "_SystemAccounts":
         if self.max_uid < self.min_uid:
-            raise ValueError(f"max_uid: nobody has a number from {self.min_uid} to {self.max_uid}")
+            raise ValueError(
+                f"max_uid: is less than min_uid ({self.min_uid}), so no user would count"
+            )
         return self
 
 
 class NssAccounts(_SystemAccounts):
-    """The users of this machine, as getpwnam(3) knows them: passwd(5), SSSD and the like."""
+    """The users of this machine, as getpwnam(3) finds them: in passwd(5), SSSD and so on."""
 
     type: Literal["nss"]
 
 
 class ShadowAccounts(_SystemAccounts):
-    """The users of this machine, but for locked and expired ones: shadow(5) besides passwd(5)."""
+    """The users of this machine, except locked and expired ones: passwd(5) and shadow(5)."""
 
     type: Literal["shadow"]
 
 
 class SasldbAccounts(_Accounts):
-    """The users of Cyrus SASL's own database. Only its keys are read, never a password."""
+    """The users of Cyrus SASL's own database, sasldb. Only names are read, never a password."""
 
     type: Literal["sasldb"]
     path: ReadableFile = Field(Path("/etc/sasldb2"), validate_default=True)
-    """The database, a Berkeley DB."""
+    """The database, in Berkeley DB format."""
     realm: Name | None = None
-    """The realm of users without `@`; this host's name if not given, as for saslpasswd2(8)."""
+    """The realm of users without `@`. Default: this host's name, as for saslpasswd2(8)."""
 
 
 class LdapAccounts(LdapServer, _Accounts):
-    """An LDAP directory, asked by a filter of yours.
+    """An LDAP directory, searched with your filter.
 
-    In filters, `{user}` stands for the user id, `{local}` and `{domain}` for what precedes and follows
-    its `@`; they are escaped. Referrals are not followed.
+    In filters, `{user}` is replaced by the user id, and `{local}` and `{domain}` by the parts before and
+    after its `@`. The values are escaped. Referrals are not followed.
     """
 
     type: Literal["ldap"]
     filter: LdapFilter = "(uid={user})"
-    """Finds the entry of a user, and no other."""
+    """Must find the entry of the user and no other."""
     user_attribute: Name = "uid"
-    """The attribute that holds the user id. Capitals count as for Cyrus: `username_tolower`."""
+    """The attribute with the user id. Upper and lower case are compared as Cyrus does: see
+    `username_tolower`."""
     attributes: tuple[Name, ...] = ()
-    """Further attributes of the entry, for `quota_attribute` and `partition_attribute` of policies."""
+    """Further attributes to read, for `quota_attribute` and `partition_attribute` of policies."""
     member_of: Name | None = None
-    """The attribute of a user's entry that names the groups, such as `memberOf`."""
+    """The attribute of a user's entry with the names of the user's groups, such as `memberOf`."""
     groups_base: Name | None = None
-    """Where groups are; `base` if not given."""
+    """The entry below which to search for groups. Default: `base`."""
     groups_filter: LdapGroupsFilter | None = None
-    """Finds a user's groups: `(&(objectClass=groupOfNames)(member={dn}))`, where `{dn}` stands for the
-    name of the user's entry, or `(&(objectClass=posixGroup)(memberUid={user}))`. `{user}` also stands for
-    the name as the user's entry spells it."""
+    """Finds the groups of a user: `(&(objectClass=groupOfNames)(member={dn}))`, where `{dn}` is the DN of
+    the user's entry, or `(&(objectClass=posixGroup)(memberUid={user}))`. If the user's entry spells the
+    name differently, the filter is tried with both spellings."""
     group_attribute: Name = "cn"
-    """The attribute of a group's entry that holds its name."""
+    """The attribute of a group's entry with the name of the group."""
 
 
 class SqlAccounts(SqlServer, _Accounts):
-    """A database, asked by queries of yours. They take the user id as `:user`, and what precedes and
-    follows its `@` as `:local` and `:domain`."""
+    """An SQL database, asked by your queries. `:user` is the user id, `:local` and `:domain` are the parts
+    before and after its `@`."""
 
     type: Literal["sql"]
     query: Name
-    """Selects the user id as its first column, in one row at most. Further columns are attributes, for
-    `quota_attribute` and `partition_attribute` of policies. `:user` is in lower case, as Cyrus has it:
-    a column with capitals that is compared to the letter needs `lower(userid) = :user`."""
+    """Selects the user id as the first column, in at most one row. Further columns are attributes, for
+    `quota_attribute` and `partition_attribute` of policies. `:user` is in lower case, as in Cyrus: if the
+    column has capitals and its comparison is case-sensitive, write `lower(userid) = :user`."""
     groups_query: Name | None = None
-    """Selects one group name of the user a row. Where the account's name has capitals it is asked for
+    """Selects the user's groups, one name per row. If the account's name has capitals, the query runs with
     either spelling."""
     list_query: Name | None = None
-    """Selects all user ids, one a row, for what is done to all users at once."""
+    """Selects all user ids, one per row. Needed by commands that work on all users."""
 
 
 Accounts = Annotated[

@@ -1,4 +1,4 @@
-"""[aliases.NAME]: one section a type of alias table."""
+"""[aliases.NAME]: one section for each type of alias table."""
 
 from typing import Annotated, Literal
 
@@ -18,90 +18,90 @@ from autocreate.config.types import (
 
 
 class VirtualFile(Section):
-    """A text as virtual(5) has it, `key value` a line: what texthash: of Postfix reads."""
+    """A text file in the format of virtual(5), one `key value` per line, as Postfix's texthash: reads it."""
 
     type: Literal["file"]
     path: ReadableFile
-    """The file. Read again whenever it changes."""
+    """The file. It is read again whenever it changes."""
     style: Literal["virtual", "canonical"] = "virtual"
-    """What it is to Postfix: one of `virtual_alias_maps`, or of `canonical_maps` and
-    `recipient_canonical_maps`, which are applied once and before."""
+    """Where Postfix uses it: in `virtual_alias_maps`, or in `canonical_maps` or
+    `recipient_canonical_maps`, which are applied once, before all others."""
     domains: tuple[Domain, ...] = ()
-    """Where a bare local part is looked up after the whole address: Postfix's `mydestination`. `origin`
-    and an address of this host (`joe@[192.0.2.1]`), which Postfix takes for local too, need not be
-    named."""
+    """The domains where the local part alone is looked up after the whole address: Postfix's
+    `mydestination`. `origin` and addresses of this host (`joe@[192.0.2.1]`) need not be listed: they are
+    local anyway, as in Postfix."""
     origin: Domain | Literal[""] = ""
-    """Postfix's `myorigin`: what a bare address in a value gets as its domain. Without it, such an
-    address names a local user, as to Sendmail."""
+    """Postfix's `myorigin`: the domain that is appended to an address without one in a value. If it is not
+    given, such an address is a local user, as in Sendmail."""
     alias_domains: tuple[Domain, ...] = ()
-    """Domains that have nothing but aliases: Postfix's `virtual_alias_domains`. An address there that has
-    no alias does not exist."""
+    """Domains that have only aliases: Postfix's `virtual_alias_domains`. An address there without an alias
+    does not exist."""
 
 
 class AliasesFile(Section):
-    """A text as aliases(5) has it, `name: value, value`, of Postfix or Sendmail."""
+    """A text file in the format of aliases(5), `name: value, value`, of Postfix or Sendmail."""
 
     type: Literal["aliases"]
     path: ReadableFile
-    """The file. Read again whenever it changes, like those that an `:include:` in it names."""
+    """The file. It, and files that an `:include:` in it names, are read again whenever they change."""
     style: Literal["aliases", "sendmail", "sendmail-5"] = "aliases"
-    """Who reads it: Postfix's local(8) (`aliases`) or Sendmail. For `sales+x`, local(8) looks up `sales+x`
-    and `sales`, Sendmail `sales+x` alone; `sales+*` and `sales` too if its mailer has flag 5
-    (`sendmail-5`). `cyrusv2` has it not, `local` has."""
+    """Which MTA reads it: Postfix's local(8) (`aliases`) or Sendmail. For `sales+x`, local(8) looks up
+    `sales+x` and `sales`. Sendmail looks up `sales+x` alone, or also `sales+*` and `sales` if its mailer has
+    flag 5 (`sendmail-5`): `local` has the flag, `cyrusv2` does not."""
     domains: tuple[Domain, ...] | None = None
-    """Where its names are local parts: Postfix's `mydestination`, Sendmail's class w. Without it, in
+    """The domains whose local parts are looked up: Postfix's `mydestination`, Sendmail's class w. Default:
     all of `milter.domains`."""
     origin: Domain | Literal[""] = ""
-    """As for `file`: local(8) sends mail for a bare address in a value to that address at `myorigin`."""
+    """As for `file`: local(8) appends `myorigin` to an address without a domain in a value."""
 
 
 class Virtusertable(Section):
-    """The text that Sendmail's virtusertable is made of."""
+    """The source text of Sendmail's virtusertable."""
 
     type: Literal["virtusertable"]
     path: ReadableFile
-    """The file. Read again whenever it changes."""
+    """The file. It is read again whenever it changes."""
 
 
 class Postmap(Section):
-    """Any table that Postfix can read, asked by `postmap -q`."""
+    """Any table that Postfix can read, queried with `postmap -q`."""
 
     type: Literal["postmap"]
     map: Map
-    """Type and name as in main.cf: `hash:/etc/postfix/virtual`. The file must be readable for the user
-    that this program runs as."""
+    """Type and name as in main.cf: `hash:/etc/postfix/virtual`. The user of this process must be able to
+    read the file."""
     style: Literal["virtual", "canonical", "aliases"] = "virtual"
-    """What it is to Postfix: one of `virtual_alias_maps`, of `canonical_maps` and
-    `recipient_canonical_maps`, or of `alias_maps`."""
+    """Where Postfix uses it: in `virtual_alias_maps`, in `canonical_maps` or
+    `recipient_canonical_maps`, or in `alias_maps`."""
     domains: tuple[Domain, ...] | None = None
-    """As for `aliases` if that is its style, else as for `file`."""
+    """With the style `aliases` as for `aliases`, otherwise as for `file`."""
     origin: Domain | Literal[""] = ""
     """As for `file` and `aliases`."""
     alias_domains: tuple[Domain, ...] = ()
     """As for `file`."""
     config_directory: Directory | None = None
-    """Where main.cf is, if not in Postfix's own place."""
+    """The directory of main.cf. Default: Postfix's own."""
     timeout: Seconds = 5.0
-    """Seconds to wait for the answer."""
+    """Seconds to wait for an answer."""
 
 
 class SqlAliases(SqlServer):
-    """A database, asked by a query of yours.
+    """An SQL database, asked by your query.
 
-    It takes the address or the local part that is looked up as `:key`, without quotes and in lower case
-    as Postfix has it (`strasse` for `Straße`), and what precedes and follows its `@` as `:local` and
-    `:domain`; a catch-all is `@example.org`.
+    `:key` is the address or the local part that is looked up, without quotes and in lower case as in Postfix
+    (`strasse` for `Straße`). `:local` and `:domain` are the parts before and after its `@`. A catch-all has
+    the key `@example.org`.
     """
 
     type: Literal["sql"]
     query: Name
-    """Selects a target a row as its first column. No row: there is no such alias. A row that could be a
-    name as well as several targets (`Doe, Joe <joe@example.org>`) is a temporary error."""
+    """Selects the targets as the first column, one per row. No row means that there is no such alias. A
+    value that could be one name or several targets (`Doe, Joe <joe@example.org>`) is a temporary error."""
     style: Literal["virtual", "aliases", "sendmail", "sendmail-5"] = "virtual"
-    """Whether whole addresses are looked up, as virtual(5) does, or local parts, as aliases(5) does: as
-    the style of `aliases` says."""
+    """`virtual` looks up whole addresses, as virtual(5) does. The others look up local parts, as aliases(5)
+    does: see the style of `aliases`."""
     domains: tuple[Domain, ...] | None = None
-    """As for `file` if its style is `virtual`, else as for `aliases`."""
+    """With the style `virtual` as for `file`, otherwise as for `aliases`."""
     origin: Domain | Literal[""] = ""
     """As for `file` and `aliases`."""
     alias_domains: tuple[Domain, ...] = ()
@@ -109,26 +109,26 @@ class SqlAliases(SqlServer):
 
 
 class LdapAliases(LdapServer):
-    """An LDAP directory, asked by a filter of yours.
+    """An LDAP directory, searched with your filter.
 
-    In it, `{key}`, `{local}` and `{domain}` stand for what they stand for in a query of `sql`; they are
-    escaped. Referrals are not followed.
+    In the filter, `{key}`, `{local}` and `{domain}` are replaced by the same values as `:key`, `:local` and
+    `:domain` in a query of `sql`. The values are escaped. Referrals are not followed.
     """
 
     type: Literal["ldap"]
     filter: LdapAliasFilter
     """Finds the entries of an alias, such as `(mailAlternateAddress={key})`."""
     target_attribute: str = ""
-    """The attribute that holds the targets, one a value: `mailForwardingAddress`, `rfc822MailMember`,
-    `uid`. A value that could be a name as well as several targets (`Doe, Joe <joe@example.org>`) is a
-    temporary error, and so is the name of an entry (`uid=joe,ou=people,dc=example,dc=org`)."""
+    """The attribute with the targets, one per value: `mailForwardingAddress`, `rfc822MailMember`, `uid`. A
+    value that could be one name or several targets (`Doe, Joe <joe@example.org>`) is a temporary error, and
+    so is a DN (`uid=joe,ou=people,dc=example,dc=org`)."""
     dn_attribute: str = ""
-    """The attribute that holds the names of entries, or LDAP URLs: `member`, `uniqueMember`, `memberURL`. The
-    entries' targets count as well. It is Postfix's `special_result_attribute`; where there is no such
-    entry, that member is left out, as Postfix does."""
+    """The attribute with DNs or LDAP URLs of further entries: `member`, `uniqueMember`, `memberURL`. The
+    targets of those entries are added. It is Postfix's `special_result_attribute`; as in Postfix, a member
+    without an entry is left out."""
     leaf_attribute: str = ""
-    """The attribute that holds the targets of those entries that have no `dn_attribute`: `mail`. It is
-    Postfix's `leaf_result_attribute`."""
+    """The attribute with the targets of entries without a `dn_attribute`, such as `mail`. It is Postfix's
+    `leaf_result_attribute`."""
     style: Literal["virtual", "aliases", "sendmail", "sendmail-5"] = "virtual"
     """As for `sql`."""
     domains: tuple[Domain, ...] | None = None

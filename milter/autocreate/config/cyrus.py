@@ -1,4 +1,4 @@
-"""[cyrus]: where the server is, and how it spells users."""
+"""[cyrus]: where the server is, and how it writes user ids."""
 
 from typing import Annotated, Literal
 
@@ -20,60 +20,60 @@ from autocreate.mailstore.ports import Tls
 
 
 class Cyrus(Section):
-    """[cyrus]: where the server is, and how it spells users."""
+    """[cyrus]: where the server is, and how it writes user ids."""
 
     host: Host = "127.0.0.1"
-    """The server. With TLS its certificate must be for this name or address."""
+    """The server. With TLS, its certificate must be valid for this name or address."""
     port: Annotated[Whole, Field(gt=0, lt=65536)] | None = None
-    """Its IMAP port. If not given: 993 with `tls` = `implicit`, else 143."""
+    """Its IMAP port. Default: 993 with `tls` = `implicit`, otherwise 143."""
     tls: Tls = "auto"
-    """How the connection is secured. `auto`: STARTTLS on port 143; or implicit TLS on port 993, if nobody
-    answers on 143 or the server there offers no STARTTLS (Cyrus's default from 3.10.2 on). If `port` is
-    neither of them, only that port is used, with STARTTLS; if it is 993, only that. `starttls` and
-    `implicit` use what they say on `port`. These three verify the certificate and the host name, and send
-    no password before. Only `none` does without TLS and sends the password in clear: on loopback only."""
+    """How the connection is secured. `auto` uses STARTTLS on port 143, or implicit TLS on port 993 if nothing
+    listens on 143 or the server offers no STARTTLS there (Cyrus's default since 3.10.2). If `port` is 993,
+    only implicit TLS there is tried; if it is another port, only STARTTLS there. `starttls` and `implicit`
+    use that method on `port`. All three verify the certificate and the host name before they send a
+    password. Only `none` sends the password unencrypted: use it on loopback only."""
     ca_file: ReadableFile | None = None
-    """The certificates to trust, in PEM; the system's if it is not given."""
+    """The certificates to trust, in PEM. Default: the system's."""
     admin: Name = "cyrus"
-    """One of the server's `admins`. It also acts for users (SASL PLAIN's authorization identity)."""
+    """One of the server's `admins`. It also acts as other users (authorization identity of SASL PLAIN)."""
     password_file: SecretFile
-    """Its password is the first line of this file, which others must not be able to read."""
+    """A file whose first line is the password of `admin`. Others must not be able to read it."""
     connections: Annotated[Whole, Field(ge=1, le=100)] = 4
-    """How many administrator sessions may be open at once; and, with `sieve` = `managesieve`, how many
-    connections to that service."""
+    """The greatest number of open administrator sessions and, with `sieve` = `managesieve`, of connections to
+    that service."""
     timeout: Seconds = 5.0
-    """Seconds for the connection and for each answer; less than `milter.deadline`."""
+    """Seconds for the connection and for each answer. Must be less than `milter.deadline`."""
     sieve: Literal["managesieve", "files", "off"] = "managesieve"
-    """How users get their Sieve script: by ManageSieve; as files in `sievedir`, if Cyrus runs on this
-    machine and this program as Cyrus's user; or not at all, whatever policies say."""
+    """How Sieve scripts are installed: by ManageSieve; as files in `sievedir`, if Cyrus runs on this machine
+    and this process as Cyrus's user; or not at all, whatever policies say."""
     sieve_port: Annotated[Whole, Field(gt=0, lt=65536)] = 4190
-    """The server's ManageSieve port. Unless `tls` is `none`, STARTTLS secures the connection, since Cyrus's
-    timsieved knows nothing else. From Cyrus 3.10.2 on, imapd.conf must allow it: `sieve_allowstarttls: yes`
-    for the service that cyrus.conf calls `sieve`."""
+    """The server's ManageSieve port. Unless `tls` is `none`, the connection uses STARTTLS, the only method that
+    Cyrus's timsieved has. Since Cyrus 3.10.2, imapd.conf must allow it: `sieve_allowstarttls: yes` for the
+    service that cyrus.conf calls `sieve`."""
     cyrus_conf: ReadableFile | None = None
-    """Cyrus's cyrus.conf, if `imapd_conf` has options for single services: the names in its SERVICES
-    are what such options begin with. The usual names if it is not given."""
+    """Cyrus's cyrus.conf. Needed if `imapd_conf` has options for single services, which begin with a name in
+    its section SERVICES. Default: the usual names of services."""
     lmtp_service: str = ""
-    """The entry of cyrus.conf that the MTA's mail comes by, where several run `lmtpd` and imapd.conf has
-    options for single ones (`lmtpunix_autocreate_users`). The first in cyrus.conf if not given."""
+    """The entry of cyrus.conf that gets the MTA's mail, if several run `lmtpd` and imapd.conf has options for
+    single ones (`lmtpunix_autocreate_users`). Default: the first in cyrus.conf."""
     imapd_conf: ImapdConfFile | None = None
-    """Cyrus's imapd.conf. What it says counts for every key below that is not given here, and its
-    autocreate options (or those of the Athens patch) are a last policy."""
+    """Cyrus's imapd.conf. Its options are the defaults of the keys below, and its autocreate options (or those
+    of the Athens patch) are used as the last policy."""
     admins: tuple[str, ...] = ()
-    """Further users, or `group:NAME`, who never get a mailbox and whose logins wait for nothing: the
-    rest of imapd.conf's `admins`, and its `proxyservers`."""
+    """Further users, or `group:NAME`, who never get a mailbox and whose logins do not wait for one: the other
+    `admins` of imapd.conf, and its `proxyservers`."""
     virtdomains: Literal["off", "userid", "on"] = "off"
-    """As in imapd.conf: unless `off`, `joe@other.test` is another user than `joe`."""
+    """As in imapd.conf: unless it is `off`, `joe@other.test` and `joe` are two users."""
     defaultdomain: Domain | Literal[""] = ""
-    """As in imapd.conf: the domain whose users have no `@` in their user id."""
+    """As in imapd.conf: user ids in this domain are written without `@`."""
     username_tolower: Switch = True
-    """As in imapd.conf: who logs in as `Joe` is `joe`."""
+    """As in imapd.conf: a login as `Joe` is for the user `joe`."""
     lmtp_downcase_rcpt: Switch = True
-    """As in imapd.conf: mail to `Joe` is for `joe`."""
+    """As in imapd.conf: mail to `Joe` is for the user `joe`."""
     postuser: str = ""
-    """As in imapd.conf: mail to `POSTUSER+FOLDER` is for a shared folder, and for no user."""
+    """As in imapd.conf: mail to `POSTUSER+FOLDER` is for a shared folder, not for a user."""
     sievedir: str = "/usr/sieve"
-    """As in imapd.conf: where Cyrus keeps scripts; of use with `sieve` = `files` only."""
+    """As in imapd.conf: the directory of Sieve scripts. Used with `sieve` = `files` only."""
 
     @model_validator(mode="after")
     def _as_imapd_conf_says(self) -> "Cyrus":

@@ -1,4 +1,4 @@
-"""[domains.NAME]: one section a type of table of domains."""
+"""[domains.NAME]: one section for each type of domain table."""
 
 from typing import Annotated, Literal
 
@@ -17,48 +17,48 @@ from autocreate.config.types import (
 
 
 class DomainFile(Section):
-    """A text with a domain a line. What follows a domain on its line does not count."""
+    """A text file with one domain per line. The rest of a line after the domain is ignored."""
 
     type: Literal["file"]
     path: ReadableFile
-    """The file. Read again whenever it changes."""
+    """The file. It is read again whenever it changes."""
 
 
 class DomainPostmap(Section):
-    """Any table that Postfix can read, asked by `postmap -q`."""
+    """Any table that Postfix can read, queried with `postmap -q`."""
 
     type: Literal["postmap"]
     map: Map
-    """Type and name as in main.cf: `mysql:/etc/postfix/domains.cf`. The file must be readable for the
-    user that this program runs as."""
+    """Type and name as in main.cf: `mysql:/etc/postfix/domains.cf`. The user of this process must be able
+    to read the file."""
     config_directory: Directory | None = None
-    """Where main.cf is, if not in Postfix's own place."""
+    """The directory of main.cf. Default: Postfix's own."""
     timeout: Seconds = 5.0
-    """Seconds to wait for the answer."""
+    """Seconds to wait for an answer."""
 
 
 class SqlDomains(SqlServer):
-    """A database, asked by a query of yours.
+    """An SQL database, asked by your query.
 
-    It takes the domain as `:domain`, in lower case. A domain beyond ASCII is asked for in A-labels
-    (`xn--...`) and in U-labels.
+    `:domain` is the domain in lower case. An internationalized domain is looked up in A-labels (`xn--...`)
+    and in U-labels.
     """
 
     type: Literal["sql"]
     query: Name
-    """Selects a row if the domain is hosted here. No row, or an empty first column: it is not."""
+    """Selects a row if the domain is hosted here. No row, or an empty first column, means that it is not."""
 
 
 class LdapDomains(LdapServer):
-    """An LDAP directory, asked by a filter of yours.
+    """An LDAP directory, searched with your filter.
 
-    In it, `{domain}` stands for what `:domain` stands for in a query of `sql`, escaped. Referrals are
-    not followed.
+    In the filter, `{domain}` is replaced by the same value as `:domain` in a query of `sql`. It is escaped.
+    Referrals are not followed.
     """
 
     type: Literal["ldap"]
     filter: LdapDomainFilter
-    """Finds an entry if the domain is hosted here, such as `(domainName={domain})`."""
+    """Must find an entry if the domain is hosted here: `(domainName={domain})`."""
 
 
 Domains = Annotated[DomainFile | LdapDomains | DomainPostmap | SqlDomains, Discriminator("type")]

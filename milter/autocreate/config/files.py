@@ -1,4 +1,4 @@
-"""Which files a configuration has us read."""
+"""The files that a configuration names."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from autocreate.config.types import Section
 
 
 def files_of(config: Config) -> Iterator[tuple[str, Path]]:
-    """Each with its key, as in the file: `accounts.staff.password_file`. Only those that are there."""
+    """Each existing file with its key, such as `accounts.staff.password_file`."""
     yield from _named("", config)
     if imapd_conf := config.cyrus.imapd_conf:
         yield "cyrus.imapd_conf", Path(imapd_conf.path)

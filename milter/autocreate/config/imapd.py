@@ -17,7 +17,7 @@ def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFile
     Args:
         path: its imapd.conf.
         cyrus_conf: its cyrus.conf, if that is to be read.
-        lmtp_service: the entry of cyrus.conf that mail comes by, if the administrator names it.
+        lmtp_service: the entry of cyrus.conf that gets the MTA's mail, if the administrator names it.
 
     Raises:
         OSError: one cannot be read.
@@ -30,7 +30,7 @@ def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFile
 
 
 def _text(path: str) -> str:
-    # Cyrus reads bytes. What is no UTF-8 must at least not stop the rest of the file.
+    # Cyrus reads bytes. Bytes that are not UTF-8 must at least not stop the rest of the file.
     return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
 
 
@@ -47,6 +47,6 @@ def _read(path: object, info: ValidationInfo) -> object:
         raise ValueError("\n".join(error.problems)) from error
 
 
-# The path of an imapd.conf in the file, what it says once the file is read. `cyrus_conf` and `lmtp_service`
-# come first.
+# In the file, the path of an imapd.conf; once the file is read, what that imapd.conf says. The keys `cyrus_conf`
+# and `lmtp_service` must come before it.
 ImapdConfFile = Annotated[InstanceOf[ImapdConf], BeforeValidator(_read)]

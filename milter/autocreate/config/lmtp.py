@@ -1,4 +1,4 @@
-"""The keys of [lmtp]: Cyrus's lmtpd, asked before mail is accepted."""
+"""[lmtp]: Cyrus's lmtpd, asked before mail is accepted."""
 
 from typing import Annotated
 
@@ -8,26 +8,26 @@ from autocreate.config.types import Cached, LmtpAddress, Seconds, Section, Switc
 
 
 class Lmtp(Section):
-    """[lmtp]: Cyrus's lmtpd, which is asked whether it will take the mail. Nobody is asked without it.
+    """[lmtp]: Cyrus's lmtpd, which is asked at RCPT whether it will accept the mail. Optional.
 
-    Who is over quota, denied (cyr_deny), or not allowed to post to a shared folder is then told so by the
-    MTA at RCPT, and a mailbox that an administrator deleted is missed at once. See docs/lmtp.md.
+    The MTA can then reject mail at RCPT for a user who is over quota or denied (cyr_deny), and to a shared
+    folder that the sender may not post to. It also notices at once that an administrator deleted a mailbox.
+    See docs/lmtp.md.
     """
 
     address: LmtpAddress
-    """Where lmtpd listens: `unix:/run/cyrus/socket/lmtp`, or `HOST:PORT` of an lmtpd that asks for no
-    password (`lmtpd -a`): what the MTA's transport to Cyrus names."""
+    """Where lmtpd listens, as in the MTA's transport to Cyrus: `unix:/run/cyrus/socket/lmtp`, or `HOST:PORT`
+    of an lmtpd that needs no password (`lmtpd -a`)."""
     timeout: Seconds = 1.0
-    """Seconds to wait for a free connection, for connecting, and for an answer, each. When they are over
-    the mail is accepted as if nobody had been asked. Three times this must be less than
-    `milter.deadline`."""
+    """Seconds to wait for a free connection, for connecting, and for an answer, each. After a timeout the
+    mail is accepted as without [lmtp]. Three times this value must be less than `milter.deadline`."""
     connections: Annotated[Whole, Field(ge=1, le=100)] = 2
-    """How many connections may be open at once. Each keeps a process of lmtpd's, of which `maxchild` in
-    cyrus.conf may be the limit."""
+    """The greatest number of open connections. Each occupies one lmtpd process; `maxchild` in cyrus.conf may
+    limit those."""
     cache_seconds: Cached = 60.0
-    """How long an answer is remembered. For so long a mailbox that was filled or deleted is still
-    accepted, and one that was emptied still refused. 0 asks for every recipient."""
+    """Seconds for which an answer is cached. For that long, mail is still accepted for a mailbox that was
+    filled or deleted, and still refused for one that was emptied. 0 asks for every recipient."""
     lowercase_domains: Switch = False
-    """`true`: the MTA writes our domains in lower case when it delivers, by Postfix's
-    `lmtp_generic_maps` as in contrib/postfix/main.cf. With virtual domains lmtpd up to Cyrus 3.10 dies of
-    the default domain in another case; such recipients are deferred (451) unless this is set."""
+    """`true` if the MTA writes your domains in lower case when it delivers, by `lmtp_generic_maps` of Postfix
+    as in contrib/postfix/main.cf. With virtual domains, lmtpd up to Cyrus 3.10 crashes if the default
+    domain is not in lower case; unless this is `true`, such recipients are deferred (451)."""

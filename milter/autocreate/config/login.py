@@ -1,4 +1,4 @@
-"""[login]: create on login, and who knows the passwords."""
+"""[login]: create mailboxes on login, and which server checks the passwords."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,37 +21,38 @@ from autocreate.mailstore.ports import Tls
 
 
 class SaslauthdUpstream(Section):
-    """A saslauthd(8), such as Cyrus has asked so far."""
+    """A saslauthd(8), such as the one that Cyrus asked before."""
 
     type: Literal["saslauthd"]
     path: SocketPath = Path("/run/saslauthd/mux")
-    """Its socket."""
+    """The path of its socket."""
     timeout: Seconds = 15.0
-    """Seconds to wait for its answer."""
+    """Seconds to wait for an answer."""
 
 
 class PamUpstream(Section):
-    """PAM on this machine, as this process's user may use it."""
+    """PAM on this machine, as far as the user of this process may use it."""
 
     type: Literal["pam"]
     service: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
-    """The file of /etc/pam.d. If not given, the one named as Cyrus's service: imap, pop, sieve."""
+    """The file in /etc/pam.d. Default: the one with the name of Cyrus's service: imap, pop, sieve."""
     timeout: Seconds = 15.0
-    """Seconds to wait for its answer."""
+    """Seconds to wait for an answer."""
 
 
 class ImapUpstream(Section):
-    """An IMAP server that lets in by SASL PLAIN who has the right password."""
+    """An IMAP server that checks passwords by SASL PLAIN."""
 
     type: Literal["imap"]
     host: Host
-    """The server. With TLS its certificate must be for this name or address."""
+    """The server. With TLS, its certificate must be valid for this name or address."""
     port: Annotated[Whole, Field(gt=0, lt=65536)] | None = None
-    """Its IMAP port. If not given: 993 with `tls` = `implicit`, else 143."""
+    """Its IMAP port. Default: 993 with `tls` = `implicit`, otherwise 143."""
     tls: Tls = "auto"
-    """How the connection is secured, as `cyrus.tls`. `none` sends passwords in clear: on loopback only."""
+    """How the connection is secured: see `cyrus.tls`. `none` sends passwords unencrypted: use it on loopback
+    only."""
     ca_file: ReadableFile | None = None
-    """The certificates to trust, in PEM; the system's if it is not given."""
+    """The certificates to trust, in PEM. Default: the system's."""
     timeout: Seconds = 15.0
     """Seconds for the connection and for each answer."""
 
@@ -60,28 +61,30 @@ Upstream = Annotated[SaslauthdUpstream | PamUpstream | ImapUpstream, Discriminat
 
 
 class Login(Section):
-    """[login]: create on login. `services` and `deadline` can be reloaded; the rest is read at the start."""
+    """[login]: create mailboxes on login. `services` and `deadline` can be reloaded; all other keys need a
+    restart."""
 
     socket: UnixSocket = "unix:/run/autocreate/login.sock"
-    """Where Cyrus asks for passwords (`sasl_saslauthd_path` of imapd.conf): `unix:/path`, or `fd:N`
-    for a socket that was inherited. One that systemd holds there is taken as it is."""
+    """Where Cyrus asks about passwords (`sasl_saslauthd_path` in imapd.conf): `unix:/path`, or `fd:N` for an
+    inherited socket. If a systemd .socket unit listens there, its socket is used as it is."""
     socket_mode: Mode = "0660"
     """The mode of the Unix sockets."""
     socket_group: GroupOfSystem | None = None
-    """The group of the Unix sockets: the Cyrus user's, `mail` on Debian."""
+    """The group of the Unix sockets: that of the Cyrus user, on Debian `mail`."""
     peers: Annotated[tuple[UserOfSystem, ...], Field(validate_default=True)] = ("cyrus", "root")
-    """The users of this machine who may ask and notify, whatever the mode lets in: the user that
-    Cyrus runs as."""
+    """The users of this machine who may connect, whatever `socket_mode` allows: the user that Cyrus runs
+    as."""
     upstream: Upstream | None = None
-    """Who knows the passwords. Without it nobody is asked for any, and `notify_socket` is all."""
+    """The server that checks passwords. Without it, passwords are not checked at `socket`, and only
+    `notify_socket` is served."""
     services: tuple[Literal["imap", "pop3", "sieve"], ...] = ("imap", "pop3", "sieve")
-    """Logins to these make mailboxes; to others none."""
+    """The services whose logins create mailboxes."""
     deadline: Seconds = 5.0
-    """Seconds that a login waits for its mailbox. After that it goes on without, and the mailbox is
-    made in the background."""
+    """Seconds that a login waits for its mailbox. After that the login succeeds without it, and the mailbox is
+    created in the background."""
     requests: Annotated[Whole, Field(ge=2, le=2000)] = 200
-    """How many logins are answered at once. Half as many may wait for a mailbox."""
+    """The greatest number of logins at the same time. Half as many may wait for a mailbox."""
     notify_socket: UnixSocket | None = None
-    """Where Cyrus tells of logins and of mailboxes that go (`notifysocket` of imapd.conf)."""
+    """Where Cyrus sends notifications of logins and of deleted mailboxes (`notifysocket` in imapd.conf)."""
     notifyd: SocketPath | None = None
-    """The socket of a notifyd(8) that is to have every notification too."""
+    """The socket of a notifyd(8) to which every notification is forwarded."""

@@ -1,4 +1,4 @@
-"""[milter]: the socket, and which recipients are ours."""
+"""[milter]: the socket, and whose recipients are verified."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,51 +18,51 @@ from autocreate.config.types import (
 
 
 class Milter(Section):
-    """[milter]: the socket, and which recipients are ours."""
+    """[milter]: the socket, and which recipients are verified."""
 
     socket: Socket = "unix:/run/autocreate/milter.sock"
-    """Where to listen: `unix:/path`, `inet:HOST:PORT`, or `fd:N` for a socket that was inherited. One
-    that systemd holds at that place (a .socket unit) is taken as it is."""
+    """Where to listen: `unix:/path`, `inet:HOST:PORT`, or `fd:N` for an inherited socket. If a systemd .socket
+    unit listens there, its socket is used as it is."""
     socket_mode: Mode = "0660"
     """The mode of a Unix socket."""
     socket_group: GroupOfSystem | None = None
-    """The group of a Unix socket: one that the MTA is in, such as `postfix`."""
+    """The group of a Unix socket. The MTA must be a member: `postfix`."""
     control: Path | None = None
-    """Where root's commands, and `autocreate login`, reach this process, a Unix socket; beside
-    `socket` if not given, and nowhere if that is no path. Read at the start only."""
+    """A Unix socket where root's commands and `autocreate login` reach this process. Default: next to
+    `socket`; none if `socket` is not a path. Needs a restart."""
     mode: Literal["enforce", "dry-run"] = "enforce"
-    """`dry-run` lets all mail pass and creates nothing, but logs and records what it would do."""
+    """`dry-run` accepts all mail and creates nothing, but logs and records what it would do."""
     domains: tuple[Domain, ...] = ()
-    """Our domains, besides those in tables ([domains.NAME]). Recipients elsewhere pass untouched. `*` for
-    every recipient who comes with one of `mailers`; with [aliases], names beside it or tables say in
-    which domains an alias leads to users of ours."""
+    """The domains whose recipients are verified, besides those in tables ([domains.NAME]). Other recipients
+    pass unchecked. `*` means every recipient with one of `mailers`; with [aliases], also list the domains
+    whose aliases lead to local users, here or in a table."""
     mailers: Annotated[tuple[str, ...], Field(min_length=1)] = (
         "lmtp",
         "cyrusv2",
         "virtual",
         "local",
     )
-    """The transports that deliver to Cyrus, as the MTA tells them in `{rcpt_mailer}`. Recipients with
-    another one pass untouched, unless `domains` names their domain, or a table of [domains] has it, and
-    they have an alias."""
+    """The transports that deliver to Cyrus, as in the MTA's macro `{rcpt_mailer}`. Recipients with another
+    transport pass unchecked, unless their domain is in `domains`, or in a table of [domains], and they have
+    an alias."""
     recipient_delimiter: Annotated[str, Field(pattern=r"^[!-/:-?\[-`{-~]*$")] = "+"
-    """Each of these characters begins the detail in `alias+detail`, as in Postfix's parameter of that
-    name: it counts when aliases are looked up. A user's detail begins at `+` whatever this says, since
-    that is all that Cyrus's lmtpd knows: mail to `joe-lists` is for a user of that name."""
+    """The characters that begin the detail in `alias+detail`, as in the Postfix parameter of this name. They
+    count for aliases only. The detail of a user always begins at `+`, because Cyrus's lmtpd knows no other
+    delimiter: mail to `joe-lists` is for a user of that name."""
     lmtp_quote_rfc821_envelope: Switch = True
-    """As in Postfix's main.cf, where it is `yes` unless you say otherwise: local parts with dots at an end
-    or in a row (`a..b`, `dot.`) are delivered in quotes, and Cyrus takes no mail for them. `false` if
-    your MTA delivers them without. Sendmail's `cyrusv2` does; its mail is taken whatever this says."""
+    """As in Postfix's main.cf, where the default is `yes`: local parts that end in a dot or have two in a row
+    (`dot.`, `a..b`) are delivered in quotes, and Cyrus accepts no mail for them. Write `false` if your MTA
+    delivers them without quotes. Sendmail's `cyrusv2` does; for its mail this key has no effect."""
     deadline: Seconds = 8.0
-    """Seconds until a recipient is answered, whatever Cyrus and the databases do. Sendmail gives up
-    after 10 seconds unless told otherwise, Postfix after 30."""
+    """Seconds until a recipient is answered, even if Cyrus or a database does not answer. By default Sendmail
+    waits 10 seconds and Postfix 30."""
     workers: Annotated[Whole, Field(ge=1, le=1000)] = 32
-    """How many users are worked on at once."""
+    """The greatest number of users that are processed at the same time."""
     cache_size: Annotated[Whole, Field(ge=1)] = 100_000
-    """How many users whose mailboxes stand are remembered, so that their mail costs no look-up."""
+    """The greatest number of users in the cache of existing mailboxes. Their mail needs no lookup."""
     cache_seconds: Seconds = 300.0
-    """How long one is remembered, and how long it is that a table has a domain. For so long an account
-    that was removed is still accepted."""
+    """Seconds for which an existing mailbox is cached, and for which a domain found in a table is. An account
+    that was removed still gets mail for that long."""
     alias_seconds: Seconds = 10.0
-    """How long it is remembered whom an address stands for, and that no table has a domain. For so long
-    a changed alias or a new domain is not seen."""
+    """Seconds for which the targets of an address are cached, and for which a domain found in no table is. A
+    changed alias or a new domain is not seen for that long."""

@@ -1,4 +1,4 @@
-"""Where an administrator finds what counts: file, line, and the words there."""
+"""Where a setting is in the configuration: file, line, and text."""
 
 import re
 import tomllib
@@ -11,13 +11,13 @@ from autocreate.config import imapd
 from autocreate.imapdconf.policies import is_of_family
 from autocreate.imapdconf.settings import USUAL_SERVICES, ImapdConf
 
-# What may stand between the items of an array.
+# What may be between the items of an array.
 _BETWEEN = re.compile(r"(?:[\s,]|#[^\n]*)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What stands somewhere.
+    """A setting and its place.
 
     Args:
         place: "FILE, line NUMBER".
@@ -29,14 +29,14 @@ class Line:
 
 
 class _Statement(NamedTuple):
-    """A table's head, or a key with its value.
+    """The header of a table, or a key with its value.
 
     Args:
-        line: its first.
-        text: as it is written, comments and ends of lines too.
-        table: the keys of the table that it begins or stands in; the items of an array of tables
-            have their numbers among them, counted from 0.
-        data: what it says by itself; nothing for a head.
+        line: the number of its first line.
+        text: as it is written, with comments and line ends.
+        table: the keys of the table that it begins or is in; items of an array of tables also have their
+            numbers there, counted from 0.
+        data: the value of the statement alone; nothing for a header.
     """
 
     line: int
@@ -45,7 +45,7 @@ class _Statement(NamedTuple):
     data: dict[str, Any]
 
     def says(self, keys: Sequence[str | int]) -> bool:
-        """Does it give a value to these keys, or to a key within their table?"""
+        """Does it set the value of these keys, or of a key in their table?"""
         common = min(len(keys), len(self.table))
         if self.table[:common] != tuple(keys[:common]):
             return False
@@ -58,10 +58,10 @@ class _Statement(NamedTuple):
 
 
 class Places:
-    """The configuration's file, to look up where something is said in it.
+    """The configuration file, to find where something is set.
 
     Args:
-        path: a file that was read without a mistake.
+        path: of a file that was read without errors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,15 +69,15 @@ class Places:
         self._statements = list(_statements(path.read_text(encoding="utf-8")))
 
     def of(self, *keys: str) -> Line | None:
-        """Where a key is given its value, or a table begins; None if nothing is said of it."""
+        """Where a key is set, or a table begins; None if the file has neither."""
         return next(
             (self._line(it.line, it.text) for it in self._statements if it.says(keys)), None
         )
 
     def of_policy(self, number: int) -> tuple[Line, ...]:
-        """The policy of this number, counted from 0: its beginning, then each key.
+        """The policy of this number, counted from 0: its header, then each key.
 
-        If policies are items of one value, `policy = [{ ... }, ...]`, a policy is one line.
+        If all policies are one value, `policy = [{ ... }, ...]`, a policy is one line.
         """
         table = ("policy", number)
         inside = [it for it in self._statements if it.table[:2] == table]
@@ -97,7 +97,7 @@ class Places:
 
 
 class ImapdPlaces:
-    """An imapd.conf that was read without a mistake, to look up where something is said in it.
+    """An imapd.conf that was read without errors, to find where something is set.
 
     Args:
         cyrus_conf: the path of cyrus.conf, if that is read too.
@@ -109,7 +109,7 @@ class ImapdPlaces:
         self._services = files.services or USUAL_SERVICES
 
     def of(self, key: str) -> Line | None:
-        """The option that counts for mail; None if it is not there."""
+        """The option that applies to mail; None if the file does not have it."""
         option = self._options.find(key, self._services["lmtp"])
         return Line(option.place, f"{option.key}: {option.value}") if option else None
 
@@ -123,15 +123,15 @@ class ImapdPlaces:
 
 
 def _statements(text: str) -> Iterator[_Statement]:
-    """Each table's head and each key with its value.
+    """Each header of a table, and each key with its value.
 
-    A statement ends with the first line at which it is TOML; that needs no second parser.
+    A statement ends with the first line that makes it valid TOML, so no second parser is needed.
     """
     pending: list[str] = []
     begun = 0
     table: tuple[str | int, ...] = ()
     lengths: dict[tuple[str | int, ...], int] = {}  # of the arrays of tables so far
-    # TOML knows one end of a line. str.splitlines() knows more, which may stand in a comment.
+    # TOML has one line end. str.splitlines() has others too, which may be in a comment.
     for number, line in enumerate(text.split("\n"), start=1):
         if not pending and (not line.strip() or line.lstrip().startswith("#")):
             continue
@@ -152,7 +152,7 @@ def _statements(text: str) -> Iterator[_Statement]:
 def _table(
     head: Any, is_array: bool, lengths: dict[tuple[str | int, ...], int]
 ) -> tuple[str | int, ...]:
-    """The table that a head begins. What it says by itself has one key at each level."""
+    """The table that a header begins. As a document of its own, it has one key at each level."""
     keys: list[str] = []
     while head:
         ((key, head),) = head.items()
@@ -169,13 +169,13 @@ def _table(
 
 
 def _items(text: str, count: int) -> Iterator[tuple[int, str]]:
-    """The tables in an array that is a value, each with its line from 0; none that cannot be found.
+    """The tables in an array that is a value, each with its line, counted from 0.
 
     Args:
         text: the key and the array.
         count: how many tables there are.
     """
-    # Its key may be written in quotes, but has no bracket in it.
+    # The key may be in quotes, but has no bracket in it.
     position = text.index("[") + 1
     for _ in range(count):
         between = _BETWEEN.match(text, position)

@@ -1,4 +1,4 @@
-"""The tables of the configuration file, and what must fit together between them."""
+"""The configuration file as a whole: its sections, and what must be consistent between them."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,32 +19,32 @@ from autocreate.domains.syntax import ANY_DOMAIN
 
 
 class Journal(Section):
-    """[journal]: what is unfinished, and what dry run has seen."""
+    """[journal]: the record of unfinished work, and of what dry run saw."""
 
     url: JournalUrl = "sqlite:////var/lib/autocreate/journal.db"
-    """Which database, as SQLAlchemy writes it: SQLite, which makes the file, or a server that several MTAs
-    share. While it cannot be used new users get 451 and no mailbox; mail to existing mailboxes is accepted."""
+    """The database, as an SQLAlchemy URL: SQLite, which creates its file, or a server that several MTAs share.
+    While it is unavailable, new users get 451 and no mailbox; mail to existing mailboxes is accepted."""
 
 
 class Log(Section):
-    """[log]: how the log is written, and where."""
+    """[log]: where the log goes, and its format."""
 
     to: Literal["stderr", "syslog"] = "stderr"
-    """`stderr`, where systemd's journal finds it, with its priorities; or `syslog`, as facility `mail`."""
+    """`stderr`, with the priorities that systemd's journal understands; or `syslog`, facility `mail`."""
     socket: SocketPath = Path("/dev/log")
-    """Where the syslog daemon listens. What it does not take goes to stderr."""
+    """The socket of the syslog daemon. Lines that it does not accept go to stderr."""
     format: Literal["text", "json"] = "text"
-    """One line an event, or one JSON object a line."""
+    """One line of text per event, or one JSON object per line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
-    """What is logged: each level includes those after it."""
+    """The least severe level that is logged."""
 
 
 class Metrics(Section):
-    """[metrics]: figures for Prometheus, from every process that serves. Read at the start only."""
+    """[metrics]: metrics for Prometheus, from every process that serves. Needs a restart."""
 
     listen: Tcp | None = None
-    """Where they are told, `HOST:PORT` or `:PORT` on loopback, such as `127.0.0.1:9894`; nowhere if it
-    is not given. Whoever can reach it can read them."""
+    """Where to serve them: `HOST:PORT`, or `:PORT` for loopback, such as `127.0.0.1:9894`. Everybody who can
+    connect can read them. Default: not served."""
 
 
 class Config(Section):
@@ -53,13 +53,14 @@ class Config(Section):
     milter: Milter
     cyrus: Cyrus
     accounts: Annotated[Mapping[str, Accounts], Field(min_length=1)]
-    """Asked in the order written. A recipient is unknown only if all of them say no."""
+    """Account sources. They are asked in the order of the file. A recipient is unknown only if every source
+    answers that the user does not exist."""
     domains: Mapping[str, Domains] = {}
-    """Tables of our domains, besides the names in `milter.domains`. A domain is ours if any of them has
-    it. One that cannot answer gets recipients a temporary error (451) whose domain no other has."""
+    """Tables of domains whose recipients are verified, besides `milter.domains`. It is enough that one table
+    has the domain. If a table cannot answer, recipients get 451 if no other table has their domain."""
     aliases: Mapping[str, Aliases] = {}
-    """Followed before an account is looked up: whole addresses first, then local parts; in the order
-    written where they are alike. Whoever has no alias is an account's user or unknown."""
+    """Alias tables. Aliases are resolved before an account is looked up: tables of whole addresses first, then
+    tables of local parts, each in the order of the file. An address without an alias must be an account's."""
     policy: tuple[Policy, ...] = ()
     lmtp: Lmtp | None = None
     login: Login | None = None
@@ -69,7 +70,7 @@ class Config(Section):
 
     @property
     def databases(self) -> Mapping[str, Accounts | Aliases | Domains]:
-        """Everything that is asked about recipients, by its key: `accounts.staff`."""
+        """All account sources and tables, by their keys: `accounts.staff`."""
         return {
             f"{kind}.{name}": table
             for kind, tables in (
@@ -81,7 +82,7 @@ class Config(Section):
         }
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "Config":
+    def _consistent(self) -> "Config":
         problems = list(_impossible(self))
         if problems:
             raise ValueError("\n".join(problems))
@@ -96,7 +97,7 @@ def _impossible(config: Config) -> Iterator[str]:
         )
     for name, database in config.databases.items():
         timeout = getattr(database, "timeout", 0.0)
-        # Whoever shortens the deadline alone need not have thought of every database.
+        # A default timeout is no error: the administrator may have shortened the deadline only.
         if "timeout" in database.model_fields_set and timeout >= config.milter.deadline:
             yield (
                 f"{name}.timeout: {timeout:g} s leaves no time for an answer before "
@@ -107,11 +108,11 @@ def _impossible(config: Config) -> Iterator[str]:
             f"lmtp.timeout: three times {config.lmtp.timeout:g} s leaves no time for an answer before "
             f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
         )
-    yield from _attributes_that_nobody_has(config)
+    yield from _missing_attributes(config)
     if config.cyrus.virtdomains != "off" and not config.cyrus.defaultdomain:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
     if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
-        yield 'cyrus.defaultdomain: means nothing with virtdomains = "off"; remove it'
+        yield 'cyrus.defaultdomain: has no effect with virtdomains = "off"; remove it'
     if config.cyrus.sieve == "files":
         yield from _impossible_files(config.cyrus)
     names = [policy.name for policy in config.policy]
@@ -126,24 +127,24 @@ def _impossible_domains(config: Config) -> Iterator[str]:
     names = set(config.milter.domains)
     if not names and not config.domains:
         yield (
-            'milter.domains: is missing; write it like ["example.org"], or have a table of them: '
+            'milter.domains: is missing; write it like ["example.org"], or add a table of them: '
             "[domains.NAME]"
         )
     if config.aliases and names == {ANY_DOMAIN} and not config.domains:
         yield (
-            'milter.domains: "*" does not say in which domains an alias leads to users of ours; name '
-            "them beside it, or have a table of them: [domains.NAME]"
+            'milter.domains: "*" does not say which domains are local when aliases are resolved; list '
+            "them too, or add a table of them: [domains.NAME]"
         )
     for policy in config.policy:
         if ANY_DOMAIN in policy.domains:
             yield f"policy {policy.name!r}: domains: leave it out for recipients of every domain"
-        strange = set(policy.domains) - names - {ANY_DOMAIN}
-        if strange and ANY_DOMAIN not in names and not config.domains:
-            yield f"policy {policy.name!r}: {sorted(strange)} are not among milter.domains"
+        unknown = set(policy.domains) - names - {ANY_DOMAIN}
+        if unknown and ANY_DOMAIN not in names and not config.domains:
+            yield f"policy {policy.name!r}: {sorted(unknown)} are not among milter.domains"
 
 
-def _attributes_that_nobody_has(config: Config) -> Iterator[str]:
-    """A column of an SQL query shows only when it is asked; an LDAP attribute must be asked for."""
+def _missing_attributes(config: Config) -> Iterator[str]:
+    """Only LDAP's can be checked: the columns of an SQL query are known only when it runs."""
     sources = config.accounts.values()
     if any(source.type == "sql" for source in sources):
         return
@@ -166,8 +167,8 @@ def _impossible_files(cyrus: Cyrus) -> Iterator[str]:
         )
     elif cyrus.imapd_conf.sieve.use_home:
         yield (
-            'cyrus.sieve: "files" cannot be with sieveusehomedir in '
+            'cyrus.sieve: "files" does not work with sieveusehomedir in '
             f"{cyrus.imapd_conf.path}: scripts in home directories belong to their users, and "
-            "neither timsieved nor autocreate ever wrote there; set sieveusehomedir to no, or "
+            "neither timsieved nor autocreate writes there; set sieveusehomedir to no, or "
             'cyrus.sieve to "off"'
         )

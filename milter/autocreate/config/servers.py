@@ -23,34 +23,33 @@ from autocreate.config.types import (
 
 
 class Server(Section):
-    """What every server has."""
+    """The keys of every server."""
 
     timeout: Seconds = 2.0
-    """Seconds for the connection and for each answer; less than `milter.deadline`."""
+    """Seconds for the connection and for each answer. Must be less than `milter.deadline`."""
     connections: Annotated[Whole, Field(ge=1, le=100)] = 4
-    """How many connections may be open at once."""
+    """The greatest number of open connections."""
 
 
 class LdapServer(Server):
-    """Where a directory is, how to bind, and where to search."""
+    """An LDAP directory: where it is, how to bind, and where to search."""
 
     urls: Annotated[tuple[LdapUrl, ...], Field(min_length=1)]
-    """Servers that are tried in turn: `ldap://HOST`, `ldaps://HOST`, `ldapi://%2Frun%2Fslapd%2Fldapi`."""
+    """The servers, tried in turn: `ldap://HOST`, `ldaps://HOST`, `ldapi://%2Frun%2Fslapd%2Fldapi`."""
     tls: Literal["starttls", "none"] = "starttls"
-    """How `ldap://` is secured. `none` sends the password in clear: on loopback only."""
+    """How `ldap://` is secured. `none` sends the password unencrypted: use it on loopback only."""
     ca_file: ReadableFile | None = None
-    """The certificates to trust, in PEM; the system's if it is not given."""
+    """The certificates to trust, in PEM. Default: the system's."""
     bind_dn: str = ""
-    """Who asks; nobody if not given."""
+    """The entry to bind as. Default: bind anonymously."""
     password_file: SecretFile | None = None
-    """The password of `bind_dn` is the first line of this file, which others must not be able to
-    read."""
+    """A file whose first line is the password of `bind_dn`. Others must not be able to read it."""
     external: Switch = False
-    """Bind by SASL EXTERNAL instead: as the user this runs as, over `ldapi://`."""
+    """Bind by SASL EXTERNAL instead, as the Unix user of this process, over `ldapi://`."""
     base: Name
-    """Where the entries are."""
+    """The entry below which to search."""
     scope: Literal["sub", "one", "base"] = "sub"
-    """How far below `base`."""
+    """How far below `base` to search: the whole subtree, one level, or `base` alone."""
 
     @model_validator(mode="after")
     def _possible(self) -> "LdapServer":
@@ -70,14 +69,14 @@ class LdapServer(Server):
 
 
 class SqlServer(Server):
-    """Which database."""
+    """An SQL database."""
 
     url: DatabaseUrl
-    """Which database: `sqlite:////var/lib/autocreate/accounts.db`, `postgresql://USER@HOST/DATABASE`,
-    `mysql://USER@HOST/DATABASE`. A file of SQLite's may be replaced at any time, in any way; a lookup waits
-    `timeout` seconds for whoever locks or writes it."""
+    """The database: `sqlite:////var/lib/autocreate/accounts.db`, `postgresql://USER@HOST/DATABASE`,
+    `mysql://USER@HOST/DATABASE`. An SQLite file may be replaced at any time and in any way; a lookup waits
+    up to `timeout` seconds while another process locks or writes it."""
     password_file: SecretFile | None = None
-    """The password is the first line of this file, which others must not be able to read."""
+    """A file whose first line is the password. Others must not be able to read it."""
 
     def options(self, key: str) -> SqlOptions:
         """These keys as one value.

@@ -1,4 +1,4 @@
-"""What single values of the configuration must look like, each error saying what would be right."""
+"""The types of single values of the configuration. Each error says what would be right."""
 
 import grp
 import pwd
@@ -44,20 +44,20 @@ def _readable(path: Path) -> Path:
 
 def _directory(path: Path) -> Path:
     if not path.is_dir():
-        raise ValueError(f"{path} is no directory")
+        raise ValueError(f"{path} is not a directory")
     return path
 
 
 def _secret(path: Path) -> Path:
     _readable(path)
     if path.stat().st_mode & 0o007:
-        raise ValueError(f"{path} is open to everyone: chmod o= {path}")
+        raise ValueError(f"{path} is accessible to everyone: chmod o= {path}")
     first_line(path)
     return path
 
 
 def _quota(value: object) -> int:
-    """`"2G"` or `"500M"` in KiB, as IMAP counts; a bare number is in KiB already."""
+    """`"2G"` or `"500M"` in KiB, as IMAP counts; a number without a unit is in KiB."""
     return parse_size(str(value))
 
 
@@ -70,17 +70,17 @@ def _socket(value: str) -> str:
         or (kind == "fd" and place.isdecimal())
     ):
         return value
-    raise ValueError('is none of "unix:/path", "inet:HOST:PORT", "fd:NUMBER"')
+    raise ValueError('must be "unix:/path", "inet:HOST:PORT" or "fd:NUMBER"')
 
 
 def _lmtp_address(value: str) -> str:
-    """`unix:/path` as it is, a host and a port as `inet:HOST:PORT`."""
+    """`unix:/path` unchanged; a host and a port as `inet:HOST:PORT`."""
     if value.startswith("unix:/"):
         return value
     host, _, port = value.removeprefix("inet:").rpartition(":")
     if not host.strip("[]") or not (port.isdecimal() and 0 < int(port) < 65536):
         raise ValueError(
-            'is no address; write it like "unix:/run/cyrus/socket/lmtp" or "mail.example.org:24"'
+            'is not an address; write it like "unix:/run/cyrus/socket/lmtp" or "mail.example.org:24"'
         )
     return f"inet:{_host(host)}:{port}"
 
@@ -88,7 +88,7 @@ def _lmtp_address(value: str) -> str:
 def _tcp(value: str) -> str:
     host, _, port = value.rpartition(":")
     if not (port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError('is no place to listen; write it like "127.0.0.1:9894"')
+        raise ValueError('is not an address to listen at; write it like "127.0.0.1:9894"')
     return f"{host or '127.0.0.1'}:{port}"
 
 
@@ -111,7 +111,7 @@ def _unix_socket(value: str) -> str:
     if (kind == "unix" and place.startswith("/")) or (kind == "fd" and place.isdecimal()):
         return value
     raise ValueError(
-        'is neither "unix:/path" nor "fd:NUMBER"; only a Unix socket tells who is at its other end'
+        'must be "unix:/path" or "fd:NUMBER": only a Unix socket says which user connects'
     )
 
 
@@ -155,17 +155,17 @@ def _sqlite_place(place: str) -> None:
     path, _, options = place.removeprefix("/").partition("?")
     if path in ("", ":memory:") or "file::memory:" in path or "mode=memory" in options:
         raise ValueError(
-            "is a database in memory, which begins empty and ends with its process; "
+            "is a database in memory, which is empty at every start; "
             'write it like "sqlite:////path/to/file.db"'
         )
     if not place.startswith("/"):
         raise ValueError(
-            'has a host, and SQLite has a file; write it like "sqlite:////path/to/file.db"'
+            'has a host, but an SQLite database is a file; write it like "sqlite:////path/to/file.db"'
         )
 
 
 def _unknown_database(url: str) -> str:
-    """Why nobody can connect to what is no SQLite database; "" if somebody can."""
+    """Why nothing can connect to this database, which is not SQLite; "" if something can."""
     from autocreate.backends.sql_drivers import problem_of  # noqa: PLC0415 -- SQLAlchemy takes a tenth of a second
 
     return problem_of(url)
@@ -173,11 +173,9 @@ def _unknown_database(url: str) -> str:
 
 def _ldap_url(url: str) -> str:
     if not re.fullmatch(r"ldaps?://[^/?\s]+/?|ldapi://[^/?\s]*/?", url):
-        raise ValueError(
-            'is none of "ldap://HOST", "ldaps://HOST", "ldapi://%2Fpath%2Fto%2Fsocket"'
-        )
+        raise ValueError('must be "ldap://HOST", "ldaps://HOST" or "ldapi://%2Fpath%2Fto%2Fsocket"')
     if not url.startswith("ldapi:") and not _has_place(url):
-        raise ValueError(f'{url} has no good host or port; write it like "ldap://HOST:389"')
+        raise ValueError(f'{url} has no valid host or port; write it like "ldap://HOST:389"')
     return url
 
 
@@ -191,24 +189,24 @@ def _has_place(url: str) -> bool:
 
 def _host(host: str) -> str:
     try:
-        host.encode("idna")  # as a connection is going to do
+        host.encode("idna")  # as a connection will do
     except UnicodeError as error:
-        raise ValueError(f"{host!r} is no name of a host, nor an address") from error
+        raise ValueError(f"{host!r} is not a host name or an address") from error
     return host
 
 
 def _filter(known: set[str], filter_: str) -> str:
-    strange = set(re.findall(r"\{(\w*)\}", filter_)) - known
-    if strange:
+    unknown = set(re.findall(r"\{(\w*)\}", filter_)) - known
+    if unknown:
         raise ValueError(
-            f"there is no {{{sorted(strange)[0]}}}, only "
+            f"there is no placeholder {{{sorted(unknown)[0]}}}, only "
             + ", ".join(f"{{{it}}}" for it in sorted(known))
         )
     if not filter_.startswith("(") or filter_.count("(") != filter_.count(")"):
         raise ValueError('is not a filter; write it like "(uid={user})"')
     if not re.search(r"\{\w+\}", filter_):
         placeholders = ", ".join(f"{{{it}}}" for it in sorted(known))
-        raise ValueError(f"would find the same for everyone; it needs one of {placeholders}")
+        raise ValueError(f"finds the same for everyone; it needs one of {placeholders}")
     return filter_
 
 
@@ -217,7 +215,7 @@ def _script(path: Path) -> Path:
     return _readable(path)
 
 
-# TOML knows types: neither "yes" nor 1 is a switch, and neither `true` nor "5" a number.
+# TOML has types: "yes" and 1 are not booleans, and `true` and "5" are not numbers.
 Switch = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1)]
@@ -252,11 +250,11 @@ Seconds = Annotated[float, Field(gt=0, le=600, strict=True)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-# Cyrus refuses \All and \Flagged, which say of a folder that others' messages appear in it.
+# Cyrus refuses \All and \Flagged, which are for folders that show the messages of other folders.
 SpecialUse = Literal["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash"]
 
 
 class Section(BaseModel):
-    """A table of the file. The text below a key is its documentation: see autocreate.toml(5)."""
+    """A table of the file. The text below a key is its documentation in autocreate.toml(5)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

@@ -1,4 +1,4 @@
-"""Asks an account source, and says in words what is wrong with it: `autocreate accounts check`, `doctor`."""
+"""Asks account sources, and says what is wrong with them: `autocreate accounts check`, `doctor`."""
 
 import contextlib
 import itertools
@@ -18,16 +18,16 @@ from autocreate.errors import (
 )
 from autocreate.model import Account
 
-_UNKNOWN = 65  # as for a recipient who is unknown
-# How many names that Cyrus spells otherwise are looked up, and how many are told where they are missed.
+_UNKNOWN = 65  # the exit status for an unknown recipient
+# How many names that Cyrus spells differently are looked up, and how many of those not found are named.
 _ODD_NAMES = 100
-_TOLD = 3
+_NAMED = 3
 
 
 def examine(
     key: str, make: Callable[[], AccountSource], users: Users, user: str | None = None
 ) -> SourceReport:
-    """Ask one source: for somebody who is not there, for whom it lists, and for `user`, as mail would.
+    """Ask one source for a user that nobody is, for users that it lists, and for `user`, as mail would.
 
     Args:
         key: of the source in the configuration.
@@ -84,7 +84,7 @@ def findings(makers: Mapping[str, Callable[[], AccountSource]], users: Users) ->
 
 
 def overall(reports: list[SourceReport]) -> int:
-    """The exit status of all reports: the gravest, where one yes is enough for a user."""
+    """The exit status of all reports: the worst. A user is known if one source knows it."""
     grave = max((it.status for it in reports if it.status != _UNKNOWN), default=0)
     is_unknown = bool(reports) and all(it.status == _UNKNOWN for it in reports)
     return grave or (_UNKNOWN if is_unknown else 0)
@@ -118,44 +118,44 @@ def _nobody(source: AccountSource) -> Iterator[tuple[str, int]]:
     begun = time.monotonic()
     if source.lookup(NOBODY) is not None:
         yield (
-            f"finds even {NOBODY!r}: it would accept mail for anyone; what it is asked must depend "
+            f"finds even {NOBODY!r}, so it would accept mail for anyone; its query must depend "
             "on the user",
             ConfigurationError.exit_status,
         )
-    yield f"answers in {(time.monotonic() - begun) * 1000:.1f} ms, with the connection", 0
+    yield f"answers in {(time.monotonic() - begun) * 1000:.1f} ms, including the connection", 0
 
 
 def _listed(source: AccountSource, users: Users) -> Iterator[tuple[str, int]]:
     names = source.names()
     if names is None:
-        yield "does not list its users, so whether it finds anybody shows only with --user", 0
+        yield "cannot list its users; use --user to see whether it finds one", 0
         return
     first, odd = _sample(names, users)
     if first is None:
         yield (
-            "lists nobody: what it is asked matches nothing that is there, or that it may see",
+            "lists nobody: its query or filter matches nothing, or nothing that it may read",
             ConfigurationError.exit_status,
         )
         return
     wrong = [it for name in dict.fromkeys((first, *odd)) if (it := _missed(source, users, name))]
-    yield from wrong[:_TOLD]
-    if len(wrong) > _TOLD:
-        yield f"... and {len(wrong) - _TOLD} more like these", wrong[0][1]
+    yield from wrong[:_NAMED]
+    if len(wrong) > _NAMED:
+        yield f"... and {len(wrong) - _NAMED} more like these", wrong[0][1]
     if wrong:
         return
     yield f"lists users, such as {first!r}", 0
     if odd:
-        yield f"finds those it spells otherwise than Cyrus, such as {odd[0]!r}, too", 0
+        yield f"also finds users whose names Cyrus spells differently, such as {odd[0]!r}", 0
     account = source.lookup(users.by_mail(first))
     if source.has_groups and account:
         source.groups(account)
-        yield "tells groups", 0
+        yield "returns groups", 0
 
 
 def _sample(names: Iterator[str], users: Users) -> tuple[str | None, list[str]]:
-    """The first name of a list, and some that are not spelled as Cyrus spells them.
+    """The first name of a list, and some that Cyrus spells differently.
 
-    The list is done with when this returns: some databases answer one question at a time.
+    The list is not read any further when this returns: some databases answer one query at a time.
     """
     first = next(names, None)
     listed = () if first is None else itertools.chain((first,), names)
@@ -178,7 +178,7 @@ def _missed(source: AccountSource, users: Users, name: str) -> tuple[str, int] |
     if account.spellings[-1] != name and users.of_account(name) == users.of_account(account.user):
         other = account.spellings[-1]
         return (
-            f"lists {name!r} and {other!r}, who are one user to Cyrus, {user!r}: rename one",
+            f"lists {name!r} and {other!r}, which are one user to Cyrus, {user!r}: rename one",
             ConfigurationError.exit_status,
         )
     return None
@@ -200,5 +200,5 @@ def _asked_for(source: AccountSource, user: str) -> Iterator[tuple[str, int]]:
 
 def _groups(source: AccountSource, account: Account) -> str:
     if not source.has_groups:
-        return "this source knows none"
+        return "this source has none"
     return ", ".join(sorted(source.groups(account))) or "none"

@@ -89,7 +89,7 @@ def _examine(
     if found.position >= 0:
         lines.append(found_words(found.text))
         status = found_status
-    if found.doubt:
-        lines.append(f"unknown recipients get a temporary error, since: {found.doubt}")
+    if found.uncertainty:
+        lines.append(f"unknown recipients get a temporary error: {found.uncertainty}")
         status = max(status, Temporary.exit_status)
     return SourceReport(key, status, tuple(lines))

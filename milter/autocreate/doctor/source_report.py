@@ -14,8 +14,8 @@ class SourceReport:
 
     Args:
         source: its key in the configuration: `accounts.staff`.
-        status: 0 all is well, 65 it does not know the user who was asked for, 75 it cannot be asked,
-            78 it must be configured otherwise.
+        status: 0 no problems, 65 it does not know the user who was asked for, 75 it cannot be asked,
+            78 its configuration must be changed.
     """
 
     source: str
@@ -31,6 +31,6 @@ def cannot_tell(key: str, problem: str, command: str) -> Finding:
     """
     return critical(
         f"{key} cannot tell who exists: {problem}",
-        "recipients are put off (451) whom nobody else can tell of, unknown ones too",
-        f"mend {key}, or its server, until this is content: autocreate {command} check",
+        "recipients that no other source knows get 451, and unknown ones are not refused",
+        f"correct {key} or its server until this succeeds: autocreate {command} check",
     )

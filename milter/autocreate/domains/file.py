@@ -1,4 +1,4 @@
-"""Domains in a text file, one a line."""
+"""Domains in a text file, one per line."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from autocreate.domains.syntax import parse_domains
 
 
 class DomainFile(VirtualFile):
-    """A domain a line, whatever follows it there."""
+    """One domain per line; the rest of the line is ignored."""
 
     _parse: Callable[[str], AliasText] = staticmethod(parse_domains)
     _fold: Callable[[str], str] = staticmethod(str.lower)

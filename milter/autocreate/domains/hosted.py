@@ -1,4 +1,4 @@
-"""Which domains are hosted here, by tables: all of them as one, with a short memory."""
+"""Which domains are hosted here: all tables of domains as one, with a cache."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ from autocreate.statistics.lookups import LookupStats, trace_lookups
 
 
 class Hosted(NamedTuple):
-    """Whether a domain is hosted here, and which tables were asked for it."""
+    """Whether a domain is hosted here, and which tables were asked."""
 
     is_hosted: bool
     asked: tuple[Lookup, ...] = ()
@@ -29,10 +29,9 @@ def find_domain(
     tables: "DomainTables | None",
     timeout: float,
 ) -> Hosted:
-    """Is a recipient's domain ours?
+    """Is a recipient's domain hosted here?
 
-    `*` among the names is for recipients who come with one of our mailers. Those without a domain
-    are ours then, too.
+    `*` among the names counts for recipients with one of our mailers, as does an address without a domain.
 
     Args:
         domain: in lower-case A-labels; empty if the recipient has none.
@@ -49,15 +48,14 @@ def find_domain(
 class DomainTables:
     """Which domains are hosted here. Safe to use from several threads.
 
-    What is known of a domain is kept in two bounded memories, so that the many domains of others
-    cannot push out our own.
+    There are two bounded caches, so that the many domains of others cannot evict our own.
 
     Args:
-        flights: runs the look-ups, one at a time per domain.
+        flights: runs the lookups, one at a time per domain.
         tables: a domain is hosted if any of them has it.
-        size: how many domains each memory holds.
-        seconds: how long it is remembered that a domain is hosted.
-        unknown_seconds: how long it is remembered that one is not.
+        size: the greatest number of domains in each cache.
+        seconds: for which a hosted domain is cached.
+        unknown_seconds: for which another domain is cached.
         release: closes the tables.
         clock: a monotonic clock, in seconds.
     """
@@ -77,8 +75,8 @@ class DomainTables:
         self._release = release
         self._hosted: TTLCache[str, bool] = TTLCache(size, seconds, clock)
         self._others: TTLCache[str, bool] = TTLCache(size, unknown_seconds, clock)
-        self._lock = threading.Lock()  # a TTLCache breaks under threads, even for reading
-        self._generation = 0  # how often everything was forgotten
+        self._lock = threading.Lock()  # a TTLCache is not thread-safe, not even for reading
+        self._generation = 0  # how often the caches were invalidated
 
     def find(self, domain: str, timeout: float) -> Hosted:
         """Is a domain hosted here?
@@ -88,37 +86,37 @@ class DomainTables:
             timeout: seconds to wait for the tables.
 
         Raises:
-            Temporary: no table has it, and one of them cannot tell, or not in time.
+            Temporary: no table has it, and one of them cannot tell, or does not answer in time.
         """
         known = self._recall(domain)
         if known is not None:
             return Hosted(known)
         generation = self._generation
         return self._flights.join(
-            (generation, domain), lambda: self._looked_up(domain, generation), timeout
+            (generation, domain), lambda: self._traced(domain, generation), timeout
         )
 
     def is_hosted(self, domain: str) -> bool:
-        """As `find`, for a thread that nobody waits for beyond a deadline of its own."""
+        """As `find`, without a deadline: for a thread that may take as long as the tables do."""
         known = self._recall(domain)
         return self._ask(domain, self._generation) if known is None else known
 
     def invalidate(self) -> None:
-        """Ask the tables again about every domain."""
+        """Forget the answers about all domains."""
         with self._lock:
             self._hosted.clear()
             self._others.clear()
             self._generation += 1
 
     def snapshot(self) -> dict[str, Any]:
-        """How much is remembered, and what each table has cost since the start."""
+        """How many domains are cached, and figures of each table since the start."""
         with self._lock:
-            memories = {"hosted": self._hosted, "other": self._others}
-            for memory in memories.values():
-                memory.expire()
+            caches = {"hosted": self._hosted, "other": self._others}
+            for cache in caches.values():
+                cache.expire()
             remembered = {
-                name: {"domains": len(memory), "seconds": memory.ttl}
-                for name, memory in memories.items()
+                name: {"domains": len(cache), "seconds": cache.ttl}
+                for name, cache in caches.items()
             }
             size = int(self._hosted.maxsize)
         stats: Mapping[str, LookupStats] = {table.name: table.stats for table in self._tables}
@@ -126,7 +124,7 @@ class DomainTables:
         return {"remembered": {**remembered, "size": size}, "tables": tables}
 
     def close(self) -> None:
-        """Take no new look-ups, and close every table."""
+        """Accept no more lookups, and close every table."""
         self._flights.close()
         self._release()
 
@@ -135,7 +133,7 @@ class DomainTables:
             known = True if domain in self._hosted else self._others.get(domain)
         return known if known is not None or domain_keys(domain) else False
 
-    def _looked_up(self, domain: str, generation: int) -> Hosted:
+    def _traced(self, domain: str, generation: int) -> Hosted:
         with trace_lookups() as asked:
             is_hosted = self._ask(domain, generation)
         return Hosted(is_hosted, tuple(asked))
@@ -143,23 +141,23 @@ class DomainTables:
     def _ask(self, domain: str, generation: int) -> bool:
         is_hosted = self._is_in_a_table(domain_keys(domain))
         with self._lock:
-            # What was asked before everything was forgotten is not remembered.
+            # An answer from before an invalidation is not cached.
             if generation == self._generation:
                 (self._hosted if is_hosted else self._others)[domain] = is_hosted
         return is_hosted
 
     def _is_in_a_table(self, keys: Sequence[str]) -> bool:
-        doubts = []
+        errors = []
         for table in self._tables:
             try:
                 found = table.find(keys)
             except Temporary as error:
-                doubts.append(f"{table.key}: {error}")
+                errors.append(f"{table.key}: {error}")
                 continue
             if found.position >= 0:
                 return True
-            if found.doubt:
-                doubts.append(f"{table.key}: {found.doubt}")
-        if doubts:
-            raise Temporary("; ".join(doubts))
+            if found.uncertainty:
+                errors.append(f"{table.key}: {found.uncertainty}")
+        if errors:
+            raise Temporary("; ".join(errors))
         return False

@@ -1,4 +1,4 @@
-"""Domains in an LDAP directory, by a filter of the administrator's."""
+"""Domains in an LDAP directory, found by the administrator's filter."""
 
 from autocreate.aliases.ldap import LdapTable
 from autocreate.backends.ldap import fill
@@ -9,7 +9,7 @@ _NO_ATTRIBUTES = "1.1"  # RFC 4511, section 4.5.1.8
 
 
 class LdapDomains(LdapTable):
-    """Domains that a filter finds, which takes one as `{domain}`. An entry is enough."""
+    """Domains for which a filter finds an entry. In it, `{domain}` is the domain."""
 
     def __init__(self, name: str, server: LdapOptions, *, filter: str) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Domains in a database, by a query of the administrator's."""
+"""Domains in an SQL database, found by the administrator's query."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from autocreate.domains.syntax import domain_parts
 
 
 class SqlDomains(SqlTable):
-    """Domains that a query finds, which takes one as `:domain`."""
+    """Domains for which a query finds a row. In it, `:domain` is the domain."""
 
     _parts: Callable[[str], dict[str, str]] = staticmethod(domain_parts)
 

@@ -1,4 +1,4 @@
-"""What is looked up in a table of domains, and the text of one. Follows domain_list of Postfix."""
+"""The keys that are looked up in a table of domains, and its text format. As in Postfix's domain_list.c."""
 
 import re
 
@@ -11,17 +11,17 @@ from autocreate.errors import Malformed, MalformedValue
 # Among the domains that are ours: every one.
 ANY_DOMAIN = "*"
 
-# What a table can be asked for: no address literal, and nothing that is no name at all.
+# The names that are looked up: no address literals, and only valid names.
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*").fullmatch
 
-_LONGEST = 253  # RFC 1035, section 2.3.4, as it is written
+_LONGEST = 253  # RFC 1035, section 2.3.4, in text form
 
 
 def domain_keys(domain: str) -> tuple[str, ...]:
-    """The look-ups for a domain, the first that is there counts; none if it is no name.
+    """The lookups for a domain, of which the first result counts; none if it is not a valid name.
 
-    The domain itself comes first, in A-labels and in U-labels, then `.example.org` for each domain
-    above it, which has all its subdomains (match_hostname() of Postfix's match_ops.c).
+    The domain itself comes first, in A-labels and in U-labels, then `.example.org` for each parent domain,
+    which stands for all its subdomains (match_hostname() in Postfix's match_ops.c).
 
     Args:
         domain: in lower-case A-labels.
@@ -38,10 +38,10 @@ def domain_parts(key: str) -> dict[str, str]:
 
 
 def parse_domains(text: str) -> AliasText:
-    """Read a domain a line; what follows it on its line does not count.
+    """Read one domain per line; the rest of the line is ignored.
 
-    So are Postfix's tables of domains (`example.org OK`) and lists in a file, and the file of
-    Sendmail's class w.
+    This is the format of Postfix's tables of domains (`example.org OK`) and files with lists, and of the file
+    of Sendmail's class w.
     """
     entries: dict[str, str] = {}
     problems = []

@@ -1,8 +1,8 @@
-"""Tables of domains. `DOMAIN_TABLES` is the list of their types."""
+"""Tables of domains. `DOMAIN_TABLES` lists their types."""
 
 from autocreate.aliases.tables import Type
 
-# The same kinds of place as for aliases, asked for a domain. The value of an entry does not count.
+# The same types as for aliases, asked for a domain. The value of an entry is ignored.
 DOMAIN_TABLES = {
     "file": Type("autocreate.domains.file", "DomainFile"),
     "ldap": Type("autocreate.domains.ldap", "LdapDomains"),

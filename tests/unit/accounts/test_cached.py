@@ -264,7 +264,7 @@ def test_where_the_own_source_knows_no_groups_all_others_that_do_are_asked(clock
     assert own.questions == 0
 
 
-def test_a_doubt_about_groups_names_the_source(clock: Clock) -> None:
+def test_a_failed_lookup_of_groups_names_the_source(clock: Clock) -> None:
     own, other = Source(clock, "own"), Source(clock, "other", frozenset())
     other.error = Temporary("is away")
     with pytest.raises(Temporary, match=r"^accounts\.other: is away$"):

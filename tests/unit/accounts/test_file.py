@@ -65,18 +65,20 @@ def test_a_byte_order_mark_is_no_part_of_the_first_user(tmp_path: Path, clock: C
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# nobody yet\n"])
-def test_the_no_of_an_empty_file_is_a_doubt(tmp_path: Path, clock: Clock, content: str) -> None:
-    with pytest.raises(Temporary, match="users is empty; is somebody writing it"):
+def test_the_no_of_an_empty_file_is_temporary(tmp_path: Path, clock: Clock, content: str) -> None:
+    with pytest.raises(Temporary, match="users is empty; it may be incomplete"):
         source(write(tmp_path / "users", content), clock).lookup("joe")
 
 
-def test_the_no_of_a_fresh_file_is_a_doubt_and_its_yes_is_none(
+def test_the_no_of_a_fresh_file_is_temporary_and_its_yes_is_none(
     tmp_path: Path, clock: Clock
 ) -> None:
     users = source(write(tmp_path / "users", "joe\n", when=NOW), clock)
     assert users.lookup("joe")
     clock.now += 1.9
-    with pytest.raises(Temporary, match="was written just now, and may not be whole yet"):
+    with pytest.raises(
+        Temporary, match="was changed less than 2 seconds ago and may be incomplete"
+    ):
         users.lookup("ann")
     clock.now += 0.1
     assert users.lookup("ann") is None
@@ -85,7 +87,7 @@ def test_the_no_of_a_fresh_file_is_a_doubt_and_its_yes_is_none(
 def test_the_last_name_of_a_fresh_file_may_be_a_part_of_one(tmp_path: Path, clock: Clock) -> None:
     users = source(write(tmp_path / "users", "ann\njoe", when=NOW), clock)
     assert users.lookup("ann")
-    with pytest.raises(Temporary, match="was written just now"):
+    with pytest.raises(Temporary, match="was changed less than 2 seconds ago"):
         users.lookup("joe")
     clock.now += 2.0
     assert users.lookup("joe")
@@ -105,19 +107,19 @@ def test_who_is_in_no_group_of_a_settled_file_is_in_none(tmp_path: Path, clock: 
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# no groups yet\n"])
-def test_the_groups_of_an_empty_file_are_a_doubt(
+def test_the_groups_of_an_empty_file_are_temporary(
     tmp_path: Path, clock: Clock, content: str
 ) -> None:
-    with pytest.raises(Temporary, match="group is empty; is somebody writing it"):
+    with pytest.raises(Temporary, match="group is empty; it may be incomplete"):
         grouped(tmp_path, clock, content).groups(JOE)
 
 
 @pytest.mark.parametrize("content", ["wheel:x:10:joe\n", "users:x:100:ann\nwhe"])
-def test_the_groups_of_a_fresh_file_are_a_doubt_whatever_it_has_already(
+def test_the_groups_of_a_fresh_file_are_temporary_whatever_it_has_already(
     tmp_path: Path, clock: Clock, content: str
 ) -> None:
     users = grouped(tmp_path, clock, content, when=NOW)
-    with pytest.raises(Temporary, match="group was written just now"):
+    with pytest.raises(Temporary, match="group was changed less than 2 seconds ago"):
         users.groups(JOE)
     clock.now += 2.0
     assert users.groups(JOE) == ({"wheel"} if "joe" in content else frozenset())
@@ -141,7 +143,7 @@ def with_passwd(folder: Path, clock: Clock, passwd: str, when: float = NOW - 60.
         "joe:x:1000\nann:x:1001:100::/:\n",
     ],
 )
-def test_a_passwd_line_that_ends_before_its_group_is_a_doubt_about_groups(
+def test_a_passwd_line_that_ends_before_its_group_is_temporary_about_groups(
     tmp_path: Path, clock: Clock, passwd: str
 ) -> None:
     users = with_passwd(tmp_path, clock, passwd)
@@ -162,23 +164,23 @@ def test_a_passwd_line_that_ends_before_its_group_is_a_doubt_about_groups(
         ("ann:x:1001:100::/:\n", {"wheel"}),  # joe is known elsewhere
     ],
 )
-def test_a_line_that_has_no_number_of_a_group_to_come_is_no_doubt(
+def test_a_line_that_has_no_number_of_a_group_to_come_is_no_uncertainty(
     tmp_path: Path, clock: Clock, passwd: str, groups: set[str]
 ) -> None:
     assert with_passwd(tmp_path, clock, passwd).groups(JOE) == groups
 
 
 @pytest.mark.parametrize("passwd", ["ann:x:1001:100::/:\n", "ann:x:1001:100::/:\njoe"])
-def test_the_primary_group_of_whom_a_fresh_file_lacks_is_a_doubt(
+def test_the_primary_group_of_whom_a_fresh_file_lacks_is_temporary(
     tmp_path: Path, clock: Clock, passwd: str
 ) -> None:
     users = with_passwd(tmp_path, clock, passwd, when=NOW)
     assert users.groups(Account("ann", "staff")) == {"users"}
-    with pytest.raises(Temporary, match="passwd was written just now"):
+    with pytest.raises(Temporary, match="passwd was changed less than 2 seconds ago"):
         users.groups(JOE)
 
 
-def test_the_primary_group_of_whom_an_empty_file_lacks_is_a_doubt(
+def test_the_primary_group_of_whom_an_empty_file_lacks_is_temporary(
     tmp_path: Path, clock: Clock
 ) -> None:
     with pytest.raises(Temporary, match="passwd is empty"):
@@ -193,7 +195,7 @@ def test_a_file_that_changes_is_read_again(tmp_path: Path, clock: Clock) -> None
     assert users.lookup("joe") is None
 
 
-def test_a_file_that_changes_while_it_is_read_is_a_doubt(
+def test_a_file_that_changes_while_it_is_read_is_temporary(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "users", "joe\n")
@@ -215,7 +217,7 @@ def test_a_file_that_changes_while_it_is_read_is_a_doubt(
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"jos\xe9\n", "'utf-8' codec"), (None, "No such file")]
 )
-def test_a_file_that_cannot_be_read_is_a_doubt(
+def test_a_file_that_cannot_be_read_is_temporary(
     tmp_path: Path, clock: Clock, content: bytes | None, reason: str
 ) -> None:
     path = tmp_path / "users"
@@ -254,7 +256,7 @@ def test_capitals_count_as_cyrus_counts_them(
         assert accounts.groups(found) == mine[user.lower()]
 
 
-def test_an_account_that_mail_cannot_reach_is_a_doubt(tmp_path: Path, clock: Clock) -> None:
+def test_an_account_that_mail_cannot_reach_is_temporary(tmp_path: Path, clock: Clock) -> None:
     path = write(tmp_path / "users", "KLee\n")
     accounts = source(path, clock, users=Users(logins_to_lower=False))
     with pytest.raises(Temporary, match="lmtp_downcase_rcpt or username_tolower is off"):

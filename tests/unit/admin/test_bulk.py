@@ -43,7 +43,7 @@ def test_a_source_that_is_not_there_and_one_that_cannot_list_are_told() -> None:
         def names(self) -> Iterator[str] | None:  # type: ignore[override]
             return None
 
-    with pytest.raises(Temporary, match=r"accounts\.staff: does not list its users"):
+    with pytest.raises(Temporary, match=r"accounts\.staff: cannot list its users"):
         list(AccountSelector(Directory([Mute({})]), Users()).users(Selection(), never))
 
 

@@ -73,7 +73,9 @@ def explained(
     (folder / "secret").write_text("hidden\n")
     (folder / "secret").chmod(0o600)
     (folder / "users").write_text("joe\nann\n")
-    os.utime(folder / "users", (1, 1))  # a no of a file that was written just now is a doubt
+    os.utime(
+        folder / "users", (1, 1)
+    )  # a no of a file that was changed less than 2 seconds ago is a doubt
     path = folder / "autocreate.toml"
     path.write_text(
         f"""journal.url = "sqlite:///{folder}/journal.db"

@@ -105,9 +105,9 @@ def test_what_cannot_be_said_is_a_remark() -> None:
     [table] = from_postfix(parameters, "/etc/postfix", read)
     assert table.remarks == (
         "virtual_alias_maps = proxy:ldap:/etc/postfix/ldap.cf",
-        "asked without proxymap(8), so its files must be readable for us",
-        "/etc/postfix/ldap.cf must be readable for us; a table of type sql or ldap is faster",
-        "mydestination also has hash:/etc/postfix/more, which this cannot say",
+        "read without proxymap(8), so autocreate must be able to read its files",
+        "autocreate must be able to read /etc/postfix/ldap.cf; a table of type sql or ldap is faster",
+        "mydestination also has hash:/etc/postfix/more, which cannot be written here",
     )
 
 
@@ -162,9 +162,9 @@ def test_what_an_administrator_should_know_of_bare_names_is_a_remark() -> None:
     }
     [table] = from_postfix(parameters, "/etc/postfix", read)
     assert table.remarks[1:] == (
-        "a bare name in a value is one at other.test (myorigin): if its mailbox is in Cyrus, "
-        "milter.domains must have that",
-        "joe@host in a value is joe@host.$mydomain to Postfix: write it so",
+        "a name without a domain in a value is in other.test (myorigin): if its mailbox is in "
+        "Cyrus, add that to milter.domains",
+        "Postfix reads joe@host in a value as joe@host.$mydomain: write it like that",
     )
 
 

@@ -340,7 +340,7 @@ def test_local_looks_up_all_but_the_alias_that_it_came_by() -> None:
         ["lee", "kim"],
         [],
     )
-    with pytest.raises(Temporary, match="round in a circle: "):
+    with pytest.raises(Temporary, match="form a loop: "):
         follow("joe@example.org", aliases({"joe": "joe+x", "joe+x": "joe"}))
 
 
@@ -406,12 +406,14 @@ def test_a_virtual_address_that_names_itself_is_still_looked_up_in_aliases() -> 
     ],
 )
 def test_a_circle_is_temporary_and_is_told(entries: Mapping[str, str], circle: str) -> None:
-    with pytest.raises(Temporary, match="round in a circle: .*" + circle):
+    with pytest.raises(Temporary, match="form a loop: .*" + circle):
         follow("a@example.org", virtual(entries))
 
 
 def test_a_detail_that_grows_for_ever_is_temporary() -> None:
-    with pytest.raises(Temporary, match=r"aliases of a@example\.org are more than 100 deep"):
+    with pytest.raises(
+        Temporary, match=r"aliases of a@example\.org are nested more than 100 levels deep"
+    ):
         follow("a@example.org", virtual({"a@example.org": "a+x@example.org"}))
 
 
@@ -420,7 +422,7 @@ def test_a_chain_without_end_is_temporary() -> None:
         return Found(0, "x" + wanted[0])
 
     endless = Table("it", Style.VIRTUAL, longer, domains=frozenset())
-    with pytest.raises(Temporary, match="more than 100 deep"):
+    with pytest.raises(Temporary, match="more than 100 levels deep"):
         follow("a@example.org", endless)
 
 
@@ -505,9 +507,9 @@ def test_a_table_that_cannot_tell_is_named() -> None:
         follow("a@example.org", Table("far", Style.VIRTUAL, away))
 
 
-def test_a_table_in_doubt_is_told_whatever_the_others_say() -> None:
-    doubtful = Table("it", Style.VIRTUAL, lambda _: Found(doubt="line 3 is broken"))
-    assert follow("a@example.org", doubtful, aliases({})).doubts == (
+def test_an_uncertain_table_is_named_whatever_the_others_say() -> None:
+    doubtful = Table("it", Style.VIRTUAL, lambda _: Found(uncertainty="line 3 is broken"))
+    assert follow("a@example.org", doubtful, aliases({})).uncertainties == (
         "aliases.it: line 3 is broken",
     )
 
@@ -590,7 +592,7 @@ def test_the_members_of_a_list_are_asked_for_at_once_where_that_is_cheaper() -> 
 
 def test_files_that_include_each_other_are_a_circle() -> None:
     files = {"/a": ":include:/b", "/b": ":include:/a"}
-    with pytest.raises(Temporary, match=r"circle: :include:/a -> :include:/b -> :include:/a"):
+    with pytest.raises(Temporary, match=r"loop: :include:/a -> :include:/b -> :include:/a"):
         follow("x@example.org", aliases({"x": ":include:/a"}, files))
 
 

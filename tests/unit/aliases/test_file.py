@@ -14,7 +14,7 @@ from autocreate.errors import Temporary
 from tests.unit.clock import Clock
 
 NOW = 1_000_000.0
-FRESH = "was written just now, and may not be whole yet"
+FRESH = "was changed less than 2 seconds ago and may be incomplete"
 
 
 @pytest.fixture
@@ -55,17 +55,17 @@ def test_what_precedes_the_last_entry_of_a_fresh_file_is_whole(
 
 
 @pytest.mark.parametrize(
-    ("text", "when", "doubt"),
+    ("text", "when", "uncertainty"),
     [(VIRTUAL, NOW, FRESH), (VIRTUAL + "\nalone\n", NOW - 60.0, "line 5 has no value")],
 )
-def test_an_entry_that_is_not_for_the_most_exact_key_comes_with_the_doubt_about_that_one(
-    text: str, when: float, doubt: str, tmp_path: Path, clock: Clock
+def test_an_entry_that_is_not_for_the_most_exact_key_comes_with_the_uncertainty_of_that_one(
+    text: str, when: float, uncertainty: str, tmp_path: Path, clock: Clock
 ) -> None:
     found = VirtualFile("it", write(tmp_path / "virtual", text, when), clock).find(
         ["kim@a.test", "@a.test"]
     )
     assert found[:2] == (1, "all")
-    assert doubt in found.doubt
+    assert uncertainty in found.uncertainty
 
 
 def test_a_virtusertable_is_asked_in_lower_case_and_not_folded(
@@ -77,7 +77,7 @@ def test_a_virtusertable_is_asked_in_lower_case_and_not_folded(
     assert table.find(["straße@a.test"]) == Found()
 
 
-def test_an_included_file_is_a_doubt_while_it_is_fresh(tmp_path: Path, clock: Clock) -> None:
+def test_an_included_file_is_temporary_while_it_is_fresh(tmp_path: Path, clock: Clock) -> None:
     members = write(tmp_path / "members", "joe, ki")
     includes = Includes(clock=clock)
     with pytest.raises(Temporary, match=f"members {FRESH}"):
@@ -87,11 +87,11 @@ def test_an_included_file_is_a_doubt_while_it_is_fresh(tmp_path: Path, clock: Cl
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# the members\n"])
-def test_an_included_file_without_anybody_is_a_doubt(
+def test_an_included_file_without_anybody_is_temporary(
     content: str, tmp_path: Path, clock: Clock
 ) -> None:
     members = write(tmp_path / "members", content, NOW - 60.0)
-    with pytest.raises(Temporary, match="members is empty; is somebody writing it"):
+    with pytest.raises(Temporary, match="members is empty; it may be incomplete"):
         Includes(clock=clock).read(str(members))
 
 

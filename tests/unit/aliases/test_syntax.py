@@ -65,7 +65,7 @@ def test_aliases_have_a_name_a_colon_and_values() -> None:
 
 
 def test_lines_that_mean_nothing_are_told_by_their_numbers() -> None:
-    assert parse_table("a b\n\nalone\nc d\n").problems == ("line 3 has no value behind its key",)
+    assert parse_table("a b\n\nalone\nc d\n").problems == ("line 3 has no value after its key",)
     assert parse_aliases("a: b\nno colon here\n").problems == (
         "line 2 has no name, colon and value",
     )

@@ -28,7 +28,7 @@ class Hosted:
         self.name = name
         self.domains = set(domains)
         self.is_away = False
-        self.doubt = ""
+        self.uncertainty = ""
         self.questions: list[str] = []
         self.when_asked: Callable[[], None] = lambda: None
 
@@ -39,8 +39,8 @@ class Hosted:
             raise Temporary("the database is away")
         for position, key in enumerate(keys):
             if key in self.domains:
-                return Found(position, "yes", self.doubt if position else "")
-        return Found(doubt=self.doubt)
+                return Found(position, "yes", self.uncertainty if position else "")
+        return Found(uncertainty=self.uncertainty)
 
     def close(self) -> None:
         pass
@@ -185,7 +185,7 @@ def test_a_line_that_means_nothing_defers_domains_that_are_not_there(
     build: Build,
 ) -> None:
     table = Hosted("example.org")
-    table.doubt = "line 3 does not begin with a domain"
+    table.uncertainty = "line 3 does not begin with a domain"
     site = build(table)
     assert site.answer("joe@example.org") is Answer.ACCEPT
     verdict = site.verify("joe@hosted.test")

@@ -37,7 +37,7 @@ class Site(House):
         asks_lmtpd: bool = False,
     ) -> None:
         self.entries = dict(entries)
-        self.doubt = ""
+        self.uncertainty = ""
         self.questions: list[str] = []
         self.clock = Clock()
         self.forecasts: dict[str, Forecast] = {}
@@ -77,8 +77,8 @@ class Site(House):
         self.questions += keys
         for position, key in enumerate(keys):
             if key in self.entries:
-                return Found(position, self.entries[key], self.doubt if position else "")
-        return Found(doubt=self.doubt)
+                return Found(position, self.entries[key], self.uncertainty if position else "")
+        return Found(uncertainty=self.uncertainty)
 
     def close(self) -> None:
         pass
@@ -160,7 +160,7 @@ def test_what_needs_no_mailbox_of_ours_passes(build: Build, target: str) -> None
 
 def test_a_table_that_cannot_tell_refuses_nobody_and_lets_known_users_in(build: Build) -> None:
     house = build({})
-    house.doubt = "line 3 has no name, colon and value"
+    house.uncertainty = "line 3 has no name, colon and value"
     verdict = house.verify("gone@example.org")
     assert verdict.answer is Answer.TEMPORARY
     assert verdict.reason == (
@@ -174,7 +174,7 @@ def test_an_alias_that_may_not_be_the_right_one_refuses_nobody_and_passes_no_emp
     build: Build, target: str
 ) -> None:
     house = build({"list": target, "info": "joe"})
-    house.doubt = "written just now"
+    house.uncertainty = "written just now"
     verdict = house.verify("list+x@example.org")  # there may be an alias `list+x`
     assert verdict.answer is Answer.TEMPORARY
     assert verdict.reason.startswith(
@@ -358,6 +358,6 @@ def test_what_goes_elsewhere_as_well_is_not_refused_here(build: Build) -> None:
 
 def test_a_refusal_is_deferred_while_another_alias_may_exist(build: Build) -> None:
     house = build({"list": "joe"}, asks_lmtpd=True)
-    house.doubt = "written just now"
+    house.uncertainty = "written just now"
     house.forecasts["joe@example.org"] = DENIED
     assert house.verify("list+x@example.org").answer is Answer.TEMPORARY
