@@ -32,8 +32,7 @@ from autocreate.wiring.users import users_of
 # The keys of a table of aliases that say how it is asked, whatever its type.
 _HOW_ASKED = {"style", "domains", "origin", "alias_domains"}
 
-
-# As `Limits` has them.
+# In the order of `Limits`.
 _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds", "cache_size")
 
 
@@ -93,15 +92,16 @@ def domains_of(config: Config, statistics: Statistics) -> DomainTables | None:
     """All tables of domains as one; None if there are none."""
     if not config.domains:
         return None
-    release = contextlib.ExitStack()
-    tables = []
-    for name, settings in config.domains.items():
-        key = f"domains.{name}"
-        table = InstrumentedTable(
-            domain_table(name, settings), stats=statistics.stats(key), key=key
-        )
-        release.callback(table.close)
-        tables.append(table)
+    with contextlib.ExitStack() as opened:  # closes those that are open if one cannot be made
+        tables = [
+            InstrumentedTable(
+                opened.enter_context(contextlib.closing(domain_table(name, settings))),
+                stats=statistics.stats(f"domains.{name}"),
+                key=f"domains.{name}",
+            )
+            for name, settings in config.domains.items()
+        ]
+        release = opened.pop_all()
     milter = config.milter
     return DomainTables(
         SingleFlight(milter.workers),
@@ -119,43 +119,46 @@ def aliases_of(
     """All tables of aliases as one; None if there are none."""
     if not config.aliases:
         return None
-    release = contextlib.ExitStack()
     includes = Includes()
-    tables, stats = [], {}
-    for name, settings in config.aliases.items():
-        kind = TABLES[settings.type]
-        asked = settings.model_dump(include=_HOW_ASKED)
-        style = _style(settings)
-        domains = asked.get("domains")
-        if domains is None and not style.has_local_parts:
-            domains = ()
-        table = InstrumentedTable(
-            alias_table(name, settings), stats=statistics.stats(f"aliases.{name}")
-        )
-        stats[name] = table.stats
-        release.callback(table.close)
-        tables.append(
-            Table(
-                name,
-                style,
-                table.find,
-                includes.read if kind.may_include and style.has_local_parts else None,
-                table.find_many,
-                None if domains is None else frozenset(domains),
-                asked.get("origin", ""),
-                frozenset(asked.get("alias_domains", ())),
+    with contextlib.ExitStack() as opened:
+        tables = {
+            name: InstrumentedTable(
+                opened.enter_context(contextlib.closing(alias_table(name, settings))),
+                stats=statistics.stats(f"aliases.{name}"),
             )
-        )
+            for name, settings in config.aliases.items()
+        }
+        release = opened.pop_all()
     return Aliases(
         SingleFlight(config.milter.workers),
-        tables,
+        [_lookups(config.aliases[name], table, includes) for name, table in tables.items()],
         frozenset(config.milter.domains),
         config.milter.recipient_delimiter,
         config.milter.cache_size,
         config.milter.alias_seconds,
-        stats,
+        {name: table.stats for name, table in tables.items()},
         release.close,
         is_hosted=domain_tables.is_hosted if domain_tables else lambda _: False,
+    )
+
+
+def _lookups(settings: AliasSettings, table: InstrumentedTable, includes: Includes) -> Table:
+    """A table as it takes part in lookups: how it is asked, and for which addresses."""
+    asked = settings.model_dump(include=_HOW_ASKED)
+    style = _style(settings)
+    domains = asked.get("domains")
+    if domains is None and not style.has_local_parts:
+        domains = ()
+    may_include = TABLES[settings.type].may_include and style.has_local_parts
+    return Table(
+        table.name,
+        style,
+        table.find,
+        includes.read if may_include else None,
+        table.find_many,
+        None if domains is None else frozenset(domains),
+        asked.get("origin", ""),
+        frozenset(asked.get("alias_domains", ())),
     )
 
 
