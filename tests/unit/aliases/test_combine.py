@@ -78,16 +78,16 @@ def test_an_address_that_also_leads_elsewhere_is_never_refused(parts: tuple[Verd
 def test_a_failed_table_defers_what_would_be_refused_and_nothing_else(
     others: tuple[str, ...], parts: tuple[Verdict, ...], answer: Answer
 ) -> None:
-    resolution = Resolution(others=others, doubts=("aliases.far: connection refused",))
+    resolution = Resolution(others=others, uncertainties=("aliases.far: connection refused",))
     assert combined(resolution, parts).answer is answer
 
 
 def test_the_reason_says_whether_an_alias_was_found_where_a_table_failed() -> None:
     doubts = ("aliases.far: connection refused",)
-    assert combined(Resolution(doubts=doubts), [UNKNOWN]).reason == (
+    assert combined(Resolution(uncertainties=doubts), [UNKNOWN]).reason == (
         "no alias was found, but one may exist: aliases.far: connection refused"
     )
-    found = Resolution(steps=("a -> b",), doubts=doubts)
+    found = Resolution(steps=("a -> b",), uncertainties=doubts)
     assert combined(found, [UNKNOWN]).reason == (
         "an alias was found, but another may exist: aliases.far: connection refused"
     )

@@ -224,7 +224,7 @@ def test_a_word_of_mydestination_that_is_no_domain_is_a_remark() -> None:
     parameters = {"virtual_alias_maps": "hash:/x", "mydestination": "example.org, -ü-.test"}
     [table] = from_postfix(parameters, "/etc/postfix", read)
     assert table.keys["domains"] == ["example.org"]
-    assert table.remarks[1:2] == ("mydestination also has -ü-.test, which this cannot say",)
+    assert table.remarks[1:2] == ("mydestination also has -ü-.test, which cannot be written here",)
 
 
 @pytest.mark.parametrize(
