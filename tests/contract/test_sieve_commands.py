@@ -67,7 +67,7 @@ def test_a_wrong_script_is_told_with_its_line(
 
 def test_a_configuration_without_a_script_is_told_to_have_none(product: Product) -> None:
     done = product.run("sieve", "check")
-    assert (done.returncode, done.stdout) == (0, "nobody is given a sieve script\n")
+    assert (done.returncode, done.stdout) == (0, "no policy has a Sieve script\n")
     assert product.json("sieve", "check") == []
 
 
@@ -77,7 +77,7 @@ def test_a_service_that_is_down_leaves_it_undecided(product: Product, tmp_path: 
     done = product.run("sieve", "check")
     assert (done.returncode, done.stdout) == (
         75,
-        f"policy 'all': {source}: cannot be checked now: Cyrus at 127.0.0.1:{port} cannot be "
+        f"policy 'all': {source}: not checked: Cyrus at 127.0.0.1:{port} cannot be "
         "reached (connecting): [Errno 111] Connection refused\n",
     )
     assert [it["state"] for it in product.json("sieve", "check")] == ["not checked"]
@@ -119,7 +119,7 @@ def test_a_wrong_script_leaves_what_was_compiled_before(product: Product, tmp_pa
     done = product.run("sieve", "compile", str(source), str(target))
     assert (done.returncode, done.stderr) == (
         65,
-        f"{source}: it does not compile: {WRONG_AT}\n",
+        f"autocreate: {source}: it does not compile: {WRONG_AT}\n",
     )
     assert target.read_bytes() == b"before"
     assert sorted(os.listdir(tmp_path)) == ["all.sieve", "out.bc"]
@@ -174,6 +174,6 @@ def test_off_gives_nobody_a_script(product: Product, tmp_path: Path) -> None:
     source = script(tmp_path, WRONG)
     configure(product, {"sieve": "off"}, sieve=str(source))
     done = product.run("sieve", "check")
-    assert (done.returncode, done.stdout) == (0, "nobody is given a sieve script\n")
+    assert (done.returncode, done.stdout) == (0, "no policy has a Sieve script\n")
     assert product.json("sieve", "check") == []
     assert "sieve" not in product.run("plan", "joe@example.org").stdout

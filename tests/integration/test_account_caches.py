@@ -74,7 +74,7 @@ def test_a_cleared_cache_accepts_an_account_that_is_added_at_once(product: Produ
     assert code(product, "kay") == 550
     product.add_account("kay")
     assert code(product, "kay") == 550
-    assert product.run("cache", "clear", "--user", "kay").stdout.endswith("forgotten: kay\n")
+    assert product.run("cache", "clear", "--user", "kay").stdout.endswith("cleared: kay\n")
     assert code(product, "kay") == 0
 
 
@@ -115,8 +115,8 @@ def test_the_cache_is_explained_in_words_and_figures(product: Product) -> None:
     assert 0 < staff["seconds"] < 10
     assert staff["remembered"]["unknown"] == {"users": 1, "seconds": 10.0}
     shown = product.run("cache", "show").stdout
-    assert "accounts.staff: asked 1 times" in shown
-    assert "1 users not found, each remembered for 10 s" in shown
+    assert "accounts.staff: 1 lookups" in shown
+    assert "1 users not found, cached for 10 s each" in shown
 
 
 def test_a_source_that_is_broken_is_shown_with_its_error(product: Product) -> None:

@@ -197,7 +197,7 @@ def test_accounts_that_mail_does_not_find_are_a_finding(product: Product, cyrus:
     cyrus.create("user/klee")
     audit = product.run("audit", "--trees")
     assert (
-        "unclear     klee: a source lists the user, but none finds it: mail for it is refused (550)"
+        "unclear     klee: a source lists the user, but no source finds it: mail for it is refused (550)"
         in audit.stdout.splitlines()
     )
 

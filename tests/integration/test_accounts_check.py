@@ -73,7 +73,7 @@ def secret(product: Product, password: str) -> str:
 def test_a_directory_in_order(product: Product, slapd: Slapd) -> None:
     status, said = check(product, "--user", "joe", **ldap(product, slapd))
     assert status == 0, said
-    assert "accounts.it: well" in said
+    assert "accounts.it: ok" in said
     assert "lists users, such as 'joe'" in said
     assert "knows 'joe'" in said
     assert "mailquota = 3G" in said
@@ -203,8 +203,8 @@ def test_tables_of_aliases_are_asked_too(product: Product) -> None:
     product.replace_accounts(to_toml(sections))
     result = product.run("accounts", "check")
     assert result.returncode == 75
-    assert "accounts.it: well" in result.stdout
-    assert "aliases.virtual: WRONG" in result.stdout
+    assert "accounts.it: ok" in result.stdout
+    assert "aliases.virtual: FAILED" in result.stdout
     assert "line 2 has no value after its key" in result.stdout
     told = product.json("accounts", "check")
     assert [(it["source"], it["status"]) for it in told] == [

@@ -515,13 +515,13 @@ def test_aliases_check_says_in_words_what_is_wrong_with_a_table(cyrus: Cyrus) ->
         lines = re.sub(r"in \d+\.\d ms", "in time", told.stdout).splitlines()
         assert told.returncode == 75
         assert lines == [
-            "aliases.good: well",
+            "aliases.good: ok",
             "  answers in time",
-            "aliases.broken: WRONG",
+            "aliases.broken: FAILED",
             "  answers in time",
             "  unknown recipients get a temporary error: "
             f"{broken}: line 1 has no value after its key",
-            "aliases.absent: WRONG",
+            "aliases.absent: FAILED",
             f"  postmap hash:{product.folder}/absent: fatal: open database "
             f"{product.folder}/absent.db: No such file or directory",
         ]

@@ -35,16 +35,16 @@ def server() -> Iterator[Cyrus]:
 
 
 def components(cyrus: Cyrus, *users: str, policy: Mapping[str, object] = POLICY) -> Product:
-    class Office(Product):
+    class Site(Product):
         def _defaults(self) -> dict[str, object]:
             defaults = super()._defaults()
             defaults["accounts"]["staff"] |= LISTING
             return defaults
 
-    return Office(cyrus, accounts=users, policies=[policy])
+    return Site(cyrus, accounts=users, policies=[policy])
 
 
-def test_everybody_gets_a_mailbox_but_not_before_yes_is_said(server: Cyrus) -> None:
+def test_everybody_gets_a_mailbox_but_only_with_yes(server: Cyrus) -> None:
     with components(server, "ann", "bob", "kim") as product:
         shown = product.run("provision", "--all")
         assert shown.returncode == 0
@@ -53,7 +53,7 @@ def test_everybody_gets_a_mailbox_but_not_before_yes_is_said(server: Cyrus) -> N
             "bob",
             "kim",
         ]
-        assert "3 accounts: 3 to be done; nothing was changed" in shown.stderr
+        assert "3 accounts: 3 planned; nothing was changed" in shown.stderr
         assert server.mailboxes("user/*") == set()
 
         done = product.run("provision", "--all", "--yes")
@@ -79,21 +79,21 @@ def test_groups_domains_and_lists_choose(server: Cyrus) -> None:
         assert server.mailboxes("user/*") == {"user/ann", "user/tom"}
 
 
-def test_an_absurd_plan_is_refused_unless_it_is_meant(server: Cyrus) -> None:
+def test_an_absurd_plan_is_refused_unless_it_is_confirmed(server: Cyrus) -> None:
     users = [f"user{number}" for number in range(12)]
     with components(server, *users, policy=PLAIN) as product:
         refused = product.run("provision", "--all", "--yes")
         assert refused.returncode == 77
         assert refused.stderr == (
-            "autocreate: 12 of 12 accounts have no mailbox, which is more than 30 per cent: if that "
-            "is meant, say --max-new 100; else look at the account sources and at Cyrus\n"
+            "autocreate: 12 of 12 accounts have no mailbox, more than --max-new 30 per cent: check the "
+            "account sources and Cyrus; if it is right, repeat with --max-new 100\n"
         )
         assert server.mailboxes("user/*") == set()
         assert product.run("provision", "--all", "--yes", "--max-new", "100").returncode == 0
         assert len(server.mailboxes("user/*")) == 12
 
 
-def test_a_run_that_was_killed_is_begun_again_and_leaves_nothing_half_made(server: Cyrus) -> None:
+def test_a_run_that_was_killed_is_repeated_and_leaves_nothing_unfinished(server: Cyrus) -> None:
     users = [f"user{number:03}" for number in range(60)]
     with components(server, *users) as product:
         command = ["provision", "--all", "--yes", "--max-new", "100"]
@@ -115,7 +115,7 @@ def test_a_run_that_was_killed_is_begun_again_and_leaves_nothing_half_made(serve
         )
 
 
-def test_an_audit_tells_what_does_not_fit_together(server: Cyrus) -> None:
+def test_an_audit_reports_inconsistencies(server: Cyrus) -> None:
     with components(server, "ann", "bob") as product:
         product.run("provision", "bob@example.org")
         server.create("user/zoe")
@@ -172,15 +172,15 @@ def test_a_changed_policy_is_applied_as_it_was_reviewed_and_brings_nothing_back(
         assert shown.returncode == 0
         *plans, last = shown.stdout.splitlines()
         assert sorted(plans) == [
-            "ann: to be done: set quota 3145728 KiB; create Junk as \\Junk",
-            "bob: to be done: set quota 3145728 KiB; create Junk as \\Junk",
+            "ann: planned: set quota 3145728 KiB; create Junk as \\Junk",
+            "bob: planned: set quota 3145728 KiB; create Junk as \\Junk",
         ]
         checksum = re.fullmatch(r"checksum ([0-9a-f]{12})", last)
         assert checksum
 
         refused = product.run("apply", "--policy", "everyone", "--all", "--yes", "0" * 12)
         assert refused.returncode == 65
-        assert "something has changed meanwhile, so nothing was done" in refused.stderr
+        assert "the plans have changed since the review" in refused.stderr
         assert server.quota("user/bob") == {"STORAGE": 2 << 20}
 
         done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum[1])
@@ -190,7 +190,7 @@ def test_a_changed_policy_is_applied_as_it_was_reviewed_and_brings_nothing_back(
         assert "user/ann/Sent" not in server.mailboxes("user/ann/*")
 
         restored = product.run("apply", "--policy", "everyone", "--restore", "--to", "ann")
-        assert "ann: to be done: create Sent as \\Sent; subscribe to Sent" in restored.stdout
+        assert "ann: planned: create Sent as \\Sent; subscribe to Sent" in restored.stdout
 
 
 def test_users_of_one_name_in_two_domains_are_two_users() -> None:
@@ -208,7 +208,7 @@ def test_users_of_one_name_in_two_domains_are_two_users() -> None:
             assert (there.returncode, there.stderr) == (0, "2 accounts: 1 created\n")
 
 
-def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
+def test_a_source_that_cannot_list_its_users_is_an_error(cyrus: Cyrus) -> None:
     with Product(cyrus, accounts=["ann"]) as product:
         done: subprocess.CompletedProcess[str] = product.run("audit")
         assert done.returncode == 75
@@ -220,11 +220,11 @@ def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
     [
         (
             ("apply", "--policy", "everybody", "--all"),
-            "autocreate: --policy: there is no policy 'everybody'; one of everyone\n",
+            "autocreate: --policy: there is no policy 'everybody'; the policies are everyone\n",
         ),
         (
             ("provision", "--domain", "other.test"),
-            "autocreate: --domain: other.test is not among milter.domains, and in no table of [domains]\n",
+            "autocreate: --domain: other.test is not in milter.domains, nor in any table of [domains]\n",
         ),
         (
             ("audit", "--source", "people"),
@@ -232,7 +232,7 @@ def test_a_source_that_cannot_list_its_users_is_told(cyrus: Cyrus) -> None:
         ),
     ],
 )
-def test_a_name_that_is_nobodys_is_told_instead_of_finding_nothing(
+def test_a_name_that_does_not_exist_is_an_error_instead_of_an_empty_selection(
     arguments: tuple[str, ...], words: str, cyrus: Cyrus
 ) -> None:
     with components(cyrus, "ann") as product:
@@ -244,9 +244,7 @@ def test_users_without_a_mailbox_are_counted_where_a_policy_is_applied(server: C
     with components(server, "ann", "bob") as product:
         assert product.run("provision", "ann@example.org").returncode == 0
         done = product.run("apply", "--policy", "everyone", "--all")
-    assert done.stderr == (
-        "2 accounts: 1 as it should be, 1 without a mailbox; nothing was changed\n"
-    )
+    assert done.stderr == ("2 accounts: 1 up to date, 1 without a mailbox; nothing was changed\n")
 
 
 def test_what_goes_to_a_file_is_not_shown_beside_the_bar_of_a_terminal(server: Cyrus) -> None:
@@ -264,7 +262,7 @@ def test_what_goes_to_a_file_is_not_shown_beside_the_bar_of_a_terminal(server: C
         shown = os.read(terminal, 65536).decode()
     assert sorted(line.split(":")[0] for line in done.stdout.splitlines()) == ["ann", "bob"]
     assert "2/2" in shown
-    assert "to be done: create" not in shown
+    assert "planned: create" not in shown
 
 
 def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(server: Cyrus) -> None:
@@ -283,7 +281,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
         assert "created" in command.stdout.readline()
         command.send_signal(signal.SIGINT)
         _said, errors = command.communicate(timeout=30)
-        found = re.match(r"interrupted: (\d+) of 300 are done\n", errors)
+        found = re.match(r"interrupted: (\d+) of 300 done\n", errors)
         assert found, errors
         assert command.returncode == 1
 
@@ -302,14 +300,14 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_written_is_told_without_a_traceback(
+def test_output_that_cannot_be_written_is_an_error_without_a_traceback(
     cyrus: Cyrus, arguments: list[str]
 ) -> None:
     with components(cyrus, "ann") as product, open("/dev/full", "w") as full:
         done = written_to(full, product, arguments)
     assert (done.returncode, done.stderr) == (
         74,
-        "autocreate: cannot go on: [Errno 28] No space left on device\n",
+        "autocreate: cannot continue: [Errno 28] No space left on device\n",
     )
 
 
@@ -337,7 +335,7 @@ def written_to(
     )
 
 
-# -- what cannot be done is told as that --------------------------------------------------------
+# -- failures -----------------------------------------------------------------------------------
 
 
 def test_a_tree_that_is_left_unfinished_is_no_success(server: Cyrus) -> None:
@@ -366,12 +364,12 @@ def test_in_dry_run_nothing_is_applied_whatever_is_said(server: Cyrus) -> None:
         done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum)
         assert (done.returncode, done.stderr) == (
             0,
-            "1 accounts: 1 to be done; nothing was changed\n",
+            "1 accounts: 1 planned; nothing was changed\n",
         )
         assert server.quota("user/ann") == {"STORAGE": 2 << 20}
 
 
-def test_who_is_to_have_no_mailbox_is_missed_by_nobody(server: Cyrus) -> None:
+def test_users_whom_a_policy_denies_a_mailbox_are_exempt(server: Cyrus) -> None:
     guests = [f"guest{number}" for number in range(12)]
     with components(server, "ann") as product:
         for guest in guests:
@@ -379,12 +377,12 @@ def test_who_is_to_have_no_mailbox_is_missed_by_nobody(server: Cyrus) -> None:
         nobody = {"name": "guests", "groups": ["guests"], "create": False}
         product.configure({"policy": [nobody, POLICY]})
         done = product.run("provision", "--all", "--yes")
-        assert (done.returncode, done.stderr) == (0, "13 accounts: 1 created, 12 to have none\n")
+        assert (done.returncode, done.stderr) == (0, "13 accounts: 1 created, 12 exempt\n")
         found = product.run("audit")
         assert (found.returncode, found.stdout) == (0, "13 accounts, 1 mailboxes: 0 findings\n")
 
 
-def test_users_who_are_named_and_are_not_there_are_told(server: Cyrus) -> None:
+def test_named_users_who_do_not_exist_are_reported(server: Cyrus) -> None:
     with components(server, "ann") as product:
         done = product.run("apply", "--policy", "everyone", "--to", "tpyo")
         assert (done.returncode, done.stdout) == (
@@ -415,7 +413,7 @@ def test_a_failure_of_the_review_is_not_forgotten_when_it_is_carried_out(server:
         assert "bob: failed: " in done.stdout
 
 
-def test_a_user_in_doubt_does_not_keep_the_others_of_a_group_waiting(server: Cyrus) -> None:
+def test_a_failed_lookup_does_not_stop_the_others_of_a_group(server: Cyrus) -> None:
     with components(server) as product:
         for user in ("ann", "bob"):
             product.add_account(user, "tutors")
@@ -456,7 +454,7 @@ def test_where_user_ids_have_no_domain_and_policies_go_by_it_one_is_to_be_named(
         ):
             done = product.run(*command)
             assert done.returncode == 78
-            assert "--domain: policies go by domains, and user ids have none" in done.stderr
+            assert "--domain: policies depend on the domain, and user ids have none" in done.stderr
         assert product.run("provision", "--domain", "other.test", "--yes").returncode == 0
         assert server.quota("user/joe") == {"STORAGE": 1 << 20}
 
@@ -464,10 +462,10 @@ def test_where_user_ids_have_no_domain_and_policies_go_by_it_one_is_to_be_named(
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [
-        (("apply", "--policy", "everyone", "--to", "ann", "-"), b"", "name no others beside it"),
-        (("provision", "-"), b"ann\nj\xfcrgen\n", "line 2: a name that is not UTF-8"),
-        (("apply", "--policy", "everyone", b"j\xfcrgen"), b"", "a name that is not UTF-8"),
-        (("provision", "-"), None, "standard input is closed"),
+        (("apply", "--policy", "everyone", "--to", "ann", "-"), b"", "give no others beside it"),
+        (("provision", "-"), b"ann\nj\xfcrgen\n", "line 2: a name is not UTF-8"),
+        (("apply", "--policy", "everyone", b"j\xfcrgen"), b"", "a name is not UTF-8"),
+        (("provision", "-"), None, "reads users from standard input, which is closed"),
     ],
 )
 def test_names_that_cannot_be_meant_are_refused_in_words(
@@ -520,12 +518,12 @@ def test_limits_that_the_policy_does_not_name_are_neither_a_finding_nor_taken_aw
             assert imap.setquota("user/ann", by_hand)[0] == "OK"
         assert product.run("audit", "--trees").returncode == 0
         equal = product.run("apply", "--policy", "everyone", "--all")
-        assert equal.stderr == "1 accounts: 1 as it should be; nothing was changed\n"
+        assert equal.stderr == "1 accounts: 1 up to date; nothing was changed\n"
 
         product.configure({"policy": [{**PLAIN, "quota": "3G"}]})
         shown = product.run("apply", "--policy", "everyone", "--all")
         plan, last = shown.stdout.splitlines()
-        assert plan == "ann: to be done: set quota 3145728 KiB"
+        assert plan == "ann: planned: set quota 3145728 KiB"
         checksum = last.removeprefix("checksum ")
         done = product.run("apply", "--policy", "everyone", "--all", "--yes", checksum)
         assert (done.returncode, done.stderr) == (0, "1 accounts: 1 completed\n")

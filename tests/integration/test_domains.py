@@ -126,12 +126,9 @@ def test_commands_tell_of_the_tables(product: Product) -> None:
     product.start()
     (stats,) = product.json("cache", "show")
     assert stats["domains"]["remembered"]["hosted"]["domains"] == 0
-    assert (
-        "0 domains (of 100000 at most) are remembered as ours"
-        in product.run("cache", "show").stdout
-    )
+    assert "domains: 0 ours cached (maximum 100000)" in product.run("cache", "show").stdout
     refused = product.run("provision", "--domain", "closed.test")
-    assert "closed.test is not among milter.domains, and in no table" in refused.stderr
+    assert "closed.test is not in milter.domains, nor in any table" in refused.stderr
     change(product, "ALTER TABLE domain RENAME TO gone")
     assert product.run("aliases", "check").returncode == 75
     assert "domains.hosted" in product.run("doctor").stdout

@@ -59,7 +59,7 @@ def test_a_reload_and_a_second_process_on_one_journal_add_up(cyrus: Cyrus) -> No
         (first.folder / "users").write_text("report-two:*:1:1::/:\n")
         os.utime(
             first.folder / "users", (1, 1)
-        )  # a no of a file that was changed less than 2 seconds ago is a doubt
+        )  # the no of a file that was written just now is not certain
         first.start()
         second.start()
         ask(first, "report-two", "report-nobody")
@@ -78,7 +78,7 @@ def test_dry_run_tells_what_would_be_created(cyrus: Cyrus) -> None:
         product.start("--dry-run")
         ask(product, "report-dry", "report-dry", "report-nobody")
         product.stop()
-        _, _, dry = product.run("report").stdout.partition("Dry run: distinct recipients")
+        _, _, dry = product.run("report").stdout.partition("Dry run: answers")
     assert "  1  accepted\n" in dry
     assert "  1  unknown (550)\n" in dry
     assert "Dry run: mailboxes that would be created\n  1  policy everyone  example.org\n" in dry

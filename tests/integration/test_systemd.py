@@ -138,8 +138,8 @@ def test_a_socket_that_no_key_names_is_a_wrong_configuration(cyrus: Cyrus, folde
         product.launch()
         assert product.wait_for_end() == 78
         assert product.log().startswith(
-            f"autocreate: systemd: listens for us at unix:{path}, which no key of the configuration "
-            "names: write the place"
+            f"autocreate: systemd: listens at unix:{path}, but no key of the configuration names this "
+            "socket: set "
         )
 
 

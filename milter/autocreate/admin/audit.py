@@ -1,9 +1,14 @@
-"""What does not fit together: accounts, mailboxes, unfinished trees, trees that differ from their policy."""
+"""`autocreate audit`: inconsistencies between accounts, mailboxes, the journal and policies."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
+from autocreate.admin.bulk import in_parallel
+from autocreate.admin.components import Components
+from autocreate.admin.selection import Selection
 from autocreate.admin.survey import Survey
+from autocreate.admin.surveying import require_known, survey_accounts
 from autocreate.model import Answer, Verdict
 from autocreate.service.journal import Entry
 from autocreate.tree.actions import SetQuota
@@ -24,35 +29,80 @@ class Discrepancy(NamedTuple):
     detail: str
 
 
-def people(census: Survey, is_whole: bool) -> Iterator[Discrepancy]:
-    """Accounts without a mailbox, and mailboxes without an account.
+class Audit:
+    """Looks at the accounts of a selection. Changes nothing.
 
     Args:
-        is_whole: the census has all accounts; of some, the mailboxes of the others would have none.
+        survey: an empty one, open until the audit is over.
+        restore: folders and subscriptions that users have removed count as missing.
+
+    Raises:
+        ConfigurationError, Temporary: see `require_known` and `survey_accounts`.
     """
-    for user, why in census.doubts():
-        yield Discrepancy(UNCLEAR, user, why)
-    for user in census.without_mailbox():
+
+    def __init__(
+        self, components: Components, survey: Survey, selection: Selection, restore: bool = False
+    ) -> None:
+        require_known(components, selection)
+        survey_accounts(survey, components, selection)
+        self._components = components
+        self._survey = survey
+        self._selection = selection
+        self._restore = restore
+        self.accounts = survey.accounts
+        self.mailboxes = survey.mailboxes
+
+    def users(self) -> Iterator[Discrepancy]:
+        """What accounts, mailboxes and the journal say, without a look at any tree."""
+        survey = self._survey
+        # Of a part of the accounts, the mailboxes of all others would have no account.
+        is_whole = self._components.accounts.selects_all(self._selection)
+        yield from mismatches(survey, is_whole)
+        entries = self._components.journal.all_unfinished()
+        yield from unfinished_trees(it for it in entries if is_whole or survey.has_account(it.user))
+
+    def count_trees(self) -> int:
+        """How many trees `trees` compares."""
+        return self._survey.count_with_both()
+
+    def trees(self) -> Generator[tuple[Discrepancy, ...], None, None]:
+        """What differs from its policy, for each user who has an account and a mailbox."""
+        with_both = self._survey.with_both()
+        with closing(in_parallel(self._plan, with_both, self._components.parallel)) as verdicts:
+            for user, verdict in verdicts:
+                yield tuple(differences(user, verdict))
+
+    def _plan(self, user: str) -> Verdict:
+        address = self._components.accounts.address(user, self._selection)
+        return self._components.provisioner.update(address, user, self._restore)
+
+
+def mismatches(survey: Survey, is_whole: bool) -> Iterator[Discrepancy]:
+    """Accounts without a mailbox, mailboxes without an account, and users that could not be looked up.
+
+    Args:
+        is_whole: the survey has every account, so that a mailbox without one is a discrepancy.
+    """
+    for user, error in survey.failed_lookups():
+        yield Discrepancy(UNCLEAR, user, error)
+    for user in survey.without_mailbox():
         yield Discrepancy(NO_MAILBOX, user, "has an account and no mailbox")
-    for user in census.without_account() if is_whole else ():
+    for user in survey.without_account() if is_whole else ():
         yield Discrepancy(NO_ACCOUNT, user, "has a mailbox, and no account source knows the user")
 
 
-def unfinished(entries: Iterable[Entry]) -> Iterator[Discrepancy]:
-    """Trees that were begun and not finished, as the journal has them."""
+def unfinished_trees(entries: Iterable[Entry]) -> Iterator[Discrepancy]:
+    """Trees that were begun and not finished, by the journal."""
     for entry in entries:
-        yield Discrepancy(
-            UNFINISHED,
-            entry.user,
-            entry.error or "a first attempt came to no end, or still goes on",
-        )
+        detail = entry.error or "the first attempt was interrupted, or is still running"
+        yield Discrepancy(UNFINISHED, entry.user, detail)
 
 
 def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:
     """Where a tree differs from today's policy.
 
     Args:
-        verdict: what would bring the user's tree to its policy.
+        verdict: with the plan that would bring the tree to its policy.
     """
     if verdict.answer is Answer.TEMPORARY:
         yield Discrepancy(UNCLEAR, user, verdict.reason)
@@ -60,7 +110,7 @@ def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:
         yield Discrepancy(
             UNCLEAR,
             user,
-            "a source lists the user, but none finds it: mail for it is refused (550)",
+            "a source lists the user, but no source finds it: mail for it is refused (550)",
         )
     for action in verdict.plan.actions if verdict.plan else ():
         kind = QUOTA if isinstance(action, SetQuota) else TREE

@@ -1,30 +1,33 @@
-"""`autocreate explain`: a decision step by step, every source asked and every policy looked at.
+"""`autocreate explain`: a decision step by step, with every source and every policy.
 
-The verdict is the service's own. What is told besides is asked anew, beyond what the decision needed.
+The verdict is the service's own. What is shown besides is looked up anew, more than the decision needs.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.directory import Directory
 from autocreate.aliases.tables import AliasTable
+from autocreate.core.address import domain_of
 from autocreate.core.policy import Policy, select
 from autocreate.domains.syntax import domain_keys
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.mailstore import MailStore
-from autocreate.model import LMTP, Account, Address, Verdict
+from autocreate.model import LMTP, Account, Address, Recipient, Verdict
+from autocreate.service.service import Service
 from autocreate.tree.plan import as_text, difference
 from autocreate.tree.values import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What the configuration says, as it is written, and where.
+    """A setting as it is written, and where.
 
     Args:
-        place: file and line, or "default" for what is written nowhere.
+        place: file and line, or "default" for a setting that is written nowhere.
     """
 
     place: str
@@ -33,10 +36,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class SourceAnswer:
-    """What an account source or a table said, and how long it took; `groups` is None if it knows none.
+    """What an account source or a table answered, and how long it took.
 
     Args:
-        place: where its table begins.
+        groups: None if the source knows no groups.
+        place: where its table of the configuration begins.
     """
 
     source: str
@@ -49,9 +53,10 @@ class SourceAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PolicyLook:
-    """A policy, whether it is the one that counts, and why or why not.
+    """A policy, whether it is the user's, and why.
 
     Args:
+        counts: it is the user's policy.
         place: where it begins.
     """
 
@@ -63,13 +68,13 @@ class PolicyLook:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every decision here hangs on before a user is looked at.
+    """The settings that every decision depends on, whoever the user is.
 
     Args:
         ours: which recipients are ours.
-        domain_tables: what the tables of domains say of the recipient's.
         user: how an address becomes a user.
-        alias_tables: the tables of aliases, by their names.
+        alias_tables: by their names.
+        domain_tables: what they answered about the recipient's domain.
     """
 
     ours: tuple[Option, ...]
@@ -83,9 +88,10 @@ class User:
     """What was found out about one user.
 
     Args:
-        address: whom Cyrus delivers to.
-        tree: what the policy calls for, a line each.
-        standing: what of it stands, a line each.
+        address: the address that Cyrus delivers to.
+        options: the user's policy as it is written.
+        tree: what the policy wants, a line each.
+        standing: what of it exists, a line each.
     """
 
     user: str
@@ -99,12 +105,13 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What decisions are made of, for who wants to look at each part by itself.
+    """The parts that decisions are made of, each to be looked at by itself.
 
     Args:
-        sources: asked directly, without their caches.
-        options: the beginning of a policy and its keys, by its place among `policies`.
-        source_places: where the table of a source begins, by its name.
+        sources: without their caches.
+        options: the beginning of a policy and its keys, by its number among `policies`.
+        place: where a table of the configuration begins, by its keys.
+        domain_tables: without their caches.
     """
 
     sources: Sequence[AccountSource]
@@ -112,7 +119,41 @@ class Site:
     store: MailStore
     default_domain: str
     options: Callable[[int], Sequence[Option]]
-    source_places: Mapping[str, str] = field(default_factory=dict)
+    place: Callable[[str, str], str] = lambda _section, _name: ""
+    domain_tables: Sequence[AliasTable] = ()
+
+
+class Explanation(NamedTuple):
+    """A decision, and how it came about."""
+
+    verdict: Verdict
+    settings: Settings
+    users: list[User]
+
+
+class Explainer:
+    """Explains decisions. Changes nothing.
+
+    Args:
+        service: decides.
+        site: what the service is made of.
+        settings: without the answers of tables of domains.
+    """
+
+    def __init__(self, service: Service, site: Site, settings: Settings) -> None:
+        self._service = service
+        self._site = site
+        self._settings = settings
+
+    def explain(self, recipient: Recipient) -> Explanation:
+        """The decision about a recipient, and how it came about."""
+        verdict = self._service.preview(recipient)
+        answers = tuple(_domain_answers(recipient, self._site))
+        return Explanation(
+            verdict,
+            replace(self._settings, domain_tables=answers),
+            users_of(verdict, self._site),
+        )
 
 
 def users_of(verdict: Verdict, site: Site) -> list[User]:
@@ -123,7 +164,7 @@ def users_of(verdict: Verdict, site: Site) -> list[User]:
 def _user(part: Verdict, site: Site) -> User:
     address = part.address or Address(part.user)
     answers = tuple(
-        _asked(source, part.user, site.source_places.get(source.name, ""))
+        _source_answer(source, part.user, site.place("accounts", source.name))
         for source in site.sources
     )
     directory = Directory(site.sources)
@@ -132,13 +173,14 @@ def _user(part: Verdict, site: Site) -> User:
     except Temporary:
         account = None
     if account is None:
-        return User(part.user, str(address), answers, (), (), (), tuple(_standing(part.user, site)))
+        existing = tuple(_existing(part.user, site))
+        return User(part.user, str(address), answers, (), (), (), existing)
     try:
         domain = address.domain or site.default_domain
-        looks, policy = _looked_at(site, account, domain, directory)
+        looks, policy = _policies(site, account, domain, directory)
         wanted, problems = policy.tree_for(account, site.store.version) if policy else (Tree(), ())
     except Temporary as error:
-        looks, policy = (PolicyLook("", False, f"cannot tell: {error}"),), None
+        looks, policy = (PolicyLook("", False, _failed(error)),), None
         wanted, problems = Tree(), ()
     plan = difference(part.user, policy.name, wanted, Tree()) if policy else None
     return User(
@@ -148,30 +190,35 @@ def _user(part: Verdict, site: Site) -> User:
         looks,
         tuple(site.options(site.policies.index(policy))) if policy else (),
         (*(as_text(plan) if plan and policy and policy.create else ()), *problems),
-        tuple(_standing(part.user, site, wanted)),
+        tuple(_existing(part.user, site, wanted)),
     )
 
 
-def domain_answer(table: AliasTable, domain: str, place: str) -> SourceAnswer:
-    """Ask a table of domains for one.
+def _failed(error: AutocreateError) -> str:
+    return f"lookup failed: {error}"
 
-    Args:
-        domain: in lower-case A-labels.
-        place: where the table begins.
-    """
+
+def _domain_answers(recipient: Recipient, site: Site) -> Iterator[SourceAnswer]:
+    """What each table of domains answers about the recipient's domain, if it has one."""
+    if domain := domain_of(recipient.argument):
+        for table in site.domain_tables:
+            yield _domain_answer(table, domain, site.place("domains", table.name))
+
+
+def _domain_answer(table: AliasTable, domain: str, place: str) -> SourceAnswer:
     begun = time.monotonic()
     try:
         found = table.find(domain_keys(domain))
         answer = f"{'has' if found.position >= 0 else 'does not have'} {domain!r}"
         if found.uncertainty:
-            answer = f"{answer}, but cannot tell for sure: {found.uncertainty}"
+            answer = f"{answer}; not certain: {found.uncertainty}"
     except AutocreateError as error:
-        answer = f"cannot tell: {error}"
+        answer = _failed(error)
     milliseconds = round((time.monotonic() - begun) * 1000, 1)
     return SourceAnswer(table.name, answer, milliseconds, place=place)
 
 
-def _asked(source: AccountSource, user: str, place: str) -> SourceAnswer:
+def _source_answer(source: AccountSource, user: str, place: str) -> SourceAnswer:
     begun = time.monotonic()
     account: Account | None = None
     groups: tuple[str, ...] | None = None
@@ -183,13 +230,13 @@ def _asked(source: AccountSource, user: str, place: str) -> SourceAnswer:
         if account and source.has_groups:
             groups = tuple(sorted(source.groups(account)))
     except AutocreateError as error:
-        answer = f"cannot tell: {error}"
+        answer = _failed(error)
     milliseconds = round((time.monotonic() - begun) * 1000, 1)
     attributes = account.attributes if account else ()
     return SourceAnswer(source.name, answer, milliseconds, attributes, groups, place)
 
 
-def _looked_at(
+def _policies(
     site: Site, account: Account, domain: str, directory: Directory
 ) -> tuple[tuple[PolicyLook, ...], Policy | None]:
     def groups() -> frozenset[str]:
@@ -200,7 +247,7 @@ def _looked_at(
     for number, policy in enumerate(site.policies):
         match = policy.match(account.user, domain, LMTP, groups)
         is_late = match.matches and policy is not chosen
-        why = f"{match.why}, but an earlier one counts" if is_late else match.why
+        why = f"{match.why}, but an earlier policy matches" if is_late else match.why
         if policy is chosen and not policy.create:
             why = f"{why}; it creates no mailbox{policy.why and f': {policy.why}'}"
         options = site.options(number)
@@ -209,18 +256,18 @@ def _looked_at(
     return tuple(looks), chosen
 
 
-def _standing(user: str, site: Site, wanted: Tree = Tree()) -> Iterator[str]:  # noqa: B008 -- a value
+def _existing(user: str, site: Site, wanted: Tree = Tree()) -> Iterator[str]:  # noqa: B008 -- a value
     try:
         if not site.store.exists(user):
             yield "no INBOX"
             return
-        yield "INBOX stands"
+        yield "INBOX exists"
         observed = site.store.observe(user, wanted)
     except AutocreateError as error:
-        yield f"cannot tell: {error}"
+        yield _failed(error)
         return
     yield f"quota {observed.quota.description}"
-    standing = {folder.path: folder for folder in observed.folders}
+    existing = {folder.path for folder in observed.folders}
     for folder in wanted.folders:
         if folder.path:
-            yield f"{folder.name} {'stands' if folder.path in standing else 'is not there'}"
+            yield f"{folder.name} {'exists' if folder.path in existing else 'is missing'}"

@@ -1,4 +1,4 @@
-"""Plans that were reviewed, kept until they are carried out: on disk, however many they are."""
+"""Plans that were reviewed, kept on disk until they are carried out."""
 
 import json
 import pickle
@@ -12,16 +12,16 @@ from autocreate.tree.plan import as_json, checksum
 
 
 class Changed(AutocreateError):
-    """What would be done now is not what was reviewed."""
+    """The plans are not those that were reviewed."""
 
     exit_status = 65  # EX_DATAERR
 
 
 class Plans:
-    """Verdicts with something to do, by user. A context manager, for one writing thread at a time."""
+    """The verdicts whose plans have something to do. A context manager, for one writing thread at a time."""
 
     def __init__(self) -> None:
-        # An empty name is a temporary file of SQLite's own. Workers read while nobody writes.
+        # An empty name is a temporary file of SQLite's own. Workers only read, and only after all writes.
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute(
             "CREATE TABLE plans (user TEXT PRIMARY KEY, json TEXT, verdict BLOB) WITHOUT ROWID"
@@ -62,18 +62,21 @@ class Plans:
         return verdict
 
     def checksum(self) -> str:
-        """Of all plans, whatever order they came in."""
+        """The checksum of all plans. It does not depend on the order in which they came."""
         rows = self._database.execute("SELECT json FROM plans ORDER BY user")
         return checksum(text for (text,) in rows)
 
     def require(self, reviewed: str) -> None:
-        """See to it that these are the plans that were reviewed.
+        """Make sure that these are the plans that were reviewed.
+
+        Args:
+            reviewed: their checksum.
 
         Raises:
-            Changed: they are others.
+            Changed: they are not.
         """
         if self.checksum() != reviewed:
             raise Changed(
-                f"what would be done now has the checksum {self.checksum()}, not {reviewed}: something "
-                "has changed meanwhile, so nothing was done; look at the plans again"
+                f"the plans have changed since the review (checksum {self.checksum()}, not {reviewed}): "
+                "nothing was done; review the plans again"
             )

@@ -1,7 +1,7 @@
-"""Long lists of users laid side by side: those with an account, those with a mailbox, those to have none.
+"""Long lists of users side by side: those with an account, those with a mailbox, those to have none.
 
-They are kept in a private database on disk that is gone when it is closed, so that the memory that a
-survey takes does not grow with the number of users.
+The lists are in a private database on disk, which disappears when it is closed: the memory that a survey
+takes does not grow with the number of users.
 """
 
 import sqlite3
@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from types import TracebackType
 
-_AT_ONCE = 1000  # rows
+_BATCH = 1000  # rows
 
-_WITHOUT = (
-    "SELECT user FROM accounts EXCEPT SELECT user FROM mailboxes EXCEPT SELECT user FROM excused"
+_WITHOUT_MAILBOX = (
+    "SELECT user FROM accounts EXCEPT SELECT user FROM mailboxes EXCEPT SELECT user FROM exempt"
 )
+_WITH_BOTH = "SELECT user FROM accounts INTERSECT SELECT user FROM mailboxes"
 
 
 class Survey:
@@ -22,11 +23,10 @@ class Survey:
     def __init__(self) -> None:
         # An empty name is a temporary file of SQLite's own (sqlite.org/inmemorydb.html).
         self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute("CREATE TABLE accounts (user TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("CREATE TABLE mailboxes (user TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute("CREATE TABLE excused (user TEXT PRIMARY KEY) WITHOUT ROWID")
+        for table in ("accounts", "mailboxes", "exempt"):
+            self._database.execute(f"CREATE TABLE {table} (user TEXT PRIMARY KEY) WITHOUT ROWID")
         self._database.execute(
-            "CREATE TABLE doubts (user TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID"
+            "CREATE TABLE failed_lookups (user TEXT PRIMARY KEY, error TEXT) WITHOUT ROWID"
         )
 
     def __enter__(self) -> "Survey":
@@ -41,28 +41,29 @@ class Survey:
         self._database.close()
 
     def add_accounts(self, users: Iterable[str]) -> None:
-        """Who has an account. Each counts once, however often it is named."""
+        """Users who have an account. Each counts once, however often it is added."""
         self._add("accounts", users)
 
     def add_mailboxes(self, users: Iterable[str]) -> None:
-        """Who has a mailbox."""
+        """Users who have a mailbox."""
         self._add("mailboxes", users)
 
-    def exclude(self, users: Iterable[str]) -> None:
-        """Who is to have no mailbox, and is not missed among those without."""
-        self._add("excused", users)
+    def add_exempt(self, users: Iterable[str]) -> None:
+        """Users who are to have no mailbox, and are not counted among those without one."""
+        self._add("exempt", users)
 
-    def add_doubt(self, user: str, why: Exception) -> None:
-        """Of whom it cannot be told whether they count."""
-        self._database.execute("INSERT OR REPLACE INTO doubts VALUES (?, ?)", (user, str(why)))
+    def add_failed_lookup(self, user: str, error: Exception) -> None:
+        """A user of whom it is not known whether they belong to the accounts."""
+        row = (user, str(error))
+        self._database.execute("INSERT OR REPLACE INTO failed_lookups VALUES (?, ?)", row)
 
-    def doubts(self) -> Iterator[tuple[str, str]]:
-        """Each with the reason, in order."""
-        yield from self._database.execute("SELECT user, why FROM doubts ORDER BY 1")
+    def failed_lookups(self) -> Iterator[tuple[str, str]]:
+        """(user, error) of each failed lookup, in order."""
+        yield from self._database.execute("SELECT user, error FROM failed_lookups ORDER BY 1")
 
     @property
     def exempt(self) -> int:
-        return self._count("excused")
+        return self._count("exempt")
 
     @property
     def accounts(self) -> int:
@@ -72,31 +73,35 @@ class Survey:
     def mailboxes(self) -> int:
         return self._count("mailboxes")
 
+    def count_failed_lookups(self) -> int:
+        """How many lookups failed."""
+        return self._count("failed_lookups")
+
     def count_without_mailbox(self) -> int:
-        """How many accounts have no mailbox and should."""
-        return self._count(f"({_WITHOUT})")
+        """How many accounts have no mailbox and should have one."""
+        return self._count(f"({_WITHOUT_MAILBOX})")
 
     def count_with_both(self) -> int:
         """How many accounts have a mailbox."""
-        return self._count("(SELECT user FROM accounts INTERSECT SELECT user FROM mailboxes)")
+        return self._count(f"({_WITH_BOTH})")
+
+    def has_account(self, user: str) -> bool:
+        """Is this user among the accounts?"""
+        query = "SELECT 1 FROM accounts WHERE user = ?"
+        return self._database.execute(query, (user,)).fetchone() is not None
 
     def has_both(self, user: str) -> bool:
         """Has this user an account and a mailbox?"""
         query = "SELECT 1 FROM accounts JOIN mailboxes USING (user) WHERE user = ?"
         return self._database.execute(query, (user,)).fetchone() is not None
 
-    def without_mailbox(self) -> Iterator[str]:
-        """Accounts without a mailbox that should have one, in order."""
-        return self._users(_WITHOUT)
-
     def everyone(self) -> Iterator[str]:
         """All accounts, in order."""
         return self._users("SELECT user FROM accounts")
 
-    def has_account(self, user: str) -> bool:
-        """Does this user count?"""
-        query = "SELECT 1 FROM accounts WHERE user = ?"
-        return self._database.execute(query, (user,)).fetchone() is not None
+    def without_mailbox(self) -> Iterator[str]:
+        """Accounts without a mailbox that should have one, in order."""
+        return self._users(_WITHOUT_MAILBOX)
 
     def without_account(self) -> Iterator[str]:
         """Mailboxes without an account, in order."""
@@ -104,11 +109,11 @@ class Survey:
 
     def with_both(self) -> Iterator[str]:
         """Accounts with a mailbox, in order."""
-        return self._users("SELECT user FROM accounts INTERSECT SELECT user FROM mailboxes")
+        return self._users(_WITH_BOTH)
 
     def _add(self, table: str, users: Iterable[str]) -> None:
         rows = ((user,) for user in users)
-        while batch := list(islice(rows, _AT_ONCE)):
+        while batch := list(islice(rows, _BATCH)):
             self._database.execute("BEGIN")
             self._database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", batch)
             self._database.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""`autocreate accounts` and `autocreate cache`: what the account sources say, and what is remembered."""
+"""`autocreate accounts` and `autocreate cache`: the account sources, and the caches of running processes."""
 
 import json
 import sys
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @click.group()
 def accounts() -> None:
-    """Look at the account sources."""
+    """Check the account sources."""
 
 
 @accounts.command("check")
 @config_option
 @json_option
-@click.option("--user", help="Ask for this user id or address too, as mail to it would.")
+@click.option("--user", help="Also look up this user id or address, as for mail to it.")
 def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
-    """Ask every account source, and every table of aliases and of domains, and say what is wrong.
+    """Query every account source, alias table and domain table, and report problems. Changes nothing.
 
-    Changes nothing. Exit status: 0 all are well; 65 no source knows the user; 75 one cannot be asked, or
-    a table leaves doubts; 78 one must be configured otherwise.
+    Exit status: 0 all answer; 65 no source knows the user; 75 a lookup failed or is not certain, try
+    again; 78 the configuration of one is wrong.
     """
     from autocreate.config import load
     from autocreate.doctor import probe_accounts, probe_tables
@@ -45,16 +45,16 @@ def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
 
 @click.group()
 def cache() -> None:
-    """Look into the caches of the process that serves, or empty them."""
+    """Show or clear the caches of running processes."""
 
 
 @cache.command("show")
 @config_option
 @json_option
 def cache_show(config_path: Path, as_json: bool) -> None:
-    """Say what the process that serves remembers, for how long, and what its sources cost.
+    """Show what the running processes have cached, for how long, and the statistics of their sources.
 
-    What sources cost counts from its start, whatever was reloaded since.
+    Statistics count from the start of a process; a reload does not reset them.
     """
     for path, stats in _each(config_path, "figures"):
         if as_json:
@@ -66,29 +66,29 @@ def cache_show(config_path: Path, as_json: bool) -> None:
 @cache.command("clear")
 @config_option
 @json_option
-@click.option("--user", help="Forget this user only.")
+@click.option("--user", help="Clear this user only.")
 def cache_clear(config_path: Path, as_json: bool, user: str | None) -> None:
-    """Make the process that serves ask again: its account sources, and Cyrus."""
+    """Clear the caches, so that the account sources and Cyrus are asked again."""
     for path, _ in _each(config_path, "forget", user=user):
         if as_json:
             click.echo(json.dumps({"process": str(path), "forgotten": user}))
         else:
-            click.echo(f"{path}: forgotten: {printable(user) if user else 'all users'}")
+            click.echo(f"{path}: cleared: {printable(user) if user else 'all users'}")
 
 
 def show_reports(reports: "Sequence[SourceReport]", as_json: bool) -> None:
-    """Print what was seen of account sources or tables of aliases."""
+    """Print the reports about account sources or tables."""
     for report in reports:
         if as_json:
             click.echo(json.dumps(asdict(report)))
             continue
-        state = {0: "well", 65: "well"}.get(report.status, "WRONG")
+        state = "ok" if report.status in (0, 65) else "FAILED"
         click.echo(f"{report.source}: {state}")
         click.echo("".join(f"  {printable(line)}\n" for line in report.lines), nl=False)
 
 
 def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Path, Any]]:
-    """The answers of all processes that run by this configuration: one, or milter and login."""
+    """The answers of all processes that run with this configuration: one, or milter and login."""
     from autocreate.config import load
     from autocreate.errors import Temporary
     from autocreate.frontends.control import ask
@@ -96,7 +96,7 @@ def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Pa
 
     places = control_sockets(load(config_path))
     if not places:
-        raise Temporary("there is no control socket; milter.control says where it is to be")
+        raise Temporary("there is no control socket: set milter.control")
     running = [path for path in places if path.exists()] or places[:1]
     for path in running:
         yield path, ask(path, question, **details)
@@ -106,8 +106,8 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
     ready = stats["ready"]
     yield f"{path}:"
     yield (
-        f"  {ready['users']} users (of {ready['size']} at most) are accepted without any look-up, each "
-        f"for {ready['seconds']:g} s"
+        f"  mailboxes: {ready['users']} users cached (maximum {ready['size']}), accepted without a lookup "
+        f"for {ready['seconds']:g} s each"
     )
     if lmtp := stats["lmtp"]:
         yield from _lmtp_explained(lmtp)
@@ -115,12 +115,16 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
         lookups = source["lookups"]
         mean = f", {source['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
         yield (
-            f"  accounts.{name}: asked {lookups} times{mean}, {source['errors']} errors; "
-            f"{source['hits']} times a cache knew"
+            f"  accounts.{name}: {lookups} lookups{mean}, {source['errors']} errors; "
+            f"{source['hits']} cache hits"
         )
-        for kind, words in (("found", "found"), ("unknown", "not found"), ("error", "in doubt")):
+        for kind, words in (
+            ("found", "found"),
+            ("unknown", "not found"),
+            ("error", "lookup failed"),
+        ):
             held = source["remembered"][kind]
-            yield f"    {held['users']} users {words}, each remembered for {held['seconds']:g} s"
+            yield f"    {held['users']} users {words}, cached for {held['seconds']:g} s each"
         if source["last_error"]:
             yield f"    last error: {source['last_error']}"
     if domains := stats["domains"]:
@@ -132,13 +136,9 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
 def _lmtp_explained(lmtp: Mapping[str, Any]) -> Iterator[str]:
     held, lookups = lmtp["remembered"], lmtp["lookups"]
     mean = f", {lmtp['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
+    yield (f"  lmtpd: {lookups} lookups{mean}, {lmtp['errors']} errors; {lmtp['hits']} cache hits")
     yield (
-        f"  lmtpd: asked {lookups} times{mean}, {lmtp['errors']} without an answer; "
-        f"{lmtp['hits']} times the answer was remembered"
-    )
-    yield (
-        f"    {held['users']} users (of {held['size']} at most) are not asked about again, each for "
-        f"{held['seconds']:g} s"
+        f"    {held['users']} users cached (maximum {held['size']}), for {held['seconds']:g} s each"
     )
     if lmtp["last_error"]:
         yield f"    last error: {lmtp['last_error']}"
@@ -147,8 +147,8 @@ def _lmtp_explained(lmtp: Mapping[str, Any]) -> Iterator[str]:
 def _aliases_explained(aliases: Mapping[str, Any]) -> Iterator[str]:
     held = aliases["remembered"]
     yield (
-        f"  {held['addresses']} addresses (of {held['size']} at most) are not looked up in [aliases], "
-        f"each for {held['seconds']:g} s"
+        f"  aliases: {held['addresses']} addresses cached (maximum {held['size']}), not looked up again "
+        f"for {held['seconds']:g} s each"
     )
     yield from _tables_explained("aliases", aliases["tables"])
 
@@ -157,8 +157,8 @@ def _domains_explained(domains: Mapping[str, Any]) -> Iterator[str]:
     held = domains["remembered"]
     hosted, other = held["hosted"], held["other"]
     yield (
-        f"  {hosted['domains']} domains (of {held['size']} at most) are remembered as ours, each for "
-        f"{hosted['seconds']:g} s; {other['domains']} as others', each for {other['seconds']:g} s"
+        f"  domains: {hosted['domains']} ours cached (maximum {held['size']}), for "
+        f"{hosted['seconds']:g} s each; {other['domains']} not ours, for {other['seconds']:g} s each"
     )
     yield from _tables_explained("domains", domains["tables"])
 
@@ -167,6 +167,6 @@ def _tables_explained(section: str, tables: Mapping[str, Any]) -> Iterator[str]:
     for name, table in tables.items():
         lookups = table["lookups"]
         mean = f", {table['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
-        yield f"  {section}.{name}: asked {lookups} times{mean}, {table['errors']} errors or doubts"
+        yield f"  {section}.{name}: {lookups} lookups{mean}, {table['errors']} errors"
         if table["last_error"]:
-            yield f"    last: {table['last_error']}"
+            yield f"    last error: {table['last_error']}"

@@ -11,17 +11,19 @@ from autocreate.cli.options import config_option, json_option, mta_options
 
 @click.group()
 def aliases() -> None:
-    """Look at the aliases of the MTA."""
+    """Check or detect the alias tables of the MTA."""
 
 
 @aliases.command("check")
 @config_option
 @json_option
 def aliases_check(config_path: Path, as_json: bool) -> None:
-    """Ask every table of aliases and of domains, and say what is wrong with it. Changes nothing.
+    """Query every alias table and domain table, and report problems. Changes nothing.
 
-    Where an address leads is shown by `autocreate check`. Exit status: 0 all are well; 75 one cannot
-    be asked, or leaves doubts; 78 one must be configured otherwise.
+    To see where an address leads, use `autocreate check`.
+
+    Exit status: 0 all answer; 75 a lookup failed or is not certain, try again; 78 the configuration
+    of one is wrong.
     """
     from autocreate.config import load
     from autocreate.doctor import probe_tables
@@ -36,7 +38,7 @@ def aliases_check(config_path: Path, as_json: bool) -> None:
 @aliases.command("detect")
 @mta_options
 def aliases_detect(postfix: Path, sendmail: Path) -> None:
-    """Print the [aliases] tables for the maps that the MTA of this machine uses, to paste.
+    """Print [aliases] tables for the maps of this machine's MTA, ready to paste.
 
     Asks postconf, or reads sendmail.cf. Changes nothing.
     """

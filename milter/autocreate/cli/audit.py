@@ -1,27 +1,29 @@
-"""The command that tells what does not fit together."""
+"""The command that reports inconsistencies."""
 
 import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from autocreate.cli.opening import open_components
 from autocreate.cli.options import config_option
-from autocreate.cli.selection import exempt_by, normal, open_components, require_known, selecting
+from autocreate.cli.selection import Filters, filtered, selecting
 
 if TYPE_CHECKING:
-    from autocreate.model import Verdict
+    from autocreate.admin.audit import Audit, Discrepancy
 
 
 @click.command()
 @selecting
-@click.option("--trees", is_flag=True, help="Also compare each tree with its policy: takes longer.")
+@click.option("--trees", is_flag=True, help="Also compare each tree with its policy. Takes longer.")
 @click.option(
-    "--restore", is_flag=True, help="With --trees: miss what users have done away with, too."
+    "--restore", is_flag=True, help="With --trees: also report what users have removed themselves."
 )
 @click.option(
     "--format",
@@ -29,84 +31,64 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "csv"]),
     default="text",
     show_default=True,
-    help="How it is told, one line a finding; in CSV after a line with the names of the columns.",
+    help="Output format, one finding per line. CSV begins with a header line.",
 )
 @config_option
-def audit(
-    everybody: bool,
-    sources: tuple[str, ...],
-    groups: tuple[str, ...],
-    domain: str,
-    trees: bool,
-    restore: bool,
-    form: str,
-    config_path: Path,
-) -> None:
-    """Tell what does not fit together. Changes nothing.
+def audit(filters: Filters, trees: bool, restore: bool, form: str, config_path: Path) -> None:
+    """Report inconsistencies between accounts, mailboxes and the journal. Changes nothing.
 
-    Accounts without a mailbox that should have one, mailboxes without an account, trees that were begun
-    and not finished; with --trees also trees and quotas that differ from today's policy, as `apply`
-    would change them. The exit status is 1 if there is anything to tell. Without options every
-    account counts.
+    Reports accounts that should have a mailbox and have none, mailboxes without an account, and trees
+    that were begun and not finished. With --trees also reports trees and quotas that differ from
+    today's policy, as `apply` would change them. Without options all accounts are checked.
+
+    Exit status: 0 no findings; 1 findings.
     """
-    from autocreate.admin import audit as audits
-    from autocreate.admin.bulk import Selection, each, survey
+    from autocreate.admin.audit import Audit, Discrepancy
     from autocreate.admin.survey import Survey
-    from autocreate.cli.progress import progress
 
-    chosen = normal(Selection(sources, groups, domain))
     as_line = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
-    count = 0
-    with open_components(config_path) as components, Survey() as census:
-        require_known(components, chosen)
-        survey(census, components.accounts, components.store, chosen, exempt_by(components, chosen))
-        # Of a part of the accounts, the other mailboxes would all have none.
-        is_whole = not (sources or groups or (domain and components.accounts.virtual_domains))
-
-        def tell(found: Iterable[audits.Discrepancy], say: Callable[[str], None]) -> None:
-            nonlocal count
-            for discrepancy in found:
-                say(as_line(discrepancy))
-                count += 1
-
-        def compare(user: str) -> "Verdict":
-            address = components.accounts.address(user, chosen)
-            return components.provisioner.update(address, user, restore)
-
+    with open_components(config_path) as components, Survey() as survey:
+        checked = Audit(components, survey, filtered(filters), restore)
         if form == "csv":
-            click.echo(_as_csv(audits.Discrepancy._fields))
-        tell(audits.people(census, is_whole), click.echo)
-        entries = components.journal.all_unfinished()
-        tell(
-            audits.unfinished(it for it in entries if is_whole or census.has_account(it.user)),
-            click.echo,
-        )
+            click.echo(_as_csv(Discrepancy._fields))
+        count = 0
+        for discrepancy in checked.users():
+            click.echo(as_line(discrepancy))
+            count += 1
         if trees:
-            with progress("compare", census.count_with_both()) as bar:
-
-                def note(user: str, verdict: "Verdict") -> None:
-                    bar.step()
-                    tell(audits.differences(user, verdict), bar.say)
-
-                each(compare, census.with_both(), components.parallel, note)
+            count += _show_trees(checked, as_line)
         if form == "text":
             click.echo(
-                f"{census.accounts} accounts, {census.mailboxes} mailboxes: {count} findings"
+                f"{checked.accounts} accounts, {checked.mailboxes} mailboxes: {count} findings"
             )
     sys.exit(1 if count else 0)
 
 
-def _as_text(discrepancy: Any) -> str:
+def _show_trees(checked: "Audit", as_line: "Callable[[Discrepancy], str]") -> int:
+    """Print what differs from its policy. Returns how many findings there are."""
+    from autocreate.cli.progress import progress
+
+    count = 0
+    with progress("compare", checked.count_trees()) as bar, closing(checked.trees()) as trees:
+        for differences in trees:
+            bar.step()
+            for discrepancy in differences:
+                bar.say(as_line(discrepancy))
+            count += len(differences)
+    return count
+
+
+def _as_text(discrepancy: "Discrepancy") -> str:
     from autocreate.core.printable import printable
 
     return printable(f"{discrepancy.kind:11} {discrepancy.user}: {discrepancy.detail}")
 
 
-def _as_json(discrepancy: Any) -> str:
+def _as_json(discrepancy: "Discrepancy") -> str:
     return json.dumps(discrepancy._asdict())
 
 
-def _as_csv(row: Any) -> str:
+def _as_csv(row: tuple[str, ...]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="").writerow(row)
     return line.getvalue()

@@ -1,4 +1,4 @@
-"""`autocreate explain`: how a decision comes about."""
+"""`autocreate explain`: how a decision is made."""
 
 import json
 import sys
@@ -9,38 +9,40 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autocreate.cli.options import config_option
+from autocreate.cli.options import config_option, mailer_option
 
 if TYPE_CHECKING:
-    from autocreate.admin.explain import Option, PolicyLook, SourceAnswer, User
-    from autocreate.wiring.tools import Explanation
+    from autocreate.admin.explain import Explanation, Option, PolicyLook, SourceAnswer, User
 
 
 @click.command()
 @click.argument("address")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--mailer", help="As if the MTA had named this transport, as in {rcpt_mailer}.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@mailer_option
 def explain(address: str, config_path: Path, as_json: bool, mailer: str | None) -> None:
-    """Say how the decision about a recipient comes about, step by step. Changes nothing.
+    """Explain step by step how the decision about a recipient is made. Changes nothing.
 
-    As `check`, but every account source is asked and every policy is looked at, whether the
-    decision needs it or not. What the configuration says of each is shown with its file and line.
+    Like `check`, but asks every account source and looks at every policy, even if the decision does
+    not need them. Shows the settings behind each step with their file and line.
+
+    Exit status: as of `check`.
     """
     from autocreate.cli.render import as_data
     from autocreate.config import load
     from autocreate.core.printable import printable
     from autocreate.model import Recipient
-    from autocreate.wiring.tools import explained
+    from autocreate.wiring.tools import open_explainer
 
-    found = explained(config_path, load(config_path), Recipient(address, mailer=mailer))
+    with open_explainer(config_path, load(config_path)) as explainer:
+        found = explainer.explain(Recipient(address, mailer=mailer))
     if as_json:
-        told = {
+        data = {
             **as_data(address, found.verdict),
             "settings": asdict(found.settings),
             "users": [asdict(user) for user in found.users],
         }
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(data))
     else:
         click.echo("\n".join(map(printable, _text(address, found))))
     sys.exit(found.verdict.exit_status)
@@ -51,7 +53,7 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
     yield f"{address}: {verdict.answer.value}"
     yield ""
     yield "Recipient"
-    yield from _section("what is ours", map(_written, found.settings.ours))
+    yield from _section("recipients that are ours", map(_written, found.settings.ours))
     yield from _section(
         "domain tables",
         (line for it in found.settings.domain_tables for line in _source("domains", it)),
@@ -60,7 +62,7 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
     yield from _section(
         "alias tables", [f"{it.text}: {it.place}" for it in found.settings.alias_tables]
     )
-    yield from _section("aliases that were followed", verdict.aliases)
+    yield from _section("aliases followed", verdict.aliases)
     for user in found.users:
         yield from _user(user)
     from autocreate.tree.plan import as_text
@@ -73,7 +75,7 @@ def _text(address: str, found: "Explanation") -> Iterator[str]:
     for note in verdict.notes:
         yield f"  note: {note}"
     reply = replace(verdict, suppressed="").reply
-    yield f"  reply: {' '.join(reply) if reply else 'none, the MTA goes on'}"
+    yield f"  reply: {' '.join(reply) if reply else 'none, the MTA decides'}"
     if verdict.suppressed:
         yield f"  suppressed: {verdict.suppressed}"
 
@@ -85,9 +87,9 @@ def _user(user: "User") -> Iterator[str]:
         "account sources", (line for it in user.sources for line in _source("accounts", it))
     )
     yield from _section("policies", (line for it in user.policies for line in _policy(it)))
-    yield from _section("the policy as it is written", map(_written, user.options))
-    yield from _section("the tree it calls for", user.tree)
-    yield from _section("what stands", user.standing)
+    yield from _section("policy as written", map(_written, user.options))
+    yield from _section("tree of the policy", user.tree)
+    yield from _section("existing tree", user.standing)
 
 
 def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
@@ -110,7 +112,7 @@ def _policy(look: "PolicyLook") -> Iterator[str]:
     if not look.policy:
         yield look.why
         return
-    yield f"{look.policy}: {'counts' if look.counts else 'no'}: {look.why}"
+    yield f"{look.policy}: {'applies' if look.counts else 'no'}: {look.why}"
     if look.place:
         yield f"  {look.place}"
 

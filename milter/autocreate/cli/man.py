@@ -1,6 +1,7 @@
-"""The manual pages, made from the text that `--help` and the configuration's own errors are made from.
+"""The manual pages, in the language of man(7).
 
-In the language of man(7). A page is printed, never kept in a file of ours, so it cannot be out of date.
+They are made from the texts of `--help` and of the configuration's keys when they are printed, so they are
+never out of date.
 """
 
 import ast
@@ -30,10 +31,10 @@ _FILES = """
 .SH FILES
 .TP
 .I /etc/autocreate/autocreate.toml
-The configuration, unless --config or AUTOCREATE_CONFIG names another: see autocreate.toml(5).
+The configuration, unless --config or AUTOCREATE_CONFIG names another file. See autocreate.toml(5).
 """
 
-# What stands before the keys of a table in a reader's mind, as the file has it.
+# The heads of tables as they are written in the file.
 _HEADS = {
     **{it: f"[{it}.NAME]" for it in ("accounts", "domains", "aliases")},
     "policy": "[[policy]]",
@@ -62,13 +63,13 @@ def configuration_page() -> str:
         _head("autocreate.toml", 5),
         ".SH NAME\nautocreate.toml \\- configuration of autocreate(1)",
         ".SH DESCRIPTION",
-        "A TOML file. Whatever is wrong with it (a key that is not known, a value that cannot be) is "
-        'reported all at once by\n.BR "autocreate config check" ;\nnothing starts on a wrong file.',
+        "A TOML file.\n.B autocreate config check\nreports every mistake in it, such as unknown keys and "
+        "invalid values. Nothing starts with a wrong file.",
     ]
-    said = _said_in(Config)
+    described = _descriptions_in(Config)
     for key, field in Config.model_fields.items():
         for section in _sections_of(field.annotation):
-            lines += _section(_head_of(key, section), section, said.get(key, ""))
+            lines += _section(_head_of(key, section), section, described.get(key, ""))
             lines += _subsections(key, section)
     lines.append(".SH SEE ALSO\nautocreate(1), imapd.conf(5)")
     return "\n".join(lines) + "\n"
@@ -95,9 +96,9 @@ def _section(head: str, section: type[BaseModel], text: str) -> Iterator[str]:
     yield f".SH {_escaped(head)}\n{_paragraphs(_text_of(section))}"
     if text:
         yield f".PP\n{_paragraphs(text)}"
-    said = _said_in(section)
+    described = _descriptions_in(section)
     for key, field in section.model_fields.items():
-        words = _with_choices(field, said.get(key, ""))
+        words = _with_choices(field, described.get(key, ""))
         yield f".TP\n.BR {_quoted(key)} {_quoted(_value_of(field))}\n{_paragraphs(words)}"
 
 
@@ -129,12 +130,12 @@ def _value_of(field: FieldInfo) -> str:
     return f" = {shown}"
 
 
-def _said_in(section: type[BaseModel]) -> dict[str, str]:
-    """What the source says below each key.
+def _descriptions_in(section: type[BaseModel]) -> dict[str, str]:
+    """The text below each key in the source.
 
     Pydantic could collect it, but would read and parse the source for every command that is started.
     """
-    said: dict[str, str] = {}
+    described: dict[str, str] = {}
     for kind in reversed(section.__mro__):
         if not issubclass(kind, Section):
             continue
@@ -146,8 +147,8 @@ def _said_in(section: type[BaseModel]) -> dict[str, str]:
                     ast.AnnAssign(target=ast.Name(id=name)),
                     ast.Expr(value=ast.Constant(value=str(words))),
                 ):
-                    said[name] = inspect.cleandoc(words)
-    return said
+                    described[name] = inspect.cleandoc(words)
+    return described
 
 
 def _with_choices(field: FieldInfo, words: str) -> str:

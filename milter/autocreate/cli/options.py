@@ -9,24 +9,29 @@ import click
 config_option = click.option(
     "--config",
     "config_path",
-    # Whether it can be read, `load` says, with the exit status of a wrong configuration.
+    # `load` reports a file that cannot be read, with the exit status of a wrong configuration.
     type=click.Path(path_type=Path, readable=False),
     default=Path("/etc/autocreate/autocreate.toml"),
     show_default=True,
     envvar="AUTOCREATE_CONFIG",
     help="The configuration file.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per line."
+)
+mailer_option = click.option(
+    "--mailer", help="Decide as if the MTA had named this transport, as in {rcpt_mailer}."
+)
 
 
 def mta_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Where the MTAs of this machine have their configurations."""
+    """Add the options that say where the configuration of this machine's MTAs is."""
     postfix = click.option(
         "--postfix",
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("/etc/postfix"),
         show_default=True,
-        help="Where Postfix's main.cf is.",
+        help="Postfix's configuration directory.",
     )
     sendmail = click.option(
         "--sendmail",

@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, a line now and then elsewhere. On stderr."""
+"""The progress of a long command, on stderr: a bar on a terminal, otherwise a line every 10 seconds."""
 
 import sys
 import time
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-_BETWEEN_LINES = 10.0  # seconds
+_INTERVAL = 10.0  # seconds between lines
 
 
 class Progress(Protocol):
     def step(self) -> None:
-        """One more is done."""
+        """One more step is done."""
 
     def say(self, line: str) -> None:
-        """A line for standard output, beside the bar."""
+        """Print a line on standard output without disturbing the bar."""
 
 
 @contextmanager
@@ -22,8 +22,8 @@ def progress(what: str, total: int) -> Iterator[Progress]:
     """Show progress for as long as the context lasts.
 
     Args:
-        what: is being done, in a word or two.
-        total: how many steps there will be.
+        what: the work, in a word or two.
+        total: the number of steps.
     """
     if sys.stderr.isatty():
         with _bar(what, total) as bar:
@@ -37,13 +37,13 @@ class _Lines:
         self._what = what
         self._total = total
         self._done = 0
-        self._begun = self._told = time.monotonic()
+        self._begun = self._printed = time.monotonic()
 
     def step(self) -> None:
         self._done += 1
         now = time.monotonic()
-        if now - self._told >= _BETWEEN_LINES:
-            self._told = now
+        if now - self._printed >= _INTERVAL:
+            self._printed = now
             rate = self._done / (now - self._begun)
             left = (self._total - self._done) / rate
             print(
@@ -77,7 +77,7 @@ def _bar(what: str, total: int) -> Iterator[Progress]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         console=console,
-        redirect_stdout=False,  # or what is written to a file would be shown here instead
+        redirect_stdout=False,  # otherwise lines for a file would be shown here
     ) as bar:
         task = bar.add_task(what, total=total, rate="")
 

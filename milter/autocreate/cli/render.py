@@ -12,10 +12,10 @@ from autocreate.tree.plan import as_json
 
 
 def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
-    """A verdict as indented lines. Nothing in a name can begin a line of its own.
+    """A verdict as indented lines. No name in it can begin a line of its own.
 
     Args:
-        verb: "would" or "did": what became of the plan, if it was not suppressed.
+        verb: "would" or "did": what became of the plan. A suppressed verdict always says "would".
     """
     lines = (f"{address}: {verdict.answer.value}", *(f"  {it}" for it in _facts(verdict, verb)))
     return [printable(line) for line in lines]
@@ -47,7 +47,7 @@ def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
 
 
 def finding_as_text(finding: Finding) -> str:
-    """What `doctor` found, as lines for a person."""
+    """A finding of `doctor`, as lines for a person."""
     return "\n".join(
         printable(line)
         for line in (
@@ -59,12 +59,12 @@ def finding_as_text(finding: Finding) -> str:
 
 
 def finding_as_json(finding: Finding) -> str:
-    """What `doctor` found, as one JSON object."""
+    """A finding of `doctor`, as one JSON object."""
     return json.dumps({**asdict(finding), "gravity": finding.gravity.name.lower()})
 
 
 def _part_as_json(part: Verdict) -> dict[str, Any]:
-    """What became of one user of several."""
+    """The verdict about one user of several."""
     return {
         "user": part.user or None,
         "answer": part.answer.value,

@@ -1,69 +1,100 @@
-"""Which accounts a command is about: its options, and what is opened for it."""
+"""The options and arguments that select accounts."""
 
+import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
-    from autocreate.admin.bulk import Selection
-    from autocreate.wiring.service import Components
+    from autocreate.admin.selection import Selection
 
 _STDIN = "-"
 
 
+class Filters(NamedTuple):
+    """The options that select accounts from what the account sources list."""
+
+    everybody: bool
+    sources: tuple[str, ...]
+    groups: tuple[str, ...]
+    domain: str
+
+
 def selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say which accounts are meant."""
+    """Add the options that select accounts; the command gets them as `filters`."""
+
+    @functools.wraps(command)
+    def with_filters(
+        everybody: bool, sources: tuple[str, ...], groups: tuple[str, ...], domain: str, **rest: Any
+    ) -> Any:
+        return command(filters=Filters(everybody, sources, groups, domain), **rest)
+
+    # The last decorator comes first in the help text.
     for option in (
-        click.option("--all", "everybody", is_flag=True, help="Every account that is listed."),
-        click.option("--source", "sources", multiple=True, help="Accounts of this source."),
-        click.option("--group", "groups", multiple=True, help="Accounts in this group."),
         click.option(
             "--domain",
             default="",
-            help="Accounts of this domain. Where user ids have none (virtdomains is off): all, as for mail to it.",
+            help="Accounts of this domain. With virtdomains off this does not filter: policies are "
+            "evaluated as for mail to this domain.",
         ),
+        click.option(
+            "--group", "groups", multiple=True, help="Accounts in this group. May be repeated."
+        ),
+        click.option(
+            "--source", "sources", multiple=True, help="Accounts of this source. May be repeated."
+        ),
+        click.option("--all", "everybody", is_flag=True, help="All accounts that are listed."),
     ):
-        command = option(command)
-    return command
+        with_filters = option(with_filters)
+    return with_filters
 
 
-def chosen_by(
-    names: tuple[str, ...],
-    everybody: bool,
-    sources: tuple[str, ...],
-    groups: tuple[str, ...],
-    domain: str,
-    are_users: bool = False,
+def selection_of(
+    names: tuple[str, ...], filters: Filters, are_users: bool = False
 ) -> "Selection | None":
-    """The selection that the options make; None if addresses were named one by one."""
-    from autocreate.admin.bulk import Selection
+    """The selection that arguments and options make; None if addresses are given by name.
 
-    is_listed = everybody or bool(sources or groups or domain)
-    if names and is_listed:
-        raise click.UsageError("name users, or take them from the account sources, not both")
-    if not names and not is_listed:
+    Args:
+        are_users: names are user ids, not addresses.
+    """
+    from autocreate.admin.selection import Selection
+
+    is_filtered = any(filters)
+    if names and is_filtered:
+        raise click.UsageError("give users, or --all, --source, --group, --domain, not both")
+    if not names and not is_filtered:
         raise click.UsageError(
-            "nobody is named: give users, - for a list on standard input, or --all, --source, "
-            "--group, --domain"
+            "no users given: name users, or use -, --all, --source, --group, --domain"
         )
     if names == (_STDIN,):
-        return Selection(users=_listed())
+        return Selection(users=_read_users())
     if _STDIN in names:
-        raise click.UsageError("`-` takes all users from standard input: name no others beside it")
+        raise click.UsageError("`-` reads all users from standard input: give no others beside it")
     if names and are_users:
         return Selection(users=tuple(_text(name, "the command line") for name in names))
-    return None if names else normal(Selection(sources, groups, domain))
+    return None if names else filtered(filters)
 
 
-def _listed() -> tuple[str, ...]:
+def filtered(filters: Filters) -> "Selection":
+    """The selection that options make, its domain a lower-case A-label as in configurations."""
+    from autocreate.admin.selection import Selection
+    from autocreate.core.address import normal_domain
+    from autocreate.errors import Malformed
+
+    try:
+        domain = normal_domain(filters.domain)
+    except Malformed as error:
+        raise click.UsageError(f"--domain: {error}") from error
+    return Selection(filters.sources, filters.groups, domain)
+
+
+def _read_users() -> tuple[str, ...]:
     """Users from standard input, one a line."""
     if sys.stdin is None:
-        raise click.UsageError("standard input is closed, from which `-` takes users")
+        raise click.UsageError("`-` reads users from standard input, which is closed")
     lines = enumerate(sys.stdin.buffer, 1)
     names = (_text(os.fsdecode(line).strip(), f"line {number}") for number, line in lines)
     return tuple(name for name in names if name)
@@ -73,76 +104,5 @@ def _text(name: str, where: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise click.UsageError(f"{where}: a name that is not UTF-8") from None
+        raise click.UsageError(f"{where}: a name is not UTF-8") from None
     return name
-
-
-def normal(selection: "Selection") -> "Selection":
-    """The selection with its domain as a lower-case A-label, as configurations have it."""
-    from dataclasses import replace
-
-    from autocreate.core.address import normal_domain
-    from autocreate.errors import Malformed
-
-    try:
-        return replace(selection, domain=normal_domain(selection.domain))
-    except Malformed as error:
-        raise click.UsageError(f"--domain: {error}") from error
-
-
-def exempt_by(components: "Components", selection: "Selection") -> Callable[[str], bool]:
-    """Tells of a user who has an account whether it is to have no mailbox. A doubt is no."""
-    from autocreate.errors import AutocreateError
-
-    def is_exempt(user: str) -> bool:
-        try:
-            return components.provisioner.is_exempt(
-                components.accounts.address(user, selection), user
-            )
-        except AutocreateError:
-            return False  # whoever does something for the user hears of it
-
-    return is_exempt
-
-
-def require_known(
-    components: "Components", selection: "Selection", policy: str | None = None
-) -> None:
-    """A name that is nobody's would select nothing, or by another policy, and say nothing of it."""
-    from autocreate.errors import ConfigurationError
-
-    domain = selection.domain
-    if domain and not components.service.has_domain(domain):
-        raise ConfigurationError(
-            "--domain", [f"{domain} is not among milter.domains, and in no table of [domains]"]
-        )
-    by_domain = any(it.domains for it in components.provisioner.policies)
-    if by_domain and not components.accounts.knows_domain(selection):
-        raise ConfigurationError(
-            "--domain",
-            [
-                "policies go by domains, and user ids have none (virtdomains is off): name the domain "
-                "for which accounts are to be judged"
-            ],
-        )
-    policies = [it.name for it in components.provisioner.policies]
-    if policy is not None and policy not in policies:
-        raise ConfigurationError(
-            "--policy", [f"there is no policy {policy!r}; one of {', '.join(policies)}"]
-        )
-
-
-@contextmanager
-def open_components(config_path: Path) -> Iterator["Components"]:
-    """What many users at once need, as the file has it. Its log has errors alone."""
-    from contextlib import closing
-
-    from autocreate import logs
-    from autocreate.config import load
-    from autocreate.wiring.service import build_components
-
-    settings = load(config_path)
-    logs.configure(settings.log.format, "error")
-    components = build_components(settings)
-    with closing(components.service):
-        yield components

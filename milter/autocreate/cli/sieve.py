@@ -2,69 +2,46 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from autocreate.cli.opening import open_service
 from autocreate.cli.options import config_option, json_option
-from autocreate.errors import AutocreateError, ConfigurationError, Refused, Temporary
+from autocreate.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from autocreate.config.sections import Config
+    from autocreate.admin.scripts import CheckedScript
     from autocreate.mailstore.sieve.files import Compiler
-
-# A script that does not compile is wrong data (sysexits(3)).
-_EX_DATAERR = 65
 
 
 @click.group()
 def sieve() -> None:
-    """Look after the Sieve scripts that new users get."""
+    """Check and compile the Sieve scripts for new users."""
 
 
 @sieve.command()
 @config_option
 @json_option
 def check(config_path: Path, as_json: bool) -> None:
-    """Say of every policy's script whether Cyrus's compiler takes it.
+    """Check that the script of every policy compiles. Changes nothing.
 
-    The compiler of the server is asked: by ManageSieve, or where scripts are files by sievec. For
-    programs a script's state is "compiles", "wrong" or "not checked". Exit status: 65 one
-    does not compile; 75 cannot tell now.
+    Asks the compiler of the server: by ManageSieve, or with sievec where scripts are files. With
+    --json, a script's state is "compiles", "wrong" or "not checked".
+
+    Exit status: 0 all compile; 65 a script does not compile; 75 temporary failure, try again.
     """
-    from contextlib import closing
+    from autocreate.admin.scripts import check_scripts
 
-    from autocreate import logs
-    from autocreate.config import load
-    from autocreate.wiring.service import build_service
-
-    settings = load(config_path)
-    logs.configure(settings.log.format, "warning")
     status = 0
-    with closing(build_service(settings)) as service:
-        if not service.scripts() and not as_json:
-            click.echo("nobody is given a sieve script")
-        for policy, script in service.scripts():
-            details: tuple[str, ...]
-            try:
-                word, details = "compiles", service.check_script(script)
-                lines = [word, *details]
-            except Refused as refusal:
-                word, details = "wrong", (str(refusal),)
-                lines = [str(refusal)]
-                status = max(status, _EX_DATAERR)
-            except Temporary as error:
-                word, details = "not checked", (str(error),)
-                lines = [f"cannot be checked now: {error}"]
-                status = max(status, error.exit_status)
-            if as_json:
-                told = {"policy": policy, "script": script.source, "state": word}
-                click.echo(json.dumps({**told, "details": details}))
-            else:
-                name = f"policy {policy!r}: {script.source}"
-                click.echo("\n".join(f"{name}: {line}" for line in lines))
+    with open_service(config_path) as service:
+        checked = list(check_scripts(service))
+    if not checked and not as_json:
+        click.echo("no policy has a Sieve script")
+    for script in checked:
+        click.echo(_as_json(script) if as_json else _as_text(script))
+        status = max(status, script.exit_status)
     sys.exit(status)
 
 
@@ -73,9 +50,9 @@ def check(config_path: Path, as_json: bool) -> None:
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @config_option
 def compile_scripts(source: Path | None, target: Path | None, config_path: Path) -> None:
-    """Compile SOURCE into TARGET with Cyrus's sievec; both may be left out.
+    """Compile SOURCE into TARGET with Cyrus's sievec.
 
-    Then every script of the configuration that has a place for what is compiled is compiled:
+    Without arguments, compiles every script of the configuration that names a file for its bytecode:
     autocreate_sieve_script of imapd.conf into autocreate_sieve_script_compiled, as compile_sieve
     did, and each policy's sieve into sieve_compiled.
     """
@@ -88,55 +65,41 @@ def compile_scripts(source: Path | None, target: Path | None, config_path: Path)
         raise click.UsageError("TARGET is missing")
     from autocreate.config import load
     from autocreate.wiring.policies import scripts
+    from autocreate.wiring.tools import compiler_of
 
-    settings = load(config_path)
-    pairs = {(it.source, it.compiled) for _policy, it in scripts(settings) if it.compiled}
+    config = load(config_path)
+    pairs = {(it.source, it.compiled) for _policy, it in scripts(config) if it.compiled}
     if not pairs:
         raise ConfigurationError(
             str(config_path),
             [
-                "no script has a place for what is compiled: write autocreate_sieve_script_compiled "
-                "in imapd.conf, or sieve_compiled in a policy, or name SOURCE and TARGET"
+                "no script names a file for its bytecode: set autocreate_sieve_script_compiled in "
+                "imapd.conf, or sieve_compiled in a policy, or give SOURCE and TARGET"
             ],
         )
+    compiler = compiler_of(config)
     for script, compiled in sorted(pairs):
-        _compile(_compiler(settings), Path(script), Path(compiled))
-
-
-def doubts(settings: "Config") -> Iterator[str]:
-    """What is wrong with the scripts of a configuration, as far as this machine can tell."""
-    from autocreate.wiring.policies import scripts
-
-    compiler = _compiler(settings)
-    for policy, script in scripts(settings):
-        name = f"policy {policy!r}: {script.source}"
-        if not compiler.is_here:
-            yield f"{name}: not checked, since sievec is not here; see autocreate sieve check"
-            continue
-        try:
-            compiler.compile(script.text)
-        except AutocreateError as error:
-            yield f"{name}: {error}"
-
-
-def _compiler(settings: "Config") -> "Compiler":
-    from autocreate.mailstore.sieve.files import Compiler
-
-    imapd = settings.cyrus.imapd_conf
-    return Compiler(imapd.path if imapd else None)
+        _compile(compiler, Path(script), Path(compiled))
 
 
 def _compile(compiler: "Compiler", source: Path, target: Path) -> None:
-    from autocreate.mailstore.sieve.files import save
+    from autocreate.admin.scripts import compile_file
 
-    try:
-        text = source.read_bytes()
-        try:
-            bytecode = compiler.compile(text)
-        except Refused as refusal:
-            click.echo(f"{source}: {refusal}", err=True)
-            sys.exit(_EX_DATAERR)
-        save(target, bytecode)
-    except OSError as error:
-        raise Temporary(f"{error.filename or target}: {error.strerror}") from error
+    compile_file(compiler, source, target)
     click.echo(f"{source}: compiled into {target}")
+
+
+def _as_json(script: "CheckedScript") -> str:
+    data = {"policy": script.policy, "script": script.source, "state": script.state}
+    return json.dumps({**data, "details": script.details})
+
+
+def _as_text(script: "CheckedScript") -> str:
+    from autocreate.admin.scripts import COMPILES, WRONG
+
+    lines: tuple[str, ...] = script.details
+    if script.state == COMPILES:
+        lines = (COMPILES, *lines)
+    elif script.state != WRONG:
+        lines = tuple(f"not checked: {line}" for line in lines)
+    return "\n".join(f"policy {script.policy!r}: {script.source}: {line}" for line in lines)

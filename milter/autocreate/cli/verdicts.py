@@ -1,9 +1,8 @@
-"""A service for one command, and the verdicts of a few addresses, printed."""
+"""The verdicts about a few addresses, printed."""
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,26 +12,17 @@ if TYPE_CHECKING:
     from autocreate.model import Verdict
 
 
-def open_service(config_path: Path) -> Any:
-    """The service as the file has it, to be closed at the end of a context."""
-    from contextlib import closing
-
-    from autocreate import logs
-    from autocreate.config import load
-    from autocreate.wiring.service import build_service
-
-    settings = load(config_path)
-    logs.configure(settings.log.format, "warning")
-    return closing(build_service(settings))
-
-
 def show(
     addresses: tuple[str, ...],
     as_json: bool,
     decide: Callable[[str], "Verdict"],
     verb: str = "would",
 ) -> None:
-    """Print the verdict of each address, and end with the gravest exit status among them."""
+    """Print the verdict about each address, and exit with the highest exit status among them.
+
+    Args:
+        verb: "would" or "did": what became of the plans.
+    """
     from autocreate.cli.render import json_line, text_lines
     from autocreate.model import Answer, Verdict
 

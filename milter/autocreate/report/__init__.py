@@ -1,1 +1,1 @@
-"""`autocreate report`: what was decided in some time, as text, as JSON and as a page."""
+"""`autocreate report`: statistics of a period, as text, as JSON and as an HTML page."""

@@ -1,4 +1,4 @@
-"""Plots as SVG: text in, text out. Colours are CSS classes, which the page that they stand in defines."""
+"""Plots as SVG text. Colours are CSS classes, which the page defines."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ _GRID_LINES = 4
 
 
 class Series(NamedTuple):
-    """What the parts of a column stand for: its name, and the CSS class that has its colour."""
+    """A series of values: its name, and the CSS class of its colour."""
 
     name: str
     css: str
 
 
 class Column(NamedTuple):
-    """One column: what it is of, what stands below it (may be empty), and a value for each series."""
+    """One column: its name, its label on the axis (may be empty), and a value for each series."""
 
     name: str
     tick: str
@@ -27,11 +27,11 @@ class Column(NamedTuple):
 def stacked(
     title: str, series: Sequence[Series], columns: Sequence[Column], width: int, height: int
 ) -> str:
-    """A plot of stacked columns; each part tells its figures when it is pointed at.
+    """A plot of stacked columns. Each part has its numbers as a tooltip.
 
     Args:
-        title: for those who do not see it.
-        width, height: in the plot's own units; it grows and shrinks with its place on the page.
+        title: for screen readers.
+        width, height: in the plot's own units; it scales with the page.
     """
     top = scale(max((sum(column.values) for column in columns), default=0.0))
     room = height - _TOP - _BOTTOM
@@ -42,7 +42,7 @@ def stacked(
         parts.append(_stack(series, column, x, step, height - _BOTTOM, room / top))
         if column.tick:
             middle = x + step / 2
-            # A label in the middle of the last columns would not be seen to its end.
+            # The label of the last columns would be cut off if it were centred.
             at, anchor = (width, "end") if middle > width - 32 else (middle, "middle")
             parts.append(
                 f'<text class="tick" x="{at:.1f}" y="{height - 6}" text-anchor="{anchor}">'
@@ -52,7 +52,7 @@ def stacked(
 
 
 def bar(title: str, css: str, part: float) -> str:
-    """One horizontal bar, of which so much is filled (0 to 1)."""
+    """One horizontal bar, filled up to `part` (0 to 1)."""
     filled = (
         f'<rect class="{css}" width="{100 * min(1.0, max(part, 0.01)):.1f}" height="10" rx="2"/>'
     )
@@ -64,7 +64,7 @@ def bar(title: str, css: str, part: float) -> str:
 
 
 def scale(highest: float) -> float:
-    """Where an axis ends that has to reach so far: at a round number, 4 of whose parts are round."""
+    """The end of an axis that reaches `highest`: a round number, whose quarters are round, too."""
     if highest <= _GRID_LINES:
         return float(_GRID_LINES)
     power = 10.0 ** math.floor(math.log10(highest))
@@ -72,7 +72,7 @@ def scale(highest: float) -> float:
 
 
 def number(value: float) -> str:
-    """A number that is short enough for an axis: `12k`, `1.5M`."""
+    """A number in short form for an axis: `12k`, `1.5M`."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{letter}"
@@ -96,13 +96,13 @@ def _stack(
     series: Sequence[Series], column: Column, x: float, step: float, base: float, unit: float
 ) -> str:
     gap = min(3.0, step * 0.15)
-    wide = min(step - gap, 48.0)  # a single column is no wall
+    wide = min(step - gap, 48.0)  # a single column is not as wide as the plot
     left = x + (step - wide) / 2
     parts, y = [], base
     for it, value in zip(series, column.values, strict=True):
         if not value:
             continue
-        high = max(value * unit, 1.0)  # one among millions is still seen
+        high = max(value * unit, 1.0)  # one among millions remains visible
         y -= high
         said = f"{column.name}: {value:,.10g} {it.name}"
         parts.append(

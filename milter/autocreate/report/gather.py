@@ -1,4 +1,4 @@
-"""`autocreate report`: what the processes that serve have seen, as the journal has it."""
+"""`autocreate report`: the statistics of all processes, from the journal."""
 
 import json
 from collections import Counter
@@ -13,16 +13,16 @@ from autocreate.statistics.tally import Tally
 HOUR = 3600
 _DAY = 24 * HOUR
 
-# What becomes of recipients, in the order in which it is told: the answers, and `created` apart.
+# What becomes of recipients, in the order of the report: the answers, and `created` apart.
 OUTCOMES = ("accept", "created", "unknown", "refused", "malformed", "temporary", "pass")
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What dry run has recorded, every recipient once.
+    """What was recorded in dry-run mode, every recipient once.
 
     Args:
-        answers: what it would have been answered.
+        answers: that recipients would have had.
         trees: the users whose mailboxes would have been created, by (policy, domain).
     """
 
@@ -32,7 +32,7 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A stretch of time and what became of its recipients, by outcome."""
+    """How many recipients had which outcome in a part of the period."""
 
     begins: int
     seconds: int
@@ -41,13 +41,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was seen from `since` to `until`, in seconds since the epoch.
+    """Statistics from `since` to `until`, in seconds since the epoch.
 
     Args:
-        total: all of it.
-        slots: the same in its course, without gaps.
+        total: of the whole period.
+        slots: the recipients of its parts, in order and without gaps.
         unfinished: trees that were begun and are not finished now.
-        left_out: rows of the journal that make no sense, each in words. Nothing in them counts.
+        left_out: the invalid rows of the journal, each described. Nothing in them counts.
     """
 
     since: float
@@ -77,7 +77,10 @@ class Report:
 
 
 def gather(journal: Journal, since: float, until: float) -> Report:
-    """Add up what the journal has.
+    """Add up the statistics in the journal.
+
+    Args:
+        since, until: in seconds since the epoch; whole hours are added up.
 
     Raises:
         Temporary: the journal cannot be read.

@@ -1,4 +1,4 @@
-"""The report as one HTML page: nothing in it comes from elsewhere, and nothing in it runs."""
+"""The report as one HTML page, without scripts and without anything loaded from elsewhere."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from autocreate.report.chart import Column, Series, bar, number, stacked
 from autocreate.report.gather import HOUR, OUTCOMES, Report
-from autocreate.report.words import WORDS, left_out, milliseconds, moment, quantiles
+from autocreate.report.words import WORDS, date_and_time, left_out, milliseconds, quantiles
 from autocreate.statistics.tally import BOUNDS, Histogram
 
 _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
@@ -16,20 +16,24 @@ _MOST = 12  # rows of a list
 
 
 def page(found: Report) -> str:
-    """The whole page. Every word that a client chose is escaped."""
+    """The whole page. Text that a client chose is escaped."""
     style = files("autocreate.report").joinpath("report.css").read_text(encoding="utf-8")
     notice = f'<p class="note">{left_out(found)}.</p>' if found.left_out else ""
-    cards = "".join(_cards(found)) if not found.is_empty else _card("Nothing was seen", _none())
+    cards = (
+        "".join(_cards(found))
+        if not found.is_empty
+        else _card("No statistics for this period", _none())
+    )
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>autocreate: report</title>
 <style>{style}</style></head><body><main>
 <header><h1>Recipients and their mailboxes</h1>
-<p>{moment(found.since)} to {moment(found.until)}</p>{notice}</header>
+<p>{date_and_time(found.since)} to {date_and_time(found.until)}</p>{notice}</header>
 <div class="tiles">{"".join(_tiles(found))}</div>
 <div class="cards">{cards}</div>
-<footer>Made by <code>autocreate report</code>. It holds all that it shows, and asks nobody for more.</footer>
+<footer>Made by <code>autocreate report</code>. This page loads nothing from the network.</footer>
 </main></body></html>
 """
 
@@ -43,7 +47,7 @@ def _tiles(found: Report) -> Iterator[str]:
         (number(sum(outcomes.values())), "recipients and logins"),
         (number(sum(found.total.created.values())), "mailboxes created"),
         (number(outcomes["unknown"]), "unknown"),
-        (number(outcomes["temporary"]), "asked to come back"),
+        (number(outcomes["temporary"]), "deferred (451)"),
         (milliseconds(times.quantile(0.95)) if times.total else "-", "95th percentile of time"),
         (str(found.unfinished), "unfinished trees now"),
     ):
@@ -54,29 +58,29 @@ def _cards(found: Report) -> Iterator[str]:
     total = found.total
     shown = [it for it in _SERIES if found.outcomes[it.css]]
     if found.slots:
-        yield _card("In the course of time", _legend(shown) + _course(found, shown), wide=True)
+        yield _card("Recipients over time", _legend(shown) + _over_time(found, shown), wide=True)
     yield _card("Verdicts and reasons", _reasons(found), wide=True)
     yield _card("Time until the verdict", _legend(shown) + _times(found, shown), wide=True)
     created = _trees(total.created.most_common(_MOST))
     yield _card("Mailboxes created", created, wide=not found.dry_run.answers)
     if found.dry_run.answers:
         yield _card("Dry run", _dry_run(found))
-    yield _card("Unknown recipients asked for most", _names(total.unknown.most(_MOST)))
-    yield _card("Clients that asked for them", _names(total.clients.most(_MOST)))
+    yield _card("Most frequent unknown recipients", _names(total.unknown.most(_MOST)))
+    yield _card("Clients that sent to them most", _names(total.clients.most(_MOST)))
 
 
-def _course(found: Report, shown: Sequence[Series]) -> str:
+def _over_time(found: Report, shown: Sequence[Series]) -> str:
     slots = found.slots
     every = max(1, round(len(slots) / 12))
     columns = [
         Column(
-            moment(slot.begins),
+            date_and_time(slot.begins),
             _tick(slot.begins, slot.seconds, len(slots)) if position % every == 0 else "",
             [slot.outcomes[it.css] for it in shown],
         )
         for position, slot in enumerate(slots)
     ]
-    return stacked("Recipients in the course of time", shown, columns, 1000, 260)
+    return stacked("Recipients over time", shown, columns, 1000, 260)
 
 
 def _tick(begins: int, seconds: int, slots: int) -> str:
@@ -104,8 +108,8 @@ def _times(found: Report, shown: Sequence[Series]) -> str:
     heads = ("", "median", "95 %", "99 %")
     head = "".join(f'<th class="{"n" if it else "k"}">{it}</th>' for it in heads)
     return (
-        f'<div class="split"><div>{plot}<p class="note">How many verdicts took up to the time below '
-        f"the column, in milliseconds where no unit is given.</p></div>"
+        f'<div class="split"><div>{plot}<p class="note">Verdicts by the time they took, up to the '
+        f"value below the column, in milliseconds unless a unit is given.</p></div>"
         f"<table><tr>{head}</tr>{''.join(rows)}</table></div>"
     )
 
@@ -146,7 +150,7 @@ def _dry_run(found: Report) -> str:
     ]
     trees = _trees(found.dry_run.trees.most_common(_MOST))
     return (
-        f'<p class="note">Distinct recipients, as they would be answered:</p>{_table(rows)}'
+        f'<p class="note">Answers, distinct recipients:</p>{_table(rows)}'
         f'<p class="note">Mailboxes that would be created:</p>{trees}'
     )
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from autocreate.core.printable import printable
 from autocreate.report.gather import Report
-from autocreate.report.words import PARTS, WORDS, left_out, moment, quantiles, times_of
+from autocreate.report.words import PARTS, WORDS, date_and_time, left_out, quantiles, times_of
 from autocreate.statistics.tally import Histogram
 
 
 def data(found: Report) -> dict[str, Any]:
-    """The report for programs. Lists have all that is known, the most frequent first."""
+    """The report for programs. Lists are complete, the most frequent first."""
 
     def trees(counts: Any) -> list[dict[str, Any]]:
         return [
@@ -57,29 +57,33 @@ def _stamp(seconds: float) -> str:
 
 def text(found: Report) -> Iterator[str]:
     """The report for people, line by line."""
-    yield f"From {moment(found.since)} to {moment(found.until)}"
+    yield f"From {date_and_time(found.since)} to {date_and_time(found.until)}"
     if found.left_out:
         yield left_out(found)
     if found.is_empty:
-        yield "Nothing was seen. Processes that serve tell what they counted once a minute."
+        yield "No statistics for this period. Running processes write theirs once a minute."
         return
     yield from _section("Recipients and logins", _recipients(found))
     yield from _section(
-        "Why",
+        "Verdicts and reasons",
         [
             (f"{count:,}", WORDS[answer], reason or "not ours")
             for answer, reason, count in found.reasons[:20]
         ],
     )
     yield from _section("Mailboxes created", _trees(found.total.created))
-    yield from _section("Unknown recipients asked for most", _busiest(found.total.unknown.most(20)))
-    yield from _section("Clients that asked for them", _busiest(found.total.clients.most(20)))
+    yield from _section(
+        "Most frequent unknown recipients", _most_frequent(found.total.unknown.most(20))
+    )
+    yield from _section(
+        "Clients that sent to them most", _most_frequent(found.total.clients.most(20))
+    )
     yield from _section(
         "Time until the verdict (median, 95th and 99th percentile)",
         [(f"{count:,}", WORDS[it], *rest) for it, count, *rest in quantiles(found)],
     )
     yield from _section(
-        "Dry run: distinct recipients, as they would be answered",
+        "Dry run: answers, distinct recipients",
         [(f"{count:,}", WORDS[answer]) for answer, count in found.dry_run.answers.most_common()],
     )
     yield from _section("Dry run: mailboxes that would be created", _trees(found.dry_run.trees))
@@ -98,7 +102,7 @@ def _trees(counts: Any) -> list[tuple[str, ...]]:
     ]
 
 
-def _busiest(names: list[tuple[str, int]]) -> list[tuple[str, ...]]:
+def _most_frequent(names: list[tuple[str, int]]) -> list[tuple[str, ...]]:
     return [(f"{count:,}", name) for name, count in names]
 
 

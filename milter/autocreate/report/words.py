@@ -1,4 +1,4 @@
-"""The report's words, the same in the text and on the page."""
+"""The labels and numbers of the report, the same in the text and on the page."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from autocreate.report.gather import OUTCOMES, Report
 from autocreate.statistics.tally import Histogram
 
-# Which parts of the times are told, by their names for programs.
+# The quantiles of times, by their JSON keys.
 PARTS = {"median": 0.5, "p95": 0.95, "p99": 0.99}
 
 WORDS = {
@@ -15,18 +15,18 @@ WORDS = {
     "unknown": "unknown (550)",
     "refused": "refused by Cyrus",
     "malformed": "malformed (553)",
-    "temporary": "temporary (451)",
-    "pass": "passed untouched",
+    "temporary": "deferred (451)",
+    "pass": "not ours, passed",
 }
 
 
-def moment(seconds: float) -> str:
+def date_and_time(seconds: float) -> str:
     """A time as an administrator reads it."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def milliseconds(value: float) -> str:
-    """A time that took as long: `0.1 ms`, `44 ms`, `1.2 s`."""
+    """A duration: `0.1 ms`, `44 ms`, `1.2 s`."""
     if value == float("inf"):
         return "over 10 s"
     if value >= 1000:
@@ -37,25 +37,21 @@ def milliseconds(value: float) -> str:
 
 
 def quantiles(found: Report) -> Iterator[tuple[str, int, str, str, str]]:
-    """(outcome, how many, median, 95 %, 99 %) of the times that verdicts took."""
+    """(outcome, how many, median, 95 %, 99 %) of the time until the verdict."""
     for outcome, times in times_of(found):
         half, most, nearly = (milliseconds(times.quantile(it)) for it in PARTS.values())
         yield outcome, times.total, half, most, nearly
 
 
 def left_out(found: Report) -> str:
-    """That rows of the journal were left out, as a sentence; "" if none was."""
+    """How many rows of the journal were skipped, as a sentence; "" if none was."""
     count = len(found.left_out)
-    rows = "1 row" if count == 1 else f"{count:,} rows"
-    return (
-        f"{rows} of the journal made no sense and {'is' if count == 1 else 'are'} left out"
-        if count
-        else ""
-    )
+    rows = "1 invalid row" if count == 1 else f"{count:,} invalid rows"
+    return f"Skipped {rows} of the journal" if count else ""
 
 
 def times_of(found: Report) -> Iterator[tuple[str, Histogram]]:
-    """The times of each outcome that there was."""
+    """The time until the verdict, for each outcome that occurred."""
     for outcome in OUTCOMES:
         times = Histogram()
         for (_, name), it in found.total.times.items():

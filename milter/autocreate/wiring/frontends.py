@@ -1,4 +1,4 @@
-"""The front ends of a process, each listening where the configuration says."""
+"""The front ends of a process, each with its socket."""
 
 import contextlib
 import pwd
@@ -17,9 +17,9 @@ from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
 from autocreate.passwords import CHECKERS, PasswordChecker
 
-_NOBODYS = (
-    "which no key of the configuration names: write the place that the .socket unit has into it "
-    "(milter.socket, login.socket, login.notify_socket), or disable that unit"
+_UNUSED = (
+    "but no key of the configuration names this socket: set milter.socket, login.socket or "
+    "login.notify_socket to the address in the .socket unit, or disable the unit"
 )
 
 FrontEndName = Literal["milter", "login"]
@@ -27,50 +27,50 @@ FrontEndName = Literal["milter", "login"]
 
 @contextlib.contextmanager
 def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[list[FrontEnd]]:
-    """The front ends of these names, listening where the configuration says but serving nobody yet.
+    """The front ends of these names. They listen at the configured sockets, and do not serve yet.
 
     Raises:
-        ConfigurationError: one cannot listen at its place, or systemd listens where none does.
-        Temporary: another instance owns the place.
+        ConfigurationError: one cannot listen at its socket, or systemd passed a socket that is not used.
+        Temporary: another process listens at a socket.
     """
-    handed_over = InheritedSockets()
+    inherited = InheritedSockets()
     with contextlib.ExitStack() as held:
         frontends: list[FrontEnd] = []
         if "milter" in names:
-            frontends.append(held.enter_context(_milter(config, handed_over)))
+            frontends.append(held.enter_context(_milter(config, inherited)))
         if "login" in names:
             alone = "milter" not in names
             milter = _control_socket(config, ["milter"]) if alone else None
-            frontends += held.enter_context(_login(config.login, milter, handed_over))
+            frontends += held.enter_context(_login(config.login, milter, inherited))
         if place := _control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
             frontends.append(Control(listener))
         if config.metrics.listen:
-            frontends.append(held.enter_context(_metrics(config.metrics.listen, handed_over)))
-        if unknown := handed_over.left():
+            frontends.append(held.enter_context(_metrics(config.metrics.listen, inherited)))
+        if unused := inherited.left():
             raise ConfigurationError(
-                "systemd", [f"listens for us at {place}, {_NOBODYS}" for place in unknown]
+                "systemd", [f"listens at {place}, {_UNUSED}" for place in unused]
             )
         yield frontends
 
 
 @contextlib.contextmanager
-def _metrics(place: str, handed_over: InheritedSockets) -> Iterator[FrontEnd]:
+def _metrics(place: str, inherited: InheritedSockets) -> Iterator[FrontEnd]:
     from autocreate.frontends.metrics import Metrics  # noqa: PLC0415 -- it loads prometheus_client
 
-    with listening("metrics.listen", f"inet:{place}", 0, None, handed_over=handed_over) as listener:
+    with listening("metrics.listen", f"inet:{place}", 0, None, handed_over=inherited) as listener:
         yield Metrics(listener)
 
 
 def control_sockets(config: Config) -> list[Path]:
-    """Where the processes that run by this configuration may be asked."""
+    """The control sockets of the processes that may run with this configuration."""
     alone: list[list[FrontEndName]] = [["milter"], ["login"]]
     places = (_control_socket(config, names) for names in alone)
     return list(filter(None, places))
 
 
 def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | None:
-    """Where a process with these front ends may be asked: beside the first one's own socket."""
+    """The control socket of a process with these front ends: beside the socket of the first."""
     if "milter" in names and config.milter.control:
         return config.milter.control
     login = config.login.socket if config.login else ""
@@ -79,27 +79,27 @@ def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | Non
 
 
 @contextlib.contextmanager
-def _milter(config: Config, handed_over: InheritedSockets) -> Iterator[FrontEnd]:
+def _milter(config: Config, inherited: InheritedSockets) -> Iterator[FrontEnd]:
     from autocreate.frontends.milter import Milter  # noqa: PLC0415 -- it loads libmilter
 
     settings = config.milter
     mode = int(settings.socket_mode, 8)
     with listening(
-        "milter.socket", settings.socket, mode, settings.socket_group, handed_over=handed_over
+        "milter.socket", settings.socket, mode, settings.socket_group, handed_over=inherited
     ) as listener:
         yield Milter(listener)
 
 
 @contextlib.contextmanager
 def _login(
-    settings: Login | None, milter: Path | None, handed_over: InheritedSockets
+    settings: Login | None, milter: Path | None, inherited: InheritedSockets
 ) -> Iterator[list[FrontEnd]]:
     from autocreate.frontends.events import Events  # noqa: PLC0415 -- only to serve logins
     from autocreate.frontends.login import LoginServer  # noqa: PLC0415
 
     if settings is None or not (settings.upstream or settings.notify_socket):
         raise ConfigurationError(
-            "[login]", ["has neither upstream nor notify_socket; write one of them, or both"]
+            "[login]", ["has neither upstream nor notify_socket: set one of them, or both"]
         )
     mode, group = int(settings.socket_mode, 8), settings.socket_group
     peers = [pwd.getpwnam(name).pw_uid for name in settings.peers]
@@ -107,7 +107,7 @@ def _login(
     with contextlib.ExitStack() as held:
         if settings.upstream:
             listener = held.enter_context(
-                listening("login.socket", settings.socket, mode, group, handed_over=handed_over)
+                listening("login.socket", settings.socket, mode, group, handed_over=inherited)
             )
             checker = _checker(settings.upstream)
             frontends.append(LoginServer(listener, checker, peers, settings.requests))
@@ -115,7 +115,7 @@ def _login(
             listener = held.enter_context(
                 listening(
                     *("login.notify_socket", settings.notify_socket, mode, group),
-                    *(socket.SOCK_DGRAM, handed_over),
+                    *(socket.SOCK_DGRAM, inherited),
                 )
             )
             frontends.append(Events(listener, peers, settings.notifyd, milter))

@@ -1,14 +1,14 @@
-"""The service, and what many users at once need besides: everything but the front ends."""
+"""The service and its parts: everything but the front ends."""
 
 import logging
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from autocreate.accounts.directory import Directory
-from autocreate.admin.bulk import AccountSelector
+from autocreate.admin.components import Components
+from autocreate.admin.selection import AccountSelector
 from autocreate.config.login import Login
 from autocreate.config.sections import Config
-from autocreate.mailstore import MailStore
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import recipients
 from autocreate.service.journal import Journal
@@ -26,29 +26,18 @@ from autocreate.wiring.users import users_of
 log = logging.getLogger(__name__)
 
 
-class Components(NamedTuple):
-    """What is needed for many users at once: the service, and what it stands on."""
-
-    service: Service
-    provisioner: Provisioner
-    accounts: AccountSelector
-    store: MailStore
-    journal: Journal
-    parallel: int
-
-
 def build_service(
     config: Config,
     dry_run: bool = False,
     statistics: Statistics | None = None,
     before: Service | None = None,
 ) -> Service:
-    """Everything that a front end or a command needs, connected to nothing yet but the journal.
+    """The service by a configuration. So far it is connected to the journal only.
 
     Args:
-        dry_run: decide everything and do nothing, whatever the file says.
-        statistics: where to count what is counted here, if anybody wants to know.
-        before: the service that this one takes over from: nobody whom it works on is worked on twice.
+        dry_run: decide and change nothing, whatever the configuration says.
+        statistics: where to count; None if nobody reads the statistics.
+        before: the service that this one replaces: a user whom it works on is not worked on twice.
 
     Raises:
         ConfigurationError: an account source lacks its library.
@@ -63,7 +52,7 @@ def build_components(
     statistics: Statistics | None = None,
     before: Service | None = None,
 ) -> Components:
-    """As `build_service`. Closing the service closes all of it."""
+    """The service and its parts: see `build_service`. Closing the service closes all of them."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
     statistics = statistics or Statistics()
@@ -74,8 +63,6 @@ def build_components(
     journal = Journal(config.journal.url, time.time)
     mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
-    cyrus = config.cyrus
-    without_mailbox = frozenset((cyrus.admin, *cyrus.admins))
 
     def release() -> None:
         directory.close()
@@ -84,7 +71,7 @@ def build_components(
 
     unfinished = Unfinished(journal)
     provisioner = Provisioner(
-        AccountRules(users, policies_of(config), without_mailbox),
+        AccountRules(users, policies_of(config), _without_mailbox(config)),
         directory,
         store,
         unfinished,
@@ -92,17 +79,7 @@ def build_components(
         created=statistics.created,
     )
     service_ = Service(
-        recipients.RecipientRules(
-            domains=frozenset(config.milter.domains),
-            mailers=frozenset(config.milter.mailers),
-            users=users,
-            deadline=config.milter.deadline,
-            **_login_rules(config.login),
-            exempt=without_mailbox,
-            dry_run=dry_run or config.milter.mode == "dry-run",
-            quotes_dots=config.milter.lmtp_quote_rfc821_envelope,
-            lowers_domains=config.lmtp is not None and config.lmtp.lowercase_domains,
-        ),
+        _recipient_rules(config, dry_run),
         provisioner,
         journal,
         unfinished,
@@ -113,15 +90,28 @@ def build_components(
         domains,
         delivery_of(config, statistics),
     )
-    return Components(
-        service_,
-        provisioner,
-        # What is in tables may be any domain.
-        AccountSelector(directory, users, () if config.domains else config.milter.domains),
-        store,
-        journal,
-        config.cyrus.connections,
+    # With tables of domains, any domain may be ours.
+    selector = AccountSelector(directory, users, () if config.domains else config.milter.domains)
+    return Components(service_, provisioner, selector, store, journal, config.cyrus.connections)
+
+
+def _recipient_rules(config: Config, dry_run: bool) -> recipients.RecipientRules:
+    return recipients.RecipientRules(
+        domains=frozenset(config.milter.domains),
+        mailers=frozenset(config.milter.mailers),
+        users=users_of(config),
+        deadline=config.milter.deadline,
+        **_login_rules(config.login),
+        exempt=_without_mailbox(config),
+        dry_run=dry_run or config.milter.mode == "dry-run",
+        quotes_dots=config.milter.lmtp_quote_rfc821_envelope,
+        lowers_domains=config.lmtp is not None and config.lmtp.lowercase_domains,
     )
+
+
+def _without_mailbox(config: Config) -> frozenset[str]:
+    """Users who never get a mailbox: Cyrus's administrators."""
+    return frozenset((config.cyrus.admin, *config.cyrus.admins))
 
 
 def _login_rules(settings: Login | None) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""How user ids are spelled here."""
+"""How addresses and logins become user ids."""
 
 from autocreate.config.sections import Config
 from autocreate.core.naming import Users
 
 
 def users_of(config: Config) -> Users:
-    """How addresses and logins become user ids."""
+    """The rules for user ids, by the configuration."""
     return Users(
         virtual_domains=config.cyrus.virtdomains != "off",
         default_domain=config.cyrus.defaultdomain,

@@ -1,73 +1,24 @@
-"""Which accounts are meant, how many new mailboxes are too many, and the work on all of them."""
+"""Work on many users: several at once, in bounded memory, and nothing more once it is stopped."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
-from autocreate.accounts.directory import Directory
-from autocreate.admin.bulk import AccountSelector, Selection, TooMany, each, outcome, require_sane
-from autocreate.admin.plans import Changed, Plans
-from autocreate.core.naming import Users
-from autocreate.errors import ConfigurationError, Temporary
-from autocreate.model import Address, Answer, Verdict
+from autocreate.admin.bulk import Outcomes, Run, in_parallel
+from autocreate.admin.outcomes import State, outcome_of
+from autocreate.errors import Temporary
+from autocreate.model import Answer, Verdict
 from autocreate.tree.actions import CreateMailbox, SetQuota, Subscribe, SubscribeShared
 from autocreate.tree.plan import Plan, without_user_removed
 from autocreate.tree.values import Quota
-from tests.unit.house import Accounts
 
 
-def never(user: str, why: Exception) -> None:
-    raise AssertionError(f"{user}: {why}")
-
-
-def roster(virtual_domains: bool = False) -> AccountSelector:
-    staff = Accounts({"joe": ["tutors"], "ann": [], "kim@other.test": ["tutors"]})
-    return AccountSelector(Directory([staff]), Users(virtual_domains, "example.org"))
-
-
-def test_all_accounts_are_meant_unless_something_narrows_it() -> None:
-    assert list(roster().users(Selection(), never)) == ["joe", "ann", "kim@other.test"]
-    assert list(roster().users(Selection(groups=("tutors",)), never)) == ["joe", "kim@other.test"]
-    assert list(roster(True).users(Selection(domain="other.test"), never)) == ["kim@other.test"]
-    assert list(roster().users(Selection(users=("joe",)), never)) == ["joe"]
-
-
-def test_a_source_that_is_not_there_and_one_that_cannot_list_are_told() -> None:
-    with pytest.raises(ConfigurationError, match=r"there is no accounts\.other; one of staff"):
-        list(roster().users(Selection(sources=("other",)), never))
-
-    class Mute(Accounts):
-        def names(self) -> Iterator[str] | None:  # type: ignore[override]
-            return None
-
-    with pytest.raises(Temporary, match=r"accounts\.staff: cannot list its users"):
-        list(AccountSelector(Directory([Mute({})]), Users()).users(Selection(), never))
-
-
-def test_a_policy_is_chosen_by_the_domain_of_the_user_or_of_the_selection() -> None:
-    chosen = Selection(domain="example.org")
-    assert roster().address("joe", chosen) == Address("joe", "example.org")
-    assert roster(True).address("joe", chosen) == Address("joe")
-    assert roster(True).address("kim@other.test", chosen) == Address("kim", "other.test")
-
-
-@pytest.mark.parametrize(("new", "accounts"), [(31, 100), (11, 11), (5000, 5000)])
-def test_an_absurd_share_of_new_mailboxes_is_refused(new: int, accounts: int) -> None:
-    with pytest.raises(TooMany, match=f"{new} of {accounts} accounts have no mailbox"):
-        require_sane(new, accounts, most=30)
-
-
-@pytest.mark.parametrize(
-    ("new", "accounts", "most"), [(30, 100, 30), (10, 10, 30), (0, 0, 30), (5000, 5000, 100)]
-)
-def test_a_sane_one_is_not(new: int, accounts: int, most: int) -> None:
-    require_sane(new, accounts, most)
-
-
-def test_work_goes_on_several_users_at_once_and_takes_no_more_from_the_list() -> None:
+def test_several_users_are_worked_on_at_once_and_few_are_taken_ahead_of_time() -> None:
     taken = 0
     most_waiting = 0
     seen: list[str] = []
@@ -82,9 +33,10 @@ def test_work_goes_on_several_users_at_once_and_takes_no_more_from_the_list() ->
 
     def work(user: str) -> Verdict:
         together.wait()  # passes only if three are at work
-        return Verdict(Answer.ACCEPT, "stands", user)
+        return Verdict(Answer.ACCEPT, "", user)
 
-    each(work, users(), 3, lambda user, _: seen.append(user))
+    for user, _verdict in in_parallel(work, users(), 3):
+        seen.append(user)
 
     assert sorted(seen) == sorted(f"user{number}" for number in range(30))
     assert most_waiting <= 7
@@ -94,10 +46,9 @@ def test_an_error_about_one_user_stops_nobody_else() -> None:
     def work(user: str) -> Verdict:
         if user == "joe":
             raise Temporary("the database is away")
-        return Verdict(Answer.ACCEPT, "stands", user)
+        return Verdict(Answer.ACCEPT, "", user)
 
-    found: dict[str, Verdict] = {}
-    each(work, ["ann", "joe", "kim"], 2, found.__setitem__)
+    found = dict(in_parallel(work, ["ann", "joe", "kim"], 2))
     assert {user: verdict.answer for user, verdict in found.items()} == {
         "ann": Answer.ACCEPT,
         "joe": Answer.TEMPORARY,
@@ -106,46 +57,95 @@ def test_an_error_about_one_user_stops_nobody_else() -> None:
     assert found["joe"].reason == "the database is away"
 
 
-def test_an_end_in_the_middle_begins_nothing_more() -> None:
+def test_a_defect_is_not_taken_for_an_outcome() -> None:
+    def work(user: str) -> Verdict:
+        raise ZeroDivisionError(user)
+
+    with pytest.raises(ZeroDivisionError, match="joe"):
+        list(in_parallel(work, ["joe"], 2))
+
+
+def test_once_it_is_closed_nothing_more_is_started() -> None:
     begun: list[str] = []
 
     def work(user: str) -> Verdict:
         begun.append(user)
-        return Verdict(Answer.ACCEPT, "stands", user)
+        return Verdict(Answer.ACCEPT, "", user)
 
-    def interrupt(_user: str, _verdict: Verdict) -> None:
+    with closing(in_parallel(work, (f"user{number}" for number in range(100)), 2)) as verdicts:
+        next(verdicts)
+    assert len(begun) <= 5
+    assert not [it for it in threading.enumerate() if it.name.startswith("bulk")]
+
+
+def test_an_interrupt_while_it_waits_starts_nothing_more() -> None:
+    begun: list[str] = []
+
+    def users() -> Iterator[str]:
+        yield from ("ann", "joe")
         raise KeyboardInterrupt
 
+    def work(user: str) -> Verdict:
+        begun.append(user)
+        return Verdict(Answer.ACCEPT, "", user)
+
     with pytest.raises(KeyboardInterrupt):
-        each(work, (f"user{number}" for number in range(100)), 2, interrupt)
-    assert len(begun) <= 5
+        list(in_parallel(work, users(), 2))
+    assert set(begun) <= {"ann", "joe"}
 
 
-PLAN = Plan("joe", "everyone", (CreateMailbox(("Sent",)), Subscribe(("Sent",))))
+def test_whoever_was_waiting_for_a_thread_is_not_started_after_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[str] = []
+    both_are_at_work = threading.Barrier(3, timeout=10)
+    is_shut_down = threading.Event()
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def shutting_down(
+        executor: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False
+    ) -> None:
+        shutdown(executor, wait=False, cancel_futures=cancel_futures)
+        is_shut_down.set()
+        shutdown(executor, wait=wait)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutting_down)
+
+    def users() -> Iterator[str]:
+        yield from ("ann", "joe", "kim")  # and two at once
+        both_are_at_work.wait()
+        raise KeyboardInterrupt
+
+    def work(user: str) -> Verdict:
+        begun.append(user)
+        both_are_at_work.wait()
+        assert is_shut_down.wait(10)
+        return Verdict(Answer.ACCEPT, "", user)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(in_parallel(work, users(), 2))
+    assert sorted(begun) == ["ann", "joe"]
 
 
-def test_what_became_of_a_user_in_words() -> None:
-    planned = Verdict(Answer.ACCEPT, "", "joe", plan=PLAN)
-    assert outcome(planned, is_applied=False) == "to be done"
-    assert outcome(planned, is_applied=True) == "completed"
-    assert outcome(Verdict(Answer.ACCEPT, "", plan=PLAN, created=True), True) == "created"
-    assert outcome(Verdict(Answer.ACCEPT, ""), True) == "as it should be"
-    assert outcome(Verdict(Answer.TEMPORARY, ""), True) == "failed"
+def test_a_run_counts_its_outcomes_and_stops_its_work_when_it_is_closed() -> None:
+    is_stopped = False
 
+    def work() -> Outcomes:
+        nonlocal is_stopped
+        try:
+            for user in ("ann", "joe", "kim"):
+                yield outcome_of(user, Verdict(Answer.TEMPORARY, "away", user), is_applied=True)
+        finally:
+            is_stopped = True
 
-def test_plans_are_carried_out_only_as_they_were_reviewed() -> None:
-    first, second = Verdict(Answer.ACCEPT, "", "joe", plan=PLAN), Verdict(Answer.ACCEPT, "", "ann")
-    with Plans() as plans, Plans() as again:
-        plans.add("joe", first)
-        plans.add("ann", second)  # has nothing to do
-        assert len(plans) == 1
-        assert list(plans.users()) == ["joe"]
-        assert plans.verdict("joe") == first
-        again.add("joe", first)
-        again.require(plans.checksum())
-        again.add("kim", Verdict(Answer.ACCEPT, "", "kim", plan=Plan("kim", "p", PLAN.actions)))
-        with pytest.raises(Changed, match="something has changed meanwhile"):
-            again.require(plans.checksum())
+    run = Run(3, 3, True, work())
+    with closing(run.outcomes()) as outcomes:
+        next(outcomes)
+        next(outcomes)
+    assert is_stopped
+    assert run.done == 2
+    assert run.summary.counts == {State.FAILED: 2}
+    assert run.summary.exit_status == 75
 
 
 def test_what_was_done_away_with_does_not_come_back_and_nothing_is_set_on_it() -> None:

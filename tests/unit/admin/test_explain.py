@@ -1,4 +1,4 @@
-"""What is explained where something cannot be told. What a whole explanation looks like, the integration tests say."""
+"""What is shown of each user. The integration tests show what a whole explanation looks like."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from autocreate.admin.explain import Option, Site, users_of
 from autocreate.cli.main import main
 from autocreate.core.policy import Policy
 from autocreate.errors import Temporary
-from autocreate.model import Answer, Recipient
+from autocreate.model import Account, Answer, Recipient
+from autocreate.tree.values import Folder, Quota, Tree
 from tests.servers.common import free_port
 from tests.unit.house import EVERYONE, TREE, House
 
@@ -22,17 +23,17 @@ def site(house: House) -> Site:
     return Site([house.accounts], [EVERYONE], house.store, "", lambda _: [Option("a, line 1", "x")])
 
 
-def test_a_source_that_cannot_tell_is_told_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_failed_lookup_in_a_source_is_shown_and_ends_nothing(tmp_path: Path) -> None:
     house = House(tmp_path, accounts={"joe": ()})
     house.accounts.fails = True
     verdict = house.service.preview(Recipient("<joe@example.org>"))
     (user,) = users_of(verdict, site(house))
-    assert [it.answer for it in user.sources] == ["cannot tell: the database is away"]
+    assert [it.answer for it in user.sources] == ["lookup failed: the database is away"]
     assert user.policies == ()
     assert user.standing == ("no INBOX",)
 
 
-def test_a_cyrus_that_cannot_tell_is_told_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_failed_lookup_in_cyrus_is_shown_and_ends_nothing(tmp_path: Path) -> None:
     house = House(tmp_path, accounts={"joe": ()})
     house.store.failure = Temporary("Cyrus is away")
     verdict = house.service.preview(Recipient("<joe@example.org>"))
@@ -40,7 +41,46 @@ def test_a_cyrus_that_cannot_tell_is_told_and_ends_nothing(tmp_path: Path) -> No
     assert [look.counts for look in user.policies] == [True]
     assert user.options == (Option("a, line 1", "x"),)
     assert user.tree == ("create INBOX", "create Sent")
-    assert user.standing == ("cannot tell: Cyrus is away",)
+    assert user.standing == ("lookup failed: Cyrus is away",)
+
+
+def test_an_existing_tree_is_shown_beside_the_tree_of_the_policy(tmp_path: Path) -> None:
+    wanted = Tree((Folder(), Folder(("Sent",)), Folder(("Junk",))), Quota(2048))
+    house = House(tmp_path, (Policy("all", wanted),), accounts={"joe": ("tutors",)})
+    house.store.trees["joe"] = Tree((Folder(), Folder(("Sent",))), Quota(1024))
+    parts = Site([house.accounts], [Policy("all", wanted)], house.store, "", lambda _: [])
+    (user,) = users_of(house.service.preview(Recipient("<joe@example.org>")), parts)
+    assert user.tree == ("create INBOX", "set quota 2048 KiB", "create Sent", "create Junk")
+    assert user.standing == ("INBOX exists", "quota 1024 KiB", "Sent exists", "Junk is missing")
+    assert [it.groups for it in user.sources] == [("tutors",)]
+
+
+def test_policies_that_do_not_apply_say_why(tmp_path: Path) -> None:
+    nobody = Policy("guests", Tree(), groups=frozenset(["guests"]), create=False)
+    policies = (nobody, EVERYONE)
+    house = House(tmp_path, policies, accounts={"joe": ("guests",)})
+    parts = Site([house.accounts], policies, house.store, "", lambda _: [])
+    (user,) = users_of(house.service.preview(Recipient("<joe@example.org>")), parts)
+    assert [(look.policy, look.counts, look.why) for look in user.policies] == [
+        ("guests", True, "the user is in group 'guests'; it creates no mailbox"),
+        ("everyone", False, "it is for everyone, but an earlier policy matches"),
+    ]
+    assert user.tree == ()
+
+
+def test_groups_that_cannot_be_looked_up_leave_the_policy_open(tmp_path: Path) -> None:
+    tutors = Policy("tutors", TREE, groups=frozenset(["tutors"]))
+    house = House(tmp_path, (tutors,), accounts={"joe": ()})
+
+    def groups(account: Account) -> frozenset[str]:
+        raise Temporary("the database is away")
+
+    house.accounts.groups = groups  # type: ignore[method-assign]
+    parts = Site([house.accounts], (tutors,), house.store, "", lambda _: [])
+    (user,) = users_of(house.service.preview(Recipient("<joe@example.org>")), parts)
+    assert [(look.policy, look.why) for look in user.policies] == [
+        ("", "lookup failed: accounts.staff: the database is away")
+    ]
 
 
 def test_what_is_explained_is_not_done(tmp_path: Path) -> None:
@@ -50,7 +90,7 @@ def test_what_is_explained_is_not_done(tmp_path: Path) -> None:
     assert house.journal.due(float("inf"), 10) == []
 
 
-def test_who_had_to_be_put_off_has_the_policy_of_the_recipients_domain(tmp_path: Path) -> None:
+def test_a_deferred_recipient_has_the_policy_of_its_domain(tmp_path: Path) -> None:
     policy = Policy("ours", TREE, domains=frozenset({"example.org"}))
     house = House(tmp_path, policies=(policy,), accounts={"joe": ()}, deadline=0.05)
     go_on = threading.Event()
@@ -69,13 +109,11 @@ def test_who_had_to_be_put_off_has_the_policy_of_the_recipients_domain(tmp_path:
 def explained(
     folder: Path, rest: str, address: str = "joe@example.org", *options: str, cyrus: str = ""
 ) -> str:
-    """What is told at a site where nobody listens in the place of Cyrus, FILE for its file."""
+    """The explanation at a site without a Cyrus. FILE stands for its configuration file."""
     (folder / "secret").write_text("hidden\n")
     (folder / "secret").chmod(0o600)
     (folder / "users").write_text("joe\nann\n")
-    os.utime(
-        folder / "users", (1, 1)
-    )  # a no of a file that was changed less than 2 seconds ago is a doubt
+    os.utime(folder / "users", (1, 1))  # the no of a file that was written just now is not certain
     path = folder / "autocreate.toml"
     path.write_text(
         f"""journal.url = "sqlite:///{folder}/journal.db"
@@ -89,7 +127,7 @@ cyrus = {{ port = {free_port()}, tls = "none", password_file = "{folder}/secret"
     return result.output.replace(str(path), "FILE").replace(str(folder), "DIR")
 
 
-def test_a_recipient_that_is_not_ours_is_told_with_the_line_that_says_so(tmp_path: Path) -> None:
+def test_a_recipient_that_is_not_ours_is_shown_with_the_line_that_says_so(tmp_path: Path) -> None:
     rest = 'milter.mailers = ["lmtp"]'
     other = explained(tmp_path, rest, "joe@other.test")
     assert '    FILE, line 3: milter.domains = ["example.org"]\n' in other
@@ -99,7 +137,7 @@ def test_a_recipient_that_is_not_ours_is_told_with_the_line_that_says_so(tmp_pat
     assert "Decision\n  mailer 'smtp' is not ours\n" in smtp
 
 
-def test_what_each_table_of_domains_says_is_told_with_its_line(tmp_path: Path) -> None:
+def test_the_answer_of_each_domain_table_is_shown_with_its_line(tmp_path: Path) -> None:
     for name, text in (("some", "example.org\n"), ("none", "other.test\n")):
         (tmp_path / name).write_text(text)
         os.utime(tmp_path / name, (1, 1))
@@ -139,25 +177,25 @@ def test_what_comes_from_imapd_conf_has_its_line_there(tmp_path: Path) -> None:
     ]
     assert places[3][0] == "    FILE, line 4"  # our own file counts more than imapd.conf
     assert places[4] == ("    DIR/imapd.conf, line 4", "postuser: bb")
-    assert "    imapd.conf: counts: it is for everyone\n      DIR/imapd.conf, line 5\n" in said
+    assert "    imapd.conf: applies: it is for everyone\n      DIR/imapd.conf, line 5\n" in said
     assert "    DIR/imapd.conf, line 6: autocreate_quota: 0\n" in said
 
 
-def test_where_no_policy_is_written_that_is_told(tmp_path: Path) -> None:
+def test_without_any_policy_the_default_is_shown(tmp_path: Path) -> None:
     said = explained(tmp_path, "")
-    assert "    default: counts: it is for everyone\n      default\n" in said
-    assert "    default: every account gets an INBOX where no policy is written\n" in said
+    assert "    default: applies: it is for everyone\n      default\n" in said
+    assert "    default: without any policy, every account gets an INBOX\n" in said
 
 
-def test_a_policy_of_several_in_one_value_is_told_alone(tmp_path: Path) -> None:
+def test_one_policy_of_several_in_one_value_is_shown_alone(tmp_path: Path) -> None:
     said = explained(tmp_path, 'policy = [{ name = "a", users = ["ann"] },\n { name = "b" }]')
     assert "    a: no: the user is neither among its users nor in its groups\n" in said
-    assert '  the policy as it is written\n    FILE, line 6: { name = "b" }\n  the tree' in said
+    assert '  policy as written\n    FILE, line 6: { name = "b" }\n  tree of' in said
 
 
-def test_a_policy_whose_head_is_in_quotes_is_told_like_any_other(tmp_path: Path) -> None:
+def test_a_policy_whose_head_is_in_quotes_is_shown_like_any_other(tmp_path: Path) -> None:
     said = explained(tmp_path, '[["policy"]]\nname = "b"')
-    assert "    b: counts: it is for everyone\n      FILE, line 5\n" in said
+    assert "    b: applies: it is for everyone\n      FILE, line 5\n" in said
     assert '    FILE, line 5: [["policy"]]\n    FILE, line 6: name = "b"\n' in said
 
 

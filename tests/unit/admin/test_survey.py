@@ -8,32 +8,32 @@ from autocreate.admin.survey import Survey
 
 
 def test_each_user_counts_once_and_in_order() -> None:
-    with Survey() as census:
-        census.add_accounts(["joe", "ann", "joe", "bob"])
-        census.add_mailboxes(["zoe", "joe"])
-        assert (census.accounts, census.mailboxes) == (3, 2)
-        assert list(census.without_mailbox()) == ["ann", "bob"]
-        assert list(census.without_account()) == ["zoe"]
-        assert list(census.with_both()) == ["joe"]
-        assert census.count_without_mailbox() == 2
-        assert census.count_with_both() == 1
-        assert [census.has_both(user) for user in ("joe", "ann", "zoe")] == [True, False, False]
+    with Survey() as survey:
+        survey.add_accounts(["joe", "ann", "joe", "bob"])
+        survey.add_mailboxes(["zoe", "joe"])
+        assert (survey.accounts, survey.mailboxes) == (3, 2)
+        assert list(survey.without_mailbox()) == ["ann", "bob"]
+        assert list(survey.without_account()) == ["zoe"]
+        assert list(survey.with_both()) == ["joe"]
+        assert survey.count_without_mailbox() == 2
+        assert survey.count_with_both() == 1
+        assert [survey.has_both(user) for user in ("joe", "ann", "zoe")] == [True, False, False]
 
 
 def test_names_are_compared_to_the_letter() -> None:
-    with Survey() as census:
-        census.add_accounts(["joe", "Joe", "joe@other.test", "mül"])
-        census.add_mailboxes(["joe"])
-        assert list(census.without_mailbox()) == ["Joe", "joe@other.test", "mül"]
+    with Survey() as survey:
+        survey.add_accounts(["joe", "Joe", "joe@other.test", "mül"])
+        survey.add_mailboxes(["joe"])
+        assert list(survey.without_mailbox()) == ["Joe", "joe@other.test", "mül"]
 
 
 def test_the_memory_that_it_takes_does_not_grow_with_the_users() -> None:
     tracemalloc.start()
     try:
-        with Survey() as census:
-            census.add_accounts(f"user{number}" for number in range(40_000))
-            census.add_mailboxes(f"user{number}" for number in range(0, 40_000, 2))
-            assert sum(1 for _ in census.without_mailbox()) == 20_000
+        with Survey() as survey:
+            survey.add_accounts(f"user{number}" for number in range(40_000))
+            survey.add_mailboxes(f"user{number}" for number in range(0, 40_000, 2))
+            assert sum(1 for _ in survey.without_mailbox()) == 20_000
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -62,7 +62,7 @@ def test_check_says_the_answer_and_ends_with_its_status(
     assert result.exit_code == status
 
 
-def test_check_says_why_and_what_the_sender_would_be_told(config: Path) -> None:
+def test_check_shows_the_reason_and_the_reply(config: Path) -> None:
     assert run(config, "check", "nobody@example.org").output == (
         "nobody@example.org: unknown\n"
         "  reason:   no account source knows this user\n"
@@ -105,13 +105,13 @@ def test_a_missing_configuration_ends_with_78(tmp_path: Path) -> None:
     assert result.exit_code == 78
 
 
-def test_a_good_configuration_is_said_to_be_good(config: Path) -> None:
+def test_a_correct_configuration_is_ok(config: Path) -> None:
     result = run(config, "config", "check")
-    assert result.output == (f"{config}: good: 1 account source(s), 0 policies, mode enforce\n")
+    assert result.output == (f"{config}: ok: 1 account source(s), 0 policies, mode enforce\n")
     assert result.exit_code == 0
 
 
-def test_programs_are_told_that_a_configuration_is_good(config: Path) -> None:
+def test_a_correct_configuration_as_json(config: Path) -> None:
     assert json.loads(run(config, "config", "check", "--json").output) == {
         "file": str(config),
         "good": True,
@@ -124,12 +124,12 @@ def test_programs_are_told_that_a_configuration_is_good(config: Path) -> None:
     }
 
 
-def test_programs_are_told_every_mistake_in_a_configuration(config: Path) -> None:
+def test_every_mistake_in_a_configuration_as_json(config: Path) -> None:
     config.write_text(config.read_text() + "[log]\nlevel = 'loud'\nfromat = 'json'\n")
     result = run(config, "config", "check", "--json")
-    told = json.loads(result.output)
-    assert (told["file"], told["good"], result.exit_code) == (str(config), False, 78)
-    assert [problem.partition(":")[0] for problem in told["problems"]] == [
+    data = json.loads(result.output)
+    assert (data["file"], data["good"], result.exit_code) == (str(config), False, 78)
+    assert [problem.partition(":")[0] for problem in data["problems"]] == [
         "log.level",
         "log.fromat",
     ]

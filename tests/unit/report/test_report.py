@@ -1,4 +1,4 @@
-"""The report: what is added up from the journal, and how it is told."""
+"""The report: what is added up from the journal, and how it is shown."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_time_goes_by_in_hours_without_gaps(rig: Rig) -> None:
     assert [slot.begins for slot in slots if slot.outcomes] == [NOW - 20 * HOUR, NOW]
 
 
-def test_many_hours_are_told_as_days(rig: Rig) -> None:
+def test_many_hours_are_shown_as_days(rig: Rig) -> None:
     rig.see(24 * 20, ACCEPTED, "<joe@example.org>")
     rig.see(0, ACCEPTED, "<joe@example.org>")
     slots = rig.report(hours=24 * 28).slots
@@ -89,7 +89,7 @@ def test_many_hours_are_told_as_days(rig: Rig) -> None:
     assert sum(slot.outcomes["accept"] for slot in slots) == 2
 
 
-def test_dry_run_tells_every_recipient_and_every_tree_once(rig: Rig) -> None:
+def test_dry_run_counts_every_recipient_and_every_tree_once(rig: Rig) -> None:
     plan = Plan("joe", "students", (CreateMailbox(()),))
     would = Verdict(Answer.ACCEPT, "has an account and no mailbox", "joe", "staff", plan=plan)
     for recipient in ("<joe@example.org>", "<joe@example.org>", "<joe+work@example.org>"):
@@ -114,6 +114,13 @@ def test_the_page_shows_what_clients_wrote_as_they_wrote_it(rig: Rig) -> None:
     assert "script&gt;alert(1)&lt;/script&gt;@example.org" in html
 
 
+def test_the_page_shows_recipients_over_time_and_how_many_were_deferred(rig: Rig) -> None:
+    rig.see(0, Verdict(Answer.TEMPORARY, "the database is away"), "<joe@example.org>")
+    html = page(rig.report())
+    assert "<h2>Recipients over time</h2>" in html
+    assert '<div class="tile"><b>1</b><span>deferred (451)</span></div>' in html
+
+
 def test_the_page_asks_for_nothing(rig: Rig) -> None:
     rig.see(0, CREATED, "<joe@example.org>")
     html = page(rig.report())
@@ -122,8 +129,8 @@ def test_the_page_asks_for_nothing(rig: Rig) -> None:
         assert way not in html
 
 
-def test_a_journal_that_saw_nothing_is_a_page_too(rig: Rig) -> None:
-    assert "Nothing was seen" in page(rig.report())
+def test_an_empty_journal_makes_a_page_too(rig: Rig) -> None:
+    assert "No statistics for this period" in page(rig.report())
 
 
 def with_mail(folder: Path) -> Path:
@@ -141,22 +148,22 @@ def run(config: Path, *options: str) -> Result:
     return CliRunner().invoke(main, ["report", "--config", str(config), *options])
 
 
-def test_the_command_tells_it_in_words(tmp_path: Path) -> None:
+def test_the_report_as_text(tmp_path: Path) -> None:
     result = run(with_mail(tmp_path))
     assert result.exit_code == 0, result.output
     _, _, body = result.output.partition("\n")
     assert body == TEXT
 
 
-def test_programs_are_told_the_same_figures(tmp_path: Path) -> None:
+def test_json_has_the_same_figures(tmp_path: Path) -> None:
     result = run(with_mail(tmp_path), "--json", "--since", "1h")
     assert result.exit_code == 0, result.output
     (line,) = result.output.splitlines()
-    told = json.loads(line)
-    since, until = (datetime.fromisoformat(told.pop(it)) for it in ("since", "until"))
+    data = json.loads(line)
+    since, until = (datetime.fromisoformat(data.pop(it)) for it in ("since", "until"))
     assert (until - since).total_seconds() == HOUR
-    times = told.pop("milliseconds")
-    assert told == {
+    times = data.pop("milliseconds")
+    assert data == {
         "outcomes": {"created": 1, "unknown": 1},
         "reasons": [
             {"answer": "accept", "reason": "created", "count": 1},
@@ -180,11 +187,11 @@ def test_a_time_beyond_all_bounds_is_no_number_for_programs(tmp_path: Path) -> N
     process = Statistics()
     process.count("milter", ACCEPTED, 20_000.0, "<joe@example.org>")
     process.save(Journal(f"sqlite:///{tmp_path}/journal.db", time.time).tally)
-    told = json.loads(run(config, "--json").output, parse_constant=pytest.fail)
-    assert told["milliseconds"]["accept"]["median"] is None
+    data = json.loads(run(config, "--json").output, parse_constant=pytest.fail)
+    assert data["milliseconds"]["accept"]["median"] is None
 
 
-def test_a_page_and_an_object_are_not_had_at_once(tmp_path: Path) -> None:
+def test_html_and_json_exclude_each_other(tmp_path: Path) -> None:
     assert run(with_mail(tmp_path), "--json", "--html", str(tmp_path / "a.html")).exit_code == 2
 
 
@@ -215,7 +222,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--html", "HTML"]], ids=str)
-def test_rows_of_the_journal_that_make_no_sense_are_left_out_with_a_warning(
+def test_invalid_rows_of_the_journal_are_skipped_with_a_warning(
     tmp_path: Path, options: list[str]
 ) -> None:
     config = with_mail(tmp_path)
@@ -234,22 +241,22 @@ def test_rows_of_the_journal_that_make_no_sense_are_left_out_with_a_warning(
     assert done.returncode == 0, done.stderr
     warnings = done.stderr.splitlines()
     assert len(warnings) == 11
-    assert all(it.startswith("autocreate: left out of the report: ") for it in warnings)
-    assert f"journal, table hours, hour {hour}: " in warnings[0]
-    assert warnings[-1].endswith(f": {len(DAMAGED) - 10} more rows")
+    assert all(it.startswith("autocreate: skipped ") for it in warnings)
+    assert f"journal: table hours, hour {hour}: " in warnings[0]
+    assert warnings[-1] == f"autocreate: skipped {len(DAMAGED) - 10} more invalid rows"
     if "--json" in options:
-        told = json.loads(done.stdout)
-        assert told["outcomes"] == {"created": 1, "unknown": 1}
-        assert len(told["left_out"]) == len(DAMAGED)
+        data = json.loads(done.stdout)
+        assert data["outcomes"] == {"created": 1, "unknown": 1}
+        assert len(data["left_out"]) == len(DAMAGED)
         return
     said = page.read_text() if options else done.stdout
-    assert f"{len(DAMAGED)} rows of the journal made no sense and are left out" in said
+    assert f"Skipped {len(DAMAGED)} invalid rows of the journal" in said
     assert "nobody@example.org" in said
     if not options:
         assert done.stdout.split("\n", 2)[2] == TEXT
 
 
-def test_rows_of_dry_run_that_make_no_sense_are_left_out_too(rig: Rig, tmp_path: Path) -> None:
+def test_invalid_rows_of_dry_run_are_skipped_too(rig: Rig, tmp_path: Path) -> None:
     plan = Plan("joe", "students", (CreateMailbox(()),))
     would = Verdict(Answer.ACCEPT, "has an account and no mailbox", "joe", "staff", plan=plan)
     for recipient in ("joe", "a", "b", "c", "d"):
@@ -288,11 +295,11 @@ def test_no_name_in_the_report_begins_a_line_of_its_own_or_commands_the_terminal
     assert run(config, "--html", str(tmp_path / "a.html")).exit_code == 0
 
 
-def test_a_duration_that_is_none_is_told(tmp_path: Path) -> None:
+def test_an_invalid_duration_is_an_error(tmp_path: Path) -> None:
     arguments = ["report", "--config", str(configured(tmp_path)), "--since", "yesterday"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
-    assert '\'yesterday\' is no duration; write it like "24h" or "7d"' in result.output
+    assert '\'yesterday\' is not a duration: write it like "24h" or "7d"' in result.output
 
 
 def configured(folder: Path) -> Path:
@@ -317,17 +324,17 @@ Recipients and logins
   1  accepted, mailbox created
   1  unknown (550)
 
-Why
+Verdicts and reasons
   1  accepted       created
   1  unknown (550)  no account source knows this user
 
 Mailboxes created
   1  policy students  example.org
 
-Unknown recipients asked for most
+Most frequent unknown recipients
   1  nobody@example.org
 
-Clients that asked for them
+Clients that sent to them most
   1  192.0.2.1
 
 Time until the verdict (median, 95th and 99th percentile)

@@ -1,0 +1,91 @@
+"""The command that checks the configuration file."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autocreate.cli.options import config_option
+from autocreate.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from autocreate.config.sections import Config
+
+
+@click.group()
+def config() -> None:
+    """Check the configuration."""
+
+
+@config.command("check")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def config_check(config_path: Path, as_json: bool) -> None:
+    """Read the configuration and report every mistake in it. Connects to nothing.
+
+    Shows what was taken from imapd.conf and which of its options have no effect here. Also reports
+    Sieve scripts that do not compile, if Cyrus's compiler is on this machine.
+
+    Exit status: 0 the configuration is correct; 78 it is wrong.
+    """
+    from autocreate.config import load
+
+    try:
+        settings = load(config_path)
+    except ConfigurationError as error:
+        if not as_json:
+            raise
+        data = {"file": str(config_path), "good": False, "problems": error.problems}
+        click.echo(json.dumps(data))
+        sys.exit(error.exit_status)
+    if as_json:
+        click.echo(json.dumps(_data(config_path, settings)))
+    else:
+        _show(config_path, settings)
+
+
+def _show(config_path: Path, settings: "Config") -> None:
+    click.echo(
+        f"{config_path}: ok: {len(settings.accounts)} account source(s), "
+        f"{len(settings.policy)} policies, mode {settings.milter.mode}"
+    )
+    imapd = settings.cyrus.imapd_conf
+    for line in _from_imapd_conf(settings):
+        click.echo(f"{imapd.path if imapd else ''}: {line}")
+    for notice in _notices(settings):
+        click.echo(f"notice: {notice}")
+
+
+def _data(config_path: Path, settings: "Config") -> dict[str, Any]:
+    imapd = settings.cyrus.imapd_conf
+    return {
+        "file": str(config_path),
+        "good": True,
+        "problems": [],
+        "account_sources": len(settings.accounts),
+        "policies": len(settings.policy),
+        "mode": settings.milter.mode,
+        "imapd_conf": {"file": imapd.path, "taken": _from_imapd_conf(settings)} if imapd else None,
+        "notices": _notices(settings),
+    }
+
+
+def _from_imapd_conf(settings: "Config") -> list[str]:
+    """What was taken from imapd.conf, a line each."""
+    from autocreate.imapdconf.text import as_text
+
+    imapd = settings.cyrus.imapd_conf
+    return as_text(imapd) if imapd else []
+
+
+def _notices(settings: "Config") -> list[str]:
+    """What is not wrong, and still should be known."""
+    from autocreate.admin.scripts import notices
+    from autocreate.wiring.policies import scripts
+    from autocreate.wiring.tools import compiler_of
+
+    imapd = settings.cyrus.imapd_conf
+    of_scripts = notices(scripts(settings), compiler_of(settings))
+    return [*(imapd.notices if imapd else ()), *of_scripts]

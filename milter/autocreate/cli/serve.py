@@ -1,0 +1,97 @@
+"""The commands that serve an MTA and Cyrus: milter, login, run."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from autocreate.cli.options import config_option
+
+if TYPE_CHECKING:
+    from autocreate.service.service import Service
+    from autocreate.statistics.recorder import Statistics
+    from autocreate.wiring.frontends import FrontEndName
+
+_dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Record what would be done, without doing it."
+)
+
+
+@click.command()
+@config_option
+@_dry_run_option
+def milter(config_path: Path, dry_run: bool) -> None:
+    """Serve Postfix or Sendmail. Runs in the foreground and logs to stderr.
+
+    SIGHUP or SIGUSR1 reloads the configuration. SIGTERM finishes work in progress, then exits. A
+    reload does not change the socket.
+    """
+    _serve(config_path, dry_run, "milter")
+
+
+@click.command()
+@config_option
+@_dry_run_option
+@click.option("--pam", is_flag=True, help="Handle one login, described by pam_exec(8), and exit.")
+def login(config_path: Path, dry_run: bool, pam: bool) -> None:
+    """Create mailboxes on login: serve Cyrus in place of saslauthd, and follow its notifications.
+
+    Signals are handled as by `milter`. Settings that need a restart are marked in autocreate.toml(5).
+
+    With --pam, creates the mailbox of PAM_USER and exits. The exit status is always 0: no login may
+    fail because a mailbox could not be created.
+    """
+    if not pam:
+        _serve(config_path, dry_run, "login")
+
+    from autocreate.frontends.pam import look_after
+
+    look_after(os.environ, lambda: _built(config_path, dry_run))
+
+
+@click.command()
+@config_option
+@_dry_run_option
+def run(config_path: Path, dry_run: bool) -> None:
+    """Run `milter` and `login` in one process, with shared caches."""
+    _serve(config_path, dry_run, "milter", "login")
+
+
+def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn:
+    """Run front ends until this process is told to stop."""
+    from autocreate.config import load
+    from autocreate.frontends import process
+    from autocreate.statistics.recorder import Statistics
+    from autocreate.wiring.frontends import open_frontends
+
+    statistics = Statistics()
+
+    def service(before: "Service | None" = None) -> "Service":
+        return _built(config_path, dry_run, statistics, before)
+
+    with open_frontends(load(config_path), names) as frontends:
+        process.run(frontends, service(), service, statistics)
+
+
+def _built(
+    config_path: Path,
+    dry_run: bool,
+    statistics: "Statistics | None" = None,
+    before: "Service | None" = None,
+) -> "Service":
+    """The service by the file as it is now, with logging as the file says."""
+    from autocreate import logs
+    from autocreate.config import load
+    from autocreate.wiring.service import build_service
+
+    config = load(config_path)
+    syslog = config.log.socket if config.log.to == "syslog" else None
+    configure = partial(logs.configure, config.log.format, config.log.level, syslog=syslog)
+    if before is None:
+        configure()  # first, so that what is logged while the service is built is written, too
+    built = build_service(config, dry_run, statistics, before)
+    if before is not None:
+        configure()  # last, so that a reload that fails leaves the log as it was
+    return built
