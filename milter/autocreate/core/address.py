@@ -154,7 +154,7 @@ def _normal_local(local: str) -> str:
 
 
 def _without_brackets(text: str) -> str:
-    if text.startswith("<") and text.endswith(">") and len(text) > 1:
+    if text.startswith("<") and text.endswith(">"):
         return text[1:-1]
     return text
 

@@ -31,7 +31,7 @@ class Spellings:
             names: all that the database has, odd or not.
         """
         plain = [user] if user in names else []
-        return plain + [name for name in self._odd.get(user, ()) if name != user]
+        return [*plain, *self._odd.get(user, ())]
 
 
 def own_name(user: str, found: Sequence[str], users: Users) -> str | None:

@@ -243,7 +243,7 @@ def _acls(reading: Reading, created: Sequence[str]) -> dict[str, dict[str, str]]
 
 def is_of_family(key: str) -> bool:
     """Is this one of the autocreate options, whatever service it is for?"""
-    return any(key == name or key.endswith(f"_{name}") for name in _KNOWN - _ELSEWHERE)
+    return any(key == name or key.endswith(f"_{name}") for name in _KNOWN)
 
 
 def _base(key: str, services: Mapping[str, tuple[str, ...]]) -> str:
