@@ -18,7 +18,7 @@ from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.file import FileSource
 from autocreate.accounts.sasldb import SasldbSource
 from autocreate.core.naming import CYRUS_DEFAULTS
-from tests.bench.contest import Result, in_turn
+from tests.bench.contest import Effort, Result, in_turn
 from tests.configured import account_source
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder
@@ -33,7 +33,7 @@ _BASE = "sql, SQLite"
 QUERY = "SELECT userid FROM accounts WHERE userid = :user"
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures a yes and a no of each."""
     with contextlib.ExitStack() as held:
         folder = held.enter_context(fresh_folder("bench-accounts"))
@@ -47,7 +47,7 @@ def run(rounds: int) -> list[Result]:
                 name: _microseconds(source, _users(name, answer), answer == "yes")
                 for name, source in (*sources.items(), ("remembered", remembered))
             }
-            values = in_turn(contestants, rounds)
+            values = in_turn(contestants, effort.rounds)
             results += [
                 Result(f"{name}: {answer}", "µs", values[name], values[_BASE], True)
                 for name in contestants

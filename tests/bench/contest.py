@@ -12,6 +12,23 @@ Contestant = Callable[[], float]
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How thoroughly to measure.
+
+    Args:
+        rounds: how often each contestant is measured.
+        short: measure a tenth: enough to see that a benchmark works, too little for its figures.
+    """
+
+    rounds: int = 3
+    short: bool = False
+
+    def of(self, many: int, least: int = 1) -> int:
+        """So many of something, or a tenth of it but not fewer than `least`."""
+        return max(least, many // 10) if self.short else many
+
+
+@dataclass(frozen=True)
 class Result:
     """How one contestant did against another.
 
@@ -41,6 +58,13 @@ class Result:
         if self.target is None:
             return ""
         return "met" if self.ratio >= self.target else "missed"
+
+    def against_target(self, bench: str) -> str:
+        """One line: `warm: 1 recipient: target >= 0.95, measured 0.86: missed`; empty without a target."""
+        if self.target is None:
+            return ""
+        figures = f"target >= {self.target:.2f}, measured {self.ratio:.2f}"
+        return f"{bench}: {self.what}: {figures}: {self.outcome}"
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "ratio": self.ratio, "outcome": self.outcome}

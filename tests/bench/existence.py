@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from autocreate.mailstore import cyrus as mailstore
 from autocreate.mailstore.server import Server
-from tests.bench.contest import Result, in_turn
+from tests.bench.contest import Effort, Result, in_turn
 from tests.servers.common import run as run_command
 from tests.servers.cyrus import Cyrus
 
@@ -25,8 +25,9 @@ CHECKS = 400  # a measurement, half of them of users who have no mailbox
 TARGET = 0.9
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures the servers in turn, all of which run at the same time."""
+    checks = effort.of(CHECKS)
     with contextlib.ExitStack() as running:
         contestants: dict[str, Callable[[], float]] = {}
         for size in SIZES:
@@ -34,9 +35,9 @@ def run(rounds: int) -> list[Result]:
             server = Server(cyrus.host, cyrus.imap_port, "none", cyrus.admin, cyrus.admin_password)
             store = mailstore.Cyrus(server, connections=1)
             running.callback(store.close)
-            contestants[str(size)] = _checks(store, size)
-        contestants["noop"] = _noops(running.enter_context(cyrus.admin_session()))
-        values = in_turn(contestants, rounds)
+            contestants[str(size)] = _checks(store, size, checks)
+        contestants["noop"] = _noops(running.enter_context(cyrus.admin_session()), checks)
+        values = in_turn(contestants, effort.rounds)
     smallest = str(SIZES[0])
     return [
         Result(f"{SIZES[0]:,} mailboxes, to NOOP", "ms", values[smallest], values["noop"], True),
@@ -54,27 +55,25 @@ def run(rounds: int) -> list[Result]:
     ]
 
 
-def _checks(store: mailstore.Cyrus, size: int) -> Callable[[], float]:
-    assert store.exists(_user(0))
-    assert store.exists(_user(size - 1))
-    assert not store.exists(_user(size))
-
+def _checks(store: mailstore.Cyrus, size: int, checks: int) -> Callable[[], float]:
     def measure() -> float:
-        users = [_user(random.randrange(2 * size)) for _ in range(CHECKS)]
+        numbers = [random.randrange(2 * size) for _ in range(checks)]
+        users = [_user(number) for number in numbers]
         begun = time.perf_counter()
-        for user in users:
-            store.exists(user)
-        return (time.perf_counter() - begun) * 1000 / CHECKS
+        found = [store.exists(user) for user in users]
+        seconds = time.perf_counter() - begun
+        assert found == [number < size for number in numbers]
+        return seconds * 1000 / checks
 
     return measure
 
 
-def _noops(session: imaplib.IMAP4) -> Callable[[], float]:
+def _noops(session: imaplib.IMAP4, checks: int) -> Callable[[], float]:
     def measure() -> float:
         begun = time.perf_counter()
-        for _ in range(CHECKS):
+        for _ in range(checks):
             session.noop()
-        return (time.perf_counter() - begun) * 1000 / CHECKS
+        return (time.perf_counter() - begun) * 1000 / checks
 
     return measure
 

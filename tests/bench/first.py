@@ -1,4 +1,4 @@
-"""The first delivery to a new user: from SMTP connect until the message is in a tree that stands.
+"""The first delivery to a new user: from SMTP connect until the message is in a complete tree.
 
 Ours through Postfix against Cyrus's native autocreate through the same Postfix on the same kind of Cyrus. The tree has
 INBOX, four folders, two of them with a special-use flag, a quota, two subscriptions and a Sieve script.
@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 
-from tests.bench.contest import Contestant, Result, in_turn
+from tests.bench.contest import Contestant, Effort, Result, in_turn
+from tests.bench.evidence import CREATED, Evidence, evidence
 from tests.servers import smtp
 from tests.servers.common import fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
@@ -45,20 +46,28 @@ POLICY = {
         {"name": "Junk"},
     ],
 }
+FOLDERS = ("Sent", "Drafts", "Trash", "Junk")
 SCRIPT = 'require "fileinto"; if header :contains "X-Spam" "yes" { fileinto "INBOX/Junk"; }\n'
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures one delivery after the other, then eight sessions at once."""
     numbers = count()
+    few, many = effort.of(SERIAL_USERS), effort.of(PARALLEL_USERS)
     with fresh_folder("bench") as folder, _native(folder) as native, _ours(folder) as ours:
         sites = {"ours": ours, "native": native}
-        serial = in_turn({name: _serial(site, numbers) for name, site in sites.items()}, rounds)
-        parallel = in_turn({name: _parallel(site, numbers) for name, site in sites.items()}, rounds)
+        serial = in_turn(
+            {name: _proved(site, site.serial, numbers, few) for name, site in sites.items()},
+            effort.rounds,
+        )
+        parallel = in_turn(
+            {name: _proved(site, site.parallel, numbers, many) for name, site in sites.items()},
+            effort.rounds,
+        )
     return [
         Result("one after the other", "ms", serial["ours"], serial["native"], True, SERIAL_TARGET),
         Result(
-            f"{SESSIONS} sessions, {PARALLEL_USERS} users",
+            f"{SESSIONS} sessions, {many} users",
             "users/s",
             parallel["ours"],
             parallel["native"],
@@ -70,10 +79,18 @@ def run(rounds: int) -> list[Result]:
 class Site:
     """A Postfix in front of a Cyrus, one way or the other."""
 
-    def __init__(self, postfix: Postfix, announce: Callable[[list[str]], None]) -> None:
-        """`announce` makes accounts of users before they are measured."""
+    def __init__(
+        self,
+        postfix: Postfix,
+        cyrus: Cyrus,
+        announce: Callable[[list[str]], None] = lambda _users: None,
+        proof: Evidence | None = None,
+    ) -> None:
+        """`announce` makes accounts of users before they are measured; `proof` is of the milter."""
         self._postfix = postfix
+        self._cyrus = cyrus
         self._announce = announce
+        self._proof = proof
         self._log = (postfix.folder / "mail.log").open(encoding="utf-8", errors="replace")
         self._begun_line = ""
 
@@ -94,6 +111,24 @@ class Site:
             list(sessions.map(self._send, users))
         self._wait_for(users)
         return len(users) / (time.perf_counter() - begun)
+
+    @contextlib.contextmanager
+    def creates(self, users: list[str]) -> Iterator[None]:
+        """Meanwhile each of these users got a mailbox, by the milter if there is one, and the whole tree."""
+        with self._proof.expects() if self._proof else contextlib.nullcontext() as expected:
+            yield
+            if expected is not None:
+                expected[CREATED] = len(users)
+        missing = {f"user/{user}/{name}" for user in users for name in FOLDERS}
+        missing -= self._cyrus.mailboxes("user/*")
+        assert not missing, missing
+        user = users[-1]
+        assert self._cyrus.quota(f"user/{user}") == {"STORAGE": 2 << 20}
+        uses = {name: it.lower() for name, it in self._cyrus.special_use(user).items()}
+        assert uses == {"INBOX/Sent": "\\sent", "INBOX/Drafts": "\\drafts"}, uses
+        assert len(self._cyrus.subscriptions(user)) >= 2
+        assert [it.is_active for it in self._cyrus.scripts(user).values()] == [True]
+        assert len(self._cyrus.messages(user)) == 1
 
     def _send(self, user: str) -> None:
         replies = smtp.send(
@@ -127,16 +162,17 @@ def _script(folder: Path) -> str:
     return str(path)
 
 
-def _serial(site: Site, numbers: Iterator[int]) -> Contestant:
-    return lambda: site.serial(_users(numbers, SERIAL_USERS))
+def _proved(
+    site: Site, measure: Callable[[list[str]], float], numbers: Iterator[int], many: int
+) -> Contestant:
+    """So many new users, all of whom must have got their trees."""
 
+    def proved() -> float:
+        users = [f"new{number}" for number in islice(numbers, many)]
+        with site.creates(users):
+            return measure(users)
 
-def _parallel(site: Site, numbers: Iterator[int]) -> Contestant:
-    return lambda: site.parallel(_users(numbers, PARALLEL_USERS))
-
-
-def _users(numbers: Iterator[int], many: int) -> list[str]:
-    return [f"new{number}" for number in islice(numbers, many)]
+    return proved
 
 
 @contextlib.contextmanager
@@ -145,7 +181,7 @@ def _native(folder: Path) -> Iterator[Site]:
         Cyrus(imapd_conf={**NATIVE, "autocreate_sieve_script": _script(folder)}) as cyrus,
         Postfix(lmtp=(cyrus.host, cyrus.lmtp_port)) as postfix,
     ):
-        yield Site(postfix, lambda _users: None)
+        yield Site(postfix, cyrus)
 
 
 @contextlib.contextmanager
@@ -159,4 +195,5 @@ def _ours(folder: Path) -> Iterator[Site]:
                 for user in users:
                     product.add_account(user)
 
-            yield Site(postfix, announce)
+            with evidence(product) as proof:
+                yield Site(postfix, cyrus, announce, proof)

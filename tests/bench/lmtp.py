@@ -9,10 +9,9 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.bench.contest import Result, in_turn
-from tests.bench.warm import USERS, throughput
-from tests.servers import smtp
-from tests.servers.common import HOST
+from tests.bench.contest import Effort, Result, in_turn
+from tests.bench.evidence import REMEMBERED, Evidence, evidence
+from tests.bench.warm import DISCARDED, USERS, known_recipients, make_known
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import Product
@@ -21,17 +20,20 @@ from tests.servers.product import Product
 CASES = [(1, 1, 400), (1, 4, 600), (20, 1, 120), (20, 4, 240)]
 
 
-def run(rounds: int) -> list[Result]:
+# What the milters must have decided, where that is not the same as without lmtpd.
+KINDS = {"asked": REMEMBERED._replace(asked="lmtp")}
+
+
+def run(effort: Effort) -> list[Result]:
     """Measures all cases over Unix sockets; the milter's own socket, and TCP to lmtpd."""
     results = []
-    with Cyrus() as cyrus, _site(cyrus) as ports:
+    with Cyrus() as cyrus, _site(cyrus) as (ports, proofs):
         for recipients, sessions, messages in CASES:
             values = in_turn(
-                {
-                    name: throughput(port, recipients, sessions, messages)
-                    for name, port in ports.items()
-                },
-                rounds,
+                known_recipients(
+                    ports, proofs, recipients, sessions, effort.of(messages, 20), KINDS
+                ),
+                effort.rounds,
             )
             case = f"{recipients} recipient(s), {sessions} session(s)"
             results += [
@@ -42,8 +44,8 @@ def run(rounds: int) -> list[Result]:
 
 
 @contextlib.contextmanager
-def _site(cyrus: Cyrus) -> Iterator[dict[str, int]]:
-    """The ports of three Postfixes, each with a milter of its own."""
+def _site(cyrus: Cyrus) -> Iterator[tuple[dict[str, int], dict[str, Evidence]]]:
+    """The ports of three Postfixes, each with a milter of its own, and what these decide."""
     address = f"{cyrus.host}:{cyrus.lmtp_port}"
     ways: Mapping[str, Mapping[str, Any]] = {
         "without": {},
@@ -52,22 +54,20 @@ def _site(cyrus: Cyrus) -> Iterator[dict[str, int]]:
     }
     with contextlib.ExitStack() as running:
         ports = {}
+        proofs = {}
         for name, settings in ways.items():
-            milter = {"cache_seconds": 600.0, "mailers": ["discard"]}
             product = running.enter_context(
                 Product(
                     cyrus,
                     accounts=USERS,
                     policies=[{"name": "everyone"}],
-                    settings={"milter": milter, **settings},
+                    settings={"milter": DISCARDED, **settings},
                 )
             )
             product.start()
             postfix = running.enter_context(Postfix(milter=product.socket))
             ports[name] = postfix.port
-            recipients = [f"{user}@example.org" for user in USERS]
-            replies = smtp.send(HOST, postfix.port, "", recipients, "x\n")
-            assert all(reply.ok for reply in replies), replies
-            assert product.log().count("answer=accept") == len(USERS), product.log()
+            make_known(postfix)
             assert ("lmtp:" in product.log()) == bool(settings)
-        yield ports
+            proofs[name] = running.enter_context(evidence(product))
+        yield ports, proofs

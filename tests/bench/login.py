@@ -1,5 +1,7 @@
 """IMAP logins through us to saslauthd, against a Cyrus that asks saslauthd itself; and against native autocreate.
 
+All but one of the sites do without notifications.
+
 saslauthd asks a PAM that lets everyone in at once, so that what is measured is the way and not the passwords.
 """
 
@@ -11,8 +13,12 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
-from tests.bench.contest import Result, in_turn
+from tests.bench.contest import Effort, Result, in_turn
+from tests.bench.evidence import counted_by_reason
+from tests.servers.common import wait_until
 from tests.servers.logins import Site
 
 LOGINS = 60  # a measurement
@@ -35,29 +41,55 @@ NATIVE = {
     "xlist-sent": "Sent",
     "xlist-drafts": "Drafts",
 }
-NOT_NATIVE = {"autocreate_quota": "0"}
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures logins of users who are known, of users who have a mailbox, and of users who are new."""
     with contextlib.ExitStack() as running:
         direct = running.enter_context(_site(is_direct=True, start=False))
-        ours = running.enter_context(_site())
-        forgetful = running.enter_context(_site(settings={"milter": {"cache_seconds": 0.001}}))
+        alone: dict[str, Any] = {"login": {"notify_socket": None}}
+        ours = running.enter_context(_site(**alone))
+        forgetful = running.enter_context(
+            _site(settings={"milter": {"cache_seconds": 0.001}}, **alone)
+        )
         native = running.enter_context(_site(is_direct=True, start=False, imapd_conf=NATIVE))
         told = running.enter_context(_site(is_direct=True, login={"upstream": None}))
-        return [
-            *_against("a known user", Logins(ours, "joe"), Logins(direct, "joe"), rounds),
-            *_against("a mailbox stands", Logins(forgetful, "joe"), Logins(direct, "joe"), rounds),
-            *_against("a first login", Logins(ours), Logins(direct), rounds),
-            *_against("a first login, to native", Logins(ours), Logins(native), rounds),
-            *_against(
-                "from OK until INBOX stands, to notifications",
-                Logins(ours, is_window=True),
-                Logins(told, is_window=True),
-                rounds,
-            ),
+        direct.cyrus.create("user/joe")
+        known, exists = Logins(ours, "joe"), Logins(forgetful, "joe")
+        first, first_to_native, natively = Logins(ours), Logins(ours), Logins(native)
+        window, told_window = Logins(ours, is_window=True), Logins(told, is_window=True)
+        results = [
+            *_against("a known user", known, Logins(direct, "joe"), effort),
+            *_against("a mailbox exists", exists, Logins(direct, "joe"), effort),
+            *_against("a first login", first, Logins(direct), effort),
+            *_against("a first login, to native", first_to_native, natively, effort),
+            *_against("from OK until INBOX exists, to notifications", window, told_window, effort),
         ]
+        new = first.count + first_to_native.count + window.count
+        assert not direct.cyrus.mailboxes("user/new*")
+        for site, users in ((ours, new), (native, natively.count), (told, told_window.count)):
+            wait_until(partial(_has_trees, site, users), 10.0, f"{users} complete trees")
+        remembered = _accepted(ours, created=new + 1)
+        asked = _accepted(forgetful, created=1)
+        assert sum(remembered.values()) == known.count - 1, remembered
+        assert sum(asked.values()) == exists.count - 1, asked
+        assert not remembered.keys() & asked.keys(), (remembered, asked)
+        _accepted(told, created=told_window.count)
+        return results
+
+
+def _has_trees(site: Site, users: int) -> bool:
+    """Do so many new users have the last of the policy's folders? Notifications are not waited for by a login."""
+    return len(site.cyrus.mailboxes("user/new*/Archive")) == users
+
+
+def _accepted(site: Site, created: int) -> dict[str, int]:
+    """Ends a site's program, which must have created so many mailboxes; why it accepted others, and how many."""
+    site.product.stop()
+    counted = counted_by_reason(site.product.journal)
+    accepted = {reason: it for (answer, reason), it in counted.items() if answer == "accept"}
+    assert accepted.pop("created", 0) == created, counted
+    return accepted
 
 
 _numbers = itertools.count()
@@ -75,10 +107,16 @@ class Logins:
         self._is_window = is_window
         self.rounds: list[list[float]] = []
 
-    def __call__(self) -> float:
-        count = LOGINS if self._user else FIRST_LOGINS
-        self.rounds.append([self._log_in() * 1000 for _ in range(count)])
+    def measure(self, effort: Effort) -> float:
+        """The median of a round."""
+        logins = effort.of(LOGINS if self._user else FIRST_LOGINS, 3)
+        self.rounds.append([self._log_in() * 1000 for _ in range(logins)])
         return statistics.median(self.rounds[-1])
+
+    @property
+    def count(self) -> int:
+        """Logins so far."""
+        return sum(map(len, self.rounds))
 
     @property
     def slow(self) -> list[float]:
@@ -115,8 +153,9 @@ def _answer(lines: Iterator[bytes], tag: bytes) -> bytes:
     return next(line for line in lines if line.startswith(tag))
 
 
-def _against(what: str, ours: Logins, theirs: Logins, rounds: int) -> list[Result]:
-    medians = in_turn({"ours": ours, "theirs": theirs}, rounds)
+def _against(what: str, ours: Logins, theirs: Logins, effort: Effort) -> list[Result]:
+    contestants = {"ours": partial(ours.measure, effort), "theirs": partial(theirs.measure, effort)}
+    medians = in_turn(contestants, effort.rounds)
     return [
         Result(f"{what}: median", "ms", medians["ours"], medians["theirs"], less_is_better=True),
         Result(f"{what}: 95th percentile", "ms", ours.slow, theirs.slow, less_is_better=True),
@@ -125,7 +164,7 @@ def _against(what: str, ours: Logins, theirs: Logins, rounds: int) -> list[Resul
 
 @contextlib.contextmanager
 def _site(**how: object) -> Iterator[Site]:
-    arguments = {"policies": [POLICY], "imapd_conf": NOT_NATIVE, **how}
+    arguments = {"policies": [POLICY], **how}
     with Site(**arguments) as site:  # type: ignore[arg-type]
         site.pam.configure("imap", auth="auth required pam_permit.so")
         yield site

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.bench.contest import Result
+from tests.bench.contest import Effort, Result
+from tests.bench.evidence import UNKNOWN, evidence
 from tests.bench.warm import answers, idle
 from tests.servers.common import fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
@@ -27,8 +28,9 @@ FLAT_TARGET = 0.95
 THREADS = 4
 
 
-def run(_rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures once: sizes hardly differ from run to run."""
+    recipients = effort.of(RECIPIENTS)
     with contextlib.ExitStack() as running:
         folder = running.enter_context(fresh_folder("memory"))
         users = folder / "users"
@@ -36,7 +38,7 @@ def run(_rounds: int) -> list[Result]:
         cyrus = running.enter_context(Cyrus())
         os.utime(users, (time.time() - 60,) * 2)  # a young file's no is not final
         staff = {"type": "file", "path": str(users), "cache_negative_seconds": 600.0}
-        settings = {"accounts": {"staff": staff}, "log": {"level": "warning"}}
+        settings = {"accounts": {"staff": staff}}
         product = running.enter_context(Product(cyrus, settings=settings))
         product.launch()
         wait_until(lambda: answers(product.socket), 30.0, "the milter", product.log)
@@ -46,11 +48,14 @@ def run(_rounds: int) -> list[Result]:
         with _sessions(product.socket), _sessions(idle_place):
             what = f"{SESSIONS:,} idle sessions"
             results.append(_against(what, _resident(ours), _resident(theirs)))
-        _ask(product.socket, range(RECIPIENTS // 10))
-        early = _resident(ours)
-        _ask(product.socket, range(RECIPIENTS // 10, RECIPIENTS))
-        late = _resident(ours)
-    what = f"{RECIPIENTS:,} recipients, to {RECIPIENTS // 10:,}"
+        proof = running.enter_context(evidence(product))
+        with proof.expects() as expected:
+            _ask(product.socket, range(recipients // 10))
+            early = _resident(ours)
+            _ask(product.socket, range(recipients // 10, recipients))
+            late = _resident(ours)
+            expected[UNKNOWN] = recipients
+    what = f"{recipients:,} recipients, to {recipients // 10:,}"
     return [*results, _against(what, late, early, FLAT_TARGET)]
 
 

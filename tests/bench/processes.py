@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.bench.contest import Result, in_turn
-from tests.bench.warm import USERS, throughput
-from tests.servers import smtp
-from tests.servers.common import HOST, fresh_folder, wait_until
+from tests.bench.contest import Effort, Result, in_turn
+from tests.bench.evidence import Evidence, processor_seconds
+from tests.bench.warm import DISCARDED, USERS, known_recipients, make_known
+from tests.servers.common import fresh_folder, session_members, signal_all, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import READY, Product
@@ -23,23 +24,26 @@ from tests.servers.product import READY, Product
 # recipients a message, sessions, messages a measurement
 CASES = [(1, 4, 600), (1, 16, 600), (20, 4, 240), (20, 16, 240)]
 
+# Each process must have done at least so much of the work, or it was not two that were measured.
+LEAST_SHARE = 0.1
 
-def run(rounds: int) -> list[Result]:
+
+def run(effort: Effort) -> list[Result]:
     """Measures each case with one process and with two."""
     results = []
-    with (
-        fresh_folder("processes") as folder,
-        Cyrus() as cyrus,
-        _site(cyrus, folder / "one", 1) as one,
-        _site(cyrus, folder / "two", 2) as two,
-    ):
+    with contextlib.ExitStack() as running:
+        folder = running.enter_context(fresh_folder("processes"))
+        cyrus = running.enter_context(Cyrus())
+        sites = {
+            name: running.enter_context(_site(cyrus, folder / name, processes))
+            for name, processes in (("one", 1), ("two", 2))
+        }
+        ports = {name: port for name, (port, _) in sites.items()}
+        proofs = {name: proof for name, (_, proof) in sites.items()}
         for recipients, sessions, messages in CASES:
             values = in_turn(
-                {
-                    "one": throughput(one, recipients, sessions, messages),
-                    "two": throughput(two, recipients, sessions, messages),
-                },
-                rounds,
+                known_recipients(ports, proofs, recipients, sessions, effort.of(messages, 20)),
+                effort.rounds,
             )
             case = f"{recipients} recipient(s), {sessions} session(s): two to one"
             results.append(Result(case, "messages/s", values["two"], values["one"]))
@@ -47,14 +51,14 @@ def run(rounds: int) -> list[Result]:
 
 
 @contextlib.contextmanager
-def _site(cyrus: Cyrus, place: Path, processes: int) -> Iterator[int]:
-    """The port of a Postfix in front of so many processes."""
+def _site(cyrus: Cyrus, place: Path, processes: int) -> Iterator[tuple[int, Evidence]]:
+    """The port of a Postfix in front of so many processes, and what they decide."""
     product = Product(
         cyrus,
         accounts=USERS,
         policies=[{"name": "everyone"}],
         socket=f"unix:{place}",
-        settings={"milter": {"socket": "fd:3", "cache_seconds": 600.0}},
+        settings={"milter": {**DISCARDED, "socket": "fd:3"}},
         contained=lambda *command: [
             *(sys.executable, "-m", __name__, str(place), str(processes)),
             *map(str, command),
@@ -66,10 +70,30 @@ def _site(cyrus: Cyrus, place: Path, processes: int) -> Iterator[int]:
             lambda: len(READY.findall(product.log())) == processes, 30.0, "them", product.log
         )
         with Postfix(milter=product.socket) as postfix:
-            recipients = [f"{user}@example.org" for user in USERS]
-            replies = smtp.send(HOST, postfix.port, "", recipients, "x\n")
-            assert all(reply.ok for reply in replies), replies
-            yield postfix.port
+            pids = session_members(product.pid)
+            assert len(pids) == processes, pids
+            for pid in pids:
+                with _paused(it for it in pids if it != pid):
+                    make_known(postfix)
+            proof = Evidence(product)
+            before = [processor_seconds([pid]) for pid in pids]
+            yield postfix.port, proof
+            used = [
+                processor_seconds([pid]) - spent for pid, spent in zip(pids, before, strict=True)
+            ]
+            assert min(used) > LEAST_SHARE * sum(used), f"one process did it all: {used} s"
+            proof.finish()
+
+
+@contextlib.contextmanager
+def _paused(pids: Iterable[int]) -> Iterator[None]:
+    """Meanwhile these processes take no connection, so that another does."""
+    paused = list(pids)
+    signal_all(paused, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        signal_all(paused, signal.SIGCONT)
 
 
 def _listen_for(place: str, processes: int, command: list[str]) -> None:

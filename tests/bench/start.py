@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.contest import Result, in_turn
+from tests.bench.contest import Effort, Result, in_turn
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import COMMAND, Product
 
@@ -24,7 +24,7 @@ CHECK_TARGET = 0.06
 STARTS = 7  # a measurement
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures each start several times a round, and counts the median."""
     with Cyrus() as cyrus, Product(cyrus, accounts=["joe"]) as product:
         cyrus.create("user/joe")
@@ -38,10 +38,12 @@ def run(rounds: int) -> list[Result]:
         values = in_turn(
             {
                 "pass": _start(environment, sys.executable, "-c", "pass"),
-                "help": _start(environment, COMMAND, "--help"),
-                "check": _start(environment, COMMAND, "check", "joe@example.org"),
+                "help": _start(environment, COMMAND, "--help", says="Usage: autocreate"),
+                "check": _start(
+                    environment, COMMAND, "check", "joe@example.org", says=check.stdout
+                ),
             },
-            rounds,
+            effort.rounds,
         )
     return [
         Result(f"autocreate {what}", "ms", values[name], values["pass"], True, target)
@@ -52,11 +54,15 @@ def run(rounds: int) -> list[Result]:
     ]
 
 
-def _start(environment: Mapping[str, str], *command: str | Path) -> Callable[[], float]:
-    return lambda: statistics.median(_once(command, environment) for _ in range(STARTS))
+def _start(
+    environment: Mapping[str, str], *command: str | Path, says: str = ""
+) -> Callable[[], float]:
+    return lambda: statistics.median(_once(command, environment, says) for _ in range(STARTS))
 
 
-def _once(command: Sequence[str | Path], environment: Mapping[str, str]) -> float:
+def _once(command: Sequence[str | Path], environment: Mapping[str, str], says: str) -> float:
     begun = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    return (time.perf_counter() - begun) * 1000
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    milliseconds = (time.perf_counter() - begun) * 1000
+    assert done.stdout.startswith(says), done.stdout
+    return milliseconds

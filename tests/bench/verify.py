@@ -1,8 +1,8 @@
 """Look-ups in account sources of 100,000 users, by `Service.verify`, against the bare driver with the same query.
 
-Everybody's mailbox stands, in memory, so that what is measured is the way to the account and no mail store. Cold, each
-user is asked about for the first time; warm, for the second. Both sides hold their connections and open Berkeley DB
-files anew for each look-up, as a source must that is to see today's file.
+Everybody's mailbox exists, in memory, so that what is measured is the way to the account and no mail store. There is no
+front end, so nothing is logged. Cold, each user is asked about for the first time; warm, for the second. Both sides
+keep their connections and open Berkeley DB files anew for each look-up, as a source must that is to see today's file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.model import Answer, Recipient
 from autocreate.service.service import Service
 from autocreate.tree.values import Tree
-from tests.bench.contest import Contestant, Result, in_turn
+from tests.bench.contest import Contestant, Effort, Result, in_turn
 from tests.configured import account_source
 from tests.servers.berkeley import sasldb_key, write_hash
 from tests.servers.common import fresh_folder
@@ -49,34 +49,42 @@ QUERY = "SELECT userid FROM accounts WHERE userid = "
 Ask = Callable[[str], bool]
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures one source after the other, each against its driver."""
     results = []
     with fresh_folder("verify") as folder:
         for name, open_both in SOURCES.items():
-            with open_both(folder) as (source, ask), _service(folder, source) as asked:
-                results += _measured(name, asked, ask, rounds)
+            with open_both(folder) as (source, ask), service(folder, source) as asked:
+                results += _measured(name, asked, ask, effort)
     return results
 
 
-def _measured(name: str, asked: Service, ask: Ask, rounds: int) -> list[Result]:
+def _measured(name: str, asked: Service, ask: Ask, effort: Effort) -> list[Result]:
     fresh = iter(USERS)  # nobody is asked about twice by us but for the warm contest
-    known = list(islice(fresh, LOOKUPS))
+    lookups = effort.of(LOOKUPS, max(THREADS))
+    known = list(islice(fresh, lookups))
 
-    def verified(user: str) -> bool:
-        return asked.verify(Recipient(f"{user}@example.org", mailer="lmtp")).answer is Answer.ACCEPT
+    def verified(user: str, is_cold: bool) -> bool:
+        """Is it accepted, and was its source asked if and only if it is cold?"""
+        verdict = asked.verify(Recipient(f"{user}@example.org", mailer="lmtp"))
+        return verdict.answer is Answer.ACCEPT and bool(verdict.asked) is is_cold
+
+    cold, warm = partial(verified, is_cold=True), partial(verified, is_cold=False)
+    assert all(map(cold, known))
 
     def unheard_of() -> list[str]:
-        return list(islice(fresh, LOOKUPS))
+        return list(islice(fresh, lookups))
 
     results = []
     for threads in THREADS:
-        contestants: dict[str, Contestant] = {
-            "cold": partial(_rate, verified, unheard_of, threads),
-            "warm": partial(_rate, verified, lambda: known, threads),
-            "bare": partial(_rate, ask, lambda: known, threads),
-        }
-        values = in_turn(contestants, rounds)
+        with ThreadPoolExecutor(threads) as executor:
+            _connect_all(executor, threads, ask)
+            contestants: dict[str, Contestant] = {
+                "cold": partial(_rate, cold, unheard_of, executor, threads),
+                "warm": partial(_rate, warm, lambda: known, executor, threads),
+                "bare": partial(_rate, ask, lambda: known, executor, threads),
+            }
+            values = in_turn(contestants, effort.rounds)
         case = f"{name}, {threads} thread(s)"
         results += [
             Result(f"{case}, cold", "look-ups/s", values["cold"], values["bare"], target=TARGET),
@@ -85,17 +93,30 @@ def _measured(name: str, asked: Service, ask: Ask, rounds: int) -> list[Result]:
     return results
 
 
-def _rate(ask: Ask, choose: Callable[[], list[str]], threads: int) -> float:
+def _connect_all(executor: ThreadPoolExecutor, threads: int, ask: Ask) -> None:
+    """Each thread has asked its driver once, so that no connection is made while it is measured."""
+    together = threading.Barrier(threads)
+
+    def first(user: str) -> bool:
+        together.wait()
+        return ask(user)
+
+    assert all(executor.map(first, USERS[:threads]))
+
+
+def _rate(
+    ask: Ask, choose: Callable[[], list[str]], executor: ThreadPoolExecutor, threads: int
+) -> float:
     users = choose()
     parts = [users[start::threads] for start in range(threads)]
     begun = time.perf_counter()
-    with ThreadPoolExecutor(threads) as executor:
-        assert all(executor.map(lambda part: all(map(ask, part)), parts))
+    assert all(executor.map(lambda part: all(map(ask, part)), parts))
     return len(users) / (time.perf_counter() - begun)
 
 
 @contextlib.contextmanager
-def _service(folder: Path, source: AccountSource) -> Iterator[Service]:
+def service(folder: Path, source: AccountSource) -> Iterator[Service]:
+    """The use cases in front of an account source, without a mail store and without a log."""
     cached = CachedSource(source, Limits(60.0, 10.0, 2.0, 10_000))
     house = House(folder, (), source=cached, workers=32, cache_size=10_000)
     house.store.trees = dict.fromkeys(USERS, Tree())

@@ -9,9 +9,12 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
-from tests.bench.contest import Result, in_turn
+from tests.bench.contest import Contestant, Effort, Result, in_turn
+from tests.bench.evidence import REMEMBERED, Evidence, Kind, evidence
 from tests.servers import smtp
 from tests.servers.common import HOST, end, free_port, fresh_folder, start, wait_until
 from tests.servers.common import run as command
@@ -23,24 +26,26 @@ from tests.servers.product import Product
 # The least share of the do-nothing pymilter's throughput that is good enough.
 TARGET = 0.95
 
+# What is delivered to `discard:` must be ours too, or nothing is decided about it; and mailboxes stay known for a run.
+DISCARDED: Mapping[str, Any] = {"mailers": ["discard"], "cache_seconds": 600.0}
+
 # recipients a message, sessions, messages a measurement
 CASES = [(1, 1, 400), (1, 4, 600), (1, 16, 600), (20, 1, 120), (20, 4, 240), (20, 16, 240)]
 USERS = ["joe", *(f"{number}joe" for number in range(1, 21))]
 
 
-def run(rounds: int) -> list[Result]:
+def run(effort: Effort) -> list[Result]:
     """Measures all cases over Unix sockets, then over TCP."""
     results = []
     with Cyrus() as cyrus:
         for kind in ("unix", "inet"):
-            with _site(cyrus, kind) as ports:
+            with _site(cyrus, kind) as (ports, proof):
                 for recipients, sessions, messages in CASES:
                     values = in_turn(
-                        {
-                            name: throughput(port, recipients, sessions, messages)
-                            for name, port in ports.items()
-                        },
-                        rounds,
+                        known_recipients(
+                            ports, {"ours": proof}, recipients, sessions, effort.of(messages, 20)
+                        ),
+                        effort.rounds,
                     )
                     case = f"{kind}, {recipients} recipient(s), {sessions} session(s)"
                     results += [
@@ -56,7 +61,34 @@ def run(rounds: int) -> list[Result]:
     return results
 
 
-def throughput(port: int, recipients: int, sessions: int, messages: int) -> Callable[[], float]:
+def known_recipients(
+    ports: Mapping[str, int],
+    proofs: Mapping[str, Evidence],
+    recipients: int,
+    sessions: int,
+    messages: int,
+    kinds: Mapping[str, Kind] = MappingProxyType({}),
+) -> dict[str, Contestant]:
+    """Contestants by name: so many messages to so many of USERS, through the Postfix at a port.
+
+    Args:
+        proofs: of the milters whose verdicts are to be proved.
+        kinds: what these must be, if other than remembered.
+    """
+    contestants: dict[str, Contestant] = {}
+    for name, port in ports.items():
+        measure = throughput(port, recipients, sessions, messages)
+        if proof := proofs.get(name):
+            measure = proof.proves(measure, {kinds.get(name, REMEMBERED): messages * recipients})
+        contestants[name] = measure
+    return contestants
+
+
+def throughput(port: int, recipients: int, sessions: int, messages: int) -> Contestant:
+    """Messages a second. smtp-source(1) ends with an error at the first reply that is no yes.
+
+    So each recipient was accepted, and each milter was asked: these Postfixes defer mail without it.
+    """
     arguments = ["-r", str(recipients)] if recipients > 1 else []
     source = [
         "/usr/sbin/smtp-source",
@@ -82,8 +114,8 @@ def throughput(port: int, recipients: int, sessions: int, messages: int) -> Call
 
 
 @contextlib.contextmanager
-def _site(cyrus: Cyrus, kind: str) -> Iterator[dict[str, int]]:
-    """The ports of three Postfixes: without a milter, with the idle one, with ours."""
+def _site(cyrus: Cyrus, kind: str) -> Iterator[tuple[dict[str, int], Evidence]]:
+    """The ports of three Postfixes: without a milter, with the idle one, with ours; and what ours decides."""
     with contextlib.ExitStack() as running:
         folder = running.enter_context(fresh_folder("bench"))
         places = {
@@ -97,7 +129,7 @@ def _site(cyrus: Cyrus, kind: str) -> Iterator[dict[str, int]]:
                 accounts=USERS,
                 policies=[{"name": "everyone"}],
                 socket=places["ours"],
-                settings={"milter": {"cache_seconds": 600.0}},
+                settings={"milter": DISCARDED},
             )
         )
         product.start()
@@ -105,12 +137,16 @@ def _site(cyrus: Cyrus, kind: str) -> Iterator[dict[str, int]]:
             name: running.enter_context(Postfix(milter=places.get(name)))
             for name in ("none", "idle", "ours")
         }
-        ports = {name: postfix.port for name, postfix in postfixes.items()}
-        replies = smtp.send(
-            HOST, ports["ours"], "", [f"{user}@example.org" for user in USERS], "x\n"
-        )
-        assert all(reply.ok for reply in replies), replies
-        yield ports
+        make_known(postfixes["ours"])
+        proof = running.enter_context(evidence(product))
+        yield {name: postfix.port for name, postfix in postfixes.items()}, proof
+
+
+def make_known(postfix: Postfix) -> None:
+    """One message to all of USERS, so that their mailboxes exist and the milter knows it."""
+    recipients = [f"{user}@example.org" for user in USERS]
+    replies = smtp.send(postfix.host, postfix.port, "", recipients, "x\n")
+    assert all(reply.ok for reply in replies), replies
 
 
 @contextlib.contextmanager
