@@ -24,6 +24,7 @@ BENCHES = {
     "bulk": "`provision --all`: against a hand-written loop over raw IMAP with the same commands",
     "existence": "a check that no cache answers: 10,000 and 100,000 mailboxes against 1,000",
     "first": "the first delivery to a new user: against Cyrus's native autocreate",
+    "flood": "recipients that are unknown, and good mail beside them: against Postfix's own maps",
     "lmtp": "recipients that are known, with lmtpd asked: against the same without [lmtp]",
     "login": "logins through us: against a Cyrus that asks saslauthd itself",
     "memory": "resident size: against a do-nothing pymilter",
