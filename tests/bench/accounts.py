@@ -1,4 +1,4 @@
-"""One look-up in each kind of account source, among 20,000 accounts, over a connection that stands.
+"""One look-up in each kind of account source, among 20,000 accounts, over an open connection.
 
 Each is set against the same question to SQLite, the embedded default. `root` and an unknown user of the machine that
 measures stand for NSS and shadow(5), whose cost hangs on what nsswitch.conf(5) names.

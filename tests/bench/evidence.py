@@ -31,7 +31,7 @@ class Kind(NamedTuple):
     asked: str = ""
 
 
-REMEMBERED = Kind("accept", "known to stand")
+REMEMBERED = Kind("accept", "mailbox known to exist")
 CREATED = Kind("accept", "created", "staff")
 UNKNOWN = Kind("unknown", "no account source knows this user", "staff")
 

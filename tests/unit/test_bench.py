@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from autocreate import logs
-from autocreate.accounts.file import FileSource
 from autocreate.model import Answer, Recipient, Verdict
 from tests.bench.contest import Effort, Result
 from tests.bench.evidence import REMEMBERED, UNKNOWN, Evidence
 from tests.bench.verify import USERS, service
+from tests.configured import account_source
 from tests.servers.common import aged
 
 
@@ -70,14 +70,14 @@ def test_the_expected_reasons_are_those_of_the_program(
 ) -> None:
     users = tmp_path / "users"
     users.write_text(f"{USERS[0]}\n")
-    source = FileSource("staff", aged(users))
+    source = account_source("file", path=aged(users))
     with service(tmp_path, source) as asked, proof.expects() as expected:
         for user in (USERS[0], "nobody"):
             recipient = Recipient(f"<{user}@example.org>", mailer="lmtp")
             asked.verify(recipient)
             logs.verdict(recipient, asked.verify(recipient), 0.1)
         expected[REMEMBERED] = 1
-        expected[UNKNOWN._replace(asked="staff:cache")] = 1
+        expected[UNKNOWN._replace(asked="it:cache")] = 1
 
 
 @pytest.mark.parametrize(("target", "outcome"), [(0.95, "missed"), (0.8, "met")])
