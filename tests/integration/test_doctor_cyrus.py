@@ -190,7 +190,7 @@ def test_managesieve_with_other_administrators_is_critical(
     ):
         product.start()
         assert said(product, nowhere) == [
-            f"{cyrus.imapd_conf_file}: 'cyrus' (cyrus.admin) is not among sieve_admins"
+            f"{cyrus.imapd_conf_file}: 'cyrus' (cyrus.admin) is not in sieve_admins"
         ]
         done = product.run("provision", "joe@example.org")
         assert "does not let 'cyrus' act for 'joe'" in done.stdout
@@ -222,7 +222,7 @@ def test_logins_that_do_not_ask_us_are_critical(nowhere: Path) -> None:
         found = said(site.product, nowhere)
     conf = site.cyrus.imapd_conf_file
     assert found[-2:] == [
-        f"{conf}: sasl_saslauthd_path is {site.saslauthd.socket}, our login.socket {site.socket}",
+        f"{conf}: sasl_saslauthd_path is {site.saslauthd.socket}, login.socket is {site.socket}",
         f"{conf}: event_groups lacks access and mailbox",
     ]
 
@@ -276,3 +276,17 @@ def test_an_imapd_conf_that_cyrus_does_not_start_on_is_critical(
         f"CRITICAL: {conf}, line 2: altnamespace: 'perhaps' is not a switch; write yes or no"
         in done.stdout.splitlines()
     )
+
+
+def test_of_two_imap_services_the_one_that_the_milter_logs_in_to_is_judged(nowhere: Path) -> None:
+    port = free_port()
+    services = {"imappublic": ("imapd", f"127.0.0.1:{port}")}
+    options = {"imappublic_admins": "somebody"}
+    with Cyrus(services=services, imapd_conf=options) as cyrus, Product(cyrus) as product:
+        product.start()
+        assert said(product, nowhere) == []
+        product.configure({"cyrus": {"port": port}})
+        assert said(product, nowhere) == [
+            f"Cyrus at 127.0.0.1:{port} does not take 'cyrus' for an administrator",
+            f"{cyrus.imapd_conf_file}: 'cyrus' (cyrus.admin) is not in imappublic_admins",
+        ]

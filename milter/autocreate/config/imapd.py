@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, InstanceOf, ValidationInfo
 from autocreate.errors import ConfigurationError
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
+from autocreate.imapdconf.services import names_by_kind, read_entries
 from autocreate.imapdconf.settings import CyrusFiles, ImapdConf
 
 
@@ -23,10 +24,11 @@ def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFile
         OSError: one cannot be read.
         ConfigurationError: Cyrus would not start on imapd.conf.
     """
-    services = imapd_settings.services_of(_text(cyrus_conf)) if cyrus_conf else None
+    entries = read_entries(_text(cyrus_conf)) if cyrus_conf else None
+    services = None if entries is None else names_by_kind(entries)
     options = imapd_parser.read(path, _text(path), _text)
     conf = imapd_settings.interpret(path, options, services, lmtp_service)
-    return CyrusFiles(conf, options, cyrus_conf or "", services)
+    return CyrusFiles(conf, options, cyrus_conf or "", entries)
 
 
 def _text(path: str) -> str:

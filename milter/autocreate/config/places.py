@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from autocreate.config import imapd
 from autocreate.imapdconf.policies import is_of_family
-from autocreate.imapdconf.settings import USUAL_SERVICES, ImapdConf
+from autocreate.imapdconf.services import USUAL_SERVICES, names_by_kind
+from autocreate.imapdconf.settings import ImapdConf
 
 # What may be between the items of an array.
 _BETWEEN = re.compile(r"(?:[\s,]|#[^\n]*)*")
@@ -44,7 +45,7 @@ class _Statement(NamedTuple):
     table: tuple[str | int, ...]
     data: dict[str, Any]
 
-    def says(self, keys: Sequence[str | int]) -> bool:
+    def sets(self, keys: Sequence[str | int]) -> bool:
         """Does it set the value of these keys, or of a key in their table?"""
         common = min(len(keys), len(self.table))
         if self.table[:common] != tuple(keys[:common]):
@@ -71,7 +72,7 @@ class Places:
     def of(self, *keys: str) -> Line | None:
         """Where a key is set, or a table begins; None if the file has neither."""
         return next(
-            (self._line(it.line, it.text) for it in self._statements if it.says(keys)), None
+            (self._line(it.line, it.text) for it in self._statements if it.sets(keys)), None
         )
 
     def of_policy(self, number: int) -> tuple[Line, ...]:
@@ -83,7 +84,7 @@ class Places:
         inside = [it for it in self._statements if it.table[:2] == table]
         if inside:
             return tuple(self._line(it.line, it.text) for it in inside)
-        array = next((it for it in self._statements if it.says(("policy",))), None)
+        array = next((it for it in self._statements if it.sets(("policy",))), None)
         if array is None:
             return ()
         items = list(_items(array.text, len(array.data["policy"])))
@@ -106,7 +107,8 @@ class ImapdPlaces:
     def __init__(self, conf: ImapdConf, cyrus_conf: Path | None = None) -> None:
         files = imapd.read(conf.path, str(cyrus_conf) if cyrus_conf else None)
         self._options = files.options
-        self._services = files.services or USUAL_SERVICES
+        entries = files.entries
+        self._services = USUAL_SERVICES if entries is None else names_by_kind(entries)
 
     def of(self, key: str) -> Line | None:
         """The option that applies to mail; None if the file does not have it."""
@@ -128,14 +130,14 @@ def _statements(text: str) -> Iterator[_Statement]:
     A statement ends with the first line that makes it valid TOML, so no second parser is needed.
     """
     pending: list[str] = []
-    begun = 0
+    first = 0
     table: tuple[str | int, ...] = ()
     lengths: dict[tuple[str | int, ...], int] = {}  # of the arrays of tables so far
     # TOML has one line end. str.splitlines() has others too, which may be in a comment.
     for number, line in enumerate(text.split("\n"), start=1):
         if not pending and (not line.strip() or line.lstrip().startswith("#")):
             continue
-        begun = begun if pending else number
+        first = first if pending else number
         pending.append(line)
         statement = "\n".join(pending)
         try:
@@ -146,7 +148,7 @@ def _statements(text: str) -> Iterator[_Statement]:
         if statement.lstrip().startswith("["):
             table = _table(data, statement.lstrip().startswith("[["), lengths)
             data = {}
-        yield _Statement(begun, statement, table, data)
+        yield _Statement(first, statement, table, data)
 
 
 def _table(

@@ -1,14 +1,16 @@
-"""A Cyrus behind us: what of its imapd.conf and cyrus.conf would bite. Follows their manual pages, of Cyrus 3.6."""
+"""Checks of imapd.conf and cyrus.conf. They follow the manual pages of Cyrus 3.6."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from autocreate.core.naming import Users
+from autocreate.doctor.cyrus_services import CyrusService, of_kind, reached, services_of
 from autocreate.doctor.findings import Finding, critical, warning
-from autocreate.imapdconf.settings import USUAL_SERVICES, CyrusFiles, ImapdConf
+from autocreate.imapdconf.parser import Options
+from autocreate.imapdconf.settings import CyrusFiles, ImapdConf
 
-# What libsasl asks if sasl_saslauthd_path is not there.
+# libsasl's default for sasl_saslauthd_path.
 _USUAL_SASLAUTHD = "/run/saslauthd/mux"
 
 # From these releases of their series on, and in every later series, STARTTLS is off unless
@@ -18,48 +20,58 @@ _STARTTLS_OFF = {(3, 8): 6, (3, 10): 2, (3, 12): 1}
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What Cyrus's configuration has to fit.
+    """What Cyrus's configuration has to match.
 
     Args:
-        admin: whom we log in as.
-        users: how our configuration says that addresses become user ids.
-        login_socket: where Cyrus is to ask for passwords; "" if it need not ask us.
-        notify_socket: where it is to tell of logins; "" if it need not tell us.
-        managesieve: some policy has a script, and it gets there by ManageSieve.
+        admin: the user that the milter logs in as.
+        users: how autocreate.toml says that addresses become user ids.
+        imap, sieve: where the milter logs in: "inet:HOST:PORT"; "" if unknown.
+        login_socket: where Cyrus has to send passwords; "" if nowhere.
+        notify_socket: where Cyrus has to send notifications; "" if nowhere.
+        managesieve: some policy has a script, and ManageSieve installs it.
     """
 
     admin: str
     users: Users
+    imap: str = ""
+    sieve: str = ""
     login_socket: str = ""
     notify_socket: str = ""
     managesieve: bool = False
 
 
-def examine(files: CyrusFiles, expected: Expected) -> list[Finding]:
-    """Everything found. What services have in common is found once."""
-    conf = files.conf
-    return [
-        *dict.fromkeys(_administrator(files, expected)),
-        *_mechanisms(files),
+def examine(
+    files: CyrusFiles, expected: Expected, others: Mapping[str, Options] | None = None
+) -> list[Finding]:
+    """Check imapd.conf and cyrus.conf. What several services have in common is found once.
+
+    Args:
+        others: the options of each other imapd.conf that a service reads, by its path.
+    """
+    conf, services = files.conf, services_of(files, others)
+    found = (
+        *_administrator(services, expected),
+        *_mechanisms(reached(services, "imap", expected.imap)),
         *_names(conf, expected.users),
         *_capitals(conf),
         *_native(conf),
-        *dict.fromkeys(_passwords(files, expected.login_socket)),
-        *_notifications(files, expected.notify_socket),
+        *_passwords(of_kind(services, "imap", "pop3", "sieve"), expected.login_socket),
+        *_notifications(of_kind(services, "imap", "pop3"), expected.notify_socket),
         *(_managesieve(files) if expected.managesieve else ()),
         *(
-            warning(notice, "Cyrus does not do what this line seems to say", "mend or remove it")
+            warning(notice, "Cyrus does not do what this line seems to say", "correct or remove it")
             for notice in conf.notices
         ),
-    ]
+    )
+    return list(dict.fromkeys(found))
 
 
 def starttls_remedy(says: str, *, is_sieve: bool) -> str:
-    """What makes a Cyrus offer TLS to us that does not offer STARTTLS.
+    """What to configure so that a Cyrus without STARTTLS offers TLS.
 
     Args:
-        says: its greeting, or ManageSieve's IMPLEMENTATION: these name its version, if `serverinfo` of
-            imapd.conf lets them.
+        says: its greeting, or ManageSieve's IMPLEMENTATION. They contain its version, if
+            `serverinfo` in imapd.conf allows it.
         is_sieve: it is timsieved.
     """
     certificate = "imapd.conf: tls_server_cert and tls_server_key"
@@ -82,34 +94,40 @@ def starttls_remedy(says: str, *, is_sieve: bool) -> str:
     return f"{certificate}, and {allow}" if is_off else certificate
 
 
-def _administrator(files: CyrusFiles, expected: Expected) -> Iterator[Finding]:
-    """A service's own list counts instead of the general one, not besides it."""
-    path, admin = files.conf.path, expected.admin
-    for kind in ("imap", "sieve") if expected.managesieve else ("imap",):
-        option = files.options.find("admins", _services(files, kind))
-        key = option.key if option else "admins"
-        names = option.value.split() if option else []
-        if admin not in names:
+def _administrator(services: Sequence[CyrusService], expected: Expected) -> Iterator[Finding]:
+    """Is the milter's user an administrator of the services that it logs in to?"""
+    admin = expected.admin
+    asked = [("imap", expected.imap)]
+    if expected.managesieve:
+        asked.append(("sieve", expected.sieve))
+    for kind, place in asked:
+        for service in reached(services, kind, place):
+            option = service.find("admins")
+            key = option.key if option else "admins"
+            names = option.value.split() if option else []
+            if admin in names:
+                continue
             groups = [name for name in names if name.startswith("group:")]
             finding = warning if groups else critical
             yield finding(
-                f"{path}: {admin!r} (cyrus.admin) is not among {key}"
-                + (f", unless by {', '.join(groups)}" if groups else ""),
+                f"{service.path}: {admin!r} (cyrus.admin) is not in {key}"
+                + (f", except perhaps through {', '.join(groups)}" if groups else ""),
                 "it may neither create mailboxes nor act for users"
                 if kind == "imap"
-                else "it may not act for users, and new ones get no Sieve script",
-                f"{path}: {key}: {' '.join([*names, admin])}",
+                else "it may not act for users, so new users get no Sieve script",
+                f"{service.path}: {key}: {' '.join([*names, admin])}",
             )
 
 
-def _mechanisms(files: CyrusFiles) -> Iterator[Finding]:
-    option = files.options.find("sasl_mech_list", _services(files, "imap"))
-    if option and "PLAIN" not in option.value.upper().split():
-        yield critical(
-            f"{option.place}: {option.key} lacks PLAIN",
-            "we log in by SASL PLAIN, the only way to act for a user",
-            f"{files.conf.path}: {option.key}: {option.value} PLAIN",
-        )
+def _mechanisms(services: Sequence[CyrusService]) -> Iterator[Finding]:
+    for service in services:
+        option = service.find("sasl_mech_list")
+        if option and "PLAIN" not in option.value.upper().split():
+            yield critical(
+                f"{option.place}: {option.key} lacks PLAIN",
+                "the milter logs in with SASL PLAIN, the only way to act for a user",
+                f"{service.path}: {option.key}: {option.value} PLAIN",
+            )
 
 
 def _names(conf: ImapdConf, users: Users) -> Iterator[Finding]:
@@ -127,8 +145,9 @@ def _names(conf: ImapdConf, users: Users) -> Iterator[Finding]:
         theirs["defaultdomain"], ours["defaultdomain"] = conf.defaultdomain, users.default_domain
     for key in [key for key in theirs if theirs[key] != ours[key]]:
         yield critical(
-            f"{conf.path}: {key} says {_shown(theirs[key])}, our cyrus.{key} {_shown(ours[key])}",
-            "we create another mailbox than the one that mail is delivered to",
+            f"{conf.path}: {key} is {_shown(theirs[key])}, cyrus.{key} in autocreate.toml is "
+            f"{_shown(ours[key])}",
+            "the milter creates a different mailbox from the one that mail is delivered to",
             f'autocreate.toml: remove cyrus.{key} and write cyrus.imapd_conf = "{conf.path}"',
         )
 
@@ -139,8 +158,8 @@ def _capitals(conf: ImapdConf) -> Iterator[Finding]:
     off = "lmtp_downcase_rcpt" if conf.username_tolower else "username_tolower"
     yield warning(
         f"{conf.path}: {off} is off, so Cyrus lower-cases {'logins' if conf.username_tolower else 'mail'} only",
-        "mail to an account whose name has capitals, as it is spelled, is for another mailbox than its "
-        "user logs in to, and is deferred (451)",
+        "mail to an account with capitals in its name, spelled that way, is for a different mailbox "
+        "from the one that its user logs in to, and is deferred (451)",
         f"{conf.path}: {off}: yes",
     )
 
@@ -150,77 +169,73 @@ def _native(conf: ImapdConf) -> Iterator[Finding]:
         if policy.create:
             by = ", ".join(sorted(policy.services)) or "every service"
             yield warning(
-                f"{conf.path}: Cyrus's own autocreate is on as well, for {by}",
-                "it makes a mailbox for whoever reaches Cyrus another way than by us, and repairs none",
-                f"{conf.path}: remove autocreate_quota and autocreate_post, once our own policies "
-                "say what they said",
+                f"{conf.path}: Cyrus's native autocreate is on as well, for {by}",
+                "it creates mailboxes for users who reach Cyrus without this program, and repairs none",
+                f"{conf.path}: remove autocreate_quota and autocreate_post, once the policies in "
+                "autocreate.toml do the same",
             )
 
 
-def _passwords(files: CyrusFiles, socket: str) -> Iterator[Finding]:
+def _passwords(services: Sequence[CyrusService], socket: str) -> Iterator[Finding]:
+    """Does every service that users log in to ask us for passwords?"""
     if not socket:
         return
-    why = "logins that do not ask us make no mailboxes"
-    path = files.conf.path
-    for kind in ("imap", "pop3", "sieve"):
-        services = _services(files, kind)
-        if not services:
-            continue
-        method = files.options.find("sasl_pwcheck_method", services)
+    why = "logins there do not reach this program, so they create no mailboxes"
+    for service in services:
+        path = service.path
+        method = service.find("sasl_pwcheck_method")
         if method is None or "saslauthd" not in method.value.split():
             key = method.key if method else "sasl_pwcheck_method"
-            said = f"says {method.value!r}" if method else "is missing"
-            yield critical(f"{path}: {key} {said}", why, f"{path}: {key}: saslauthd")
+            state = f"is {method.value!r}" if method else "is missing"
+            yield critical(f"{path}: {key} {state}", why, f"{path}: {key}: saslauthd")
             continue
-        place = files.options.find("sasl_saslauthd_path", services)
+        place = service.find("sasl_saslauthd_path")
         if _plain(place.value if place else _USUAL_SASLAUTHD) != _plain(socket):
             key = place.key if place else "sasl_saslauthd_path"
-            said = f"is {place.value}" if place else "is missing"
+            state = f"is {place.value}" if place else "is missing"
             yield critical(
-                f"{path}: {key} {said}, our login.socket {socket}", why, f"{path}: {key}: {socket}"
+                f"{path}: {key} {state}, login.socket is {socket}", why, f"{path}: {key}: {socket}"
             )
 
 
-def _notifications(files: CyrusFiles, socket: str) -> Iterator[Finding]:
+def _notifications(services: Sequence[CyrusService], socket: str) -> Iterator[Finding]:
+    """Does every service that users log in to notify us?"""
     if not socket:
         return
-    path = files.conf.path
-    why = "we are told neither of logins by other ways than passwords nor of mailboxes that go"
-    if not files.options.find("event_notifier"):
-        yield warning(
-            f"{path}: event_notifier is missing", why, f"{path}: event_notifier: external"
-        )
-    groups = files.options.find("event_groups")
-    told = groups.value.split() if groups else []
-    if missing := [name for name in ("access", "mailbox") if name not in told]:
-        yield warning(
-            f"{path}: event_groups lacks {' and '.join(missing)}",
-            why,
-            f"{path}: event_groups: {' '.join([*told, *missing])}",
-        )
-    place = files.options.find("notifysocket")
-    if place is None or _plain(place.value) != _plain(socket):
-        said = f"is {place.value}" if place else "is missing"
-        yield warning(
-            f"{path}: notifysocket {said}, our login.notify_socket {socket}",
-            why,
-            f"{path}: notifysocket: {socket}",
-        )
+    why = "this program is not notified of logins without a password, nor of deleted mailboxes"
+    for service in services:
+        path = service.path
+        if not service.find("event_notifier"):
+            yield warning(
+                f"{path}: event_notifier is missing", why, f"{path}: event_notifier: external"
+            )
+        groups = service.find("event_groups")
+        key, names = (groups.key, groups.value.split()) if groups else ("event_groups", [])
+        if missing := [name for name in ("access", "mailbox") if name not in names]:
+            yield warning(
+                f"{path}: {key} lacks {' and '.join(missing)}",
+                why,
+                f"{path}: {key}: {' '.join([*names, *missing])}",
+            )
+        place = service.find("notifysocket")
+        if place is None or _plain(place.value) != _plain(socket):
+            key = place.key if place else "notifysocket"
+            state = f"is {place.value}" if place else "is missing"
+            yield warning(
+                f"{path}: {key} {state}, login.notify_socket is {socket}",
+                why,
+                f"{path}: {key}: {socket}",
+            )
 
 
 def _managesieve(files: CyrusFiles) -> Iterator[Finding]:
-    if files.services is not None and not files.services["sieve"]:
+    if files.entries is not None and not any(it.kind == "sieve" for it in files.entries):
         yield critical(
             f"{files.cyrus_conf}: no service runs timsieved",
             "new users get no Sieve script, and their first mail is not filtered",
             f'{files.cyrus_conf}, in SERVICES: sieve cmd="timsieved" listen="localhost:sieve" '
             'prefork=0 (or autocreate.toml: cyrus.sieve = "off")',
         )
-
-
-def _services(files: CyrusFiles, kind: str) -> tuple[str, ...]:
-    """What services of a kind are called; none if cyrus.conf says that there is none."""
-    return (USUAL_SERVICES if files.services is None else files.services)[kind]
 
 
 def _plain(path: str) -> str:

@@ -9,8 +9,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autocreate.doctor import cyrus as cyrus_rules
@@ -25,6 +25,7 @@ from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.postfix import Delivery
 from autocreate.doctor.probe_sockets import Endpoint
+from autocreate.imapdconf.parser import Options
 from autocreate.imapdconf.settings import CyrusFiles
 from autocreate.mailstore.server import Server
 
@@ -48,12 +49,14 @@ class CyrusTarget:
         sieve: its ManageSieve, if users are to get scripts by it.
         files: its configuration, if it can be read here.
         expected: what that has to fit.
+        others: the options of each other imapd.conf that a service of its reads, by its path.
     """
 
     server: Server
     sieve: Server | None
     files: CyrusFiles | None
     expected: Expected
+    others: Mapping[str, Options] = field(default_factory=dict)
 
 
 def examine(
@@ -78,7 +81,7 @@ def examine(
         findings += probe_sockets.examine(door)
     findings += probe_cyrus.examine(cyrus.server, cyrus.sieve, clock)
     if cyrus.files:
-        findings += cyrus_rules.examine(cyrus.files, cyrus.expected)
+        findings += cyrus_rules.examine(cyrus.files, cyrus.expected, cyrus.others)
     return findings
 
 

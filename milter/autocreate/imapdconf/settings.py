@@ -15,25 +15,10 @@ from autocreate.errors import ConfigurationError
 from autocreate.imapdconf.parser import Options
 from autocreate.imapdconf.policies import FAMILY, policies, unknown_options
 from autocreate.imapdconf.reading import Reading
-
-# Service names are those of cyrus.conf's SERVICES. These are what its samples call them.
-USUAL_SERVICES: Mapping[str, tuple[str, ...]] = {
-    "lmtp": ("lmtp", "lmtpunix"),
-    "imap": ("imap", "imaps"),
-    "pop3": ("pop3", "pop3s"),
-    "sieve": ("sieve",),
-}
-_PROGRAMS: Mapping[str, str] = {
-    "lmtpd": "lmtp",
-    "imapd": "imap",
-    "pop3d": "pop3",
-    "timsieved": "sieve",
-}
+from autocreate.imapdconf.services import USUAL_SERVICES, ServiceEntry
 
 # What besides the autocreate options lmtpd may have of its own.
 _OF_LMTP = ("lmtp_downcase_rcpt", "postuser")
-
-_COMMAND = re.compile(r'\bcmd=(?:"([^"]*)"|(\S+))')
 
 _VIRTDOMAINS: Mapping[str, Literal["off", "userid", "on"]] = {
     **dict.fromkeys(("1", "yes", "t", "true", "on"), "on"),
@@ -108,36 +93,13 @@ class CyrusFiles:
         conf: what this program takes from imapd.conf.
         options: all that is in it.
         cyrus_conf: the path of cyrus.conf, or "" if it was not read.
-        services: see `services_of`; None if cyrus.conf was not read.
+        entries: the services that cyrus.conf runs; None if it was not read.
     """
 
     conf: ImapdConf
     options: Options
     cyrus_conf: str = ""
-    services: Mapping[str, tuple[str, ...]] | None = None
-
-
-def services_of(cyrus_conf: str) -> dict[str, tuple[str, ...]]:
-    """Which names cyrus.conf(5) gives to the services that create mailboxes.
-
-    Args:
-        cyrus_conf: the text of that file.
-    """
-    found: dict[str, list[str]] = {service: [] for service in USUAL_SERVICES}
-    section = ""
-    for line in cyrus_conf.splitlines():
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
-        if words[-1] == "{":
-            section = words[0].upper()
-        elif words[0] == "}":
-            section = ""
-        elif section == "SERVICES" and (command := _COMMAND.search(line.partition("#")[0])):
-            for word in (command[1] or command[2]).split():
-                if service := _PROGRAMS.get(word.rpartition("/")[2]):
-                    found[service].append(words[0].lower())
-    return {service: tuple(names) for service, names in found.items()}
+    entries: tuple[ServiceEntry, ...] | None = None
 
 
 def interpret(
@@ -150,8 +112,8 @@ def interpret(
 
     Args:
         path: the file's name, for messages.
-        services: the names of the services that create mailboxes, as `services_of` finds them; None
-            if cyrus.conf was not read.
+        services: the names of the services that create mailboxes, by their kind, as
+            `names_by_kind` finds them; None if cyrus.conf was not read.
         lmtp_service: the one that mail comes by; "" for the first of its kind.
 
     Raises:

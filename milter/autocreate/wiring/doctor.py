@@ -24,12 +24,14 @@ from autocreate.doctor import (
     probe_tables,
 )
 from autocreate.doctor.cyrus import Expected
+from autocreate.doctor.cyrus_services import own_files
 from autocreate.doctor.doctor import CyrusTarget, MtaPaths
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
 from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.probe_sockets import Endpoint, person
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.control import ask
+from autocreate.imapdconf.parser import Options
 from autocreate.imapdconf.settings import CyrusFiles
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.server import Server
@@ -73,12 +75,15 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus: CyrusPaths) -> list[Finding]:
     milter, login, lmtp = config.milter, config.login, config.lmtp
     has_scripts = config.cyrus.sieve == "managesieve" and bool(scripts(config))
     files, findings = _cyrus_files(config, cyrus)
+    others = _own_files(files)
     expected = Expected(
         config.cyrus.admin,
         users_of(config),
-        _path(login.socket) if login and login.upstream else "",
-        _path(login.notify_socket or "") if login else "",
-        has_scripts,
+        imap=_place(server.host, server.port),
+        sieve=_place(server.host, config.cyrus.sieve_port),
+        login_socket=_path(login.socket) if login and login.upstream else "",
+        notify_socket=_path(login.notify_socket or "") if login else "",
+        managesieve=has_scripts,
     )
     sieve = sieve_server_of(config, server) if has_scripts else None
     ours = MilterSettings(
@@ -97,7 +102,7 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus: CyrusPaths) -> list[Finding]:
         default_domain=config.cyrus.defaultdomain if config.cyrus.virtdomains != "off" else "",
     )
     serving = _serving(config)
-    backend = CyrusTarget(server, sieve, files, expected)
+    backend = CyrusTarget(server, sieve, files, expected, others)
     return [
         *_readable_passwords(path, config),
         *doctor.examine(
@@ -218,6 +223,10 @@ def _login_doors(login: Login) -> Iterator[Endpoint]:
         )
 
 
+def _place(host: str, port: int) -> str:
+    return f"inet:[{host}]:{port}" if ":" in host else f"inet:{host}:{port}"
+
+
 def _path(place: str) -> str:
     """The path of a Unix socket, or "" for one that is inherited: where that is, systemd knows."""
     return place.removeprefix("unix:") if place.startswith("unix:") else ""
@@ -253,6 +262,15 @@ def _cyrus_files(config: Config, paths: CyrusPaths) -> tuple[CyrusFiles | None, 
             )
             for problem in error.problems
         ]
+
+
+def _own_files(files: CyrusFiles | None) -> dict[str, Options]:
+    """The options of each imapd.conf that a service has of its own, of those that can be read."""
+    found = {}
+    for path in own_files(files) if files else ():
+        with contextlib.suppress(OSError, ConfigurationError):
+            found[path] = imapd.read(path, None).options
+    return found
 
 
 def _impossible_folders(config: Config, files: CyrusFiles | None) -> Iterator[Finding]:

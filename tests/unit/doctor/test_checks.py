@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from autocreate.core.naming import Users
-from autocreate.doctor import cyrus as cyrus_rules
 from autocreate.doctor import lmtp as lmtp_rules
 from autocreate.doctor import postconf as postconf_rules
 from autocreate.doctor import postfix as postfix_rules
 from autocreate.doctor import sendmail as sendmail_rules
-from autocreate.doctor.cyrus import Expected
 from autocreate.doctor.endpoints import reaches
 from autocreate.doctor.findings import Finding, Gravity, MilterSettings, gravest
 from autocreate.doctor.permissions import PathEntry, UnixUser, obstacle
 from autocreate.doctor.postconf import Postfix, Service
-from autocreate.imapdconf import parser as imapd_parser
-from autocreate.imapdconf import settings as imapd_settings
-from autocreate.imapdconf.settings import CyrusFiles
 
 SOCKET = "unix:/var/spool/postfix/autocreate/milter.sock"
 OURS = MilterSettings(SOCKET, 8.0, frozenset({"example.org"}), frozenset({"lmtp", "local"}), "+")
@@ -471,119 +464,6 @@ def test_sendmail_over_tcp_is_found_by_its_own_way_to_write_it() -> None:
     assert sendmail_rules.examine(text, "sendmail.cf", ours) == []
 
 
-def cyrus(text: str, cyrus_conf: str = "", **expected: Any) -> list[str]:
-    options = imapd_parser.read("imapd.conf", text, lambda path: "")
-    services = imapd_settings.services_of(cyrus_conf) if cyrus_conf else None
-    conf = imapd_settings.interpret(
-        "imapd.conf", options, services or imapd_settings.USUAL_SERVICES
-    )
-    files = CyrusFiles(conf, options, "cyrus.conf", services)
-    return [it.what for it in cyrus_rules.examine(files, Expected("cyrus", Users(), **expected))]
-
-
-def test_a_good_imapd_conf_has_nothing_that_would_bite() -> None:
-    assert cyrus("admins: cyrus\n") == []
-
-
-def test_what_would_bite_in_imapd_conf() -> None:
-    assert cyrus("admins: root\n") == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not among admins",
-    ]
-    assert cyrus("admins: root cyrus\nimap_admins: root group:staff\nproxyservers: cyrus\n") == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not among imap_admins, unless by group:staff",
-    ]
-    assert cyrus("admins: cyrus\nsieve_admins: root\n", managesieve=True) == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not among sieve_admins",
-    ]
-    assert cyrus("admins: cyrus\nusername_tolower: no\nlmtp_downcase_rcpt: no\n") == [
-        "imapd.conf: username_tolower says off, our cyrus.username_tolower on",
-        "imapd.conf: lmtp_downcase_rcpt says off, our cyrus.lmtp_downcase_rcpt on",
-    ]
-    assert cyrus("admins: cyrus\nusername_tolower: no\n")[1:] == [
-        "imapd.conf: username_tolower is off, so Cyrus lower-cases mail only"
-    ]
-    assert cyrus("admins: cyrus\nlmtp_downcase_rcpt: no\n")[1:] == [
-        "imapd.conf: lmtp_downcase_rcpt is off, so Cyrus lower-cases logins only"
-    ]
-    assert cyrus("admins: cyrus\nvirtdomains: userid\ndefaultdomain: example.org\n") == [
-        "imapd.conf: virtdomains says on, our cyrus.virtdomains off",
-        "imapd.conf: defaultdomain says 'example.org', our cyrus.defaultdomain ''",
-    ]
-    assert "Cyrus's own autocreate is on as well" in "".join(
-        cyrus("admins: cyrus\nautocreate_quota: 1000\nautocreate_post: yes\n")
-    )
-
-
-SERVICES_OF_CYRUS = """
-SERVICES {
-  imap cmd="imapd -U 30" listen="imap" prefork=0
-  lmtpunix cmd="lmtpd" listen="/run/cyrus/socket/lmtp"
-  # sieve cmd="timsieved" listen="localhost:sieve"
-}
-"""
-
-
-def test_a_cyrus_without_plain_lets_nobody_act_for_users() -> None:
-    assert cyrus("admins: cyrus\nsasl_mech_list: PLAIN LOGIN\n") == []
-    assert cyrus("admins: cyrus\nsasl_mech_list: SCRAM-SHA-256 LOGIN\n") == [
-        "imapd.conf, line 2: sasl_mech_list lacks PLAIN",
-    ]
-
-
-def test_an_autocreate_of_cyruss_own_that_creates_nothing_is_well() -> None:
-    assert cyrus("admins: cyrus\nautocreate_quota: -1\n") == []
-    assert cyrus("admins: cyrus\nautocreate_quota: 1000\n") == [
-        "imapd.conf: Cyrus's own autocreate is on as well, for imap, pop3, sieve"
-    ]
-
-
-def test_passwords_of_a_service_that_cyrus_conf_does_not_have_are_nobodys() -> None:
-    without_pop3 = 'SERVICES {\n  imap cmd="imapd" listen="imap"\n}\n'
-    text = "admins: cyrus\nimap_sasl_pwcheck_method: auxprop\n"
-    assert cyrus(text, without_pop3, login_socket="/run/autocreate/login.sock") == [
-        "imapd.conf: imap_sasl_pwcheck_method says 'auxprop'",
-    ]
-
-
-def test_passwords_that_are_not_asked_of_us_are_found() -> None:
-    socket = "/run/autocreate/login.sock"
-    asks = f"admins: cyrus\nsasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: /var{socket}\n"
-    assert cyrus(asks, login_socket=socket) == []
-    assert cyrus("admins: cyrus\n", login_socket="") == []
-    assert cyrus("admins: cyrus\n", login_socket=socket) == [
-        "imapd.conf: sasl_pwcheck_method is missing",
-    ]
-    assert cyrus("admins: cyrus\nsasl_pwcheck_method: auxprop\n", login_socket=socket) == [
-        "imapd.conf: sasl_pwcheck_method says 'auxprop'",
-    ]
-    assert cyrus("admins: cyrus\nsasl_pwcheck_method: saslauthd\n", login_socket=socket) == [
-        f"imapd.conf: sasl_saslauthd_path is missing, our login.socket {socket}",
-    ]
-    assert cyrus(f"{asks}pop3_sasl_saslauthd_path: /run/mux\n", login_socket=socket) == [
-        f"imapd.conf: pop3_sasl_saslauthd_path is /run/mux, our login.socket {socket}",
-    ]
-
-
-def test_events_that_are_not_told_to_us_are_found() -> None:
-    socket = "/run/autocreate/notify.sock"
-    told = f"event_notifier: external\nevent_groups: mailbox access\nnotifysocket: {socket}\n"
-    assert cyrus(f"admins: cyrus\n{told}", notify_socket=socket) == []
-    assert cyrus("admins: cyrus\nevent_groups: message mailbox\n", notify_socket=socket) == [
-        "imapd.conf: event_notifier is missing",
-        "imapd.conf: event_groups lacks access",
-        f"imapd.conf: notifysocket is missing, our login.notify_socket {socket}",
-    ]
-
-
-def test_a_cyrus_conf_without_timsieved_is_found_if_scripts_go_that_way() -> None:
-    assert cyrus("admins: cyrus\n", SERVICES_OF_CYRUS) == []
-    assert cyrus("admins: cyrus\n", SERVICES_OF_CYRUS, managesieve=True) == [
-        "cyrus.conf: no service runs timsieved",
-    ]
-    with_sieve = SERVICES_OF_CYRUS.replace("# sieve", "sieve")
-    assert cyrus("admins: cyrus\n", with_sieve, managesieve=True) == []
-
-
 FOLDER = PathEntry("/var/spool/postfix/autocreate", 0o2750, 107, 115, is_folder=True)
 MILTER_SOCKET = PathEntry(f"{FOLDER.path}/milter.sock", 0o660, 107, 115, is_folder=False)
 
@@ -618,43 +498,6 @@ def test_sendmail_distrusts_a_socket_below_a_folder_that_others_may_write() -> N
         "others may write to /tmp, which our socket unix:/tmp/autocreate/milter.sock is below"
     )
     assert list(sendmail_rules.examine_way([FOLDER, MILTER_SOCKET], OURS)) == []
-
-
-@pytest.mark.parametrize(
-    ("says", "is_off"),
-    [
-        (
-            "OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.6.1-Debian-3.6.1-4+deb12u5 server ready",
-            False,
-        ),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.8.5 server ready", False),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.8.6 server ready", True),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.10.1 server ready", False),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.10.2-Debian-3.10.2-1 server ready", True),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.12.0 server ready", False),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP 3.14.0 server ready", True),
-        ("OK [CAPABILITY IMAP4rev1] mx Cyrus IMAP v2.4.17 server ready", False),
-    ],
-)
-def test_the_remedy_for_starttls_is_that_of_the_version_which_the_server_says(
-    says: str, is_off: bool
-) -> None:
-    remedy = cyrus_rules.starttls_remedy(says, is_sieve=False)
-    assert remedy.startswith("imapd.conf: tls_server_cert and tls_server_key")
-    assert ("allowstarttls: yes" in remedy) == is_off
-    assert ('imaps cmd="imapd -s"' in remedy) == is_off
-
-
-def test_for_managesieve_the_remedy_allows_starttls_to_that_service() -> None:
-    remedy = cyrus_rules.starttls_remedy("Cyrus timsieved 3.12.4", is_sieve=True)
-    assert "sieve_allowstarttls: yes" in remedy
-    assert "imaps" not in remedy
-
-
-def test_of_a_server_that_hides_its_version_no_version_is_assumed() -> None:
-    for says in ("OK [CAPABILITY IMAP4rev1] mx server ready", "ManageSieve", "Cyrus timsieved"):
-        remedy = cyrus_rules.starttls_remedy(says, is_sieve=False)
-        assert "if it is Cyrus 3.8.6, 3.10.2, 3.12.1 or later (this one does not say)" in remedy
 
 
 # -- lmtpd -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from autocreate.errors import ConfigurationError
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
 from autocreate.imapdconf.policies import folder_path
+from autocreate.imapdconf.services import names_by_kind, read_entries
 from autocreate.imapdconf.text import as_text
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Version
@@ -293,13 +294,14 @@ def test_users_and_groups_narrow_the_policy_of_their_service() -> None:
 
 
 def test_the_names_of_cyrus_conf_are_the_prefixes() -> None:
-    services = imapd_settings.services_of(
+    entries = read_entries(
         'START {\n  lmtpd cmd="lmtpd"\n}\nSERVICES {\n'
         '  imap cmd="imapd -U 30" listen="imap" prefork=0\n'
         '  # old cmd="lmtpd"\n'
         '  pop cmd=pop3d listen="pop3" # cmd="imapd"\n'
         '  Mailin cmd="/usr/sbin/cyrus lmtpd -a" listen="127.0.0.1:24"\n}\n'
     )
+    services = names_by_kind(entries)
     assert services == {"lmtp": ("mailin",), "imap": ("imap",), "pop3": ("pop",), "sieve": ()}
     text = "autocreate_quota: 0\nautocreate_post: yes\nmailin_autocreate_users: ann\n"
     conf = imapd_settings.interpret(PATH, options(text + "lmtp_autocreate_users: joe\n"), services)
