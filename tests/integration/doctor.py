@@ -9,7 +9,7 @@ from tests.servers.common import fresh_folder
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import Product
 
-# Where no milter runs, doctor looks at files as the user whom our units name, if the product is installed.
+# If no milter runs, doctor checks files as the user of our systemd units, if that exists.
 WITHOUT_OUR_USER = """
 sed '/^autocreate:/d' /etc/passwd >"$0"
 mount --bind "$0" /etc/passwd
@@ -42,5 +42,5 @@ def files_of(cyrus: Cyrus) -> list[str]:
 
 
 def no_mta(nowhere: Path) -> list[str]:
-    """Options that name an empty folder, so that no MTA is looked at: a warning."""
+    """Options that name an empty folder, so that no MTA is checked: a warning."""
     return ["--postfix", str(nowhere), "--sendmail", f"{nowhere}/sendmail.cf"]

@@ -1,4 +1,4 @@
-"""`autocreate doctor` on real configurations: silent about good ones, clear about what would bite."""
+"""`autocreate doctor` on real configurations: silent about good ones, clear about problems."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
 from tests.servers.sendmail import Sendmail
 
-# What a Postfix needs besides its milter, so that nothing is found that would bite.
+# What a Postfix needs besides its milter to have no findings.
 QUIET = {
     "recipient_delimiter": "+",
     "virtual_alias_maps": "",
@@ -35,9 +35,7 @@ def nowhere() -> Iterator[Path]:
         yield folder
 
 
-def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
-    cyrus: Cyrus, nowhere: Path
-) -> None:
+def test_the_lines_of_contrib_for_postfix_have_no_findings(cyrus: Cyrus, nowhere: Path) -> None:
     settings = {"lmtp": {"address": f"{cyrus.host}:{cyrus.lmtp_port}"}}
     with Product(cyrus, settings=settings) as product:
         product.start()
@@ -52,7 +50,12 @@ def test_the_lines_of_contrib_for_postfix_have_nothing_that_would_bite(
                 *("doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf"),
                 *files_of(cyrus),
             )
-            assert (done.returncode, done.stdout) == (0, "No problems found.\n")
+            none, checked = done.stdout.splitlines()
+            assert (done.returncode, none) == (0, "No problems found.")
+            assert checked.startswith(
+                f"Checked: {product.config_file}, Postfix ({postfix.config}), "
+            )
+            assert f"{cyrus.imapd_conf_file} and {cyrus.cyrus_conf_file}" in checked
 
             postfix.set(milter_default_action="accept", smtpd_milters=product.socket)
             postfix.set(virtual_mailbox_maps="socketmap:unix:/run/cyrus/socket/smmap:smmapd")
@@ -197,7 +200,7 @@ def test_a_socket_of_cyrus_that_postfix_cannot_reach_is_critical(
                 queue = run(["postconf", "-c", postfix.config, "-hx", "queue_directory"]).strip()
                 assert undelivered() == [
                     f"main.cf: virtual_transport: Postfix's lmtp runs chrooted and looks for {path} at "
-                    f"{queue}{path}, where nothing is"
+                    f"{queue}{path}, which does not exist"
                 ]
 
 
@@ -225,7 +228,7 @@ def test_lmtpd_is_recommended_by_what_the_mta_delivers_to_and_then_tried(
             status, (away,) = told(product, *places)
             assert (status, away["why"]) == (
                 2,
-                "mail is accepted without lmtpd's word, as without [lmtp]",
+                "mail is accepted without asking lmtpd, as without [lmtp]",
             )
 
 
@@ -249,8 +252,8 @@ def test_a_sendmail_that_waits_too_short_a_time_is_critical(cyrus: Cyrus, nowher
             status, found = findings(product, "--sendmail", cf, "--postfix", str(nowhere))
     assert status == 2
     assert [it["what"] for it in found] == [
-        f"{cf}: filter autocreate has 5 s for a reply, our deadline is 8 s",
-        f"{cf}: AliasFile={sendmail.folder}/aliases, and our configuration has no [aliases]",
+        f"{cf}: filter autocreate has 5 s for a reply, milter.deadline is 8 s",
+        f"{cf}: AliasFile={sendmail.folder}/aliases, and autocreate.toml has no [aliases]",
     ]
 
 
@@ -264,7 +267,7 @@ def test_a_milter_that_does_not_run_and_a_cyrus_that_is_away_are_critical(
         )
         assert status == 2
         words = [it["what"] for it in found]
-        assert words[0] == f"neither {nowhere}/main.cf nor {nowhere}/sendmail.cf is there"
+        assert words[0] == f"neither {nowhere}/main.cf nor {nowhere}/sendmail.cf exists"
         assert words[1].startswith(f"nobody listens at milter.socket ({product.socket})")
         assert words[2].startswith("Cyrus at 127.0.0.1:1 cannot be reached")
 
@@ -293,7 +296,7 @@ def kept_out(product: Product, *arguments: str) -> list[str]:
 
 
 @pytest.mark.parametrize("answer", [b"220 mx.example.org\r\n", b""], ids=["smtp", "nothing"])
-def test_who_is_no_milter_behind_our_socket_is_critical(
+def test_another_program_at_the_milters_socket_is_critical(
     answer: bytes, cyrus: Cyrus, nowhere: Path
 ) -> None:
     path = nowhere / "milter.sock"
@@ -303,7 +306,7 @@ def test_who_is_no_milter_behind_our_socket_is_critical(
     ):
         _status, found = findings(product, *no_mta(nowhere))
     assert [it["what"] for it in found if it["gravity"] == "critical"] == [
-        f"who listens at milter.socket (unix:{path}) does not answer as a milter within 10 s"
+        f"the program that listens at milter.socket (unix:{path}) does not answer as a milter within 10 s"
     ]
 
 
@@ -333,7 +336,7 @@ def another_server(path: Path, greeting: bytes) -> Iterator[None]:
                 connection.close()
 
 
-def test_a_socket_that_sendmail_distrusts_is_critical(cyrus: Cyrus, nowhere: Path) -> None:
+def test_a_socket_that_sendmail_calls_unsafe_is_critical(cyrus: Cyrus, nowhere: Path) -> None:
     with Product(cyrus, socket=f"unix:{nowhere}/milter.sock") as product:
         product.start()
         with Sendmail(milter=product.socket) as sendmail:
@@ -342,14 +345,14 @@ def test_a_socket_that_sendmail_distrusts_is_critical(cyrus: Cyrus, nowhere: Pat
                 *(product, "--sendmail", f"{sendmail.folder}/sendmail.cf", "--postfix"),
                 str(nowhere),
             )
-            distrusts = [it["what"] for it in found if "others may write" in it["what"]]
-            assert distrusts == [
-                f"others may write to {nowhere}, which our socket {product.socket} is below"
+            unsafe = [it["what"] for it in found if "others may write" in it["what"]]
+            assert unsafe == [
+                f"others may write to {nowhere}, and the milter's socket {product.socket} is below it"
             ]
             assert reply_to_mail(sendmail) == 451
 
 
-def test_a_wrong_configuration_is_critical_and_all_that_is_looked_at(
+def test_a_wrong_configuration_is_critical_and_all_that_is_checked(
     cyrus: Cyrus, nowhere: Path
 ) -> None:
     with Product(cyrus, settings={"milter": {"deadlin": 3}, "cyrus": {"port": 0}}) as product:
@@ -384,7 +387,7 @@ def test_a_password_in_a_file_that_everyone_can_read_is_critical(
         assert not [it for it in found if "readable" in it["what"]]
 
 
-def test_who_may_not_read_the_configuration_is_told_so(cyrus: Cyrus, nowhere: Path) -> None:
+def test_a_user_that_may_not_read_the_configuration_is_told_so(cyrus: Cyrus, nowhere: Path) -> None:
     with Product(cyrus) as product:
         product.config_file.chmod(0o600)
         shutil.chown(product.config_file, "nobody")

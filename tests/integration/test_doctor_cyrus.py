@@ -28,7 +28,7 @@ def script(nowhere: Path) -> dict[str, Any]:
 
 
 def said(product: Product, nowhere: Path) -> list[str]:
-    """What is critical, or warned of, but that no MTA is there."""
+    """Critical findings and warnings, except that there is no MTA."""
     _status, found = findings(product, *no_mta(nowhere))
     return [it["what"] for it in found][1:]
 
@@ -45,7 +45,9 @@ def test_nothing_is_found_where_the_administrator_may_act_for_users(
 
 
 @pytest.mark.parametrize("imapd_conf", [{}, {"proxyservers": "clerk"}], ids=["clerk", "proxy"])
-def test_who_is_no_administrator_is_critical(imapd_conf: Mapping[str, str], nowhere: Path) -> None:
+def test_a_user_who_is_not_an_administrator_is_critical(
+    imapd_conf: Mapping[str, str], nowhere: Path
+) -> None:
     with (
         Cyrus(users={"clerk": Cyrus.admin_password}, imapd_conf=imapd_conf) as cyrus,
         Product(cyrus, settings={"cyrus": {"admin": "clerk"}}) as product,
@@ -53,9 +55,9 @@ def test_who_is_no_administrator_is_critical(imapd_conf: Mapping[str, str], nowh
         product.start()
         status, found = findings(product, *no_mta(nowhere))
     assert status == 2
-    live = next(it for it in found if "does not take" in it["what"])
+    live = next(it for it in found if "is not an administrator" in it["what"])
     assert live["what"] == (
-        f"Cyrus at 127.0.0.1:{cyrus.imap_port} does not take 'clerk' for an administrator"
+        f"Cyrus at 127.0.0.1:{cyrus.imap_port}: 'clerk' is not an administrator"
     )
     assert live["remedy"] == "imapd.conf: admins: clerk (proxyservers is not enough)"
 
@@ -212,7 +214,7 @@ def test_a_cyrus_conf_without_timsieved_is_critical(
     assert f"CRITICAL: {conf}: no service runs timsieved" in done.stdout.splitlines()
 
 
-def test_logins_that_ask_us_are_well(nowhere: Path) -> None:
+def test_logins_that_ask_us_have_no_findings(nowhere: Path) -> None:
     with Site(["joe"]) as site:
         assert [it for it in said(site.product, nowhere) if "login" in it] == []
 
@@ -287,6 +289,6 @@ def test_of_two_imap_services_the_one_that_the_milter_logs_in_to_is_judged(nowhe
         assert said(product, nowhere) == []
         product.configure({"cyrus": {"port": port}})
         assert said(product, nowhere) == [
-            f"Cyrus at 127.0.0.1:{port} does not take 'cyrus' for an administrator",
+            f"Cyrus at 127.0.0.1:{port}: 'cyrus' is not an administrator",
             f"{cyrus.imapd_conf_file}: 'cyrus' (cyrus.admin) is not in imappublic_admins",
         ]

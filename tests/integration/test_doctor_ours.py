@@ -41,7 +41,7 @@ def test_a_journal_that_does_not_open_is_critical(cyrus: Cyrus, nowhere: Path) -
         product.configure({"journal": {"url": f"sqlite:///{nowhere}/none/journal.db"}})
         (missing,) = about("journal.url", product, nowhere)
         assert missing["gravity"] == "critical"
-        assert missing["what"] == f"journal.url: there is no folder {nowhere}/none"
+        assert missing["what"] == f"journal.url: the folder {nowhere}/none does not exist"
 
 
 def test_a_good_journal_is_looked_at_and_nothing_is_made(cyrus: Cyrus, nowhere: Path) -> None:
@@ -141,8 +141,8 @@ def test_files_that_the_user_who_serves_may_not_read_or_write_are_critical(
         shutil.chown(product.folder, "root")
         product.folder.chmod(0o700)
         assert closed()[:2] == [
-            f"our configuration: user nobody may not enter {product.folder}, and so not read "
+            f"autocreate.toml: user nobody may not enter {product.folder}, so it cannot read "
             f"{product.config_file}",
-            f"cyrus.password_file: user nobody may not enter {product.folder}, and so not read "
+            f"cyrus.password_file: user nobody may not enter {product.folder}, so it cannot read "
             f"{secret}",
         ]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autocreate.aliases import detect as detection
-from autocreate.doctor.doctor import MtaPaths, read_postfix
+from autocreate.doctor.probe_postfix import read_postfix
+from autocreate.doctor.site import MtaPaths
 from autocreate.errors import ConfigurationError
 
 

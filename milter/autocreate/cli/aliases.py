@@ -43,7 +43,7 @@ def aliases_detect(postfix: Path, sendmail: Path) -> None:
     Asks postconf, or reads sendmail.cf. Changes nothing.
     """
     from autocreate.admin.aliases import detect
-    from autocreate.doctor.doctor import MtaPaths
+    from autocreate.doctor.site import MtaPaths
 
     for line in detect(MtaPaths(postfix, sendmail)):
         click.echo(line)

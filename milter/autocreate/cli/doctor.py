@@ -40,14 +40,15 @@ def doctor(
     Exit status, as of a monitoring plugin: 0 no problems, or advice only; 1 warnings; 2 critical.
     """
     from autocreate.cli.render import finding_as_json, finding_as_text
-    from autocreate.doctor.doctor import MtaPaths
     from autocreate.doctor.findings import gravest
-    from autocreate.wiring.doctor import CyrusPaths, diagnose
+    from autocreate.doctor.site import CyrusPaths, MtaPaths
+    from autocreate.wiring.doctor import diagnose
 
     paths = CyrusPaths(imapd_conf, cyrus_conf)
-    findings = diagnose(config_path, MtaPaths(postfix, sendmail), paths)
-    for finding in findings:
+    diagnosis = diagnose(config_path, MtaPaths(postfix, sendmail), paths)
+    for finding in diagnosis.findings:
         click.echo(finding_as_json(finding) if as_json else finding_as_text(finding))
-    if not findings and not as_json:
+    if not diagnosis.findings and not as_json:
         click.echo("No problems found.")
-    sys.exit(gravest(findings))
+        click.echo(f"Checked: {', '.join(diagnosis.checked)}")
+    sys.exit(gravest(diagnosis.findings))

@@ -1,4 +1,4 @@
-"""What `autocreate doctor` finds: values, and how grave they are together."""
+"""What `autocreate doctor` finds, as values, and how grave it is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Gravity(IntEnum):
-    """As monitoring plugins count: the exit status of a check that found it."""
+    """As in monitoring plugins: the exit status of a check that found it."""
 
     ADVICE = 0
     WARNING = 1
@@ -15,12 +15,12 @@ class Gravity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that would bite.
+    """A problem.
 
     Args:
-        what: what is so, and where.
-        why: what happens because of it.
-        remedy: what to write, and into which file.
+        what: what is wrong, and where.
+        why: what it causes.
+        remedy: what to write, and in which file.
     """
 
     gravity: Gravity
@@ -31,21 +31,21 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class MilterSettings:
-    """What the MTA's configuration has to fit: our side of the connection.
+    """What the MTA's configuration has to match: our side of the connection.
 
     Args:
         socket: where the milter listens: "unix:/path", "inet:HOST:PORT" or "fd:N".
         deadline: seconds until a verdict.
-        domains, mailers: whose recipients are ours; `*` among the domains means any.
-        delimiters: what begins a detail where aliases are looked up.
-        has_aliases: our configuration has tables of aliases.
+        domains, mailers: of the recipients that the milter checks; `*` among the domains means any.
+        delimiters: the characters that begin a detail where aliases are looked up.
+        has_aliases: autocreate.toml has tables of aliases.
         has_domain_tables: it has tables of domains.
-        alias_styles: how they are asked, as in their key `style`.
-        alias_origins: the `origin` of those that are Postfix's own files and maps.
-        quotes_dots: we take it that the MTA delivers `a..b` in quotes.
-        lmtp: where lmtpd is asked; empty if it is not.
-        lowers_domains: by our configuration the MTA writes domains in lower case when it delivers.
-        default_domain: of a Cyrus with virtual domains; empty without.
+        alias_styles: how the aliases are looked up, as in their key `style`.
+        alias_origins: the `origin` of those tables that are Postfix's own files and maps.
+        quotes_dots: autocreate.toml says that the MTA delivers `a..b` in quotes.
+        lmtp: the address of lmtpd; empty if it is not asked.
+        lowers_domains: autocreate.toml says that the MTA delivers with domains in lower case.
+        default_domain: of a Cyrus with virtual domains; else empty.
     """
 
     socket: str
@@ -64,20 +64,20 @@ class MilterSettings:
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:
-    """A finding that loses mail, lets the unknown in, or keeps us from working."""
+    """A problem that loses mail, accepts unknown recipients, or stops the milter."""
     return Finding(Gravity.CRITICAL, what, why, remedy)
 
 
 def warning(what: str, why: str, remedy: str) -> Finding:
-    """A finding that an administrator may have meant."""
+    """A problem that the administrator may have intended."""
     return Finding(Gravity.WARNING, what, why, remedy)
 
 
 def advice(what: str, why: str, remedy: str) -> Finding:
-    """A finding that is no mistake: something that could be better."""
+    """Not a mistake, but something that could be better."""
     return Finding(Gravity.ADVICE, what, why, remedy)
 
 
 def gravest(findings: Iterable[Finding]) -> int:
-    """0 if there is none, else the gravest as an exit status."""
+    """The exit status: that of the gravest finding, 0 if there is none."""
     return max((int(finding.gravity) for finding in findings), default=0)

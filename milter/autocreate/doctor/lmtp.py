@@ -1,13 +1,16 @@
-"""The MTA's way to Cyrus's lmtpd, and [lmtp], by which we ask it: do they fit? Follows lmtp(8), generic(5)."""
+"""Does [lmtp] match how the MTA delivers to Cyrus's lmtpd? See lmtp(8), generic(5)."""
 
 import re
 from collections.abc import Iterator
 
 from autocreate.doctor.findings import Finding, MilterSettings, advice, critical, warning
 from autocreate.doctor.postconf import Postfix
-from autocreate.doctor.postfix import seen, transports
+from autocreate.doctor.postfix_transport import transports
 
-_UNASKED = "mail to who is over quota, denied, or whose mailbox was deleted just now is accepted, and bounces"
+_NOT_ASKED = (
+    "mail that lmtpd refuses is accepted, and bounces: the user is over quota or denied, or the mailbox "
+    "was deleted just now"
+)
 
 # The mailer's arguments in sendmail.cf: A=FILE /run/cyrus/socket/lmtp, or A=TCP 127.0.0.1 24.
 _CYRUSV2 = re.compile(
@@ -16,40 +19,41 @@ _CYRUSV2 = re.compile(
 
 
 def examine_postfix(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    """Everything found in Postfix's configuration."""
+    """Check Postfix's configuration."""
     found = list(_addresses(postfix, ours))
     if found and not ours.lmtp:
-        yield _to_write(f"main.cf: {found[0][0]}", found[0][1])
+        yield _missing(f"main.cf: {found[0][0]}", found[0][1])
     if found and ours.default_domain:
         yield from _capitals(postfix.get("lmtp_generic_maps"), ours)
 
 
 def examine_sendmail(text: str, path: str, ours: MilterSettings) -> Iterator[Finding]:
-    """Everything found in the text of a sendmail.cf. Its local mailers send no domain."""
+    """Check the text of a sendmail.cf. Its local mailers send no domain, so capitals do not matter."""
     if (match := _CYRUSV2.search(text)) and not ours.lmtp:
         unix, host, port = match.groups()
-        yield _to_write(f"{path}: Mcyrusv2", f"unix:{unix}" if unix else f"{host}:{port or 24}")
+        yield _missing(f"{path}: Mcyrusv2", f"unix:{unix}" if unix else f"{host}:{port or 24}")
 
 
-def _to_write(where: str, address: str) -> Finding:
+def _missing(where: str, address: str) -> Finding:
     return advice(
         f"{where} delivers to lmtpd at {address}, and autocreate.toml has no [lmtp]",
-        _UNASKED,
+        _NOT_ASKED,
         f'autocreate.toml: [lmtp] with address = "{address}"; docs/lmtp.md says what it does',
     )
 
 
 def _addresses(postfix: Postfix, ours: MilterSettings) -> Iterator[tuple[str, str]]:
-    """(parameter, address as lmtp.address has it) of each way by which our mail reaches lmtpd."""
+    """Where mail in our domains reaches lmtpd: (parameter, address as in lmtp.address)."""
     default_port = postfix.get("lmtp_tcp_port") or "24"
-    for parameter, service, name, nexthop in transports(postfix, ours):
-        if "lmtp" not in (name, service.command if service else ""):
+    for transport in transports(postfix, ours):
+        parameter, service = transport.parameter, transport.service
+        if "lmtp" not in (transport.name, service.command if service else ""):
             continue
-        kind, _, where = nexthop.partition(":")
+        kind, _, where = transport.nexthop.partition(":")
         if kind == "unix":
-            yield parameter, f"unix:{seen(postfix, service, where)}"
+            yield parameter, f"unix:{postfix.socket_path(service, where)}"
             continue
-        place = (where if kind == "inet" else nexthop).split(",")[0].strip()
+        place = (where if kind == "inet" else transport.nexthop).split(",")[0].strip()
         match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\s]+))(?::(\d+))?", place)
         if match:
             host = match[1] or match[2]
@@ -63,18 +67,18 @@ def _capitals(maps: str, ours: MilterSettings) -> Iterator[Finding]:
     if maps and ours.lmtp and not ours.lowers_domains:
         yield advice(
             "main.cf has lmtp_generic_maps, and lmtp.lowercase_domains is not set",
-            f"unless lmtpd is of Cyrus 3.12 or later, recipients at {domain} in capitals are deferred",
+            f"unless lmtpd is Cyrus 3.12 or later, recipients at {domain} in capitals are deferred (451)",
             f"autocreate.toml: lmtp.lowercase_domains = true, if the table has @{domain}",
         )
     elif not maps and ours.lowers_domains:
         yield critical(
             "lmtp.lowercase_domains is set, and main.cf has no lmtp_generic_maps",
-            f"Postfix sends {domain} in capitals as it came, and lmtpd up to Cyrus 3.10 dies of it",
+            f"Postfix passes {domain} on in capitals, and lmtpd up to Cyrus 3.10 crashes",
             mapping,
         )
     elif not maps:
         yield warning(
             "main.cf has no lmtp_generic_maps, and Cyrus has virtual domains",
-            f"lmtpd up to Cyrus 3.10 dies of mail to {domain} in capitals, which anybody can send",
+            f"lmtpd up to Cyrus 3.10 crashes on mail to {domain} in capitals, which anybody can send",
             f"{mapping} (and each other domain of yours)",
         )

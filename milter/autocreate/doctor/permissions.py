@@ -1,4 +1,4 @@
-"""Who can reach a Unix socket: by the modes of the folders on the way to it, and by its own (unix(7))."""
+"""Who can reach a Unix socket, by its mode and those of the folders above it (unix(7))."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ _SEARCH, _WRITE = 0o1, 0o2
 
 @dataclass(frozen=True, slots=True)
 class UnixUser:
-    """A user of this machine, with all of their groups."""
+    """A user of this machine, with all groups."""
 
     name: str
     uid: int
@@ -17,7 +17,7 @@ class UnixUser:
 
 @dataclass(frozen=True, slots=True)
 class PathEntry:
-    """A folder on the way to a socket, or the socket itself: as stat(2) has it."""
+    """A folder on the path of a socket, or the socket itself, as in stat(2)."""
 
     path: str
     mode: int
@@ -26,22 +26,25 @@ class PathEntry:
     is_folder: bool
 
 
-def obstacle(way: Iterable[PathEntry], person: UnixUser) -> PathEntry | None:
-    """The first place that keeps a person from connecting: a folder may not be entered, or the
-    socket not be written to. Access control lists are not looked at."""
-    for place in way:
-        needed = _SEARCH if place.is_folder else _WRITE
-        if not _bits(place, person) & needed:
-            return place
+def obstacle(path: Iterable[PathEntry], user: UnixUser) -> PathEntry | None:
+    """The first entry of a path that keeps a user from connecting; None if there is none.
+
+    That is a folder that the user may not enter, or a socket that the user may not write to. Access
+    control lists are ignored.
+    """
+    for entry in path:
+        needed = _SEARCH if entry.is_folder else _WRITE
+        if not _bits(entry, user) & needed:
+            return entry
     return None
 
 
-def _bits(place: PathEntry, person: UnixUser) -> int:
-    """The three bits that count for the person: only the first class that fits is asked (inode(7))."""
-    if person.uid == 0:
+def _bits(entry: PathEntry, user: UnixUser) -> int:
+    """The three bits that count for the user: those of the first class that matches (inode(7))."""
+    if user.uid == 0:
         return 0o7
-    if person.uid == place.uid:
-        return place.mode >> 6 & 0o7
-    if place.gid in person.gids:
-        return place.mode >> 3 & 0o7
-    return place.mode & 0o7
+    if user.uid == entry.uid:
+        return entry.mode >> 6 & 0o7
+    if entry.gid in user.gids:
+        return entry.mode >> 3 & 0o7
+    return entry.mode & 0o7

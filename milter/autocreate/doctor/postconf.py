@@ -1,4 +1,4 @@
-"""Postfix's configuration as postconf(1) tells it. Follows postconf(5), master(5), MILTER_README."""
+"""Postfix's configuration as postconf(1) prints it. See postconf(5), master(5), MILTER_README."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,17 +18,18 @@ class Service:
 
     @property
     def place(self) -> str:
+        """Where it is configured, for messages."""
         return f"master.cf, {self.name} {self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """Postfix's configuration, as postconf(1) tells it.
+    """Postfix's configuration, as postconf(1) prints it.
 
     Args:
         parameters: main.cf and the defaults, expanded (`postconf -x`).
         services: master.cf (`postconf -M`).
-        overrides: what master.cf says for one service: ("smtp/inet", parameter) -> value, expanded
+        overrides: parameters of one service in master.cf: ("smtp/inet", parameter) -> value, expanded
             (`postconf -Px`).
     """
 
@@ -36,23 +37,34 @@ class Postfix:
     services: tuple[Service, ...] = ()
     overrides: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
+    def running(self, command: str) -> list[Service]:
+        """The services that run a program, such as `smtpd`."""
+        return [service for service in self.services if service.command == command]
+
     def get(self, name: str, service: Service | None = None) -> str:
-        """The value of a parameter, for a service if it says otherwise."""
+        """The value of a parameter: the service's own, if it has one, else main.cf's."""
         own = (f"{service.name}/{service.kind}", name) if service else ("", "")
         return self.overrides.get(own, self.parameters.get(name, ""))
 
     def values(self, name: str, services: Iterable[Service]) -> dict[str, str]:
-        """What services heed: value by the place that says it, main.cf once for all that follow it."""
+        """The values that services use, by the place that sets them: main.cf once for all that use it."""
         found = {}
         for service in services:
             is_own = (f"{service.name}/{service.kind}", name) in self.overrides
             found[service.place if is_own else "main.cf"] = self.get(name, service)
         return found
 
+    def socket_path(self, service: Service | None, path: str) -> str:
+        """Where a service looks for a Unix socket: below the queue directory if it is chrooted or the
+        path is relative."""
+        if path.startswith("/") and not (service and service.is_chrooted):
+            return path
+        return f"{self.get('queue_directory')}/{path.lstrip('/')}"
+
 
 @dataclass(frozen=True, slots=True)
 class Milter:
-    """One of a list of milters: its place, and settings of its own in braces."""
+    """An item of a list of milters: its socket, and its own settings in braces."""
 
     place: str
     settings: Mapping[str, str]
@@ -68,8 +80,8 @@ def read_services(text: str, compatibility_level: str) -> tuple[Service, ...]:
     """Lines of `postconf -M`.
 
     Args:
-        compatibility_level: of main.cf, such as "3.6". Below 1, and before there was one, a service is
-            chrooted unless it says otherwise.
+        compatibility_level: of main.cf, such as "3.6". Below 1, or without one, a service is chrooted
+            by default.
     """
     chrooted = {"y", "-"} if compatibility_level.partition(".")[0] in ("", "0") else {"y"}
     found = []
@@ -90,9 +102,14 @@ def read_overrides(text: str) -> dict[tuple[str, str], str]:
 
 
 def seconds(value: str) -> float:
-    """A time of Postfix's: `30s`, `5m`, or a bare number of seconds. Infinite if it is none."""
+    """A time as Postfix writes it: `30s`, `5m`, or a number of seconds. Infinite if it is not a time."""
     match = re.fullmatch(r"(\d+)([smhdw]?)", value.strip())
     return int(match[1]) * _UNITS[match[2] or "s"] if match else float("inf")
+
+
+def words(value: str) -> list[str]:
+    """The items of a list, in lower case."""
+    return [word.lower() for word in re.split(r"[\s,]+", value) if word]
 
 
 def milters(value: str) -> Iterator[Milter]:

@@ -1,7 +1,7 @@
-"""Mail of a Postfix that no milter sees: recipients that it adds, and messages that it writes itself.
+"""Mail that Postfix does not show to milters: recipients that it adds, and messages that it generates.
 
-Follows MILTER_README, postconf(5) and cleanup(8): milters are told the recipients of the client, not
-those that always_bcc and bcc maps add behind them.
+See MILTER_README, postconf(5) and cleanup(8): milters see the recipients of the client, not those that
+always_bcc and bcc maps add later.
 """
 
 import re
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from autocreate.doctor.findings import Finding, MilterSettings, warning
-from autocreate.doctor.postconf import Postfix
-from autocreate.doctor.postfix import asks_us
+from autocreate.doctor.postconf import Postfix, words
+from autocreate.doctor.postfix_milter import asks_us
 
 _MAPS = ("recipient_bcc_maps", "sender_bcc_maps")
 _WANTED = ("bounce", "notify")
 
 
 class Copies(NamedTuple):
-    """Where recipients of copies are named.
+    """A parameter that adds recipients.
 
     Args:
-        place: what names them: `main.cf: always_bcc`.
-        address: the one, or "" if there is a map.
-        map: a map of them, such as `hash:/etc/postfix/bcc`; "" if there is one address.
+        place: the parameter: `main.cf: always_bcc`.
+        address: the recipient; "" if there is a map.
+        map: a map with recipients, such as `hash:/etc/postfix/bcc`; "" if there is one address.
     """
 
     place: str
@@ -31,30 +31,29 @@ class Copies(NamedTuple):
 
 
 def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    """Are the messages shown to us that Postfix writes itself?"""
-    cleanups = [it for it in postfix.services if it.command == "cleanup"]
+    """Does the milter see the messages that Postfix generates?"""
+    cleanups = postfix.running("cleanup")
     if not any(asks_us(postfix, "non_smtpd_milters", it, ours) for it in cleanups):
-        return  # which is found elsewhere
+        return  # postfix_milter reports that
     name = "internal_mail_filter_classes"
     for place, value in postfix.values(name, cleanups).items():
-        classes = re.split(r"[\s,]+", value)
-        if missing := [it for it in _WANTED if it not in classes]:
+        if missing := [it for it in _WANTED if it not in words(value)]:
             yield warning(
                 f"{place}: {name} lacks {' and '.join(missing)}",
-                "a bounce to a user of ours who has no mailbox yet creates none, and is lost",
+                "a bounce to one of our users without a mailbox creates none, and is lost",
                 f"{place}: {name} = {', '.join(_WANTED)}",
             )
 
 
 def copies(postfix: Postfix) -> Iterator[Copies]:
-    """Where Postfix is told to send copies."""
-    cleanups = [it for it in postfix.services if it.command == "cleanup"]
+    """Where the configuration makes Postfix send copies."""
+    cleanups = postfix.running("cleanup")
     for place, value in postfix.values("always_bcc", cleanups).items():
         if value:
             yield Copies(f"{place}: always_bcc", value)
     for name in _MAPS:
         for place, value in postfix.values(name, cleanups).items():
-            # A map may have commas and blanks within braces: inline:{ a=b, c=d }
+            # A map may have commas and spaces within braces: inline:{ a=b, c=d }
             for map_ in re.findall(r"[^\s,{]+(?:\{[^}]*\})?", value):
                 yield Copies(f"{place}: {name}", map=map_)
 

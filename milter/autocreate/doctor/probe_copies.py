@@ -1,81 +1,79 @@
-"""Do the users have mailboxes to whom a Postfix sends copies, which no milter sees?"""
+"""Postfix's copies (always_bcc, bcc maps), which no milter sees: do their recipients have mailboxes?"""
 
-import shutil
+import contextlib
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from autocreate.doctor import postfix_unseen
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
 from autocreate.doctor.postconf import Postfix
+from autocreate.doctor.postfix_unseen import Copies
+from autocreate.doctor.programs import Runner
+from autocreate.doctor.site import Recipients, Tools
 from autocreate.errors import AutocreateError
-
-_TIMEOUT = 20.0  # seconds for a program that only reads files
 
 
 def examine(
-    postfix: Postfix,
-    folder: Path,
-    ours: MilterSettings,
-    without_mailbox: Callable[[str], Sequence[str]],
+    postfix: Postfix, folder: Path, ours: MilterSettings, tools: Tools
 ) -> Iterator[Finding]:
-    """What is wrong with the recipients of copies.
+    """Check the recipients of copies.
 
     Args:
         folder: where the Postfix's main.cf is.
-        without_mailbox: tells the users without a mailbox to whom an address of ours leads.
     """
-    for place, address, map_ in postfix_unseen.copies(postfix):
-        addresses: Sequence[str] = [address]
-        if map_:
+    copies = list(postfix_unseen.copies(postfix))
+    if not copies:
+        return
+    with contextlib.ExitStack() as opened:
+        recipients = None
+        # Another check reports aliases or a Cyrus that cannot be asked.
+        with contextlib.suppress(AutocreateError):
+            recipients = opened.enter_context(tools.recipients())
+        for copy in copies:
             try:
-                addresses = _listed(folder, map_)
+                addresses = _addresses(copy, folder, tools.run)
             except (OSError, subprocess.SubprocessError):
                 yield warning(
-                    f"{place} = {map_}, which postmap cannot list",
+                    f"{copy.place} = {copy.map}, which postmap cannot list",
                     "no milter sees these recipients: copies to users without a mailbox bounce",
-                    "autocreate provision USER for each of ours in it",
+                    "autocreate provision USER for each of our users in it",
                 )
                 continue
-        for one in addresses:
-            yield from _copy(place, one, postfix.get("myorigin"), ours, without_mailbox)
+            for address in addresses:
+                whole = address if "@" in address else f"{address}@{postfix.get('myorigin')}"
+                if recipients and ours.domains & {whole.rpartition("@")[2].lower(), "*"}:
+                    yield from _without_mailbox(copy.place, address, whole, recipients)
 
 
-def _copy(
-    place: str,
-    address: str,
-    origin: str,
-    ours: MilterSettings,
-    without_mailbox: Callable[[str], Sequence[str]],
+def _without_mailbox(
+    place: str, address: str, whole: str, recipients: Recipients
 ) -> Iterator[Finding]:
-    whole = address if "@" in address else f"{address}@{origin}"
-    if not ours.domains & {whole.rpartition("@")[2].lower(), "*"}:
-        return
+    """The users without a mailbox that an address leads to.
+
+    Args:
+        address: as Postfix's configuration has it.
+        whole: with its domain.
+    """
     try:
-        users = without_mailbox(whole)
+        users = recipients.users(whole)
+        missing = [user for user in users if not recipients.has_mailbox(user)]
     except AutocreateError:
-        return  # an alias, or Cyrus, cannot be asked, which is found elsewhere
-    for user in users:
+        return  # as above
+    for user in missing:
         yield critical(
             f"{place} has {address}, and {user} has no mailbox",
-            "no milter sees this recipient: every copy bounces until somebody makes the mailbox",
+            "no milter sees this recipient: every copy bounces until the mailbox exists",
             f"autocreate provision {whole}",
         )
 
 
-def _listed(folder: Path, map_: str) -> list[str]:
-    """The addresses in a map of Postfix's.
+def _addresses(copy: Copies, folder: Path, run: Runner) -> Sequence[str]:
+    """The recipients of copies, once each.
 
     Raises:
         OSError, subprocess.SubprocessError: postmap(1) cannot list a map of this type.
     """
-    program = shutil.which("postmap") or "/usr/sbin/postmap"
-    done = subprocess.run(
-        [program, "-c", str(folder), "-s", map_],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=_TIMEOUT,
-        check=True,
-    )
-    return postfix_unseen.recipients(done.stdout)
+    if not copy.map:
+        return [copy.address]
+    return postfix_unseen.recipients(run("postmap", "-c", str(folder), "-s", copy.map))

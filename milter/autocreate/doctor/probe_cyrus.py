@@ -1,7 +1,7 @@
-"""Cyrus and its ManageSieve, tried as this program uses them: log in, be an administrator, act for a user.
+"""Tries Cyrus and its ManageSieve as this program uses them: log in, be an administrator, act for a user.
 
-Nothing is changed. We act only for a user who has an INBOX already, for the first login of another
-one could make a mailbox.
+Nothing is changed. It acts only for a user who already has an INBOX: the first login of another user
+could create a mailbox.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from autocreate.mailstore.sieve import managesieve
 from autocreate.mailstore.wire import AllPortsFailed, NoStarttls
 
 _DAYS_BEFORE_EXPIRY = 14
-_PUT_OFF = "no mailbox can be looked for or created, and mail is put off"
+_DEFERRED = "mailboxes can neither be found nor created, and mail is deferred (451)"
 _UNFILTERED = "new users get no Sieve script, and their first mail is not filtered"
 
 # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED (x509_vfy.h)
@@ -27,10 +27,10 @@ _WRONG_TIME = {9, 10}
 
 
 def examine(server: Server, sieve: Server | None, clock: Callable[[], float]) -> Iterator[Finding]:
-    """Everything found.
+    """Check Cyrus by logging in.
 
     Args:
-        sieve: ManageSieve, if some user is to get a script by it.
+        sieve: ManageSieve; None if it installs no scripts.
         clock: the time in seconds since the epoch.
     """
     try:
@@ -38,14 +38,14 @@ def examine(server: Server, sieve: Server | None, clock: Callable[[], float]) ->
             expiring = list(_certificate(session, server, clock))
             is_admin = _is_admin(session, server)
     except AutocreateError as error:
-        yield critical(str(error), _PUT_OFF, _way_in(error, server, clock))
+        yield critical(str(error), _DEFERRED, _way_in(error, server, clock))
     else:
         yield from expiring
         if is_admin:
             yield from _acting(server, clock)
         else:
             yield critical(
-                f"{server} does not take {server.admin!r} for an administrator",
+                f"{server}: {server.admin!r} is not an administrator",
                 "it may neither create mailboxes nor act for users",
                 f"imapd.conf: admins: {server.admin} (proxyservers is not enough)",
             )
@@ -54,7 +54,7 @@ def examine(server: Server, sieve: Server | None, clock: Callable[[], float]) ->
 
 
 def _is_admin(session: Session, server: Server) -> bool:
-    """Only administrators are told whether a quota root stands; any name will do."""
+    """Is the session an administrator's? Cyrus answers only those about a quota root, of any name."""
     try:
         session.quota(session.mailboxes().of_user(server.admin))
     except Refused:
@@ -63,7 +63,7 @@ def _is_admin(session: Session, server: Server) -> bool:
 
 
 def _acting(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
-    """May we act for a user? Cyrus lists them one by one, and is left when it has named one."""
+    """May the administrator act for a user? The list of users is read up to the first."""
     try:
         user = next(Cyrus(server, 1).users(), None)
         if user is not None:
@@ -75,7 +75,7 @@ def _acting(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
             f"imapd.conf: admins: {server.admin}; a proxy between us must let it act for users too",
         )
     except AutocreateError as error:
-        yield critical(str(error), _PUT_OFF, _way_in(error, server, clock))
+        yield critical(str(error), _DEFERRED, _way_in(error, server, clock))
 
 
 def _certificate(session: Session, server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
@@ -85,13 +85,13 @@ def _certificate(session: Session, server: Server, clock: Callable[[], float]) -
         if days < _DAYS_BEFORE_EXPIRY:
             yield warning(
                 f"the certificate of {server} expires in {days:.0f} days",
-                "from then on we trust the server no longer, and mail is put off",
+                "after that the milter does not trust the server, and mail is deferred (451)",
                 "renew it on the server",
             )
 
 
 def _scripts(server: Server, clock: Callable[[], float]) -> Iterator[Finding]:
-    """Would ManageSieve let us in? To log in for a user would make a folder of theirs, `#sieve`."""
+    """Does ManageSieve offer a login? Logging in for a user would create the folder `#sieve`."""
     try:
         with contextlib.closing(managesieve.Session(server)) as session:
             mechanisms = session.mechanisms

@@ -1,74 +1,91 @@
-"""Files that root can read, and the user that we run as cannot."""
+"""Can the users that the milter runs as read and write its files? And may others read passwords?"""
 
+import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from autocreate.doctor import configuration
 from autocreate.doctor.findings import Finding, critical
 from autocreate.doctor.permissions import UnixUser
 
 _TEST = "/usr/bin/test"
-_TIMEOUT = 10.0  # seconds, though the file be on a server
+_TIMEOUT = 10.0  # seconds; the file may be on a file server
+
+
+def readable_passwords(config_file: Path, urls: Mapping[str, str]) -> Iterator[Finding]:
+    """Check that not everybody can read the passwords in autocreate.toml.
+
+    Args:
+        urls: the URLs of databases in it, by their table.
+
+    Raises:
+        OSError: the file was removed just now.
+    """
+    yield from configuration.readable_passwords(str(config_file), config_file.stat().st_mode, urls)
+
+
+def can_check(users: Collection[UnixUser]) -> bool:
+    """Can this process find out what the users may read? Only root can become another user."""
+    return bool(users) and os.geteuid() == 0
 
 
 def examine(
-    persons: Iterable[UnixUser], files: Iterable[tuple[str, Path]], journal: Path | None
+    users: Iterable[UnixUser], files: Iterable[tuple[str, Path]], journal: Path | None
 ) -> Iterator[Finding]:
-    """What is closed to those whom we run as. Only root can see that; of others nothing is found.
+    """Check what the milter's users may read and write. Only root can; others find nothing.
 
     Args:
-        files: what we read: where the configuration names it, and the file.
-        journal: the file that we write, and make if it is not there; None if it is none.
+        files: the files that the milter reads, each with the setting that names it.
+        journal: the file that it writes, and creates if it is missing; None if there is none.
     """
     files = list(files)
-    for person in persons:
+    for user in users:
         for key, path in files:
-            yield from _closed(person, key, path.absolute())
+            yield from _closed(user, key, path.absolute())
         if journal and journal.parent.is_dir():
-            yield from _unwritable(person, journal)
+            yield from _unwritable(user, journal)
 
 
-def _closed(person: UnixUser, key: str, path: Path) -> Iterator[Finding]:
-    if not _fails(person, "-r", path):
+def _closed(user: UnixUser, key: str, path: Path) -> Iterator[Finding]:
+    if not _fails(user, "-r", path):
         return
-    folders = (it for it in reversed(path.parents) if _fails(person, "-x", it))
+    folders = (it for it in reversed(path.parents) if _fails(user, "-x", it))
     if folder := next(folders, None):
-        what = f"{key}: user {person.name} may not enter {folder}, and so not read {path}"
-        remedy = f"chmod o+x {folder}; or chgrp it to one of that user's groups, and chmod g+x"
+        what = f"{key}: user {user.name} may not enter {folder}, so it cannot read {path}"
+        remedy = f"chmod o+x {folder}; or chgrp it to a group of that user, and chmod g+x"
     else:
-        what = f"{key}: user {person.name} may not read {path}"
-        remedy = (
-            f"chown {person.name} {path}; or chgrp it to one of that user's groups, and chmod g+r"
-        )
+        what = f"{key}: user {user.name} may not read {path}"
+        remedy = f"chown {user.name} {path}; or chgrp it to a group of that user, and chmod g+r"
     yield critical(
         what,
-        "as that user our milter does not start on this configuration, nor reload it, though root's "
-        "commands work",
+        "the milter, which runs as that user, can neither start with this configuration nor reload it, "
+        "though commands work for root",
         remedy,
     )
 
 
-def _unwritable(person: UnixUser, journal: Path) -> Iterator[Finding]:
-    # SQLite writes other files beside it.
+def _unwritable(user: UnixUser, journal: Path) -> Iterator[Finding]:
+    # SQLite creates other files in the same folder.
     needed = [journal.parent, journal] if journal.exists() else [journal.parent]
-    if place := next((it for it in needed if _fails(person, "-w", it)), None):
+    if path := next((it for it in needed if _fails(user, "-w", it)), None):
         yield critical(
-            f"journal.url: user {person.name} may not write to {place}",
-            "as that user our milter does not start, or cannot note what is unfinished",
-            f"chown {person.name} {place}",
+            f"journal.url: user {user.name} may not write to {path}",
+            "the milter, which runs as that user, does not start, or cannot record unfinished mailboxes",
+            f"chown {user.name} {path}",
         )
 
 
-def _fails(person: UnixUser, test: str, path: Path) -> bool:
-    """Does test(1) of a file fail as a person? False too if we cannot become that person."""
-    if person.uid == 0:
+def _fails(user: UnixUser, test: str, path: Path) -> bool:
+    """Does test(1) of a file fail for a user? False also if we cannot become that user."""
+    if user.uid == 0:
         return False
     try:
         done = subprocess.run(
             [_TEST, test, str(path)],
-            user=person.uid,
-            group=min(person.gids),
-            extra_groups=sorted(person.gids),
+            user=user.uid,
+            group=min(user.gids),
+            extra_groups=sorted(user.gids),
             cwd="/",
             timeout=_TIMEOUT,
             check=False,

@@ -1,4 +1,4 @@
-"""The journal, as the milter finds it at its start: does it open? Nothing is made, nor changed."""
+"""Opens the journal as the milter does when it starts. Nothing is created or changed."""
 
 import os
 import sqlite3
@@ -20,15 +20,21 @@ _WHY = "new users get 451 and no mailbox; mail to existing mailboxes is accepted
 
 
 def path_of(url: str) -> Path | None:
-    """The file of a journal on SQLite; None for one at a server, or if only the milter can tell, since its
-    path is relative or a URI."""
+    """The file of an SQLite journal.
+
+    None for a database server, and for a relative path or a URI, which only the milter can resolve.
+    """
     found = parsed(url)
     is_path = found.get_backend_name() == "sqlite" and (found.database or "").startswith("/")
     return Path(found.database or "") if is_path else None
 
 
 def examine(url: str) -> Iterator[Finding]:
-    """What keeps us from the journal at a URL that is one."""
+    """Check that the journal can be opened.
+
+    Args:
+        url: a valid `journal.url`.
+    """
     path = path_of(url)
     try:
         if path:
@@ -37,15 +43,19 @@ def examine(url: str) -> Iterator[Finding]:
             with closing(Database(SqlOptions("journal", url, None, _TIMEOUT, 1))) as database:
                 database.select(sa.text("SELECT 1"), {})
     except ConfigurationError as error:
-        yield critical(f"journal.{error.problems[0]}", _WHY, "as it says; or another journal.url")
+        yield critical(
+            f"journal.{error.problems[0]}", _WHY, "do what it says, or change journal.url"
+        )
     except Temporary as error:
         yield critical(
-            f"journal.url: {error}", _WHY, "start that server, or let us in; or another journal.url"
+            f"journal.url: {error}",
+            _WHY,
+            "start that server, or allow the milter to connect; or change journal.url",
         )
     except PermissionError as error:
         yield warning(
-            f"journal.url: {error.filename or path} cannot be looked at: {error.strerror}",
-            "whether the milter can open its journal was not seen",
+            f"journal.url: {error.filename or path} cannot be opened: {error.strerror}",
+            "whether the milter can open its journal was not checked",
             "run this as root",
         )
 
@@ -53,15 +63,15 @@ def examine(url: str) -> Iterator[Finding]:
 def _file(path: Path) -> Iterator[Finding]:
     if not path.parent.is_dir():
         yield critical(
-            f"journal.url: there is no folder {path.parent}",
+            f"journal.url: the folder {path.parent} does not exist",
             _WHY,
-            f"install -d -o autocreate -g autocreate -m 750 {path.parent}; or another journal.url",
+            f"install -d -o autocreate -g autocreate -m 750 {path.parent}; or change journal.url",
         )
         return
     if not path.exists():
-        return  # the milter makes it
+        return  # the milter creates it
     if path.is_file():
-        path.open("rb").close()  # SQLite would not say that it is a matter of rights
+        path.open("rb").close()  # SQLite's error would not name the missing permission
     try:
         _read(path)
     except sqlite3.Error as error:
@@ -70,13 +80,13 @@ def _file(path: Path) -> Iterator[Finding]:
         yield critical(
             f"journal.url: {path} cannot be opened: {error}",
             _WHY,
-            "move it away: a new one is made at once, and autocreate audit --trees tells what "
-            "was unfinished",
+            "move it away: the milter creates a new one, and autocreate audit --trees shows the "
+            "unfinished mailboxes",
         )
 
 
 def _read(path: Path) -> None:
-    # Who opens a file that nobody uses would make two others beside it.
+    # Opening a file that no process uses would create two others in its folder.
     is_used = any(Path(f"{path}{end}").exists() for end in ("-wal", "-journal"))
     location = f"{path.as_uri()}?mode=ro" + ("" if is_used else "&immutable=1")
     with closing(sqlite3.connect(location, uri=True, timeout=_TIMEOUT)) as connection:

@@ -1,24 +1,23 @@
-"""lmtpd, tried as we use it, but for a recipient: to ask about one could make a mailbox."""
+"""Tries lmtpd as the milter uses it, but without a recipient: to ask about one could create a mailbox."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
 
 from autocreate.doctor import probe_sockets
+from autocreate.doctor.endpoints import LMTPD_NOT_ASKED, lmtpd_endpoint
 from autocreate.doctor.findings import Finding, critical
 from autocreate.doctor.permissions import UnixUser
-from autocreate.doctor.probe_sockets import Endpoint
 from autocreate.errors import AutocreateError
 from autocreate.lmtp.client import Session
 
-_UNASKED = "mail is accepted without lmtpd's word, as without [lmtp]"
-
 
 def examine(address: str, timeout: float, callers: Sequence[UnixUser]) -> Iterator[Finding]:
-    """Everything found.
+    """Check lmtpd.
 
     Args:
         address: "unix:/path" or "inet:HOST:PORT".
-        callers: the users who serve, and are to reach it.
+        timeout: seconds for the connection and for each answer.
+        callers: the users that the milter runs as.
     """
     try:
         with contextlib.closing(Session(address, timeout)) as session:
@@ -26,17 +25,8 @@ def examine(address: str, timeout: float, callers: Sequence[UnixUser]) -> Iterat
     except AutocreateError as error:
         yield critical(
             f"lmtp.address: {error}",
-            _UNASKED,
-            "autocreate.toml: lmtp.address as the MTA's transport has it; over TCP, cyrus.conf: lmtpd -a",
+            LMTPD_NOT_ASKED,
+            "autocreate.toml: lmtp.address as in the MTA's transport; over TCP, cyrus.conf: lmtpd -a",
         )
         return
-    door = Endpoint(
-        "lmtp.address",
-        address,
-        tuple(callers),
-        _UNASKED,
-        remedy="make that user a member of its group (on Debian: adduser autocreate mail), and restart "
-        "autocreate-milter",
-        unit="cyrus-imapd",
-    )
-    yield from probe_sockets.examine(door)
+    yield from probe_sockets.examine(lmtpd_endpoint(address, tuple(callers)))

@@ -1,97 +1,62 @@
-"""Our sockets, as those who are to connect to them find them: does somebody listen, and may they come in?"""
+"""Connects to a socket: does a program listen there, and may its callers connect?"""
 
 import contextlib
-import os
-import pwd
 import socket
 import stat
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from autocreate.doctor.endpoints import Endpoint
 from autocreate.doctor.findings import Finding, critical, warning
-from autocreate.doctor.permissions import PathEntry, UnixUser, obstacle
+from autocreate.doctor.permissions import PathEntry, obstacle
 
-_TIMEOUT = 10.0  # seconds for an answer that takes a milter none
+_TIMEOUT = 10.0  # seconds for an answer that a milter gives at once
 
-# SMFIC_OPTNEG of version 6, with every action and step on offer; and SMFIC_QUIT. See mfdef.h.
+# SMFIC_OPTNEG of version 6, which offers every action and step; and SMFIC_QUIT. See mfdef.h.
 _NEGOTIATE = struct.pack(">IcIII", 13, b"O", 6, 0x1FF, 0x1FFFFF)
 _QUIT = struct.pack(">Ic", 1, b"Q")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A socket of ours.
-
-    Args:
-        key: what the configuration calls it.
-        place: "unix:/path", "inet:HOST:PORT" or "fd:N".
-        callers: whoever connects to it.
-        matters: what happens to them if they cannot.
-        remedy: what lets them in, if it is a matter of rights.
-        speaks_milter: a milter is to answer there.
-        kind: of a Unix socket.
-    """
-
-    key: str
-    place: str
-    callers: tuple[UnixUser, ...]
-    matters: str
-    remedy: str
-    unit: str
-    speaks_milter: bool = False
-    kind: socket.SocketKind = socket.SOCK_STREAM
-
-
-def examine(door: Endpoint) -> Iterator[Finding]:
-    """Everything found. A socket that systemd keeps (`fd:N`) cannot be found from here."""
-    if door.place.startswith("fd:"):
+def examine(endpoint: Endpoint) -> Iterator[Finding]:
+    """Check a socket. One that systemd holds (`fd:N`) cannot be found from outside."""
+    if endpoint.is_inherited:
         return
-    where = f"{door.key} ({door.place})"
+    where = f"{endpoint.key} ({endpoint.place})"
     try:
-        client = _connected(door)
+        client = _connected(endpoint)
     except PermissionError as error:
         yield warning(
-            f"whether anybody listens at {where} cannot be seen: {error.strerror}",
-            "if nobody does, " + door.matters,
+            f"no permission to connect to {where}: {error.strerror}",
+            f"whether a program listens there was not checked; if none does, {endpoint.matters}",
             "run this as root",
         )
         return
     except OSError as error:
         yield critical(
             f"nobody listens at {where}: {error.strerror or error}",
-            door.matters,
-            f"systemctl start {door.unit}, and look at its log: journalctl -u {door.unit}",
+            endpoint.matters,
+            f"systemctl start {endpoint.unit}, and read its log: journalctl -u {endpoint.unit}",
         )
         return
     with contextlib.closing(client):
-        if door.speaks_milter and not _is_milter(client):
+        if endpoint.speaks_milter and not _is_milter(client):
             yield critical(
-                f"who listens at {where} does not answer as a milter within {_TIMEOUT:g} s",
-                door.matters,
-                f"if it is ours, it hangs: systemctl restart {door.unit}; "
-                f"if not, give {door.key} another place",
+                f"the program that listens at {where} does not answer as a milter within {_TIMEOUT:g} s",
+                endpoint.matters,
+                f"if it is the milter, it hangs: systemctl restart {endpoint.unit}; "
+                f"if not, change {endpoint.key}",
             )
-    if door.place.startswith("unix:"):
-        yield from _rights(door)
+    if endpoint.place.startswith("unix:"):
+        yield from _rights(endpoint)
 
 
-def person(name: str) -> UnixUser | None:
-    """A user of this machine, or None if there is none of that name."""
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        return None
-    return UnixUser(name, entry.pw_uid, frozenset(os.getgrouplist(name, entry.pw_gid)))
-
-
-def way_to(path: Path) -> Sequence[PathEntry]:
-    """Every folder on the way to a file, from the root, and the file itself.
+def path_entries(path: Path) -> Sequence[PathEntry]:
+    """Every folder above a file, from the root on, and the file itself.
 
     Raises:
-        OSError: one is missing, or cannot be looked at.
+        OSError: one is missing, or there is no permission to see it.
     """
     resolved = path.resolve(strict=True)
     found = []
@@ -103,28 +68,29 @@ def way_to(path: Path) -> Sequence[PathEntry]:
     return found
 
 
-def _rights(door: Endpoint) -> Iterator[Finding]:
+def _rights(endpoint: Endpoint) -> Iterator[Finding]:
     try:
-        way = way_to(Path(door.place.removeprefix("unix:")))
-    except OSError:  # it went away just now
+        path = path_entries(Path(endpoint.place.removeprefix("unix:")))
+    except OSError:  # the socket was removed just now
         return
-    for caller in door.callers:
-        if place := obstacle(way, caller):
-            missing = "enter that folder" if place.is_folder else "write to that socket"
-            mode = stat.S_IMODE(place.mode)
+    for caller in endpoint.callers:
+        if entry := obstacle(path, caller):
+            missing = "enter that folder" if entry.is_folder else "write to that socket"
+            mode = stat.S_IMODE(entry.mode)
             yield critical(
-                f"{place.path} has mode {mode:04o}: user {caller.name} may not {missing}",
-                f"it does not reach {door.key}; {door.matters}",
-                door.remedy,
+                f"{entry.path} has mode {mode:04o}: user {caller.name} may not {missing}",
+                f"it cannot connect to {endpoint.key}; {endpoint.matters}",
+                endpoint.remedy,
             )
 
 
-def _connected(door: Endpoint) -> socket.socket:
-    family, _, where = door.place.partition(":")
+def _connected(endpoint: Endpoint) -> socket.socket:
+    family, _, where = endpoint.place.partition(":")
     if family == "inet":
         host, _, port = where.rpartition(":")
         return socket.create_connection((host.strip("[]"), int(port)), _TIMEOUT)
-    client = socket.socket(socket.AF_UNIX, door.kind)
+    kind = socket.SOCK_DGRAM if endpoint.is_datagram else socket.SOCK_STREAM
+    client = socket.socket(socket.AF_UNIX, kind)
     try:
         client.settimeout(_TIMEOUT)
         client.connect(where)
@@ -135,7 +101,7 @@ def _connected(door: Endpoint) -> socket.socket:
 
 
 def _is_milter(client: socket.socket) -> bool:
-    """Does it negotiate, as an MTA's milter does first of all?"""
+    """Does it answer the negotiation that an MTA begins with?"""
     try:
         client.sendall(_NEGOTIATE)
         answer = _exactly(client, 5)

@@ -1,4 +1,4 @@
-"""A Sendmail beside us: what of its sendmail.cf would bite. Follows the Sendmail Operations Guide, section 5.11."""
+"""Checks of sendmail.cf. See the Sendmail Operations Guide, section 5.11."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,11 @@ _LOCAL_STYLES = {style.value for style in Style if style.has_local_parts}
 
 
 def examine(text: str, path: str, ours: MilterSettings) -> list[Finding]:
-    """Everything found in the text of a sendmail.cf."""
+    """Check the text of a sendmail.cf.
+
+    Args:
+        path: its name, for messages.
+    """
     filters = dict(re.findall(r"(?m)^X(\w+),\s*(.*)$", text))
     used = re.findall(r"(?m)^O\s*InputMailFilters=(.*)$", text)
     asked = [name.strip() for line in used for name in re.split(r"[,;]", line)]
@@ -25,24 +29,24 @@ def examine(text: str, path: str, ours: MilterSettings) -> list[Finding]:
             return [*_filter(name, equates, path, ours), *_aliases(text, path, ours)]
     return [
         critical(
-            f"{path}: no input mail filter is at our socket {ours.socket}",
-            "nobody is verified and no mailbox is created",
+            f"{path}: no input mail filter uses the milter's socket {ours.socket}",
+            "no recipient is verified and no mailbox is created",
             "sendmail.mc: the INPUT_MAIL_FILTER line of contrib/sendmail/autocreate.mc",
         )
     ]
 
 
-def examine_way(way: Sequence[PathEntry], ours: MilterSettings) -> Iterator[Finding]:
-    """What Sendmail holds against the way to our socket: safefile() with SFF_SAFEDIRPATH.
+def examine_path(path: Sequence[PathEntry], ours: MilterSettings) -> Iterator[Finding]:
+    """Does Sendmail call the path of our socket unsafe? See safefile() with SFF_SAFEDIRPATH.
 
     Args:
-        way: every folder on it, from the root, and the socket.
+        path: every folder from the root on, and the socket.
     """
-    for place in way:
-        if place.is_folder and place.mode & 0o002:
+    for entry in path:
+        if entry.is_folder and entry.mode & 0o002:
             yield critical(
-                f"others may write to {place.path}, which our socket {ours.socket} is below",
-                "Sendmail takes it for unsafe: it puts all mail off, and does not start again",
+                f"others may write to {entry.path}, and the milter's socket {ours.socket} is below it",
+                "Sendmail calls the socket unsafe: it defers (451) all mail, and does not restart",
                 'autocreate.toml: milter.socket = "unix:/run/autocreate/milter.sock", and the same '
                 "in sendmail.mc",
             )
@@ -55,9 +59,9 @@ def _filter(
     action = equates.get("F", "").strip()
     if action != "T":
         happens = (
-            "mail is refused for good while our milter is down"
+            "mail is refused permanently (5xx) while the milter is down"
             if action == "R"
-            else "while our milter is down everybody is accepted, unknown recipients too"
+            else "while the milter is down all recipients are accepted, unknown ones too"
         )
         yield critical(
             f"{path}: filter {name} has {f'F={action}' if action else 'no F='}",
@@ -68,9 +72,9 @@ def _filter(
     limit = int(match[1]) * _UNITS[match[2] or "s"] if match else _DEFAULT_REPLY_TIMEOUT
     if limit <= ours.deadline:
         yield critical(
-            f"{path}: filter {name} has {limit:g} s for a reply, our deadline is "
+            f"{path}: filter {name} has {limit:g} s for a reply, milter.deadline is "
             f"{ours.deadline:g} s",
-            "Sendmail gives up before the verdict of a slow moment",
+            "Sendmail does not wait for a slow verdict",
             f"sendmail.mc: T=R:{ours.deadline + 2:g}s or more, or a shorter milter.deadline",
         )
 
@@ -79,23 +83,24 @@ def _aliases(text: str, path: str, ours: MilterSettings) -> Iterator[Finding]:
     match = re.search(r"(?m)^O\s*AliasFile\s*=\s*(.*)$", text)
     if match and not ours.has_aliases:
         yield critical(
-            f"{path}: AliasFile={match[1]}, and our configuration has no [aliases]",
-            "an alias in one of our domains is a user whom no account source knows, and is refused",
+            f"{path}: AliasFile={match[1]}, and autocreate.toml has no [aliases]",
+            "no account source knows an alias, so mail to aliases in our domains is refused",
             "autocreate.toml: what `autocreate aliases detect` prints",
         )
     theirs = sendmail_style(text)
     if match and ours.alias_styles & _LOCAL_STYLES and theirs not in ours.alias_styles:
         yield warning(
-            f"{path}: aliases are looked up as style {theirs or 'none'!r} says, by ours as "
+            f"{path}: Sendmail looks aliases up with style {theirs or 'none'!r}, autocreate.toml has "
             f"{', '.join(sorted(ours.alias_styles & _LOCAL_STYLES))}",
-            "Sendmail and we disagree on which alias alias+detail is",
+            "Sendmail and the milter find different aliases for alias+detail",
             f'autocreate.toml: style = "{theirs}" in the table of AliasFile'
             if theirs
-            else "autocreate.toml: without the table of AliasFile",
+            else "autocreate.toml: remove the table of AliasFile",
         )
 
 
 def _same(place: str, socket: str) -> bool:
+    """Is a socket as Sendmail writes it the milter's?"""
     kind, _, where = place.strip().partition(":")
     if kind in ("inet", "inet6"):
         port, _, host = where.partition("@")

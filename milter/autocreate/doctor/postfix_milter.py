@@ -1,0 +1,146 @@
+"""Does Postfix ask the milter, and does it wait for its answer? See MILTER_README."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from autocreate.doctor.endpoints import reaches
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
+from autocreate.doctor.postconf import Milter, Postfix, Service, milters, seconds, words
+
+
+class _Harm(NamedTuple):
+    """What a default action does while the milter is down, and what the administrator does afterwards."""
+
+    why: str
+    then: str = ""
+
+
+# `tempfail` and `shutdown` are harmless: with both, clients try again later (451, or 421 and the end of
+# the connection), and mail submitted on this machine waits in the maildrop queue. Postfix treats an unknown
+# action as a temporary failure. The default depends on its version.
+_HARM = {
+    "accept": _Harm("all recipients are accepted, unknown ones too, and mail to new users bounces"),
+    "reject": _Harm("all mail is refused permanently (5xx), even to existing users"),
+    "quarantine": _Harm(
+        "all mail is accepted, to unknown recipients too, and held: nobody gets it until it is released",
+        "; for held mail, postqueue -p, then postsuper -H QUEUE_ID",
+    ),
+}
+
+
+def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+    """Check smtpd_milters, non_smtpd_milters, their settings, and the macros."""
+    yield from _smtpd(postfix, ours)
+    yield from _local(postfix, ours)
+    yield from _macros(postfix, ours)
+
+
+def asks_us(postfix: Postfix, name: str, service: Service | None, ours: MilterSettings) -> bool:
+    """Does a list of milters, such as `non_smtpd_milters`, name the milter for a service?"""
+    return _our_milter(postfix, name, service, ours) is not None
+
+
+def _smtpd(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+    services = postfix.running("smtpd")
+    asking = 0
+    for service in services:
+        if "no_milters" in words(postfix.get("receive_override_options", service)):
+            yield warning(
+                f"{service.place}: receive_override_options has no_milters",
+                "no milter sees mail that arrives there: unknown recipients are accepted",
+                "remove no_milters, unless all mail that arrives there was checked before",
+            )
+            continue
+        milter = _our_milter(postfix, "smtpd_milters", service, ours)
+        if milter is None:
+            yield _not_asked(postfix, service, ours)
+            continue
+        asking += 1
+        yield from _settings(postfix, milter, service, f"{service.place}: smtpd_milters", ours)
+    if services and not asking:
+        yield critical(
+            "no smtpd of this Postfix asks the milter",
+            "no recipient is verified and no mailbox is created",
+            f"main.cf: smtpd_milters = {{ {_as_postfix_writes(ours)}, default_action=tempfail }}",
+        )
+
+
+def _not_asked(postfix: Postfix, service: Service, ours: MilterSettings) -> Finding:
+    where = service.place
+    if service.is_chrooted and _names(postfix.get("smtpd_milters", service), ours.socket):
+        queue = postfix.get("queue_directory")
+        return critical(
+            f"{where}: smtpd is chrooted to {queue} and cannot see the milter's socket {ours.socket}",
+            "it cannot connect to the milter, and by default defers (451) all mail",
+            f"autocreate.toml: milter.socket below {queue}, and smtpd_milters with the path from there",
+        )
+    return warning(
+        f"{where}: its smtpd_milters do not name the milter's socket {ours.socket}",
+        "recipients of mail that arrives there are not verified, and get no mailbox",
+        f"main.cf, or -o for that service: smtpd_milters = {_as_postfix_writes(ours)}",
+    )
+
+
+def _local(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+    cleanup = next(iter(postfix.running("cleanup")), None)
+    milter = _our_milter(postfix, "non_smtpd_milters", cleanup, ours)
+    if milter is None:
+        yield warning(
+            "main.cf: non_smtpd_milters do not name the milter's socket",
+            "mail that is submitted on this machine creates no mailbox, and bounces for a new user",
+            "main.cf: non_smtpd_milters = the same as smtpd_milters",
+        )
+    else:
+        yield from _settings(postfix, milter, cleanup, "main.cf: non_smtpd_milters", ours)
+
+
+def _settings(
+    postfix: Postfix, milter: Milter, service: Service | None, where: str, ours: MilterSettings
+) -> Iterator[Finding]:
+    action = milter.settings.get("default_action") or postfix.get("milter_default_action", service)
+    if harm := _HARM.get(action.lower()):
+        yield critical(
+            f"{where}: the default action is {action}",
+            f"while the milter is down, {harm.why}",
+            f"main.cf: default_action=tempfail within the braces of the milter{harm.then}",
+        )
+    limit = milter.settings.get("command_timeout") or postfix.get("milter_command_timeout", service)
+    if seconds(limit) <= ours.deadline:
+        yield critical(
+            f"{where}: command_timeout is {limit}, milter.deadline is {ours.deadline:g} s",
+            "Postfix does not wait for a slow verdict, and takes the default action",
+            "main.cf: command_timeout=30s within the braces, or a shorter milter.deadline",
+        )
+
+
+def _macros(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+    asking = [it for it in postfix.running("smtpd") if asks_us(postfix, "smtpd_milters", it, ours)]
+    for place, macros in postfix.values("milter_rcpt_macros", asking).items():
+        if macros and "{rcpt_mailer}" not in macros:
+            yield critical(
+                f"{place}: milter_rcpt_macros lacks {{rcpt_mailer}}",
+                "the milter takes all mail for mail that did not come by SMTP, and refuses no recipient",
+                f"{place}: remove milter_rcpt_macros; the default contains it",
+            )
+
+
+def _our_milter(
+    postfix: Postfix, name: str, service: Service | None, ours: MilterSettings
+) -> Milter | None:
+    """Our milter in a list, if the service can reach its socket."""
+    for milter in milters(postfix.get(name, service)):
+        kind, _, path = milter.place.partition(":")
+        is_path = kind in ("unix", "local")
+        place = f"unix:{postfix.socket_path(service, path)}" if is_path else milter.place
+        if reaches(place, ours.socket) or ours.socket.startswith("fd:"):
+            return milter
+    return None
+
+
+def _names(value: str, socket: str) -> bool:
+    places = (milter.place.replace("local:", "unix:", 1) for milter in milters(value))
+    return any(reaches(place, socket) for place in places)
+
+
+def _as_postfix_writes(ours: MilterSettings) -> str:
+    return "the milter's socket" if ours.socket.startswith("fd:") else ours.socket

@@ -1,0 +1,85 @@
+"""Does Postfix refuse recipients before it asks the milter, or not deliver for them at all?"""
+
+import re
+from collections.abc import Iterator
+
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
+from autocreate.doctor.postconf import Postfix, words
+from autocreate.doctor.postfix_domains import ADDRESS_CLASSES, is_table, our_domains
+from autocreate.domains.syntax import ANY_DOMAIN
+
+# With these Postfix asks Cyrus itself, where a new user does not exist yet.
+_ASKS_A_SERVER = re.compile(r"\b(socketmap|tcp):")
+
+# The restrictions that Postfix evaluates before it asks milters about a recipient. The first three only if
+# it delays them until RCPT (smtpd_delay_reject).
+_DELAYED = ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions")
+_AT_RECIPIENT = (*_DELAYED, "smtpd_relay_restrictions", "smtpd_recipient_restrictions")
+
+
+def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+    """Check recipient maps, transports, restrictions and the list of domains."""
+    for domains, maps, transport in ADDRESS_CLASSES:
+        if found := our_domains(postfix, domains, ours):
+            shown = ", ".join(found)
+            for place, value in postfix.values(maps, postfix.running("smtpd")).items():
+                yield from _maps(value, f"{place}: {maps}", shown)
+            yield from _mailer(postfix, transport, shown, ours)
+    yield from _unverified(postfix)
+    yield from _undelivered(postfix, ours)
+
+
+def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
+    if _ASKS_A_SERVER.search(value):
+        yield critical(
+            f"{where} asks a server whether the mailbox exists: {value}",
+            f"new users in {domains} are refused before any milter is asked",
+            f"{where} = (empty); the milter refuses unknown users instead",
+        )
+    elif value and not value.startswith("static:"):
+        yield warning(
+            f"{where} = {value}",
+            f"recipients in {domains} who are not listed there are refused before any milter is asked",
+            f"{where} = (empty), unless it lists all accounts",
+        )
+
+
+def _mailer(
+    postfix: Postfix, transport: str, domains: str, ours: MilterSettings
+) -> Iterator[Finding]:
+    mailer = postfix.get(transport).partition(":")[0]
+    if mailer and mailer not in ours.mailers:
+        yield critical(
+            f"main.cf: {transport} is {mailer!r}, which is not in milter.mailers",
+            f"the milter does not check recipients in {domains}",
+            f"autocreate.toml: add {mailer!r} to milter.mailers",
+        )
+
+
+def _unverified(postfix: Postfix) -> Iterator[Finding]:
+    smtpds = postfix.running("smtpd")
+    delaying = [it for it in smtpds if postfix.get("smtpd_delay_reject", it) != "no"]
+    for name in _AT_RECIPIENT:
+        services = delaying if name in _DELAYED else smtpds
+        for place, value in postfix.values(name, services).items():
+            if "reject_unverified_recipient" in value:
+                yield warning(
+                    f"{place}: {name} has reject_unverified_recipient",
+                    "Postfix asks Cyrus before it asks the milter, and refuses new users",
+                    f"{place}: remove it for our domains; the milter verifies them",
+                )
+
+
+def _undelivered(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+    """Domains that Postfix does not deliver for, unless a table may name them."""
+    known = {word for domains, _, _ in ADDRESS_CLASSES for word in words(postfix.get(domains))}
+    if any(map(is_table, known)):
+        return
+    known.update(words(postfix.get("virtual_alias_domains")))
+    for domain in sorted(ours.domains - known - {ANY_DOMAIN}):
+        yield warning(
+            f"{domain} is in none of virtual_mailbox_domains, mydestination, relay_domains, "
+            "virtual_alias_domains",
+            "this Postfix does not deliver for it, so the milter does not check its recipients",
+            f"main.cf: virtual_mailbox_domains = {domain}, or remove it from milter.domains",
+        )

@@ -1,0 +1,87 @@
+"""Reads Postfix's configuration with postconf(1), and tries the sockets that Postfix delivers to."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from autocreate.doctor import postconf, postfix, probe_copies, probe_sockets
+from autocreate.doctor.endpoints import UNDELIVERED, delivery_endpoint
+from autocreate.doctor.findings import Finding, critical
+from autocreate.doctor.permissions import UnixUser
+from autocreate.doctor.postconf import Postfix
+from autocreate.doctor.postfix_transport import Delivery, deliveries
+from autocreate.doctor.probe_users import unix_users
+from autocreate.doctor.programs import Runner, reason, run
+from autocreate.doctor.site import Site, Tools
+
+
+def examine(site: Site, tools: Tools) -> tuple[tuple[UnixUser, ...], list[Finding]]:
+    """The users that Postfix connects to the milter as, and what was found."""
+    folder, ours = site.mtas.postfix, site.milter
+    try:
+        settings = read_postfix(folder, tools.run)
+    except (OSError, subprocess.SubprocessError) as error:
+        return (), [
+            critical(
+                f"postconf cannot read {folder}: {reason(error)}",
+                "Postfix's configuration was not checked",
+                f"run: postconf -c {folder} -n",
+            )
+        ]
+    callers = unix_users([settings.get("mail_owner")])
+    findings = postfix.examine(settings, ours)
+    findings += probe_copies.examine(settings, folder, ours, tools)
+    for delivery in deliveries(settings, ours):
+        findings += _delivery(delivery, callers)
+    return callers, findings
+
+
+def read_postfix(folder: Path, runner: Runner = run) -> Postfix:
+    """A Postfix's configuration.
+
+    Args:
+        folder: where its main.cf is.
+
+    Raises:
+        OSError, subprocess.SubprocessError: postconf(1) is missing, or cannot read it.
+    """
+
+    def output(flag: str) -> str:
+        return runner("postconf", "-c", str(folder), flag)
+
+    parameters = postconf.read_parameters(output("-x"))
+    if (origin := parameters.get("myorigin", "")).startswith("/"):  # Debian's /etc/mailname
+        with contextlib.suppress(OSError):
+            words = Path(origin).read_text("utf-8", "replace").split()
+            parameters["myorigin"] = words[0] if words else ""
+    return Postfix(
+        parameters,
+        postconf.read_services(output("-M"), parameters.get("compatibility_level", "")),
+        postconf.read_overrides(output("-Px")),
+    )
+
+
+def _delivery(delivery: Delivery, callers: tuple[UnixUser, ...]) -> Iterator[Finding]:
+    """Can Postfix deliver to Cyrus there?"""
+    service, where = delivery.service, f"main.cf: {delivery.parameter}"
+    if delivery.place != delivery.path and _is_missing(delivery.place):
+        yield critical(
+            f"{where}: Postfix's {service.name} runs chrooted and looks for {delivery.path} at "
+            f"{delivery.place}, which does not exist",
+            UNDELIVERED,
+            f"postconf -F {service.name}/{service.kind}/chroot=n && postfix reload; or cyrus.conf: an "
+            "lmtpd that listens there",
+        )
+        return
+    yield from probe_sockets.examine(delivery_endpoint(where, f"unix:{delivery.place}", callers))
+
+
+def _is_missing(path: str) -> bool:
+    """Does a file not exist? Other errors show when somebody connects to it."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False

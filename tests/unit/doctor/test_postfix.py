@@ -1,0 +1,304 @@
+"""What is wrong in a Postfix's configuration, as postconf prints it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from autocreate.doctor import postfix as postfix_rules
+from autocreate.doctor.findings import Finding, Gravity, gravest
+from autocreate.doctor.postconf import Postfix, Service
+from autocreate.doctor.postfix_transport import Delivery, deliveries
+from tests.unit.doctor.examples import GOOD, OURS, SERVICES, SOCKET
+
+
+def postfix(**changes: str) -> list[Finding]:
+    return postfix_rules.examine(Postfix({**GOOD, **changes}, SERVICES), OURS)
+
+
+def test_a_good_postfix_has_no_findings() -> None:
+    assert postfix() == []
+    assert gravest([]) == 0
+
+
+def test_domains_in_a_table_of_postfix_may_be_those_in_ours() -> None:
+    theirs = {
+        "virtual_mailbox_domains": "mysql:/etc/postfix/domains.cf",
+        "mydestination": "localhost",
+        "local_recipient_maps": "unix:passwd.byname",
+        "virtual_transport": "dovecot",
+    }
+    ours = replace(OURS, domains=frozenset(), has_domain_tables=True)
+    (found,) = postfix_rules.examine(Postfix({**GOOD, **theirs}, SERVICES), ours)
+    assert found.what == "main.cf: virtual_transport is 'dovecot', which is not in milter.mailers"
+    assert found.why == "the milter does not check recipients in mysql:/etc/postfix/domains.cf"
+
+
+@pytest.mark.parametrize(
+    ("action", "why", "remedy"),
+    [
+        (
+            "accept",
+            "all recipients are accepted, unknown ones too",
+            "main.cf: default_action=tempfail within the braces of the milter",
+        ),
+        (
+            "Reject",
+            "refused permanently (5xx), even to existing users",
+            "main.cf: default_action=tempfail within the braces of the milter",
+        ),
+        ("quarantine", "and held: nobody gets it until it is released", "then postsuper -H"),
+    ],
+)
+@pytest.mark.parametrize("place", ["milter_default_action", "within the braces"])
+def test_a_default_action_that_harms_mail_is_critical_and_says_how(
+    place: str, action: str, why: str, remedy: str
+) -> None:
+    milters = "unix:/autocreate/milter.sock"
+    changes = (
+        {"milter_default_action": action}
+        if place == "milter_default_action"
+        else {"non_smtpd_milters": f"{{ {milters}, default_action={action} }}"}
+    )
+    (finding,) = postfix(**changes)
+    assert finding.gravity is Gravity.CRITICAL
+    assert finding.what == f"main.cf: non_smtpd_milters: the default action is {action}"
+    assert why in finding.why
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize("action", ["tempfail", "shutdown"])
+def test_a_default_action_that_only_delays_mail_is_no_finding(action: str) -> None:
+    """The default is tempfail, or from 3.10.8 and 3.11 on shutdown; postconf tells it."""
+    milters = "unix:/autocreate/milter.sock"
+    assert postfix(milter_default_action=action, smtpd_milters=milters) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "happens"),
+    [("yes", False, "accepted, and Cyrus refuses their mail"), ("no", True, "are refused, though")],
+)
+def test_quoting_that_differs_from_autocreate_toml_is_critical_in_each_service(
+    theirs: str, ours: bool, happens: str
+) -> None:
+    agreeing = {**GOOD, "lmtp_quote_rfc821_envelope": "yes" if ours else "no"}
+    own = {("lmtp/unix", "lmtp_quote_rfc821_envelope"): theirs}
+    settings = replace(OURS, quotes_dots=ours)
+    assert postfix_rules.examine(Postfix(agreeing, SERVICES), settings) == []
+    (found,) = postfix_rules.examine(Postfix(agreeing, SERVICES, own), settings)
+    assert found.gravity is Gravity.CRITICAL
+    assert found.what.startswith("master.cf, lmtp unix: lmtp_quote_rfc821_envelope is " + theirs)
+    assert happens in found.why
+    assert found.remedy.endswith(f"= {'true' if theirs == 'yes' else 'false'}")
+
+
+def test_aliases_that_the_milter_knows_and_those_of_other_domains_are_no_findings() -> None:
+    maps = {"virtual_alias_maps": "hash:/etc/postfix/virtual", "virtual_alias_domains": "b.test"}
+    ours = replace(OURS, has_aliases=True, domains=OURS.domains | {"b.test"})
+    assert postfix_rules.examine(Postfix({**GOOD, **maps}, SERVICES), ours) == []
+    assert postfix(alias_maps="hash:/etc/aliases", mydestination="localhost") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "gravity", "words"),
+    [
+        ({"smtpd_milters": ""}, Gravity.CRITICAL, "no smtpd of this Postfix asks the milter"),
+        (
+            {"virtual_alias_maps": "hash:/etc/postfix/virtual"},
+            Gravity.CRITICAL,
+            "virtual_alias_maps = hash:/etc/postfix/virtual, and autocreate.toml has no [aliases]",
+        ),
+        (
+            {"mydestination": "example.org", "alias_maps": "hash:/etc/aliases"},
+            Gravity.CRITICAL,
+            "alias_maps = hash:/etc/aliases, and autocreate.toml has no [aliases]",
+        ),
+        ({"smtpd_milters": "inet:127.0.0.1:8891"}, Gravity.CRITICAL, "no smtpd of this Postfix"),
+        ({"smtpd_milters": SOCKET}, Gravity.CRITICAL, "is chrooted to /var/spool/postfix"),
+        (
+            {"non_smtpd_milters": ""},
+            Gravity.WARNING,
+            "non_smtpd_milters do not name the milter's socket",
+        ),
+        ({"milter_command_timeout": "5s"}, Gravity.CRITICAL, "command_timeout is 5s"),
+        ({"milter_rcpt_macros": "i {rcpt_addr}"}, Gravity.CRITICAL, "lacks {rcpt_mailer}"),
+        (
+            {"virtual_mailbox_maps": "socketmap:unix:/run/cyrus/socket/smmap:smmapd"},
+            Gravity.CRITICAL,
+            "asks a server whether the mailbox exists",
+        ),
+        (
+            {"virtual_mailbox_maps": "hash:/etc/postfix/vmailbox"},
+            Gravity.WARNING,
+            "virtual_mailbox_maps = hash:/etc/postfix/vmailbox",
+        ),
+        ({"virtual_transport": "cyrus:"}, Gravity.CRITICAL, "'cyrus', which is not in"),
+        (
+            {"virtual_mailbox_domains": "", "mydestination": "example.org"},
+            Gravity.WARNING,
+            "local_recipient_maps = proxy:unix:passwd.byname",
+        ),
+        (
+            {"virtual_mailbox_domains": "other.test"},
+            Gravity.WARNING,
+            "example.org is in none of virtual_mailbox_domains",
+        ),
+        (
+            {"smtpd_recipient_restrictions": "permit_mynetworks, reject_unverified_recipient"},
+            Gravity.WARNING,
+            "has reject_unverified_recipient",
+        ),
+        ({"recipient_delimiter": "+-"}, Gravity.WARNING, "recipient_delimiter has '-'"),
+        (
+            {"lmtp_quote_rfc821_envelope": "no"},
+            Gravity.CRITICAL,
+            "main.cf: lmtp_quote_rfc821_envelope is no, milter.lmtp_quote_rfc821_envelope is true",
+        ),
+        (
+            {"receive_override_options": "no_unknown_recipient_checks,no_milters"},
+            Gravity.WARNING,
+            "receive_override_options has no_milters",
+        ),
+    ],
+)
+def test_a_mistake_in_postfix_is_a_finding(
+    changes: dict[str, str], gravity: Gravity, words: str
+) -> None:
+    changes = {"local_recipient_maps": "proxy:unix:passwd.byname", **changes}
+    found = [it for it in postfix(**changes) if words in it.what]
+    assert [it.gravity for it in found] == [gravity]
+    assert found[0].why
+    assert found[0].remedy
+
+
+def test_delimiters_must_match_where_aliases_are_looked_up() -> None:
+    changed = Postfix({**GOOD, "recipient_delimiter": ""}, SERVICES)
+    assert postfix_rules.examine(changed, OURS) == []
+    (found,) = postfix_rules.examine(changed, replace(OURS, has_aliases=True))
+    assert (found.gravity, found.what) == (
+        Gravity.WARNING,
+        "main.cf: recipient_delimiter is '', milter.recipient_delimiter is '+'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("origins", "changes", "others"),
+    [
+        ({"example.org"}, {}, None),
+        ({"example.org", ""}, {}, "none"),
+        ({"other.test"}, {}, "other.test"),
+        (set(), {}, None),
+        ({""}, {"append_at_myorigin": "no"}, None),
+        ({""}, {"myorigin": "/etc/unreadable"}, None),
+    ],
+)
+def test_the_origin_of_names_without_a_domain_must_match_postfix(
+    origins: set[str], changes: dict[str, str], others: str | None
+) -> None:
+    ours = replace(OURS, has_aliases=True, alias_origins=frozenset(origins))
+    found = postfix_rules.examine(
+        Postfix({**GOOD, "myorigin": "example.org", **changes}, SERVICES), ours
+    )
+    told = f"main.cf: myorigin is 'example.org', the origin of alias tables in autocreate.toml: {others}"
+    assert [it.what for it in found] == ([told] if others else [])
+
+
+def test_only_delimiters_that_cyrus_knows_are_recommended() -> None:
+    # Ours may agree with Postfix's, as it must for aliases.
+    ours = replace(OURS, has_aliases=True, delimiters="-+")
+    (found,) = postfix_rules.examine(Postfix({**GOOD, "recipient_delimiter": "+-"}, SERVICES), ours)
+    assert found.gravity is Gravity.WARNING
+    assert "user-detail never reaches user" in found.why
+    assert found.remedy.startswith("main.cf: recipient_delimiter = +,")
+
+
+def test_the_unix_sockets_to_which_our_mail_is_delivered_are_found() -> None:
+    theirs = {
+        "virtual_transport": "lmtp:unix:private/lmtp",
+        "mydestination": "localhost, example.org",
+        "local_transport": "local:$myhostname",
+        "mailbox_transport": "lmtp:inet:mail.example.org",
+        "relay_domains": "elsewhere.test",
+        "relay_transport": "lmtp:unix:/run/relay",
+    }
+    lmtp = Service("lmtp", "unix", False, "lmtp")
+    settings = Postfix({**GOOD, **theirs}, (*SERVICES[:2], lmtp))
+    assert list(deliveries(settings, OURS)) == [
+        Delivery("virtual_transport", lmtp, "private/lmtp", "/var/spool/postfix/private/lmtp")
+    ]
+    without = Postfix({**GOOD, **theirs, "virtual_transport": "gone:unix:/run/x"}, (lmtp,))
+    assert list(deliveries(without, OURS)) == []
+
+
+def test_a_service_of_master_cf_without_milters_is_a_warning() -> None:
+    submission = Service("submission", "inet", True, "smtpd")
+    overrides = {("submission/inet", "smtpd_milters"): ""}
+    found = postfix_rules.examine(Postfix(GOOD, (*SERVICES, submission), overrides), OURS)
+    assert [(it.gravity, it.what) for it in found] == [
+        (
+            Gravity.WARNING,
+            f"master.cf, submission inet: its smtpd_milters do not name the milter's socket {SOCKET}",
+        )
+    ]
+
+
+def found_in(overrides: dict[tuple[str, str], str], **changes: str) -> list[str]:
+    """What is found where master.cf has two smtpds and something of its own."""
+    submission = Service("submission", "inet", True, "smtpd")
+    both = Postfix({**GOOD, **changes}, (*SERVICES, submission), overrides)
+    return [it.what for it in postfix_rules.examine(both, OURS)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "smtpd_recipient_restrictions",
+            "permit_mynetworks,reject_unverified_recipient",
+            "smtpd_recipient_restrictions has reject_unverified_recipient",
+        ),
+        (
+            "virtual_mailbox_maps",
+            "socketmap:unix:/run/cyrus/socket/smmap:smmapd",
+            "virtual_mailbox_maps asks a server whether the mailbox exists: "
+            "socketmap:unix:/run/cyrus/socket/smmap:smmapd",
+        ),
+        ("virtual_mailbox_maps", "hash:/x", "virtual_mailbox_maps = hash:/x"),
+        ("milter_rcpt_macros", "i", "milter_rcpt_macros lacks {rcpt_mailer}"),
+    ],
+)
+def test_a_finding_names_the_service_or_main_cf_once_for_all_services(
+    name: str, value: str, words: str
+) -> None:
+    assert found_in({("submission/inet", name): value}) == [f"master.cf, submission inet: {words}"]
+    assert found_in({}, **{name: value}) == [f"main.cf: {words}"]
+    good = GOOD.get(name, "")
+    assert found_in({("submission/inet", name): good}, **{name: value}) == [f"main.cf: {words}"]
+    everywhere = {(f"{it}/inet", name): good for it in ("smtp", "submission")}
+    assert found_in(everywhere, **{name: value}) == []
+
+
+def test_reject_unverified_recipient_is_found_in_every_list_that_comes_before_the_milter() -> None:
+    verifies = "permit_mynetworks, reject_unverified_recipient"
+    for name in ("client", "helo", "sender", "relay", "recipient"):
+        (found,) = postfix(**{f"smtpd_{name}_restrictions": verifies})
+        assert found.what == f"main.cf: smtpd_{name}_restrictions has reject_unverified_recipient"
+    assert postfix(smtpd_helo_restrictions=verifies, smtpd_delay_reject="no") == []
+    # Postfix has asked the milter by then.
+    assert postfix(smtpd_data_restrictions=verifies) == []
+
+
+def test_macros_of_a_service_that_does_not_ask_the_milter_do_not_matter() -> None:
+    overrides = {
+        ("submission/inet", "milter_rcpt_macros"): "i",
+        ("submission/inet", "smtpd_milters"): "inet:127.0.0.1:8891",
+    }
+    (found,) = found_in(overrides)
+    assert "its smtpd_milters do not name the milter's socket" in found
+
+
+def test_a_milter_that_listens_at_every_address_is_found_by_postfix() -> None:
+    ours = replace(OURS, socket="inet:0.0.0.0:8894")
+    milter = dict.fromkeys(("smtpd_milters", "non_smtpd_milters"), "inet:localhost:8894")
+    assert postfix_rules.examine(Postfix({**GOOD, **milter}, SERVICES), ours) == []
