@@ -50,6 +50,10 @@ def watched(cyrus: Cyrus) -> Iterator[Prometheus]:
             return ""
 
         with Prometheus(f"{HOST}:{port}") as server, load(session, threads=1):
+            # A scrape brings all metrics at once; this one exists from the first recipient on.
+            wait_until(
+                lambda: server.query("autocreate_recipients_total"), 30.0, "a scrape", server.log
+            )
             yield server
 
 
