@@ -125,10 +125,10 @@ install_browser() {
     install_packages chromium fonts-dejavu-core
 }
 
-# What reads the files that we ship for the system: systemd's tools (it need not run), syslog, log rotation. And what
-# Debian's nsswitch.conf names besides files.
+# What reads the files that we ship for the system: systemd's tools (it need not run), syslog, log rotation, fail2ban.
+# And what Debian's nsswitch.conf names besides files.
 install_system() {
-    install_packages systemd libnss-systemd rsyslog logrotate
+    install_packages systemd libnss-systemd rsyslog logrotate fail2ban
 }
 
 # unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a

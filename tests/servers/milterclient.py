@@ -106,7 +106,8 @@ class MilterClient:
     def connect(
         self, host: str = "client.test", address: str = "127.0.0.1", port: int = 40000
     ) -> Reply:
-        return self._step(b"C", _string(host) + b"4" + struct.pack("!H", port) + _string(address))
+        family = b"6" if ":" in address else b"4"
+        return self._step(b"C", _string(host) + family + struct.pack("!H", port) + _string(address))
 
     def helo(self, name: str = "client.test") -> Reply:
         return self._step(b"H", _string(name))
