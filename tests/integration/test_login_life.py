@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import sys
 import textwrap
 import tomllib
 import urllib.request
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.servers import smtp
-from tests.servers.common import HOST, end, free_port, start, wait_until
+from tests.servers.common import HOST, end, free_port, run, start, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.logins import PASSWORD, LoginRefused, Site
 from tests.servers.milterclient import MilterClient
@@ -329,15 +330,58 @@ def test_an_imap_server_is_asked_by_tls_that_is_verified() -> None:
 
 def test_pam_exec_makes_the_mailbox_and_never_fails_a_login() -> None:
     with Site(["ann", "bob"], is_direct=True, start=False) as site:
-        lines = Path("contrib/pam/autocreate").read_text()
-        account = "\n".join(
-            line.replace("/opt/autocreate/bin/autocreate", str(COMMAND)).replace(
-                "--pam", f"--pam --config {site.product.config_file}"
-            )
-            for line in lines.splitlines()
-            if line.startswith("account")
-        )
-        site.pam.configure("imap", account=account)
+        site.pam.configure("imap", account=pam_lines(site, launcher(site)))
         assert "INBOX/Sent" in site.imap_folders("ann")
         site.product.config_file.write_text("nonsense")
         assert site.imap_folders("bob") == set()
+
+
+# A caller of PAM that sets a variable of PAM's environment, as some modules do too (pam_env.so, for one).
+CALLER = """
+import ctypes, sys
+pam, handle, conversation = ctypes.CDLL("libpam.so.0"), ctypes.c_void_p(), (ctypes.c_void_p * 2)()
+pam.pam_start(b"imap", b"ann", conversation, ctypes.byref(handle))
+pam.pam_putenv(handle, sys.argv[1].encode())
+sys.exit(pam.pam_acct_mgmt(handle, 0))
+"""
+# What the variable can do to the command. Each leaves a file where {done} is.
+ATTACKS = {
+    "code in the place of a module": (
+        *("PYTHONPATH={folder}", "sitecustomize.py", "open('{done}', 'x')"),
+    ),
+    "another configuration": ("AUTOCREATE_CONFIG={folder}/evil.toml", "evil.toml", "{config}"),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.parametrize("is_launched", [True, False])
+def test_the_launcher_keeps_variables_of_pam_away(attack: str, is_launched: bool) -> None:
+    with Site(["ann"], is_direct=True, start=False) as site:
+        done = site.folder / "done"
+        variable, name, text = ATTACKS[attack]
+        config = site.product.config_file.read_text()
+        config = config.replace(str(site.product.journal), str(done))
+        (site.folder / name).write_text(text.format(done=done, config=config))
+        command = launcher(site) if is_launched else f"{COMMAND} login --pam"
+        site.pam.configure("imap", account=pam_lines(site, command))
+        run(site.pam.contained(sys.executable, "-c", CALLER, variable.format(folder=site.folder)))
+        # Without the launcher it works, so this test would see it.
+        assert done.exists() is not is_launched
+        assert bool(site.cyrus.mailboxes("user/ann")) or not is_launched
+
+
+def pam_lines(site: Site, command: str) -> str:
+    """The lines of contrib/pam, with this command."""
+    lines = Path("contrib/pam/autocreate").read_text().splitlines()
+    account = "\n".join(line for line in lines if line.startswith("account"))
+    assert account.count("/opt/autocreate/bin/autocreate-pam") == 1
+    return account.replace("/opt/autocreate/bin/autocreate-pam", command)
+
+
+def launcher(site: Site) -> str:
+    """contrib/pam/autocreate-pam, for the command and the configuration that are here."""
+    path = site.folder / "autocreate-pam"
+    text = Path("contrib/pam/autocreate-pam").read_text()
+    path.write_text(text.replace("/opt/autocreate/bin", str(COMMAND.parent)))
+    path.chmod(0o755)
+    return f"{path} --config {site.product.config_file}"

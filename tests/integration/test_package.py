@@ -136,6 +136,23 @@ def test_what_is_installed_serves_under_its_own_user(
     assert "user/deb/Sent" in cyrus.mailboxes("user/deb*")
 
 
+def test_its_command_for_pam_takes_nothing_from_the_environment(
+    package: Path, overlay: Path
+) -> None:
+    script = """
+        dpkg --install /package.deb >/dev/null 2>&1
+        mkdir /evil
+        echo 'print("evil")' >/evil/sitecustomize.py
+        line=$(grep -o '/[^ ]*autocreate-pam$' /usr/share/doc/autocreate-milter/contrib/pam/autocreate)
+        PYTHONPATH=/evil AUTOCREATE_CONFIG=/evil/autocreate.toml \
+            PAM_TYPE=account PAM_SERVICE=imap PAM_USER=joe "$line" 2>&1
+        """
+    # What it says of the configuration that is installed, where nothing has been filled in.
+    said = run(overlaid(package, overlay, script))
+    assert "/etc/autocreate/cyrus.secret" in said
+    assert "evil" not in said
+
+
 def test_its_syslog_lines_are_in_a_file_of_their_own_that_is_turned_over(
     package: Path, overlay: Path
 ) -> None:
