@@ -1,4 +1,7 @@
-"""The examples of sources in the README and in docs/accounts.md are run: only addresses and paths are replaced."""
+"""The examples of sources in the README and in docs/accounts.md are run: only addresses and paths are replaced.
+
+They run under the limits of the milter's unit, so that each library and NSS are tried under them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.servers.common import aged, run
 from tests.servers.cyrus import Cyrus
+from tests.servers.limits import limited
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 from tests.servers.product import Product
@@ -134,7 +138,10 @@ def check(product: Product, block: str, names: Mapping[str, str], user: str = "j
     for name, ours in names.items():
         block = block.replace(name, ours)
     product.replace_accounts(block)
-    result = product.run("accounts", "check", *(["--user", user] if user else []))
+    result = product.run(
+        *("accounts", "check", *(["--user", user] if user else [])),
+        contained=limited("autocreate-milter.service")(),
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert not user or f"knows {user!r}" in result.stdout
 

@@ -133,7 +133,8 @@ class Site:
         settings["cyrus"] = {"admins": [PROXY], **settings.get("cyrus", {})}
         settings["login"] = {
             "socket": f"unix:{self.socket}",
-            "socket_mode": "0666",
+            "socket_mode": "0660",
+            "socket_group": "mail",  # that Cyrus runs in
             "upstream": {
                 "type": "saslauthd",
                 "path": str(self.saslauthd.socket),
