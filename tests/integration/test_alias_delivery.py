@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.integration.conftest import Mta
 from tests.servers import smtp
-from tests.servers.common import aged, run, wait_until
+from tests.servers.common import aged, free_port, run, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.lmtpsink import LmtpSink
 from tests.servers.postfix import Postfix
@@ -255,3 +255,41 @@ def compared(users: Mapping[str, set[str]]) -> dict[str, list[str]]:
         for recipient, found in users.items()
     }
     return {recipient: sorted(found) for recipient, found in names.items()}
+
+
+# What a sender writes, and the user whom Sendmail finds in the end.
+FILLED_IN = {
+    "joe@box.example": "joe",
+    "plus+x@box.example": "plus.x",
+    '"a b"@box.example': "a b",
+    '"plus+x y"@box.example': "plus+x y",
+    "nine@box.example": "az",
+}
+# Sendmail takes none of these (553). With "%1" filled in as it is, each would reach the victim.
+HOSTILE = ['"a,victim@local.example,b"@box.example', '"a,victim,b"@box.example']
+
+
+def test_a_virtusertable_is_filled_in_as_sendmail_does(cyrus: Cyrus) -> None:
+    with (
+        Product(cyrus) as product,
+        Sendmail(
+            lmtp=("127.0.0.1", free_port()),
+            domains=OURS[:2],
+            virtual_users={
+                "@box.example": "%1@local.example",
+                "plus+*@box.example": "%1.%2@local.example",
+                "nine@box.example": "a%9z@local.example",
+            },
+        ) as mta,
+    ):
+        for path in (mta.folder / "aliases", mta.folder / "virtusertable"):
+            aged(path)
+        tables = detected(product, "--postfix", "/none", "--sendmail", f"{mta.folder}/sendmail.cf")
+        recipients = [*FILLED_IN, *HOSTILE]
+        theirs = {it: mta.verified(it).strip('"') for it in recipients}
+        ours = resolved(product, tables, recipients)
+    assert theirs == {**FILLED_IN, **dict.fromkeys(HOSTILE, "")}
+    assert {it: ours[it] for it in FILLED_IN} == {
+        it: {f"{user}@local.example"} for it, user in FILLED_IN.items()
+    }
+    assert not any(user.startswith("victim") for it in HOSTILE for user in ours[it])

@@ -142,6 +142,18 @@ class Sendmail(Program):
         """Tries all queued mail now."""
         run(self._contained(*self._sendmail("-q")), env=self._environment)
 
+    def verified(self, recipient: str) -> str:
+        """The local user to whom it would deliver; "" if it refuses the address, or sends it elsewhere."""
+        done = subprocess.run(
+            self._contained(*self._sendmail("-bv", recipient)),
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self._environment},
+            check=False,
+        )
+        _, found, user = done.stdout.strip().rpartition("mailer cyrusv2, user ")
+        return user if found else ""
+
     def log(self) -> str:
         """What it said to syslog (nothing where a syslog daemon owns /dev/log)."""
         return super().log() + "\n".join(syslog.shared().lines(f"^{self._tag}\\["))

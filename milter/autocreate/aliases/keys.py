@@ -1,13 +1,15 @@
 """The lookups of an MTA in a table of aliases for one address, in their order."""
 
+import re
 from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
 from autocreate.aliases.syntax import quoted
-from autocreate.core.address import without_detail
+from autocreate.core.address import needs_quotes, without_detail
 from autocreate.model import Address
 
+_PLACEHOLDER = re.compile("%([%0-9])")
 _NEVER_SPLIT = ("postmaster", "mailer-daemon", "double-bounce")
 
 
@@ -33,7 +35,8 @@ class Key(NamedTuple):
     Args:
         text: the key, in the syntax of an address.
         rest: the detail that is not part of the key, with its delimiter.
-        arguments: the values of %0, %1, %2 and %3 in a value of a virtusertable.
+        arguments: the values of %0, %1, %2 and %3 in a value of a virtusertable, in the syntax of an address:
+            the sender chose them, and a comma in one of them must not begin another address.
     """
 
     text: str
@@ -57,12 +60,19 @@ def keys(style: Style, address: Address, is_local: bool, delimiters: str) -> lis
 
 
 def filled_in(text: str, key: Key) -> str:
-    """A value of a virtusertable with %1, %2 and %3 replaced. Other values have none."""
+    """A value of a virtusertable with %0 to %3 replaced. Other values have none.
+
+    As in map_rewrite() of Sendmail's map.c: in one pass, so that a `%2` in an argument stays what it is. `%%` is
+    a percent sign, and an argument that is missing is nothing.
+    """
     if not key.arguments or text.lower().startswith("error:"):
         return text
-    for number, argument in enumerate(key.arguments):
-        text = text.replace(f"%{number}", argument)
-    return text
+
+    def value(placeholder: re.Match[str]) -> str:
+        which = placeholder[1]
+        return which if which == "%" else "".join(key.arguments[int(which) :][:1])
+
+    return _PLACEHOLDER.sub(value, text)
 
 
 def _virtual(address: Address, base: str, detail: str, is_local: bool) -> Iterator[Key]:
@@ -81,9 +91,11 @@ def _virtual(address: Address, base: str, detail: str, is_local: bool) -> Iterat
 
 
 def _virtusertable(address: Address) -> Iterator[Key]:
-    """The lookups in $(virtuser ...) of Sendmail's proto.m4. A detail begins at a `+`."""
+    """The lookups in $(virtuser ...) of Sendmail's proto.m4. A detail begins at a `+`, but not in a local part
+    that needs quotes: there the quoted string is one token.
+    """
     local, domain = address.local, address.mta_domain
-    base, plus, detail = local.partition("+")
+    base, plus, detail = (local, "", "") if needs_quotes(local) else local.partition("+")
     yield _virtuser(local, domain, local)
     if base and plus:
         for user in (f"{base}++" if detail else "", f"{base}+*", base):
@@ -99,8 +111,7 @@ def _virtusertable(address: Address) -> Iterator[Key]:
 
 def _virtuser(user: str, domain: str, *arguments: str) -> Key:
     key = f"{quoted(user) if user else ''}@{domain}"
-    # A missing argument is replaced by nothing.
-    return Key(key, arguments=(key, *arguments, *("",) * (3 - len(arguments))))
+    return Key(key, arguments=(key, *(quoted(it) if it else "" for it in arguments)))
 
 
 def _aliases(style: Style, local: str, delimiters: str) -> Iterator[Key]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autocreate.aliases.expansion import MAX_SIZE, resolve
 from autocreate.aliases.keys import Key, Style, filled_in, keys
 from autocreate.aliases.stages import Found, Table
-from autocreate.aliases.syntax import folded
+from autocreate.aliases.syntax import folded, quoted
 from autocreate.core.address import parse
 from autocreate.errors import Temporary
 from autocreate.model import Address, Resolution
@@ -160,6 +160,10 @@ def test_a_virtusertable_finds_no_detail_behind_nothing() -> None:
         ("%1%3@other.test", "joe+x", "joe+x@other.test"),
         ("%0", "joe", "joe@a.test"),
         ("a%2%3b@other.test", "joe", "ab@other.test"),
+        ("a%%1%9b@other.test", "joe", "a%1b@other.test"),
+        ("50%@other.test", "joe", "50%@other.test"),
+        ("%1@other.test", '%2,"q"', '"%2,\\"q\\""@other.test'),
+        ("%2-%1@other.test", "%2+%1", "%1-%2@other.test"),
         ("error:5.7.0:550 no %1 here", "joe", "error:5.7.0:550 no %1 here"),
         ("ERROR:nouser no %1 here", "joe", "ERROR:nouser no %1 here"),
     ],
@@ -168,8 +172,21 @@ def test_a_virtusertables_value_is_filled_in_unless_it_is_an_error(
     text: str, local: str, expected: str
 ) -> None:
     wanted = keys(Style.VIRTUSERTABLE, Address(local, "a.test"), False, "+")
-    key = next(it for it in wanted if it.text == f"{local.partition('+')[0]}@a.test")
+    key = next(it for it in wanted if it.text == f"{quoted(local.partition('+')[0])}@a.test")
     assert filled_in(text, key) == expected
+
+
+def test_a_sender_cannot_add_a_recipient_to_a_virtusertables_value() -> None:
+    tables = [Table("v", Style.VIRTUSERTABLE, lambda keys: Found(len(keys) - 1, "%1@inside.test"))]
+    address = parse('"a,victim@inside.test,b"@example.org')
+    found = resolve(address, tables, frozenset({"example.org", "inside.test"}), "+")
+    assert found.users == (Address("a,victim@inside.test,b", "inside.test"),)
+    assert found.others == ()
+
+
+def test_a_local_part_in_quotes_has_no_detail_for_a_virtusertable() -> None:
+    found = keys(Style.VIRTUSERTABLE, parse('"joe+x y"@a.test'), False, "+")
+    assert [key.text for key in found] == ['"joe+x y"@a.test', "@a.test"]
 
 
 def test_the_values_of_other_tables_have_nothing_to_fill_in() -> None:
