@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,17 @@ def test_a_good_journal_is_looked_at_and_nothing_is_made(cyrus: Cyrus, nowhere: 
         before = sorted(product.folder.iterdir()), product.journal.read_bytes()
         assert about("journal", product, nowhere) == []
         assert (sorted(product.folder.iterdir()), product.journal.read_bytes()) == before
+
+
+def test_a_journal_that_is_a_link_of_another_user_is_told(cyrus: Cyrus, nowhere: Path) -> None:
+    with Product(cyrus) as product:
+        product.journal.symlink_to(nowhere / "made")
+        assert about("journal.url", product, nowhere) == []
+        os.chown(product.journal, 65534, 65534, follow_symlinks=False)
+        (link,) = about("journal.url", product, nowhere)
+        assert link["what"] == f"journal.url: {product.journal} is a link of user id 65534"
+        assert link["gravity"] == "warning"
+        assert not (nowhere / "made").exists()
 
 
 def test_a_journal_at_a_server_that_does_not_answer_is_critical(

@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import sqlite3
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from autocreate.backends.owner_rights import owner_of, rights_of
 
 # Device and inode of a missing file, and ones that no file has.
 _NOTHING = (0, 0)
@@ -23,24 +26,34 @@ class SqliteFile:
     def __init__(self, database: str | None) -> None:
         is_path = database and database != ":memory:" and not database.startswith("file:")
         self._path = database if database and is_path else ""
+        self._place = "" if database in (None, "", ":memory:") else path_of(database or "")
         self._opened = _NOTHING
         self._companions: dict[str, tuple[int, int]] = {}
 
     def make(self) -> None:
-        """Create a missing file so that the owner of its folder owns it.
+        """Create a missing file so that the owner of its folder owns it, and others cannot read it.
 
         Root may be the first to open it, with a command, and the process that serves must be able to
         write it afterwards. SQLite creates its other files likewise.
         """
         if not self._path or os.geteuid() != 0:
             return
-        with contextlib.suppress(OSError):  # an error shows when the file is opened
-            folder = os.stat(os.path.dirname(self._path) or ".")
-            made = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640)
-            try:
-                os.fchown(made, folder.st_uid, folder.st_gid)
-            finally:
-                os.close(made)
+        with contextlib.suppress(OSError), rights_of(owner_of(self._path)):
+            # An error shows when the file is opened.
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o640))
+
+    def connect(self, dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+        """A connection, for SQLAlchemy's event `do_connect`. It opens the database, its -wal and its -shm.
+
+        Root does so with the rights of the user whose folder it is: see `owner_rights`.
+        """
+        try:
+            with rights_of(owner_of(self._place) if self._place else None):
+                connection = dialect.connect(*arguments, **options)
+                prepare(connection)
+                return connection
+        except OSError as error:
+            raise sqlite3.OperationalError(error.strerror) from error
 
     def opened(self) -> None:
         """Remember that the files at the path are the open ones."""
@@ -67,8 +80,8 @@ class SqliteFile:
         return ""
 
 
-def prepare(connection: Any, _record: Any) -> None:
-    """Let readers work beside a writer, and wait for locks (sqlite.org/wal.html).
+def prepare(connection: Any) -> None:
+    """Open the files. Let readers work beside a writer, and wait for locks (sqlite.org/wal.html).
 
     `synchronous` is FULL: a commit must survive a power failure.
     """

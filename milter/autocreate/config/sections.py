@@ -23,7 +23,8 @@ class Journal(Section):
 
     url: JournalUrl = "sqlite:////var/lib/autocreate/journal.db"
     """The database, as an SQLAlchemy URL: SQLite, which creates its file, or a server that several MTAs share.
-    While it is unavailable, new users get 451 and no mailbox; mail to existing mailboxes is accepted."""
+    While it is unavailable, new users get 451 and no mailbox; mail to existing mailboxes is accepted. Commands that
+    root runs open an SQLite file with the rights of the user who owns its folder."""
 
 
 class Log(Section):

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from autocreate.backends.options import SqlOptions
+from autocreate.backends.owner_rights import owner_of, rights_of
 from autocreate.backends.sql import Database
 from autocreate.backends.sql_drivers import parsed
 from autocreate.doctor.findings import Finding, critical, warning
@@ -68,12 +69,19 @@ def _file(path: Path) -> Iterator[Finding]:
             f"install -d -o autocreate -g autocreate -m 750 {path.parent}; or change journal.url",
         )
         return
+    if path.is_symlink() and (owner := path.lstat().st_uid):
+        yield warning(
+            f"journal.url: {path} is a link of user id {owner}",
+            "commands that root runs follow it with the rights of that user only",
+            f"name the file that it leads to in journal.url; or chown -h root {path}",
+        )
     if not path.exists():
         return  # the milter creates it
-    if path.is_file():
-        path.open("rb").close()  # SQLite's error would not name the missing permission
     try:
-        _read(path)
+        with rights_of(owner_of(path)):
+            if path.is_file():
+                path.open("rb").close()  # SQLite's error would not name the missing permission
+            _read(path)
     except sqlite3.Error as error:
         if isinstance(error, sqlite3.OperationalError) and not os.access(path.parent, os.W_OK):
             raise PermissionError(0, str(error), str(path)) from error

@@ -5,6 +5,7 @@ to stop listening without libmilter.
 """
 
 import contextlib
+import errno
 import fcntl
 import grp
 import os
@@ -14,6 +15,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from autocreate.backends.owner_rights import owner_of, rights_of
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.activation import InheritedSockets
 
@@ -120,13 +122,15 @@ def _unix(
     key: str, path: Path, mode: int, group: str | None, kind: socket.SocketKind
 ) -> Iterator[socket.socket]:
     with _locked(key, path), socket.socket(socket.AF_UNIX, kind) as listener:
-        _remove_left_behind(path)
-        listener.bind(str(path))
+        with rights_of(owner_of(path)):
+            _remove_left_behind(path)
+            listener.bind(str(path))
         # Nobody can connect before listen(), so nobody sees the socket with another mode. A datagram
         # could come earlier, but its sender's credentials are looked at.
-        path.chmod(mode)
-        if group is not None:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        with _pinned(path) as socket_file:
+            os.chmod(socket_file, mode)
+            if group is not None:
+                os.chown(socket_file, -1, grp.getgrnam(group).gr_gid)
         if kind == socket.SOCK_STREAM:
             listener.listen(_BACKLOG)
         yield listener
@@ -141,9 +145,21 @@ def _remove_left_behind(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def _pinned(path: Path) -> Iterator[str]:
+    """A name of the socket at the path that leads to nothing else, though the folder's owner replaces it."""
+    found = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(found).st_mode):
+            raise OSError("another program replaces the socket")
+        yield f"/proc/self/fd/{found}"
+    finally:
+        os.close(found)
+
+
+@contextlib.contextmanager
 def _locked(key: str, path: Path) -> Iterator[None]:
     """Hold the lock beside a socket. The file stays: to remove it would let two hold one lock."""
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = _lock_file(f"{path}.lock")
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,6 +170,21 @@ def _locked(key: str, path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
+
+
+def _lock_file(path: str) -> int:
+    """A descriptor of the lock, which is made if it is missing. No link is followed: it would not be our lock."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        try:
+            return os.open(path, flags)
+        except FileNotFoundError:
+            with rights_of(owner_of(path)):
+                return os.open(path, flags | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, f"{path} is a link; remove it") from error
+        raise
 
 
 def _inet(place: str) -> socket.socket:

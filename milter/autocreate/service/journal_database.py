@@ -25,7 +25,7 @@ from sqlalchemy.exc import (
 )
 
 from autocreate.backends.sql_drivers import parsed, server_engine
-from autocreate.backends.sqlite_file import SqliteFile, prepare
+from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
 
@@ -77,8 +77,11 @@ class JournalDatabase:
         try:
             found = parsed(url)
             self._is_server = found.get_backend_name() != "sqlite"
+            self._file = SqliteFile(None if self._is_server else found.database)
             self._engine = (
-                server_engine(found, _TIMEOUT) if self._is_server else _sqlite_engine(found)
+                server_engine(found, _TIMEOUT)
+                if self._is_server
+                else _sqlite_engine(found, self._file)
             )
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             reason = str(error).partition("\n")[0]
@@ -86,7 +89,6 @@ class JournalDatabase:
                 "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
             ) from error
         self._name = f"journal {found.render_as_string(hide_password=True)}"
-        self._file = SqliteFile(None if self._is_server else found.database)
         self._breaker = Breaker(self._name)
         self._is_open = False
         self._opening = threading.Lock()
@@ -256,12 +258,12 @@ class JournalDatabase:
         )
 
 
-def _sqlite_engine(url: URL) -> sa.Engine:
+def _sqlite_engine(url: URL, file: SqliteFile) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.QueuePool,
         pool_timeout=_TIMEOUT,
         connect_args={"timeout": _TIMEOUT, "check_same_thread": False},
     )
-    sa.event.listen(engine, "connect", prepare)
+    sa.event.listen(engine, "do_connect", file.connect)
     return engine

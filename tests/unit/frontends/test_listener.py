@@ -131,3 +131,19 @@ def test_a_descriptor_that_does_not_listen_is_refused() -> None:
         listening(KEY, f"fd:{os.dup(plain.fileno())}", 0, None),
     ):
         pass
+
+
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "s.lock").symlink_to(tmp_path / "made")
+    with (
+        pytest.raises(ConfigurationError, match=r"s\.lock is a link; remove it"),
+        listening(KEY, f"unix:{tmp_path}/s", 0o660, None),
+    ):
+        pass
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_fifo_in_the_place_of_the_lock_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "s.lock")
+    with listening(KEY, f"unix:{tmp_path}/s", 0o660, None):
+        assert connects(tmp_path / "s")
