@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autocreate.accounts import account_of
-from autocreate.backends.reloading_file import ReloadingFile
+from autocreate.backends.reloading_file import Reading, ReloadingFile
 from autocreate.core.naming import Users
 from autocreate.core.spelling import Spellings
 from autocreate.errors import Temporary
@@ -63,19 +63,19 @@ class FileSource:
         if self._groups is None:
             return frozenset()
         primary = self._primary(account.user)
-        groups = self._groups.read()
+        read = self._groups.read()
         # A policy can depend on a group that the user is not in, so all groups must be known.
-        if uncertainty := _uncertainty(self._groups, groups):
+        if uncertainty := _uncertainty(self._groups, read, read.content):
             raise Temporary(uncertainty)
         return frozenset(
             group.name
-            for group in groups
+            for group in read.content
             if account.user in group.members or (primary and primary == group.number)
         )
 
     def names(self) -> Iterator[str] | None:
         """See `AccountSource.names`. A user with and without one of `domains` is listed once."""
-        parts = ((user, *user.rpartition("@")) for user in self._users.read().lines)
+        parts = ((user, *user.rpartition("@")) for user in self._users.read().content.lines)
         return (user for user, _, at, domain in parts if not (at and domain in self._domains))
 
     def close(self) -> None:
@@ -87,7 +87,8 @@ class FileSource:
         Raises:
             Temporary: as for `AccountSource.lookup`.
         """
-        users = self._users.read()
+        read = self._users.read()
+        users = read.content
         account = None
         if names := users.spellings.of(user, users.lines):
             try:
@@ -95,7 +96,7 @@ class FileSource:
             except Temporary as error:
                 raise Temporary(f"{self._users.path} has {error}") from error
         line = users.lines[account.spellings[-1]] if account else _User(may_go_on=True)
-        if line.may_go_on and (uncertainty := _uncertainty(self._users, users.lines)):
+        if line.may_go_on and (uncertainty := _uncertainty(self._users, read, users.lines)):
             raise Temporary(uncertainty)
         return account, line
 
@@ -135,9 +136,9 @@ class _Group(NamedTuple):
     members: frozenset[str]
 
 
-def _uncertainty(file: ReloadingFile[Any], content: Sized) -> str:
+def _uncertainty(file: ReloadingFile[Any], read: Reading[Any], content: Sized) -> str:
     """Why something that is missing in a file may exist all the same; "" if it does not."""
-    return file.uncertainty() if content else f"{file.path} is empty; it may be incomplete"
+    return read.uncertainty if content else f"{file.path} is empty; it may be incomplete"
 
 
 def _users(text: str) -> Mapping[str, _User]:

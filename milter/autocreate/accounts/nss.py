@@ -124,8 +124,11 @@ class NssSource:
         entry = self._passwd(user, uids)
         entries = [entry] if entry else []
         if entry is None:
-            names = self._spellings.read().of(user)
+            read = self._spellings.read()
+            names = read.content.of(user)
             entries = [it for name in names if (it := self._passwd(name, uids))]
+            if not entries and read.is_outdated:
+                raise Temporary(read.uncertainty)
         if not entries:
             return None, None
         found = {text_of(it.pw_name): it for it in entries}

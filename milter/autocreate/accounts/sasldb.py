@@ -12,6 +12,7 @@ from pathlib import Path
 from berkeleydb import db
 
 from autocreate.accounts import account_of
+from autocreate.backends.regular_file import require_regular
 from autocreate.backends.reloading_file import is_settled, version
 from autocreate.core.naming import Users
 from autocreate.core.spelling import Spellings
@@ -60,7 +61,7 @@ class SasldbSource:
         name, _, realm = user.partition("@")
         key = b"\0".join((_encoded(name), _encoded(realm or self._realm), _PROPERTY))
         try:
-            before = self._path.stat()
+            before = require_regular(self._path.stat(), self._path)
             opened = self._open()
             try:
                 names = (

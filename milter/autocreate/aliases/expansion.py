@@ -4,13 +4,13 @@ The keys, their order, and the end of a chain are as in virtual(5), aliases(5) a
 the virtusertable and aliases of Sendmail (proto.m4, alias.c).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from autocreate.aliases.keys import Style, filled_in
-from autocreate.aliases.stages import STAGES, Hit, Table, Tables, named
-from autocreate.aliases.syntax import abbreviate, items, members, quoted, unquoted
+from autocreate.aliases.stages import STAGES, Hit, Included, Table, Tables, named
+from autocreate.aliases.syntax import Member, abbreviate, items, quoted, unquoted
 from autocreate.core.address import parse
 from autocreate.errors import Malformed, Temporary
 from autocreate.model import Address, Resolution
@@ -109,8 +109,8 @@ class _Walk:
         point = self._entered[place] = _Place(place.address, stage, alias=alias)
         self._check(point, path)
         if hit:
-            targets = items(filled_in(hit.text, hit.key))
-            self._step(place, targets, f" (aliases.{hit.table.name})")
+            targets = [Member(item) for item in items(filled_in(hit.text, hit.key))]
+            self._step(place, map(_shown, targets), f" (aliases.{hit.table.name})")
             self._follow(targets, hit, self._is_owned(place, hit), (*path, point))
         else:
             self._end(place.address)
@@ -137,42 +137,52 @@ class _Walk:
         if len(self._entered) > MAX_SIZE:
             raise Temporary(f"aliases of {path[0]} lead to more than {MAX_SIZE} addresses")
 
-    def _follow(self, targets: Sequence[str], hit: Hit, is_owned: bool, path: _Path) -> None:
+    def _follow(self, targets: Sequence[Member], hit: Hit, is_owned: bool, path: _Path) -> None:
         """Follow the items of a right-hand side."""
         # All items are needed first, to see which aliases name themselves.
-        places = list(self._places(targets, hit, is_owned, path))
+        places = list(self._places(_Items(targets, hit.owner), hit, is_owned, path))
         if len(places) > 1:
             self._tables.ask_ahead([(place.address, place.stage) for place, _ in places])
         for place, way in places:
             self.visit(place, way)
 
     def _places(
-        self, targets: Sequence[str], hit: Hit, is_owned: bool, path: _Path
+        self, items_: "_Items", hit: Hit, is_owned: bool, path: _Path
     ) -> Iterator[tuple[_Place, _Path]]:
         """The addresses among these items, and in the files that they include."""
-        for item in targets:
-            plain = unquoted(item)
+        for item in items_.members:
+            plain = unquoted(item.text)
             if plain.lower().startswith(_INCLUDE) and (include := hit.table.include):
                 file = _INCLUDE + plain[len(_INCLUDE) :].strip()
-                inner = self._included(file, include, hit, path)
+                inner = self._included(file, include, items_.named_by, hit, path)
                 yield from self._places(inner, hit, self._has_rewriting(hit), (*path, file))
-            elif plain.lower().startswith(_NO_ADDRESS) or not (place := self._place(item, hit)):
-                self.others.append(plain)
+            elif plain.lower().startswith(_NO_ADDRESS) or not (
+                place := self._place(item.text, hit)
+            ):
+                where = items_.file or f"the entry {hit.key.text} of aliases.{hit.table.name}"
+                shown = _shown(item)
+                self.others.append(unquoted(shown) if shown == item.text else f"{shown} in {where}")
             else:
                 yield place._replace(is_owned=is_owned and place.stage == _ALIASES), path
 
     def _included(
-        self, file: str, include: Callable[[str], str], hit: Hit, path: _Path
-    ) -> Sequence[str]:
+        self,
+        file: str,
+        include: Callable[[str, int], Included],
+        named_by: int,
+        hit: Hit,
+        path: _Path,
+    ) -> "_Items":
         """The items of an included file; none if it has been read before."""
         self._check(file, path)
         if file in self._files:
-            return []
+            return _Items(())
         self._files.add(file)
         with named(hit.table):
-            targets = members(include(file.removeprefix(_INCLUDE)))
-        self._step(file, targets)
-        return targets
+            members, owner = include(file.removeprefix(_INCLUDE), named_by)
+        self._step(file, map(_shown, members))
+        # As in deliver_include() of local(8): the rights are those of the first who is not root.
+        return _Items(members, named_by or owner, file)
 
     def _is_owned(self, place: _Place, hit: Hit) -> bool:
         """Is there an owner-alias for this alias, or for one that led to it (reset_owner_alias)?"""
@@ -224,8 +234,35 @@ class _Walk:
         """Has this address named itself at this stage?"""
         return (_identity(address, stage), stage) in self._ends
 
-    def _step(self, place: _Place | str, targets: Sequence[str], where: str = "") -> None:
-        self.steps.append(f"{place} -> {abbreviate(targets) or 'nobody'}{where}")
+    def _step(self, place: _Place | str, targets: Iterable[str], where: str = "") -> None:
+        self.steps.append(f"{place} -> {abbreviate(list(targets)) or 'nobody'}{where}")
+
+
+class _Items(NamedTuple):
+    """The items of a right-hand side or of an included file.
+
+    Args:
+        named_by: the id of the user who wrote them, with whose rights they name files; 0 for the administrator.
+        file: the :include:; "" for an entry of a table.
+    """
+
+    members: Sequence[Member]
+    named_by: int = 0
+    file: str = ""
+
+
+def _shown(item: Member) -> str:
+    """An item for the log. What is not an address may be from any file, such as a secret, and is not quoted."""
+    plain = unquoted(item.text)
+    if plain.lower().startswith(_NO_ADDRESS):
+        if not item.line or plain.lower().startswith(_INCLUDE):
+            return item.text
+        return f"line {item.line} (a command or a file)"
+    try:
+        parse(item.text.removeprefix("@").removeprefix("\\"))
+    except Malformed:
+        return f"line {item.line} (not an address)" if item.line else "a value that is no address"
+    return item.text
 
 
 def _next_stage(address: Address, hit: Hit, is_local: bool) -> int:

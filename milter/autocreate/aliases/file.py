@@ -6,11 +6,12 @@ A file that is being written may be incomplete: see `autocreate.backends.reloadi
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cachetools import LRUCache
 
-from autocreate.aliases.stages import Found
+from autocreate.aliases.stages import Found, Included
 from autocreate.aliases.syntax import (
     AliasText,
     abbreviate,
@@ -21,8 +22,14 @@ from autocreate.aliases.syntax import (
     parse_table,
     parse_virtusertable,
 )
+from autocreate.backends.regular_file import MAX_INCLUDE, Rules
 from autocreate.backends.reloading_file import ReloadingFile
 from autocreate.errors import Temporary
+
+# Bytes of memory for all included files together, for each at least, and for each byte of its text.
+_MOST = 128 * 1024 * 1024
+_LEAST = 16 * 1024
+_PER_BYTE = 8
 
 
 class VirtualFile:
@@ -43,8 +50,7 @@ class VirtualFile:
 
     def find(self, keys: Sequence[str]) -> Found:
         """See `AliasTable.find`."""
-        read = self._file.read()
-        incomplete = self._file.uncertainty()
+        read, incomplete, owner, is_outdated = self._file.read()
         names = [self._fold(key) for key in keys]
         position = next((at for at, name in enumerate(names) if name in read.entries), -1)
         if incomplete and position >= 0 and names[position] == read.last:
@@ -52,11 +58,12 @@ class VirtualFile:
             raise Temporary(incomplete)
         text = read.entries[names[position]] if position >= 0 else ""
         if position == 0:
-            return Found(position, text)
+            # Nobody is refused because an older version names them.
+            return Found(position, text, incomplete if is_outdated else "", owner)
         problems = (
             [f"{self._file.path}: {abbreviate(read.problems, '; ')}"] if read.problems else []
         )
-        return Found(position, text, "; ".join(filter(None, [incomplete, *problems])))
+        return Found(position, text, "; ".join(filter(None, [incomplete, *problems])), owner)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -79,36 +86,60 @@ class Includes:
     """The files that :include: names.
 
     Args:
-        most: the greatest number of files in memory.
+        most: the greatest number of bytes in memory.
         clock: the time in seconds since the epoch.
     """
 
-    def __init__(self, most: int = 1000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, most: int = _MOST, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._files: LRUCache[str, ReloadingFile[str]] = LRUCache(most)
+        self._files: LRUCache[tuple[str, int], _Cached] = LRUCache(most, lambda it: it.size)
         self._lock = threading.Lock()
 
-    def read(self, name: str) -> str:
-        """The text of a file.
+    def read(self, name: str, named_by: int = 0) -> Included:
+        """The members that a file lists.
+
+        Args:
+            named_by: the id of the user who owns the file with the :include:; 0 for the administrator.
 
         Raises:
-            Temporary: it cannot be read, is empty, or was changed less than 2 seconds ago; or `name` is not
-                an absolute path.
+            Temporary: it cannot be read, is empty, or was changed less than 2 seconds ago; others may write to
+                it; or `name` is not an absolute path.
         """
         if not name.startswith("/"):
             raise Temporary(f":include:{name} must name an absolute path")
+        key = name, named_by
         with self._lock:
-            file = self._files.get(name)
-            if file is None:
-                file = self._files[name] = ReloadingFile(Path(name), _members, self._clock)
-        text = file.read()
-        if not text:
+            cached = self._files.get(key) or _Cached(
+                ReloadingFile(
+                    Path(name), _List, self._clock, rules=Rules(MAX_INCLUDE, named_by, False)
+                )
+            )
+            self._files[key] = cached
+        read = cached.file.read()
+        with self._lock:
+            self._files[key] = replace(cached, size=_LEAST + read.content.size)
+        if not read.content.members:
             raise Temporary(f"{name} is empty; it may be incomplete")
-        if uncertainty := file.uncertainty():
-            raise Temporary(uncertainty)
-        return text
+        if read.uncertainty:
+            raise Temporary(read.uncertainty)
+        return Included(read.content.members, read.owner)
 
 
-def _members(text: str) -> str:
-    """A text; "" if it has only comments."""
-    return text if members(text) else ""
+class _List:
+    """The text of an included file, read.
+
+    Args:
+        text: what it says.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.members = members(text)
+        self.size = _PER_BYTE * len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """A file, and about how many bytes it takes in memory."""
+
+    file: ReloadingFile[_List]
+    size: int = _LEAST

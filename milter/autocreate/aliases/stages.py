@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.aliases.keys import Key, Style, keys
+from autocreate.aliases.syntax import Member
 from autocreate.errors import Temporary
 from autocreate.model import Address
 
@@ -23,11 +24,24 @@ class Found(NamedTuple):
         text: the right-hand side.
         uncertainty: why the table may have one of the keys before `position` all the same, or any key if it
             has none; "" if it certainly has not.
+        owner: the id of the user who owns the file with the entry; 0 for the administrator's tables.
     """
 
     position: int = -1
     text: str = ""
     uncertainty: str = ""
+    owner: int = 0
+
+
+class Included(NamedTuple):
+    """What an :include: file lists.
+
+    Args:
+        owner: the id of the user who owns the file.
+    """
+
+    members: tuple[Member, ...]
+    owner: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +51,8 @@ class Table:
     Args:
         name: its name in the configuration.
         find: the first of these keys that it has; raises `Temporary` if it cannot tell.
-        include: the text of a file that an :include: names; raises `Temporary` if it cannot be read. None: an
-            :include: is not followed.
+        include: the members of a file that an :include: names, in a file of the user of this id; raises
+            `Temporary` if it cannot be read. None: an :include: is not followed.
         find_many: `find` for several addresses at once, if that is faster.
         domains: those whose local parts are looked up alone (mydestination, class w). None: all of ours.
         origin: the domain that Postfix appends to an address without one (myorigin). Empty: such an address
@@ -49,7 +63,7 @@ class Table:
     name: str
     style: Style
     find: Callable[[Sequence[str]], Found]
-    include: Callable[[str], str] | None = None
+    include: Callable[[str, int], Included] | None = None
     find_many: Callable[[Sequence[Sequence[str]]], Sequence[Found]] | None = None
     domains: frozenset[str] | None = None
     origin: str = ""
@@ -64,6 +78,7 @@ class Hit(NamedTuple):
     table: Table
     key: Key
     text: str
+    owner: int = 0
 
 
 class Tables:
@@ -132,7 +147,7 @@ class Tables:
             found = self._find(table, wanted, most)
             if 0 <= found.position < (len(wanted) if most is None else most):
                 most = found.position
-                best = Hit(address, stage, table, wanted[most], found.text)
+                best = Hit(address, stage, table, wanted[most], found.text, found.owner)
         return best
 
     def has(self, name: str, stage: int) -> bool:

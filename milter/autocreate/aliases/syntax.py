@@ -8,6 +8,7 @@ reported, because the name in such a line may exist.
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from autocreate.core.address import needs_quotes
 from autocreate.errors import MalformedValue
@@ -78,10 +79,25 @@ def items(text: str) -> list[str]:
     return found
 
 
-def members(text: str) -> list[str]:
+class Member(NamedTuple):
+    """An item of a right-hand side.
+
+    Args:
+        line: the number of its line in an :include: file; 0 elsewhere.
+    """
+
+    text: str
+    line: int = 0
+
+
+def members(text: str) -> tuple[Member, ...]:
     """The items of an :include: file, without its comments."""
-    lines = (line for line in text.split("\n") if not line.lstrip().startswith("#"))
-    return items("\n".join(lines))
+    return tuple(
+        Member(item, number)
+        for number, line in enumerate(text.split("\n"), 1)
+        if not line.lstrip().startswith("#")
+        for item in items(line)
+    )
 
 
 def one_value(text: str) -> list[str]:

@@ -1,7 +1,9 @@
 """The files that hold a server's password. It is the first line."""
 
+import re
 from pathlib import Path
 
+from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_regular
 from autocreate.errors import ConfigurationError, MalformedValue
 
 
@@ -21,12 +23,12 @@ def first_line(path: Path) -> Password:
         MalformedValue: the file cannot be read, is not UTF-8, or its first line is blank.
     """
     try:
-        with path.open(encoding="utf-8") as file:  # a line ends at \n, \r\n or \r, and nowhere else
-            line = file.readline().removesuffix("\n")
+        text = read_regular(path, Rules(MAX_SETTINGS)).data.decode()
     except OSError as error:
         raise MalformedValue(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise MalformedValue(f"{path} is not UTF-8: {error}") from error
+    line = re.split("\r|\n", text, maxsplit=1)[0]
     if not line.strip():
         raise MalformedValue(f"{path}: its first line is empty; write the password into it")
     return Password(line)

@@ -2,21 +2,45 @@
 
 The file may be read while it is being written. So something that is missing in a file that was changed less
 than two seconds ago may exist all the same (Postfix treats fresh files in the same way).
+
+A new version is read and parsed in a thread of its own, however large it is. Until it is there, the version before
+it answers, for a few seconds: it may say yes, and never no (docs/decisions/0045).
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from autocreate.errors import Temporary
+from autocreate.backends.regular_file import Rules, read_regular
+from autocreate.errors import MalformedValue, Temporary
 
 # Seconds without a change after which a file is complete.
 _SETTLED = 2.0
+# Seconds that a lookup waits for a new version: nearly all files are read by then.
+_AT_ONCE = 0.5
+# Seconds for which the version before a change may be used, and a lookup waits where there is none.
+_LONGEST = 10.0
 
 T = TypeVar("T")
+
+
+class Reading(NamedTuple, Generic[T]):
+    """What a file said when it was asked.
+
+    Args:
+        uncertainty: why the file may have more than `content` now; "" if it has not.
+        owner: the id of the user who owns the file.
+        is_outdated: the file has changed, and this is the version before. Nobody is refused because of it.
+    """
+
+    content: T
+    uncertainty: str
+    owner: int
+    is_outdated: bool = False
 
 
 class ReloadingFile(Generic[T]):
@@ -27,6 +51,8 @@ class ReloadingFile(Generic[T]):
         parse: makes the content from the text.
         clock: the time in seconds since the epoch.
         errors: how to treat bytes that are not UTF-8, as in `bytes.decode`.
+        rules: what the file must be like.
+        at_once: seconds that a lookup waits for a new version while there is an older one.
     """
 
     def __init__(
@@ -35,41 +61,137 @@ class ReloadingFile(Generic[T]):
         parse: Callable[[str], T],
         clock: Callable[[], float] = time.time,
         errors: str = "strict",
+        rules: Rules = Rules(),  # noqa: B008 -- immutable
+        at_once: float = _AT_ONCE,
     ) -> None:
         self._errors = errors
         self.path = path
         self._parse = parse
         self._clock = clock
+        self._rules = rules
+        self._at_once = at_once
         self._lock = threading.Lock()
-        self._version: tuple[int, ...] = ()
-        self._content: T | None = None
-        self._written = 0.0
+        self._current: _Version[T] | None = None
+        self._failed: tuple[tuple[int, ...], str] = ((), "")
+        self._load: _Load | None = None
+        self._changed = 0.0  # when a change was first seen that has not been read since
 
-    def read(self) -> T:
-        """The content of the file as it is now.
+    def read(self) -> Reading[T]:
+        """The content of the file as it is now, or was a few seconds ago if it has just changed.
 
         Raises:
-            Temporary: the file cannot be read, is not UTF-8, or changes while it is read.
+            Temporary: the file cannot be read, breaks a rule of `read_regular`, is not UTF-8, changes while it
+                is read, or takes too long.
         """
-        try:
-            with self._lock:
-                found = os.stat(self.path)
-                if self._content is None or version(found) != self._version:
-                    # Without the byte order mark that some editors write.
-                    text = self.path.read_text(encoding="utf-8-sig", errors=self._errors)
-                    if version(os.stat(self.path)) != version(found):
-                        raise Temporary(f"{self.path} changes while it is read")
-                    self._content = self._parse(text)
-                    self._version, self._written = version(found), found.st_mtime
-                return self._content
-        except (OSError, UnicodeDecodeError) as error:
-            raise Temporary(f"{self.path} cannot be read: {error}") from error
+        until = None
+        while True:
+            load = self._wanted()
+            if isinstance(load, Reading):
+                return load
+            now = time.monotonic()
+            older = self._current if now < load.outdated + _LONGEST else None
+            until = until or now + (_LONGEST if older is None else self._at_once)
+            if not load.ended.wait(until - now):
+                return self._outdated(older)
+            if isinstance(load.error, Temporary):
+                raise Temporary(str(load.error)) from load.error
+            if load.error:
+                raise load.error
 
-    def uncertainty(self) -> str:
-        """Why the file may have more than `read` returned; "" if it has not."""
-        if not is_settled(self._written, self._clock()):
-            return f"{self.path} was changed less than 2 seconds ago and may be incomplete"
-        return ""
+    def _wanted(self) -> "Reading[T] | _Load":
+        """What this version of the file says, or the thread that reads it."""
+        try:
+            found = version(os.stat(self.path))
+        except (OSError, ValueError) as error:
+            raise Temporary(f"{self.path} cannot be read: {error}") from error
+        with self._lock:
+            current = self._current
+            if current and current.version == found:
+                is_fresh = not is_settled(current.written, self._clock())
+                fresh = f"{self.path} was changed less than 2 seconds ago and may be incomplete"
+                return Reading(current.content, fresh if is_fresh else "", current.owner)
+            if self._failed[0] == found:
+                raise Temporary(self._failed[1])
+            if self._load is None:
+                self._changed = self._changed or time.monotonic()
+                self._load = self._started()
+            return self._load
+
+    def _outdated(self, older: "_Version[T] | None") -> Reading[T]:
+        """What the version before the change said."""
+        text = f"{self.path} was changed and is still being read"
+        if older is None:
+            raise Temporary(text)
+        return Reading(older.content, text, older.owner, is_outdated=True)
+
+    def _started(self) -> "_Load":
+        load = _Load(self._changed)
+        threading.Thread(target=self._run, args=(load,), name="file", daemon=True).start()
+        return load
+
+    def _run(self, load: "_Load") -> None:
+        """Read the file, and swap the new version in."""
+        read: _Version[T] | None = None
+        failed: tuple[tuple[int, ...], str] = ((), "")
+        try:
+            read = self._read()
+        except _Unusable as error:
+            failed, load.error = (error.version, str(error)), error
+        except Exception as error:
+            load.error = error
+        with self._lock:
+            self._load = None
+            self._failed = failed
+            if read:
+                self._current, self._changed = read, 0.0
+        load.ended.set()
+
+    def _read(self) -> "_Version[T]":
+        try:
+            opened = read_regular(self.path, self._rules)
+            now = version(opened.status)
+            if len(opened.data) != opened.status.st_size or now != version(os.stat(self.path)):
+                raise Temporary(f"{self.path} changes while it is read")
+        except OSError as error:
+            raise Temporary(f"{self.path} cannot be read: {error.strerror}") from error
+        try:
+            # Without the byte order mark that some editors write.
+            text = opened.data.decode("utf-8-sig", self._errors)
+            content = self._parse(text.replace("\r\n", "\n").replace("\r", "\n"))
+        except (UnicodeDecodeError, MalformedValue) as error:
+            raise _Unusable(f"{self.path} cannot be read: {error}", now) from error
+        return _Version(content, now, opened.status.st_mtime, opened.status.st_uid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version(Generic[T]):
+    """A version of the file that was read."""
+
+    content: T
+    version: tuple[int, ...]
+    written: float
+    owner: int
+
+
+class _Load:
+    """A version that is being read.
+
+    Args:
+        outdated: since when the version before it is, by the monotonic clock.
+    """
+
+    def __init__(self, outdated: float) -> None:
+        self.outdated = outdated
+        self.ended = threading.Event()
+        self.error: Exception | None = None
+
+
+class _Unusable(Temporary):
+    """This version of the file has no meaning, however often it is read."""
+
+    def __init__(self, text: str, version: tuple[int, ...]) -> None:
+        super().__init__(text)
+        self.version = version
 
 
 def is_settled(written: float, now: float) -> bool:

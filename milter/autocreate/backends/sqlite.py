@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.engine import URL
 
+from autocreate.backends.regular_file import require_regular
 from autocreate.backends.sqlite_file import path_of
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
@@ -266,6 +267,10 @@ def _look(path: str) -> _State | None:
         found = os.stat(path)
     except OSError:
         return None
+    try:
+        require_regular(found, path)
+    except OSError as error:
+        raise Unreachable(f"{path} {error.strerror}") from error
     return _State(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from autocreate.backends.password_file import first_line
+from autocreate.backends.regular_file import check_readable
 from autocreate.core.address import a_labels, normal_domain
 from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
@@ -36,8 +37,8 @@ def _domain(value: str) -> str:
 
 def _readable(path: Path) -> Path:
     try:
-        with path.open("rb"):
-            return path
+        check_readable(path)
+        return path
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from autocreate.accounts.file import FileSource
+from autocreate.backends import reloading_file
+from autocreate.backends.regular_file import Opened, Rules, read_regular
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
 from autocreate.errors import Temporary
 from autocreate.model import Account
@@ -200,15 +202,14 @@ def test_a_file_that_changes_while_it_is_read_is_temporary(
 ) -> None:
     path = write(tmp_path / "users", "joe\n")
     users = source(path, clock)
-    read = Path.read_text
 
-    def interrupted(self: Path, encoding: str, errors: str) -> str:
-        text = read(self, encoding=encoding, errors=errors)
+    def interrupted(name: Path, rules: Rules) -> Opened:
+        opened = read_regular(name, rules)
         write(path, "joe\nann\n")
-        return text
+        return opened
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", interrupted)
+        patch.setattr(reloading_file, "read_regular", interrupted)
         with pytest.raises(Temporary, match="changes while it is read"):
             users.lookup("ann")
     assert users.lookup("ann")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from autocreate.aliases.expansion import MAX_SIZE, resolve
 from autocreate.aliases.keys import Key, Style, filled_in, keys
-from autocreate.aliases.stages import Found, Table
-from autocreate.aliases.syntax import folded, quoted
+from autocreate.aliases.stages import Found, Included, Table
+from autocreate.aliases.syntax import folded, members, quoted
 from autocreate.core.address import parse
 from autocreate.errors import Temporary
 from autocreate.model import Address, Resolution
@@ -39,11 +39,15 @@ def table(
         name,
         style,
         find,
-        files.__getitem__ if files is not None else None,
+        including(files) if files is not None else None,
         None,
         None if domains is None else frozenset(domains),
         origin,
     )
+
+
+def including(files: Mapping[str, str]) -> Callable[[str, int], Included]:
+    return lambda name, _named_by: Included(members(files[name]))
 
 
 def virtual(entries: Mapping[str, str], domains: Sequence[str] = (), origin: str = "") -> Table:
@@ -333,7 +337,11 @@ def test_what_is_elsewhere_a_command_or_a_file_is_not_ours() -> None:
     mixed = aliases({"a": 'joe, kim@far.test, "|/bin/cat -v", /dev/null, jo e@@x'})
     assert ends("a@example.org", mixed) == (
         ["joe", "jo"],
-        ["|/bin/cat -v", "/dev/null", "e@@x", "kim@far.test"],
+        [
+            *("|/bin/cat -v", "/dev/null"),
+            "a value that is no address in the entry a of aliases.it",
+            "kim@far.test",
+        ],
     )
 
 
@@ -562,12 +570,44 @@ def test_an_included_file_is_part_of_the_alias() -> None:
     assert (sorted(users), others) == (["joe", "kim", "lee", "max", "staff"], [])
 
 
+def test_what_is_no_address_is_not_shown_but_where_it_is() -> None:
+    secret = "root:$6$hash:19000::\n|/bin/cat\njoe\n"
+    found = follow(
+        "a@example.org", aliases({"a": ":include:/list, x:y:z, |cmd"}, {"/list": secret})
+    )
+    assert found.users == (Address("joe"),)
+    assert found.others == (
+        "line 1 (not an address) in :include:/list",
+        "line 2 (a command or a file) in :include:/list",
+        "a value that is no address in the entry a of aliases.it",
+        "|cmd",
+    )
+    assert found.steps == (
+        "a@example.org -> :include:/list, a value that is no address, |cmd (aliases.it)",
+        ":include:/list -> line 1 (not an address), line 2 (a command or a file), joe",
+    )
+
+
+def test_a_file_is_named_with_the_rights_of_the_first_owner_who_is_not_root() -> None:
+    named: list[tuple[str, int]] = []
+    owners = {"/a": 0, "/b": 1001, "/c": 0}
+    inner = {"/a": ":include:/b", "/b": ":include:/c", "/c": "joe"}
+
+    def include(name: str, named_by: int) -> Included:
+        named.append((name, named_by))
+        return Included(members(inner[name]), owners[name])
+
+    tables = [replace(aliases({"x": ":include:/a"}), include=include)]
+    resolve(parse("x@example.org"), tables, DOMAINS, "+")
+    assert named == [("/a", 0), ("/b", 0), ("/c", 1001)]
+
+
 def test_a_file_that_is_included_twice_is_read_once() -> None:
     read: list[str] = []
 
-    def include(name: str) -> str:
+    def include(name: str, _named_by: int) -> Included:
         read.append(name)
-        return "joe, :include:/b" if name == "/a" else "kim"
+        return Included(members("joe, :include:/b" if name == "/a" else "kim"))
 
     twice = aliases({"x": ":include:/a, :include:/b, :include:/a"})
     assert resolve(

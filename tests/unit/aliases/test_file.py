@@ -10,6 +10,7 @@ import pytest
 
 from autocreate.aliases.file import AliasesFile, Includes, VirtualFile, Virtusertable
 from autocreate.aliases.stages import Found
+from autocreate.aliases.syntax import Member
 from autocreate.errors import Temporary
 from tests.unit.clock import Clock
 
@@ -83,7 +84,7 @@ def test_an_included_file_is_temporary_while_it_is_fresh(tmp_path: Path, clock: 
     with pytest.raises(Temporary, match=f"members {FRESH}"):
         includes.read(str(members))
     clock.now += 2.0
-    assert includes.read(str(members)) == "joe, ki"
+    assert includes.read(str(members)).members == (Member("joe", 1), Member("ki", 1))
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# the members\n"])

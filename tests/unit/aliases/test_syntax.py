@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.aliases.syntax import (
+    Member,
     abbreviate,
     folded,
     items,
@@ -117,7 +118,11 @@ def test_a_right_hand_side_is_a_list_of_items(text: str, expected: list[str]) ->
 
 
 def test_an_included_file_has_comments() -> None:
-    assert members("# nobody\njoe\n  # nor she\nkim, #lee") == ["joe", "kim", "#lee"]
+    assert members("# nobody\njoe\n  # nor she\nkim, #lee") == (
+        Member("joe", 2),
+        Member("kim", 4),
+        Member("#lee", 4),
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_open, read_regular
 from autocreate.errors import Reason, Refused, Temporary
 from autocreate.mailstore.sieve.script import compiler_errors, is_bytecode
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
@@ -197,7 +198,7 @@ def problems(script: Script) -> Iterator[str]:
     if not script.compiled:
         return
     try:
-        data = Path(script.compiled).read_bytes()
+        data = read_regular(script.compiled, Rules(MAX_SETTINGS)).data
         is_older = os.stat(script.compiled).st_mtime < os.stat(script.source).st_mtime
     except FileNotFoundError as error:
         yield f"{error.filename} does not exist, so the script is compiled when it is needed"
@@ -212,7 +213,7 @@ def problems(script: Script) -> Iterator[str]:
 
 def _bytecode_in(path: str) -> bytes | None:
     try:
-        data = Path(path).read_bytes()
+        data = read_regular(path, Rules(MAX_SETTINGS)).data
     except OSError:
         return None  # reported by `check` at the start
     return data if is_bytecode(data) else None
@@ -241,10 +242,13 @@ def _folder(top: Path, levels: Sequence[str], owner: tuple[int, int]) -> Iterato
 
 def _read(name: str, folder: int) -> bytes | None:
     try:
-        with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder), "rb") as file:
-            return file.read()
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except FileNotFoundError:
         return None
+    try:
+        return read_open(file, name, MAX_SETTINGS).data
+    finally:
+        os.close(file)
 
 
 def _write(
