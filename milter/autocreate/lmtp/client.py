@@ -6,7 +6,6 @@ No message is ever sent, and a question changes nothing. Each answer is bounded 
 import contextlib
 import re
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -22,6 +21,7 @@ from autocreate.lmtp.replies import (
     server_of,
 )
 from autocreate.model import Envelope
+from autocreate.resilience.answer_limit import AnswerTooLong, LimitedStream
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 from autocreate.resilience.pool import Pool
@@ -110,11 +110,9 @@ class Session:
     def __init__(self, address: str, timeout: float) -> None:
         self.address = address
         self.timeout = timeout
-        self._unread = b""
         self.is_spent = False
-        self._allow()
         with self._exceptions():
-            self._socket = _connected(address, timeout)
+            self._stream = LimitedStream(_connected(address, timeout), timeout, _MOST)
         try:
             (greeting,) = self._exchange([])
             (offer,) = self._exchange([b"LHLO autocreate"])
@@ -136,7 +134,7 @@ class Session:
             mail += b" SIZE=%d" % envelope.size
         if is_utf8 and envelope.smtputf8 and "SMTPUTF8" in self.server.offers:
             mail += b" SMTPUTF8"
-        self._allow()
+        self._stream.allow(self.timeout)
         replies = self._exchange([mail, b"RCPT TO:<" + _path(recipient) + b">", b"RSET"])
         first = next(replies)[-1]
         if first.code == 421:  # it had been idle too long, or is shutting down
@@ -156,27 +154,21 @@ class Session:
 
     def begin(self) -> None:
         """Check that it takes mail from us, without a recipient."""
-        self._allow()
+        self._stream.allow(self.timeout)
         (first,), _ = [lines[-1:] for lines in self._exchange([b"MAIL FROM:<>", b"RSET"])]
         if not first.is_positive:
             raise Unreachable(forecast(first, None).why)
 
     def discard(self) -> None:
         """Close the connection without QUIT: it may be out of step."""
-        if hasattr(self, "_socket"):
-            self._socket.close()
+        self._stream.close()
 
     def close(self) -> None:
         """Send QUIT and close the connection."""
         with contextlib.suppress(OSError):
-            self._socket.settimeout(1.0)
-            self._socket.sendall(b"QUIT\r\n")
+            self._stream.allow(1.0)
+            self._stream.send(b"QUIT\r\n")
         self.discard()
-
-    def _allow(self) -> None:
-        """Start to count the time and the bytes of an exchange."""
-        self._until = time.monotonic() + self.timeout
-        self._bytes_left = _MOST
 
     def _exchange(self, commands: Sequence[bytes]) -> Iterator[list[LmtpReply]]:
         """Send commands and yield the lines of each reply: in one write if the server can take that."""
@@ -211,32 +203,15 @@ class Session:
                 return lines
 
     def _line(self) -> bytes:
-        while b"\n" not in self._unread:
-            self._receive()
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.removesuffix(b"\r")
-
-    def _receive(self) -> None:
         with self._exceptions():
-            self._socket.settimeout(self._remaining())
-            received = self._socket.recv(65536)
-        if not received:
+            line = self._stream.readline()
+        if not line.endswith(b"\n"):
             raise Unreachable(f"lmtpd at {self.address} dropped the connection")
-        self._bytes_left -= len(received)
-        if self._bytes_left < 0:
-            raise Unreachable(f"lmtpd at {self.address} answered with more than {_MOST} bytes")
-        self._unread += received
+        return line.removesuffix(b"\n").removesuffix(b"\r")
 
     def _send(self, data: bytes) -> None:
         with self._exceptions():
-            self._socket.settimeout(self._remaining())
-            self._socket.sendall(data)
-
-    def _remaining(self) -> float:
-        remaining = self._until - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        return remaining
+            self._stream.send(data)
 
     def _exceptions(self) -> contextlib.AbstractContextManager[None]:
         return map_exceptions(_ERRORS, self)
@@ -245,6 +220,9 @@ class Session:
 _ERRORS: ExceptionMap[Session] = {
     TimeoutError: lambda it, _: ServerTimeout(
         f"lmtpd at {it.address} did not answer within {it.timeout:g} s"
+    ),
+    AnswerTooLong: lambda it, error: Unreachable(
+        f"lmtpd at {it.address} sent an invalid reply: {error}"
     ),
     OSError: lambda it, error: Unreachable(f"lmtpd at {it.address} cannot be reached: {error}"),
 }

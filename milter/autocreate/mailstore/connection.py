@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from imapclient import IMAPClient, SocketTimeout
-from imapclient.exceptions import CapabilityError, LoginError
+from imapclient.exceptions import CapabilityError
 from imapclient.imap_utf7 import decode as from_modified_utf7
 from imapclient.imap_utf7 import encode as to_modified_utf7
 from imapclient.response_parser import parse_response
@@ -32,6 +32,7 @@ from autocreate.mailstore.refusals import LoginRefusal, imap_reason, login_refus
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.wire import NoStarttls, Wire
 from autocreate.model import Version
+from autocreate.resilience.answer_limit import AnswerTooLong
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 # LIST also tells levels that are no mailbox themselves.
@@ -55,6 +56,9 @@ _ERRORS: ExceptionMap[_Exchange] = {
         f"({error.verify_message}): see [cyrus] ca_file and host"
     ),
     NoStarttls: lambda at, _: Unreachable(f"{at.server} offers no STARTTLS"),
+    AnswerTooLong: lambda at, error: Unreachable(
+        f"{at.server} answered nonsense ({at.doing}): {error}"
+    ),
     OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
     CapabilityError: lambda at, error: Unreachable(
         f"{at.server} lacks a capability ({at.doing}): {error}"
@@ -108,12 +112,15 @@ class Connection(IMAPClient):
     def _log_in(self, user: str | None) -> None:
         # At level 5, IMAPClient's choice, imaplib formats every line, passwords among them.
         self._imap.debug = 0
+        words = "\0".join((user or "", self._server.admin, self._server.password))
         try:
-            self.plain_login(self._server.admin, self._server.password, user)
-        except LoginError as error:
-            if isinstance(error.__context__, imaplib.IMAP4.abort):
-                raise error.__context__ from None  # it was no answer, but the end of the connection
+            self._imap.log_in(words.encode())
+        except imaplib.IMAP4.abort:
+            raise  # the end of the connection, and no answer
+        except imaplib.IMAP4.error as error:
             raise _not_let_in(self._server, user, error) from error
+        if "CAPABILITY" in self._imap.untagged_responses:
+            self.capabilities()  # IMAPClient keeps them
 
     def _create_IMAP4(self) -> Wire:  # noqa: N802 -- IMAPClient's name
         return self._server.dialer.dial()
@@ -136,12 +143,15 @@ class Connection(IMAPClient):
         return connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
 
     def version(self) -> Version:
-        """The server's, by its greeting.
+        """The server's, by its answer to ID (RFC 2971). Its greeting may have come before TLS.
 
         Raises:
-            Unreachable: the greeting does not tell it.
+            Unreachable: the server does not tell it.
         """
-        found = re.search(rb"Cyrus IMAP (\d+)\.(\d+)", self.welcome)
+        with self.exchange("ID"):
+            (told,) = self.command("ID", b"NIL") or ((),)
+            fields = dict(zip(*[iter(told or ())] * 2, strict=False))
+            found = re.match(rb"(?:Cyrus IMAP )?(\d+)\.(\d+)", fields.get(b"version") or b"")
         if not found:
             raise Unreachable(
                 f"{self._server} does not tell its version, on which the meaning of autocreate_quota "
@@ -151,20 +161,18 @@ class Connection(IMAPClient):
 
     def command(self, name: str, *arguments: bytes, response: str | None = None) -> tuple[Any, ...]:
         """Send a command whose arguments are ready for the wire, and return its untagged answer."""
-        untagged = self._imap.untagged_responses
-        untagged.pop(response or name, None)
         with self.exchange(name):
             status, data = self._imap.xatom(name, *arguments)
             if status != "OK":
                 raise _refused(name, data[0])
-            lines = self._imap.untagged_responses.pop(response or name, [])
+            lines = self._imap.untagged_responses.get(response or name)
             return tuple(parse_response(lines)) if lines else ()
 
     def mailboxes_below(self, prefix: str) -> list[str]:
         """What this session's user sees whose name begins so. Cyrus walks through all it has."""
         with self.exchange("LIST"):
             listed = self.list_folders("", f"{prefix}*")
-        return [name for flags, _, name in listed if _is_mailbox(flags)]
+            return [name for flags, _, name in listed if _is_mailbox(flags)]
 
     def selectable(self, pattern: str) -> Iterator[str]:
         """The mailboxes that LIST finds for a pattern with wildcards, each as it comes in.
@@ -172,7 +180,6 @@ class Connection(IMAPClient):
         The answer is never held as a whole. The session must be discarded if it is not read to its end.
         """
         with self.exchange("LIST"):
-            self._imap.untagged_responses.pop("LIST", None)
             tag = self._imap._command("LIST", b'""', mailbox_name(pattern))
             while (tagged := self._imap.tagged_commands[tag]) is None:
                 self._imap.allow(self._server.timeout)
@@ -188,10 +195,11 @@ class Connection(IMAPClient):
 
     @contextlib.contextmanager
     def exchange(self, doing: str) -> Iterator[None]:
-        """Give an exchange its time, and its errors our names."""
+        """Give an exchange its limit, and its errors our names. What the server said before does not count."""
         with map_exceptions(_ERRORS, _Exchange(self._server, doing, self._is_ready)):
             if hasattr(self, "_imap"):
                 self._imap.allow(self._server.timeout)
+                self._imap.forget()
             yield
 
 
@@ -247,7 +255,7 @@ def _refused(command: str, said: Any) -> Refused:
     return Refused(f"{command}: {text}", imap_reason(text))
 
 
-def _not_let_in(server: Server, user: str | None, error: LoginError) -> AutocreateError:
+def _not_let_in(server: Server, user: str | None, error: Exception) -> AutocreateError:
     if user is not None:
         return Refused(f"{server} does not let {server.admin!r} act for {user!r} ({error})")
     match login_refusal(str(error)):

@@ -123,8 +123,9 @@ class Session(Connection):
         """
         wanted = f"({entry})".encode("ascii")
         answer = self.command("GETMETADATA", mailbox_name(mailbox), wanted, response="METADATA")
-        values: Sequence[Any] = answer[1] if answer[1:] else ()
-        return text_of(values[1]) if len(values) > 1 and values[1] else None
+        with self.exchange("GETMETADATA"):
+            values: Sequence[Any] = answer[1] if answer[1:] else ()
+            return text_of(values[1]) if len(values) > 1 and values[1] else None
 
     def set_metadata(self, mailbox: str, entry: str, value: str) -> None:
         """SETMETADATA (RFC 5464): give an entry of a mailbox's metadata a value. See `metadata`."""

@@ -1,8 +1,8 @@
 """Connections to an IMAP server: secured before a password can be sent, every answer limited in time and bytes.
 
-A socket's timeout counts anew with every piece that arrives, so a server that drips, or that never
-stops talking, would hold a caller for ever and fill the memory. How imaplib reads from its socket
-differs between versions of Python; so `Wire` reads by itself, and imaplib only parses.
+How imaplib reads from its socket differs between versions of Python. So `Wire` reads by itself, and imaplib only
+parses. imaplib also keeps every untagged response until somebody asks for it: `forget` removes those that came
+before a question, or before TLS.
 """
 
 import contextlib
@@ -10,19 +10,13 @@ import imaplib
 import logging
 import socket
 import ssl
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from autocreate.mailstore.ports import ImapPort
+from autocreate.resilience.answer_limit import LimitedStream
 
 log = logging.getLogger(__name__)
-
-# Bytes of one answer. The longest is LSUB's, some 50 bytes for each subscription of a user.
-_MOST = 4 << 20
-
-# Bytes asked for at once: a record of TLS.
-_PIECE = 16 << 10
 
 
 class NoStarttls(OSError):
@@ -77,9 +71,9 @@ class Dialer:
 
         Raises:
             AllPortsFailed: each of several ports failed.
-            OSError: the only port failed; or TLS did (`ssl.SSLError`), or the time is up (`TimeoutError`).
+            OSError: the only port failed; or TLS did (`ssl.SSLError`), the time is up (`TimeoutError`), or the
+                server sends too much (`AnswerTooLong`).
             imaplib.IMAP4.error: the server talks no good IMAP, or does not want to talk.
-            ValueError: it talks too much.
         """
         failures: list[tuple[ImapPort, OSError]] = []
         for port in sorted(self._ports, key=lambda port: port != self._last):
@@ -141,53 +135,83 @@ class Wire(imaplib.IMAP4):
     sock: socket.socket
 
     def __init__(self, connection: socket.socket, host: str, timeout: float) -> None:
-        self._connection = connection
-        self._unread = bytearray()
-        self._budget = _Budget(timeout)
+        self._stream = LimitedStream(connection, timeout)
         super().__init__(host, timeout=timeout)
 
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:
-        """Take over the connection. imaplib calls this, as it calls the next three."""
+        """Take over the connection. imaplib calls this, as it calls the next four."""
         self.host = host
         self.port = port
-        self.sock = self._connection
+        self.sock = self._stream.socket
 
     def read(self, size: int) -> bytes:
         """So many bytes, fewer if the connection ends."""
-        if size > _MOST:  # a literal's announced length
-            raise ValueError(f"a literal of {size} bytes")
-        while len(self._unread) < size and self._receive():
-            pass
-        return self._take(size)
+        return self._stream.read(size)
 
     def readline(self) -> bytes:
         """A line with its end, less if the connection ends."""
-        searched = 0
-        while (end := self._unread.find(b"\n", searched)) < 0:
-            searched = len(self._unread)
-            if not self._receive():
-                return self._take(searched)
-        return self._take(end + 1)
+        return self._stream.readline()
+
+    def send(self, data: Any) -> None:
+        """Send all of it, in what is left of the time for the answer."""
+        self._stream.send(data)
 
     def shutdown(self) -> None:
         """Drop the connection without a word."""
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
-        self.sock.close()
+        self._stream.close()
 
     def allow(self, seconds: float) -> None:
         """Begin to count the time and the bytes of an answer."""
-        self._budget = _Budget(seconds)
-        self.sock.settimeout(seconds)
+        self._stream.allow(seconds)
+
+    def forget(self) -> None:
+        """Remove the untagged responses so far. Those that count come after the command they answer."""
+        self.untagged_responses.clear()
+
+    def capability(self) -> tuple[str, list[Any]]:
+        """CAPABILITY: what the server offers now, whatever it said before it was asked."""
+        self.forget()
+        return super().capability()
+
+    def log_in(self, words: bytes) -> None:
+        """AUTHENTICATE PLAIN (RFC 4616).
+
+        Args:
+            words: authorization identity, authentication identity and password, with NUL between.
+
+        Raises:
+            ConnectionError: the server says yes without them, or asks for them twice.
+            imaplib.IMAP4.error: it says no; `IMAP4.abort` if it ends the connection.
+        """
+        if self.state != "NONAUTH":
+            raise ConnectionError("it lets everybody in (PREAUTH)")
+        self.forget()
+        unsent = [words]
+
+        def told(_challenge: bytes) -> bytes:
+            if not unsent:
+                raise ConnectionError("it asks for the password again")
+            return unsent.pop()
+
+        try:
+            self.authenticate("PLAIN", told)
+        except Exception:
+            if self.state != "AUTH":
+                raise
+            # It said yes. imaplib of Python 3.14 asks for the capabilities next, and that failed.
+        if unsent:
+            self.state = "NONAUTH"
+            raise ConnectionError("it says yes to a login without the password")
 
     def secure(self, context: ssl.SSLContext, timeout: float) -> None:
-        """STARTTLS (RFC 9051, 6.2.1).
+        """STARTTLS (RFC 9051, 6.2.1). Nothing that the server said before counts afterwards.
 
         Args:
             timeout: seconds for all of it.
 
         Raises:
             NoStarttls: the server does not offer it, or does not do it.
+            ConnectionError: somebody spoke before TLS was negotiated.
         """
         self.allow(timeout)
         if "STARTTLS" not in self.capabilities:
@@ -200,28 +224,14 @@ class Wire(imaplib.IMAP4):
             raise NoStarttls(self._greeting()) from refusal
         if status != "OK":
             raise NoStarttls(self._greeting())
-        if self._unread:  # it would pass for what the server says within TLS
-            raise self.abort("the server spoke before TLS was negotiated: a third party?")
-        self.sock.settimeout(self._budget.seconds_left())
-        self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
-        _, told = self.capability()  # what it said before counts no more
+        self._stream.secure(context, self.host)
+        self.sock = self._stream.socket
+        self.welcome = b""
+        _, told = self.capability()
         self.capabilities = tuple(_text(told[-1]).upper().split())
 
     def _greeting(self) -> str:
         return _text(self.welcome)
-
-    def _receive(self) -> bool:
-        """Wait for more to read. False if the connection has ended."""
-        self.sock.settimeout(self._budget.seconds_left())
-        received = self.sock.recv(_PIECE)
-        self._budget.spend(len(received))
-        self._unread += received
-        return bool(received)
-
-    def _take(self, size: int) -> bytes:
-        taken = bytes(self._unread[:size])
-        del self._unread[:size]
-        return taken
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -233,25 +243,6 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-class _Budget:
-    """What is left of the time and the bytes for an answer."""
-
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-        self._bytes_left = _MOST
-
-    def seconds_left(self) -> float:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer takes too long")
-        return left
-
-    def spend(self, received: int) -> None:
-        self._bytes_left -= received
-        if self._bytes_left < 0:
-            raise ValueError(f"an answer of more than {_MOST} bytes")
 
 
 def _text(said: Any) -> str:

@@ -1,13 +1,13 @@
 """Passwords that saslauthd(8) knows: the request is passed on as it came, and so is the answer."""
 
 import socket
-import time
 from pathlib import Path
 
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
 from autocreate.passwords.request import SaslauthdRequest
 from autocreate.resilience import socket_timeout
+from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 
@@ -25,16 +25,15 @@ class Saslauthd:
 
     def check(self, attempt: SaslauthdRequest) -> bytes:
         """See `PasswordChecker.check`."""
-        until = time.monotonic() + self.timeout
         with (
             map_exceptions(_ERRORS, self),
             socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
         ):
+            stream = LimitedStream(connection, self.timeout)
             self._connect(connection)
-            connection.settimeout(max(0.001, until - time.monotonic()))
-            connection.sendall(attempt.raw)
-            length = int.from_bytes(_receive(connection, 2, until), "big")
-            answer = _receive(connection, length, until)
+            stream.send(attempt.raw)
+            length = int.from_bytes(_exactly(stream, 2), "big")
+            answer = _exactly(stream, length)
         if not answer.startswith((OK, NO)):
             raise Temporary(f"{self} answered nonsense: {answer[:40]!r}")
         return answer
@@ -65,12 +64,8 @@ _ERRORS: ExceptionMap[Saslauthd] = {
 }
 
 
-def _receive(connection: socket.socket, length: int, until: float) -> bytes:
-    received = b""
-    while len(received) < length:
-        connection.settimeout(max(0.001, until - time.monotonic()))
-        more = connection.recv(length - len(received))
-        if not more:
-            raise OSError("it closed the connection without an answer")
-        received += more
-    return received
+def _exactly(stream: LimitedStream, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise OSError("it closed the connection without an answer")
+    return data

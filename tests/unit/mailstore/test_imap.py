@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import imaplib
 import re
@@ -273,3 +274,80 @@ def test_why_the_administrator_is_not_let_in_is_a_class_of_error(
 
 def test_no_server_shows_its_password() -> None:
     assert "secret" not in repr(Server("mail", 143, "none", "cyrus", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda it: it.mailboxes_below("user/"), b'* LIST (10) "/" user/joe\r\n'),
+        (lambda it: it.mailboxes_below("user/"), b"* LIST (10)\r\n"),
+        (lambda it: list(it.selectable("*")), b'* LIST (10) "/" user/joe\r\n'),
+        (lambda it: list(it.selectable("*")), b"* LIST (10)\r\n"),
+        (lambda it: it.subscriptions(), b"* LSUB (10)\r\n"),
+        (lambda it: it.metadata("user/joe", SPECIAL_USE), b"* METADATA user/joe 10\r\n"),
+        (lambda it: it.quota("user/joe"), b"* QUOTA user/joe (STORAGE x y)\r\n"),
+        (lambda it: it.quota("user/joe"), b"* QUOTA user/joe 10\r\n"),
+        (lambda it: it.quota("user/joe"), b"* QUOTA " + b"(" * 100_000 + b"\r\n"),
+        (lambda it: it.exists("user/joe"), b"* MYRIGHTS user/joe\r\n"),
+        (lambda it: it.version(), b'* ID ("version" 10)\r\n'),
+        (lambda it: it.version(), b"* ID 10\r\n"),
+        (lambda it: it.version(), b"* ID NIL NIL\r\n"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_the_servers_failure(
+    imap: FakeImap, call: Callable[[Session], object], words: bytes
+) -> None:
+    imap.untagged = words
+    try:
+        with pytest.raises(Unreachable, match="Cyrus at 127"):
+            call(Session(server(imap)))
+    finally:
+        imap.untagged = b""
+
+
+def test_an_answer_that_came_before_its_question_does_not_count(
+    imap: FakeImap, session: Session
+) -> None:
+    imap.untagged = b"* MYRIGHTS user/joe lr\r\n" + b'* LSUB () "/" INBOX\r\n'
+    session.subscribe("user/kim")
+    imap.untagged = b""
+    assert session.subscriptions() == frozenset()
+    with pytest.raises(Unreachable, match="nonsense"):
+        session.exists("user/joe")
+
+
+class Asking(ScriptedServer):
+    """Answers a login with something else than one question."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__()
+        self._answer = answer
+        self.heard: list[bytes] = []
+
+    def serve(self, client: socket.socket) -> None:
+        with client.makefile("rb") as lines:
+            client.sendall(b"* OK ready\r\n")
+            for line in lines:
+                self.heard.append(line)
+                if b"CAPABILITY" in line:
+                    client.sendall(
+                        b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n%b OK done\r\n" % line[:5]
+                    )
+                else:
+                    client.sendall(self._answer.replace(b"TAG", line.split()[0]))
+
+
+def test_a_server_that_asks_for_ever_gets_the_password_once() -> None:
+    with Asking(b"+ \r\n") as asking:
+        with pytest.raises(Unreachable, match="asks for the password again"):
+            Session(Server("127.0.0.1", asking.port, "none", "cyrus", "secret"))
+        words = base64.b64encode(b"\0cyrus\0secret")
+        assert sum(words in line for line in asking.heard) == 1
+
+
+def test_a_yes_to_a_login_without_the_password_is_no_yes() -> None:
+    with (
+        Asking(b"TAG OK welcome\r\n") as asking,
+        pytest.raises(Unreachable, match="without the password"),
+    ):
+        Session(Server("127.0.0.1", asking.port, "none", "cyrus", "secret"))

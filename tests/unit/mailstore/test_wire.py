@@ -10,12 +10,14 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from autocreate.mailstore.ports import ImapPort
 from autocreate.mailstore.wire import AllPortsFailed, Dialer, NoStarttls
 from tests.servers.scripted import ScriptedServer
+from tests.servers.tls import make_certificate
 
 HOST = "127.0.0.1"
 PLAIN = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] Cyrus IMAP 3.10.2 ready\r\n"
@@ -185,7 +187,7 @@ def test_what_is_said_before_tls_does_not_count_within() -> None:
     injected = b"TAG OK begin\r\n* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n"
     with (
         Fake(OFFERS, injected) as server,
-        pytest.raises(imaplib.IMAP4.abort, match="spoke before TLS"),
+        pytest.raises(ConnectionError, match="spoke before TLS"),
     ):
         Dialer(HOST, [ImapPort(server.port, "starttls")], None, 10.0).dial()
 
@@ -196,3 +198,44 @@ def test_a_server_that_speaks_no_tls_after_starttls_is_an_error_and_not_gone_aro
     with Fake(OFFERS, b"TAG OK begin\r\n") as server, pytest.raises((ssl.SSLError, OSError)):
         dialer(server.port, other.port).dial()
     assert other.connections == 0
+
+
+class Secured(ScriptedServer):
+    """Tells its capabilities before TLS, asked or not, and never within."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        certificate = make_certificate(folder)
+        self.ca_file = str(certificate.ca_file)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate.cert_file, certificate.key_file)
+
+    def serve(self, client: socket.socket) -> None:
+        offers = b"[CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN]"
+        client.sendall(b"* OK %b Cyrus IMAP 2.2.0 ready\r\n" % offers)
+        while b"STARTTLS" not in (line := client.recv(4096)):
+            tag = line.split()[0]
+            client.sendall(b"* CAPABILITY %b\r\n%b OK done\r\n" % (offers[12:-1], tag))
+        client.sendall(b"%b OK %b begin\r\n" % (line.split()[0], offers))
+        with self._context.wrap_socket(client, server_side=True) as secured:
+            while line := secured.recv(4096):
+                secured.sendall(line.split()[0] + b" OK done\r\n")
+
+
+def test_what_was_offered_before_tls_is_not_believed_within(tmp_path: Path) -> None:
+    with Secured(tmp_path) as server:
+        port = ImapPort(server.port, "starttls")
+        wire = Dialer(HOST, [port], server.ca_file, 10.0).dial()
+        assert "AUTH=PLAIN" not in wire.capabilities
+        assert wire.welcome == b""
+        assert "CAPABILITY" not in wire.untagged_responses
+        wire.shutdown()
+
+
+def test_a_capability_that_came_before_the_question_is_no_answer() -> None:
+    with Fake(PLAIN) as server:
+        wire = Dialer(HOST, [ImapPort(server.port, "none")], None, 10.0).dial()
+        wire.untagged_responses["CAPABILITY"] = [b"IMAP4rev1 OLD"]
+        _, told = wire.capability()
+        assert told == [b"IMAP4rev1 AUTH=PLAIN"]
+        wire.shutdown()

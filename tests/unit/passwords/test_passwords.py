@@ -184,6 +184,25 @@ def test_an_imap_server_that_drips_is_waited_for_no_longer_than_any_other(polite
         assert time.monotonic() - began < 10
 
 
+def test_an_imap_servers_yes_counts_only_after_the_password() -> None:
+    with (
+        imap_server(*CAPABLE, None, b"TAG OK in\r\n") as (checker, _),
+        pytest.raises(Temporary, match="without the password"),
+    ):
+        checker.check(attempt())
+
+
+def test_a_saslauthd_that_drips_is_waited_for_no_longer_than_any_other(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "mux"))
+        listener.listen()
+        with Liar(lambda: (b"\xff" for _ in drip()), False, False, listener):
+            began = time.monotonic()
+            with pytest.raises(Temporary, match="did not answer within"):
+                Saslauthd(tmp_path / "mux", timeout=0.5).check(attempt())
+            assert time.monotonic() - began < 10.0
+
+
 def test_an_imap_servers_no_is_a_no() -> None:
     refusal = b"TAG NO [AUTHENTICATIONFAILED] wrong\r\n"
     with imap_server(*CAPABLE, None, b"+ \r\n", None, refusal) as (checker, _):

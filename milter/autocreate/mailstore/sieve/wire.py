@@ -3,7 +3,6 @@
 import re
 import socket
 import ssl
-import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,11 +11,10 @@ from autocreate.errors import Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.refusals import sieve_reason
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.wire import NoStarttls, tls_context
+from autocreate.resilience.answer_limit import AnswerTooLong, LimitedStream
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
-# Far more than an honest server sends.
-_LONGEST_LINE = 8192
-_LONGEST_LITERAL = 1 << 20
+# Far more than an honest server sends, and few enough to keep: the shortest line has one byte.
 _MOST_LINES = 1000
 _MOST_LITERALS = 10
 
@@ -43,6 +41,9 @@ _ERRORS: ExceptionMap[_Exchange] = {
     ssl.SSLCertVerificationError: lambda at, error: Unreachable(
         f"{at.server} has a certificate that is not trusted "
         f"({error.verify_message}): see [cyrus] ca_file and host"
+    ),
+    AnswerTooLong: lambda at, error: Unreachable(
+        f"{at.server} answered nonsense ({at.doing}): {error}"
     ),
     OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
 }
@@ -78,16 +79,12 @@ class SieveWire:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._unread = b""
-        # The ways to log in that it offers now, by its greeting or, after STARTTLS, anew.
-        self.mechanisms: frozenset[str] = frozenset()
-        self._implementation = ""
-        self.allow(server.timeout)
         with self._exchange("connecting"):
             address = (server.host, server.port)
-            self._socket = socket.create_connection(address, timeout=server.timeout)
+            connection = socket.create_connection(address, timeout=server.timeout)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = LimitedStream(connection, server.timeout)
         try:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._greeted()
             if server.tls != "none":
                 self._secure()
@@ -96,12 +93,12 @@ class SieveWire:
             raise
 
     def allow(self, seconds: float) -> None:
-        """Whatever comes next must be over in this time, however slowly the server speaks."""
-        self._until = time.monotonic() + seconds
+        """Start to count the time and the bytes of all that comes next."""
+        self._stream.allow(seconds)
 
     def discard(self) -> None:
         """Drop the connection without a word: it may be out of step."""
-        self._socket.close()
+        self._stream.close()
 
     def command(self, name: str, *arguments: bytes | int) -> list[Line]:
         """Send a command and return the lines of its answer, if the answer is OK."""
@@ -114,7 +111,10 @@ class SieveWire:
         return Unreachable(f"{self.server} answered nonsense: {said[:100]!r}")
 
     def _greeted(self) -> None:
-        """Read the capabilities, which the server sends unasked."""
+        """Read the capabilities, which the server sends unasked. After STARTTLS those from before do not count."""
+        # The ways to log in that it offers now.
+        self.mechanisms: frozenset[str] = frozenset()
+        self._implementation = ""
         for line in self._judged("the greeting", self._answer()):
             if offer := _MECHANISMS.match(line.text):
                 self.mechanisms = frozenset(as_text(offer[1]).upper().split())
@@ -127,12 +127,8 @@ class SieveWire:
         except Refused as refusal:
             missing = NoStarttls(self._implementation)
             raise Unreachable(f"{self.server} offers no STARTTLS ({refusal})") from missing
-        if self._unread:
-            raise Unreachable(f"{self.server} spoke before TLS was negotiated: a third party?")
         with self._exchange("STARTTLS"):
-            self._socket.settimeout(self._remaining())
-            context = tls_context(self.server.ca_file)
-            self._socket = context.wrap_socket(self._socket, server_hostname=self.server.host)
+            self._stream.secure(tls_context(self.server.ca_file), self.server.host)
         self._greeted()
 
     def _judged(self, doing: str, answer: _Answer) -> list[Line]:
@@ -165,42 +161,27 @@ class SieveWire:
             literal = _LITERAL.search(piece)
             if literal is None:
                 return Line(text, tuple(literals))
-            if int(literal[1]) > _LONGEST_LITERAL or len(literals) == _MOST_LITERALS:
+            if len(literals) == _MOST_LITERALS:
                 raise self.nonsense(text)
             literals.append(self._exactly(int(literal[1])))
 
     def _until_line_end(self) -> bytes:
-        while b"\n" not in self._unread:
-            if len(self._unread) > _LONGEST_LINE:
-                raise self.nonsense(self._unread)
-            self._receive()
-        line, _, self._unread = self._unread.partition(b"\n")
-        return line.removesuffix(b"\r")
+        with self._exchange("reading"):
+            line = self._stream.readline()
+        if not line.endswith(b"\n"):
+            raise Unreachable(f"{self.server} dropped the connection")
+        return line.removesuffix(b"\n").removesuffix(b"\r")
 
     def _exactly(self, size: int) -> bytes:
-        while len(self._unread) < size:
-            self._receive()
-        data, self._unread = self._unread[:size], self._unread[size:]
-        return data
-
-    def _receive(self) -> None:
         with self._exchange("reading"):
-            self._socket.settimeout(self._remaining())
-            received = self._socket.recv(65536)
-        if not received:
+            data = self._stream.read(size)
+        if len(data) < size:
             raise Unreachable(f"{self.server} dropped the connection")
-        self._unread += received
+        return data
 
     def _send(self, data: bytes) -> None:
         with self._exchange("writing"):
-            self._socket.settimeout(self._remaining())
-            self._socket.sendall(data)
-
-    def _remaining(self) -> float:
-        remaining = self._until - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError
-        return remaining
+            self._stream.send(data)
 
     def _exchange(self, doing: str) -> AbstractContextManager[None]:
         return map_exceptions(_ERRORS, _Exchange(self.server, doing))

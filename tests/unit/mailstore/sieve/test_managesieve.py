@@ -6,8 +6,11 @@ import base64
 import contextlib
 import re
 import socket
+import ssl
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,8 +20,10 @@ from autocreate.errors import Reason, Refused, ServerTimeout, Temporary, Unreach
 from autocreate.mailstore.ports import Tls
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve.managesieve import ManageSieve
+from autocreate.mailstore.sieve.wire import SieveWire
 from autocreate.tree.values import Script
 from tests.servers.scripted import ScriptedServer
+from tests.servers.tls import make_certificate
 
 SCRIPT = Script("default.sieve", b'keep; # "\r\nLOGOUT\r\n{5+}')
 GREETING = b'"SASL" "PLAIN"\r\n"SIEVE" "fileinto"\r\n"STARTTLS"\r\nOK\r\n'
@@ -258,7 +263,7 @@ NONSENSE = {
     "half a line": b"OK",
     "nothing": b"",
     "NULs": b"\0" * 100 + b"\r\n",
-    "a line without end": b"x" * 100_000,
+    "a line without end": b"x" * (5 << 20),
     "a huge literal": b"{999999999}\r\n",
     "a negative literal": b"{-1}\r\n",
     "a literal that ends early": b"{100}\r\nabc",
@@ -366,3 +371,38 @@ def test_a_server_that_wants_a_login_first_leaves_the_check_undecided() -> None:
 def _no_thread_dies(recwarn: pytest.WarningsRecorder) -> Iterator[None]:
     yield
     assert [str(it.message) for it in recwarn if "thread" in str(it.message).lower()] == []
+
+
+def test_a_greeting_fills_no_memory() -> None:
+    greeting = (b"{1000000}\r\n" + b"x" * 1_000_000) * 100
+    with FakeServer(greeting=greeting) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unreachable, match="answered nonsense"):
+                server.store(timeout=30.0).active("joe")
+            assert tracemalloc.get_traced_memory()[1] < 32 << 20
+        finally:
+            tracemalloc.stop()
+
+
+def test_what_was_offered_before_tls_is_not_believed_within(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.cert_file, certificate.key_file)
+
+    class Secured(ScriptedServer):
+        def serve(self, client: socket.socket) -> None:
+            client.sendall(GREETING)
+            client.recv(4096)
+            client.sendall(b"OK\r\n")
+            with context.wrap_socket(client, server_side=True) as secured:
+                secured.sendall(b"OK\r\n")
+                secured.recv(4096)
+
+    with Secured() as server:
+        ca_file = str(certificate.ca_file)
+        wire = SieveWire(
+            Server("127.0.0.1", server.port, "starttls", "cyrus", "secret", ca_file=ca_file)
+        )
+        assert wire.mechanisms == frozenset()
+        wire.discard()

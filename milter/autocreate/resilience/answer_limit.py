@@ -1,0 +1,140 @@
+"""One limit of time and bytes for each answer, for every protocol whose answers this program reads.
+
+A socket's timeout starts anew with every piece that arrives. A server that sends a byte now and then, or never
+stops sending, would hold a caller forever and fill the memory. So each answer has an `AnswerLimit`, and
+`LimitedStream` keeps it while it reads from a socket. What a server may send is never known before its answer is
+complete: both limits also count for what it sends before TLS, before a login, and in the middle of a line.
+"""
+
+import contextlib
+import socket
+import ssl
+import time
+
+MOST = 4 << 20
+"""Bytes of an answer. The longest that is known is IMAP's LSUB: 50 bytes for each subscription of a user."""
+
+# Bytes asked for at once: a record of TLS.
+_PIECE = 16 << 10
+
+
+class AnswerTooLong(OSError):
+    """An answer has more bytes than any that makes sense. The connection is of no use any more."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the answer has more than {most} bytes")
+
+
+class AnswerLimit:
+    """What is left of the time and the bytes of an answer.
+
+    Args:
+        seconds: until the answer must be complete.
+        most: its greatest size in bytes.
+    """
+
+    def __init__(self, seconds: float, most: int = MOST) -> None:
+        self._until = time.monotonic() + seconds
+        self._most = most
+        self._bytes_left = most
+
+    def seconds_left(self) -> float:
+        """More than 0.
+
+        Raises:
+            TimeoutError: the time is up.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        return left
+
+    def spend(self, size: int) -> None:
+        """Count bytes that were received, or that are announced.
+
+        Raises:
+            AnswerTooLong: they are too many.
+        """
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise AnswerTooLong(self._most)
+
+
+class LimitedStream:
+    """A connection that is read in lines or in pieces of a known size, each answer within its limit.
+
+    Args:
+        connection: to the server.
+        seconds: for the first answer.
+        most: bytes of each answer.
+
+    Raises, from every method:
+        TimeoutError: the time is up.
+        AnswerTooLong: the answer has more bytes than it may have.
+        OSError: the connection failed.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float, most: int = MOST) -> None:
+        self.socket = connection
+        self._most = most
+        self._unread = bytearray()
+        self.allow(seconds)
+
+    def allow(self, seconds: float) -> None:
+        """Start to count the time and the bytes of an answer."""
+        self._limit = AnswerLimit(seconds, self._most)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send all of `data`, in what is left of the time."""
+        self.socket.settimeout(self._limit.seconds_left())
+        self.socket.sendall(data)
+
+    def read(self, size: int) -> bytes:
+        """So many bytes; fewer if the connection ends."""
+        if size > self._most:  # a server may announce any length
+            raise AnswerTooLong(self._most)
+        while len(self._unread) < size and self._receive():
+            pass
+        return self._take(size)
+
+    def readline(self) -> bytes:
+        """A line with its end; without one if the connection ends."""
+        searched = 0
+        while (end := self._unread.find(b"\n", searched)) < 0:
+            searched = len(self._unread)
+            if not self._receive():
+                return self._take(searched)
+        return self._take(end + 1)
+
+    def secure(self, context: ssl.SSLContext, host: str) -> None:
+        """Start TLS.
+
+        Args:
+            host: whose certificate is expected.
+
+        Raises:
+            ConnectionError: bytes came before TLS; they would be taken for what the server says within TLS.
+        """
+        if self._unread:
+            raise ConnectionError("the server spoke before TLS was negotiated: a third party?")
+        self.socket.settimeout(self._limit.seconds_left())
+        self.socket = context.wrap_socket(self.socket, server_hostname=host)
+
+    def close(self) -> None:
+        """Drop the connection. Nothing is sent."""
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+    def _receive(self) -> bool:
+        """Wait for more to read. False if the connection has ended."""
+        self.socket.settimeout(self._limit.seconds_left())
+        received = self.socket.recv(_PIECE)
+        self._limit.spend(len(received))
+        self._unread += received
+        return bool(received)
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._unread[:size])
+        del self._unread[:size]
+        return taken
