@@ -14,6 +14,8 @@ import pytest
 
 from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.directory import Directory
+from autocreate.backends.options import SqlOptions
+from autocreate.backends.sql import Database
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Account
 from tests.configured import account_source
@@ -167,14 +169,13 @@ def test_a_query_that_answers_something_else_is_temporary(
 
 
 def test_a_url_that_is_none_is_told_without_the_password_in_it() -> None:
+    options = SqlOptions("accounts.it", "mysql://u:secret@localhost:port/mail", None, 2.0, 1)
     with pytest.raises(ConfigurationError, match="url: its port is not a number") as raised:
-        account_source("sql", url="mysql://u:secret@localhost:port/mail", query="SELECT :user")
+        Database(options)
     assert "secret" not in str(raised.value)
 
 
 def test_an_option_that_a_driver_lacks_is_temporary_in_words() -> None:
-    source = account_source(
-        "sql", url="mysql://u:secret@127.0.0.1:1/mail?nosuch=1", query="SELECT :user"
-    )
+    source = account_source("sql", url="mysql://u@127.0.0.1:1/mail?nosuch=1", query="SELECT :user")
     with pytest.raises(Temporary, match=r"an option in the URL that the driver lacks: .*nosuch"):
         source.lookup("joe")

@@ -367,27 +367,6 @@ def test_a_wrong_configuration_is_critical_and_all_that_is_checked(
         ]
         assert {it["gravity"] for it in found} == {"critical"}
 
-
-def test_a_password_in_a_file_that_everyone_can_read_is_critical(
-    cyrus: Cyrus, nowhere: Path
-) -> None:
-    source = {"type": "sql", "url": "postgresql://mail:hush@db.test/mail", "query": "SELECT :user"}
-    with Product(cyrus, settings={"accounts": {"people": source}}) as product:
-        product.config_file.chmod(0o644)
-        _status, found = findings(product, *no_mta(nowhere))
-        readable = [it for it in found if "readable" in it["what"]]
-        assert [it["what"] for it in readable] == [
-            f"{product.config_file} is readable by everyone, and accounts.people.url has a password "
-            "in it"
-        ]
-        assert "hush" not in str(found)
-
-        product.config_file.chmod(0o640)
-        _status, found = findings(product, *no_mta(nowhere))
-        assert not [it for it in found if "readable" in it["what"]]
-
-
-def test_a_user_that_may_not_read_the_configuration_is_told_so(cyrus: Cyrus, nowhere: Path) -> None:
     with Product(cyrus) as product:
         product.config_file.chmod(0o600)
         shutil.chown(product.config_file, "nobody")

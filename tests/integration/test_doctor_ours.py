@@ -71,11 +71,14 @@ def test_a_journal_that_is_a_link_of_another_user_is_told(cyrus: Cyrus, nowhere:
 
 
 def test_a_journal_at_a_server_that_does_not_answer_is_critical(
-    cyrus: Cyrus, nowhere: Path
+    cyrus: Cyrus, nowhere: Path, tmp_path: Path
 ) -> None:
+    secret = tmp_path / "journal.secret"
     with Postgres() as postgres:
-        url = postgres.url.replace("@", ":liest%3Anur%407@")
-        with Product(cyrus, settings={"journal": {"url": url}}) as product:
+        secret.touch(mode=0o600)
+        secret.write_text(postgres.password + "\n")
+        settings = {"journal": {"url": postgres.url, "password_file": str(secret)}}
+        with Product(cyrus, settings=settings) as product:
             assert about("journal.url:", product, nowhere) == []
             postgres.stop()
             (finding,) = about("journal.url:", product, nowhere)

@@ -45,8 +45,8 @@ class SqlOptions:
 
     Args:
         key: where the configuration names the database, for errors: `accounts.staff`.
-        url: an SQLAlchemy database URL, which may have a password in it.
-        password_file: its first line is the password; None if the URL has it, or none is needed.
+        url: an SQLAlchemy database URL, without a password.
+        password_file: its first line is the password; None if none is needed.
         timeout: seconds for the connection, for each answer, and for an SQLite file that another process
             locks or writes.
         connections: how many may be open at once.
@@ -58,6 +58,8 @@ class SqlOptions:
     timeout: float
     connections: int
 
-    def __repr__(self) -> str:
-        # The generated one would show the URL's password in every traceback that prints its locals.
-        return f"SqlOptions({self.key})"
+
+def is_secret(option: str) -> bool:
+    """Is the value of an option in a database URL a password? By the names of libpq, PyMySQL and other drivers."""
+    name = option.lower()
+    return "passw" in name or "passphrase" in name or name in ("pass", "pwd")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from autocreate.backends.options import SqlOptions
 from autocreate.backends.password_file import password
-from autocreate.backends.sql_drivers import parsed, server_engine
+from autocreate.backends.sql_drivers import parsed, server_engine, shown
 from autocreate.backends.sqlite import Answer, SqliteReader
 from autocreate.errors import (
     ConfigurationError,
@@ -107,7 +107,7 @@ class _Server:
         )
 
     def __str__(self) -> str:
-        return self._engine.url.render_as_string(hide_password=True)
+        return shown(self._engine.url)
 
     def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
         """After a restart of the server, the idle connections are broken, which the first query

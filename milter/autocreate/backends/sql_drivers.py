@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from autocreate.backends.options import is_secret
+
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
@@ -27,6 +29,12 @@ def parsed(url: str) -> URL:
     except ValueError:
         raise ArgumentError("its port is not a number") from None
     return found.set(drivername=_DRIVERS.get(found.drivername, found.drivername))
+
+
+def shown(url: URL) -> str:
+    """A URL as text, for the log and for errors: without its secrets."""
+    hidden = {key: "***" if is_secret(key) else value for key, value in url.query.items()}
+    return url.set(query=hidden).render_as_string(hide_password=True)
 
 
 def problem_of(url: str) -> str:
@@ -52,12 +60,33 @@ def server_engine(url: URL, timeout: float, **options: Any) -> Engine:
     Args:
         timeout: seconds to get a connection of the pool, to connect, and for each answer.
         options: further options of SQLAlchemy's.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError: the URL asks for TLS, and the driver would go on without.
     """
+    if url.drivername == "mysql+pymysql" and _wants_tls(url):
+        _require_tls()
     limits = _limits(url.get_backend_name(), timeout)
     engine = sa.create_engine(url, pool_timeout=timeout, connect_args=limits, **options)
     if url.drivername == "postgresql+psycopg":
         sa.event.listen(engine, "do_connect", partial(_connect_postgresql, timeout))
     return engine
+
+
+def _wants_tls(url: URL) -> bool:
+    return any(key.startswith("ssl") and key != "ssl_disabled" for key in url.query)
+
+
+def _require_tls() -> None:
+    """PyMySQL before 1.2 logs in unencrypted to a server that offers no TLS, whatever was asked for."""
+    import pymysql  # noqa: PLC0415 -- an extra, which only MySQL needs
+
+    if pymysql.VERSION[:2] < (1, 2):
+        found = ".".join(map(str, pymysql.VERSION[:3]))
+        raise ArgumentError(
+            f"PyMySQL {found} sends the password unencrypted to a server that offers no TLS; "
+            "install PyMySQL 1.2 or later"
+        )
 
 
 def _limits(kind: str, timeout: float) -> dict[str, Any]:

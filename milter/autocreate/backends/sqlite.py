@@ -27,6 +27,7 @@ from sqlalchemy.dialects.sqlite import pysqlite
 from sqlalchemy.engine import URL
 
 from autocreate.backends.regular_file import require_regular
+from autocreate.backends.sql_drivers import shown
 from autocreate.backends.sqlite_file import path_of
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
@@ -60,7 +61,7 @@ class SqliteReader:
     """
 
     def __init__(self, url: URL, timeout: float, connections: int) -> None:
-        self._name = url.render_as_string(hide_password=True)
+        self._name = shown(url)
         if url.database and not url.database.startswith("file:"):
             # Read only, so that a missing file is an error and not a new, empty database.
             location = f"file:{quote(url.database)}"

@@ -14,7 +14,7 @@ from autocreate.config.lmtp import Lmtp
 from autocreate.config.login import Login
 from autocreate.config.milter import Milter
 from autocreate.config.policy import Policy, impossible_folders
-from autocreate.config.types import JournalUrl, Section, SocketPath, Tcp
+from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp
 from autocreate.domains.syntax import ANY_DOMAIN
 
 
@@ -25,6 +25,8 @@ class Journal(Section):
     """The database, as an SQLAlchemy URL: SQLite, which creates its file, or a server that several MTAs share.
     While it is unavailable, new users get 451 and no mailbox; mail to existing mailboxes is accepted. Commands that
     root runs open an SQLite file with the rights of the user who owns its folder."""
+    password_file: SecretFile | None = None
+    """A file whose first line is the password of the server. Others must not be able to read it."""
 
 
 class Log(Section):

@@ -6,10 +6,11 @@ import re
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from autocreate.backends.options import is_secret
 from autocreate.backends.password_file import first_line
 from autocreate.backends.regular_file import check_readable
 from autocreate.core.address import a_labels, normal_domain
@@ -138,6 +139,7 @@ def _existing_database(url: str) -> str:
 
 
 def _database_url(url: str) -> str:
+    _no_secret(url)
     match = re.match(r"([a-z0-9]+)(\+\w+)?://(.*)", url, re.DOTALL)
     if not match:
         raise ValueError('is not a database URL; write it like "sqlite:////path/to/file.db"')
@@ -150,6 +152,26 @@ def _database_url(url: str) -> str:
             '"postgresql://USER@HOST/DATABASE", "mysql://USER@HOST/DATABASE"'
         )
     return url
+
+
+def _no_secret(url: str) -> None:
+    """A URL is shown in the log and by commands, so it may have no secret."""
+    # SQLAlchemy too takes all from the first colon to an @ for the password.
+    if re.match(r"[^/]*://[^:/]*:[^@]+@", url):
+        raise ValueError(
+            "has a password in it, which others would see; write it into password_file"
+        )
+    for key, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True):
+        if not is_secret(key):
+            continue
+        if key.lower().startswith("ssl"):
+            raise ValueError(
+                f"its option {key} is a secret, which others would see; use a key file without a password, "
+                "which only this program can read"
+            )
+        raise ValueError(
+            f"its option {key} is a secret, which others would see; write it into password_file"
+        )
 
 
 def _sqlite_place(place: str) -> None:
@@ -173,6 +195,8 @@ def _unknown_database(url: str) -> str:
 
 
 def _ldap_url(url: str) -> str:
+    if "@" in url:
+        raise ValueError("has a user in it; write bind_dn and password_file instead")
     if not re.fullmatch(r"ldaps?://[^/?\s]+/?|ldapi://[^/?\s]*/?", url):
         raise ValueError('must be "ldap://HOST", "ldaps://HOST" or "ldapi://%2Fpath%2Fto%2Fsocket"')
     if not url.startswith("ldapi:") and not _has_place(url):

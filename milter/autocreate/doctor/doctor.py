@@ -86,7 +86,7 @@ def _checks(site: Site, tools: Tools) -> Iterator[_Check]:
     yield _Check(str(paths), probe_cyrus_files.examine(paths, cyrus, tools))
     if lmtp:
         yield _Check(f"lmtpd ({lmtp.address})", probe_lmtp.examine(*lmtp, users))
-    yield _Check("journal.url", probe_journal.examine(site.journal_url))
+    yield _Check("journal.url", probe_journal.examine(site.journal_url, site.journal_password_file))
     subject = ", ".join(tools.accounts)
     yield _Check(subject, probe_accounts.findings(tools.accounts, cyrus.expected.users))
     subject = ", ".join((*tools.domains, *tools.aliases))

@@ -30,18 +30,21 @@ def path_of(url: str) -> Path | None:
     return Path(found.database or "") if is_path else None
 
 
-def examine(url: str) -> Iterator[Finding]:
+def examine(url: str, password_file: Path | None) -> Iterator[Finding]:
     """Check that the journal can be opened.
 
     Args:
         url: a valid `journal.url`.
+        password_file: of a database server, if its user has a password.
     """
     path = path_of(url)
     try:
         if path:
             yield from _file(path)
         elif not url.startswith("sqlite"):
-            with closing(Database(SqlOptions("journal", url, None, _TIMEOUT, 1))) as database:
+            with closing(
+                Database(SqlOptions("journal", url, password_file, _TIMEOUT, 1))
+            ) as database:
                 database.select(sa.text("SELECT 1"), {})
     except ConfigurationError as error:
         yield critical(

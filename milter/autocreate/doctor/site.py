@@ -84,6 +84,7 @@ class Site:
         files: the other files that the milter's user has to read, each with its key.
         urls: of databases, by their key.
         journal_url: `journal.url`.
+        journal_password_file: `journal.password_file`.
         control_sockets: of the processes that run with this configuration.
         cyrus_paths: the files that the command names.
     """
@@ -92,6 +93,7 @@ class Site:
     files: Sequence[tuple[str, Path]]
     urls: Mapping[str, str]
     journal_url: str
+    journal_password_file: Path | None
     control_sockets: Sequence[Path]
     milter: MilterSettings
     login: LoginSockets

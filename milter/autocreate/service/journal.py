@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -69,15 +70,18 @@ class Journal:
     Args:
         url: an SQLAlchemy URL.
         clock: the time in seconds since the epoch.
+        password_file: its first line is the password; None if none is needed.
 
     Raises:
-        ConfigurationError: the URL is invalid, or its database has no driver here.
+        ConfigurationError: the URL is invalid, its database has no driver here, or the password cannot be read.
         Temporary, from every method: the database cannot be used.
     """
 
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, url: str, clock: Callable[[], float], password_file: Path | None = None
+    ) -> None:
         self._clock = clock
-        self._database = JournalDatabase(url, METADATA)
+        self._database = JournalDatabase(url, METADATA, password_file)
 
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.

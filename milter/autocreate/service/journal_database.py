@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -24,7 +25,8 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from autocreate.backends.sql_drivers import parsed, server_engine
+from autocreate.backends.password_file import password
+from autocreate.backends.sql_drivers import parsed, server_engine, shown
 from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
@@ -67,15 +69,18 @@ class JournalDatabase:
     Args:
         url: an SQLAlchemy URL.
         tables: those that it must have; missing ones are created.
+        password_file: its first line is the password; None if none is needed.
 
     Raises:
-        ConfigurationError: the URL is invalid, or its database has no driver here.
+        ConfigurationError: the URL is invalid, its database has no driver here, or the password cannot be read.
     """
 
-    def __init__(self, url: str, tables: sa.MetaData) -> None:
+    def __init__(self, url: str, tables: sa.MetaData, password_file: Path | None = None) -> None:
         self._tables = tables
         try:
             found = parsed(url)
+            if password_file:
+                found = found.set(password=password("journal", password_file))
             self._is_server = found.get_backend_name() != "sqlite"
             self._file = SqliteFile(None if self._is_server else found.database)
             self._engine = (
@@ -88,7 +93,7 @@ class JournalDatabase:
             raise ConfigurationError(
                 "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
             ) from error
-        self._name = f"journal {found.render_as_string(hide_password=True)}"
+        self._name = f"journal {shown(found)}"
         self._breaker = Breaker(self._name)
         self._is_open = False
         self._opening = threading.Lock()

@@ -54,6 +54,7 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus_paths: CyrusPaths) -> Diagnosis:
         files=tuple(files_of(config)),
         urls=_urls(config),
         journal_url=config.journal.url,
+        journal_password_file=config.journal.password_file,
         control_sockets=control_sockets(config),
         milter=milter_settings(config),
         login=login_sockets(config),

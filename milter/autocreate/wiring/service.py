@@ -60,7 +60,7 @@ def build_components(
     domains = domains_of(config, statistics)
     aliases = aliases_of(config, statistics, domains)
     store = store_of(config)
-    journal = Journal(config.journal.url, time.time)
+    journal = Journal(config.journal.url, time.time, config.journal.password_file)
     mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
 

@@ -43,7 +43,7 @@ def open_explainer(path: Path, config: Config) -> Iterator[Explainer]:
 
 def journal_of(config: Config) -> Journal:
     """The journal. Raises Temporary if it cannot be opened."""
-    return Journal(config.journal.url, time.time)
+    return Journal(config.journal.url, time.time, config.journal.password_file)
 
 
 def compiler_of(config: Config) -> Compiler:

@@ -78,11 +78,6 @@ def test_every_key_of_a_server_is_handed_down(tmp_path: Path) -> None:
     assert dataclasses.asdict(made.options("it")) == {"key": "it", **keys}
 
 
-def test_the_password_in_a_url_is_not_shown_with_the_options() -> None:
-    section = SqlServer.model_validate({"url": "mysql://u:geheim@a.test/mail"})
-    assert "geheim" not in repr(section.options("accounts.staff"))
-
-
 def test_a_password_that_cannot_be_read_names_the_section_of_its_server(tmp_path: Path) -> None:
     settings = configured.section(
         Accounts, "ldap", **LDAP, bind_dn="cn=x", password_file=tmp_path / "secret"

@@ -43,6 +43,7 @@ def site(folder: Path, **changes: Any) -> Site:
         "files": (),
         "urls": {},
         "journal_url": f"sqlite:///{folder}/journal.db",
+        "journal_password_file": None,
         "control_sockets": (),
         "milter": MILTER,
         "login": LoginSockets(),

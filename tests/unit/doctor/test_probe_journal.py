@@ -13,7 +13,7 @@ from autocreate.doctor.probe_journal import examine, path_of
 
 
 def found(path: Path) -> list[Finding]:
-    return list(examine(f"sqlite:///{path}"))
+    return list(examine(f"sqlite:///{path}", None))
 
 
 @pytest.mark.parametrize(
