@@ -26,11 +26,13 @@ from autocreate.backends.options import LdapOptions
 from autocreate.backends.password_file import Password
 from autocreate.errors import ServerTimeout, Temporary, Unreachable
 from autocreate.resilience import socket_timeout
+from autocreate.resilience.answer_limit import ReceivedLimit
 from autocreate.resilience.exception_map import map_exceptions
 
 _SCOPES = {"base": ldap.SCOPE_BASE, "one": ldap.SCOPE_ONELEVEL, "sub": ldap.SCOPE_SUBTREE}
 _TLS_1_2 = 0x303
 _PAGE = 500
+_MOMENT = 0.02  # seconds
 _RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>[0-9]+)-(?P<last>[0-9]+|\*)")
 
 
@@ -85,12 +87,11 @@ class Connection:
         self, base: str, scope: str, filter_: str, attributes: Sequence[str], is_for_one: bool
     ) -> list[Entry]:
         with self._mapped(f"cannot search {base!r} for {filter_}"):
-            found = self._ldap.search_ext_s(
+            found, _ = self._found(
                 base,
                 _SCOPES[scope],
                 filter_,
                 list(attributes),
-                timeout=self.timeout,
                 sizelimit=2 if is_for_one else 0,
             )
         entries, elsewhere = _split(found)
@@ -105,10 +106,9 @@ class Connection:
         page = SimplePagedResultsControl(criticality=True, size=_PAGE, cookie="")
         while True:
             with self._mapped(f"cannot search {base!r} for {filter_}"):
-                asked = self._ldap.search_ext(
+                found, controls = self._found(
                     base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
                 )
-                _, found, _, controls = self._ldap.result3(asked, timeout=self.timeout)
             entries, elsewhere = _split(found)
             if elsewhere:
                 raise self._partial(base, elsewhere)
@@ -125,6 +125,26 @@ class Connection:
     def discard(self) -> None:
         # libldap's unbind does not wait for an answer.
         self.close()
+
+    def _found(self, *search: Any, **options: Any) -> tuple[list[Any], list[Any]]:
+        """What a search finds, and the controls of its result.
+
+        libldap knows no limit for the bytes of an answer, not even for one value: so it reads for a moment
+        at a time.
+        """
+        with socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC))) as connection:
+            limit = ReceivedLimit(connection, self.timeout)
+            asked = self._ldap.search_ext(*search, timeout=self.timeout, **options)
+            found: list[Any] = []
+            while True:
+                moment = min(_MOMENT, limit.seconds_left())
+                try:
+                    kind, data, _, controls = self._ldap.result3(asked, all=0, timeout=moment)
+                except ldap.TIMEOUT:
+                    continue
+                found += data
+                if kind == ldap.RES_SEARCH_RESULT:
+                    return found, controls
 
     def _with_all_values(self, entry: Entry) -> Entry:
         """An entry with all its values: those that the server has left out are asked for.
@@ -152,9 +172,7 @@ class Connection:
             following = int(ranged["last"]) + 1
             asked = f"{ranged['name']};range={following}-*"
             with self._mapped(f"cannot read {asked} of {dn!r}"):
-                found = self._ldap.search_ext_s(
-                    dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked], timeout=self.timeout
-                )
+                found, _ = self._found(dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked])
             values = {name: it for entry in _split(found)[0] for name, it in entry.values.items()}
             answers = (_RANGE.fullmatch(name) for name in values)
             answered = next((it for it in answers if it and it["name"] == ranged["name"]), None)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import ldap
 
 from autocreate.errors import ServerTimeout, Temporary, Unreachable
+from autocreate.resilience.answer_limit import AnswerTooLong
 from autocreate.resilience.exception_map import ExceptionMap
 
 _ADVICE = {
@@ -57,6 +58,8 @@ def _lost(attempt: Attempt, error: ldap.LDAPError) -> Temporary:
 ERRORS: ExceptionMap[Attempt] = {
     ldap.LDAPError: lambda attempt, error: Temporary(f"{attempt}: {_words(error)}"),
     ldap.TIMEOUT: _no_answer,
+    TimeoutError: _no_answer,
+    AnswerTooLong: lambda attempt, error: Unreachable(f"{attempt}: {error}"),
     ldap.SERVER_DOWN: _lost,
     ldap.CONNECT_ERROR: _lost,
     UnicodeError: lambda attempt, error: Temporary(f"{attempt}: {error}"),

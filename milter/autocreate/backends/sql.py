@@ -3,6 +3,7 @@
 For a server, SQLAlchemy has a connection pool. An SQLite file is read by `autocreate.backends.sqlite`.
 """
 
+import struct
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -185,7 +186,15 @@ def _bad_option(attempt: _Attempt, error: Exception) -> Temporary:
     return Temporary(f"{attempt.server}: an option in the URL that the driver lacks: {error}")
 
 
+def _nonsense(attempt: _Attempt, error: Exception) -> Temporary:
+    return Unreachable(f"{attempt.server}: answered nonsense: {error!r}")
+
+
 _QUERY_ERRORS: ExceptionMap[_Attempt] = {
+    # A driver stumbles over nonsense with whatever comes to hand.
+    **dict.fromkeys(
+        (ValueError, LookupError, AttributeError, AssertionError, struct.error), _nonsense
+    ),
     SQLAlchemyError: _failed,
     DBAPIError: _query_failed,
     UnicodeError: _failed,

@@ -1,7 +1,9 @@
-"""The database drivers that this program uses, and how the time limits of each are set."""
+"""The database drivers that this program uses, and how the limits of each are set."""
 
 import math
-from collections.abc import Callable, Sequence
+import os
+import socket
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +12,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from autocreate.backends.options import is_secret
+from autocreate.resilience.answer_limit import AnswerTooLong, LimitedStream, ReceivedLimit
 
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
@@ -55,7 +58,7 @@ def problem_of(url: str) -> str:
 
 
 def server_engine(url: URL, timeout: float, **options: Any) -> Engine:
-    """An engine for a database server, with time limits.
+    """An engine for a database server, with limits for the time and the bytes of an answer.
 
     Args:
         timeout: seconds to get a connection of the pool, to connect, and for each answer.
@@ -68,8 +71,8 @@ def server_engine(url: URL, timeout: float, **options: Any) -> Engine:
         _require_tls()
     limits = _limits(url.get_backend_name(), timeout)
     engine = sa.create_engine(url, pool_timeout=timeout, connect_args=limits, **options)
-    if url.drivername == "postgresql+psycopg":
-        sa.event.listen(engine, "do_connect", partial(_connect_postgresql, timeout))
+    if connect := _CONNECT.get(url.drivername):
+        sa.event.listen(engine, "do_connect", partial(_connected, connect, timeout))
     return engine
 
 
@@ -98,25 +101,88 @@ def _limits(kind: str, timeout: float) -> dict[str, Any]:
     return {}
 
 
-def _connect_postgresql(
-    timeout: float, _dialect: Any, _record: Any, arguments: Sequence[Any], options: dict[str, Any]
+def _connected(
+    connect: Callable[[float], Callable[..., Any]],
+    timeout: float,
+    _dialect: Any,
+    _record: Any,
+    arguments: Sequence[Any],
+    options: dict[str, Any],
 ) -> Any:
-    """A connection with a time limit for answers, which psycopg does not have."""
-    return _limited_connection(timeout)(*arguments, **options)
+    return connect(timeout)(*arguments, **options)
 
 
-def _limited_connection(timeout: float) -> Callable[..., Any]:
+def _postgresql(timeout: float) -> Callable[..., Any]:
+    """Connections with limits for answers, which psycopg does not have."""
     import psycopg  # noqa: PLC0415 -- an extra, which only PostgreSQL needs
     from psycopg.pq import TransactionStatus  # noqa: PLC0415
 
     class Connection(psycopg.Connection[Any]):
         def wait(self, gen: Any, interval: float = 0.1, limit: float | None = None) -> Any:
+            seconds = timeout if limit is None else limit
             try:
-                return super().wait(gen, interval, timeout if limit is None else limit)
+                return super().wait(self._counted(gen), interval, seconds)
+            except AnswerTooLong as error:
+                self.close()
+                raise psycopg.OperationalError(str(error)) from error
             except psycopg.OperationalError as error:
                 if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                     raise
                 self.close()  # the answer may still come, and would be taken for that of the next query
                 raise psycopg.errors.ConnectionTimeout(f"no answer within {timeout:g} s") from error
 
+        def _counted(self, gen: Any) -> Generator[Any, Any, Any]:
+            """The steps in which libpq reads, each after a look at how much it has read."""
+            with socket.socket(fileno=os.dup(self.pgconn.socket)) as connection:
+                limit = ReceivedLimit(connection, math.inf)  # psycopg limits the time
+                try:
+                    wanted = next(gen)
+                    while True:
+                        ready = yield wanted
+                        limit.seconds_left()
+                        wanted = gen.send(ready)
+                except StopIteration as done:
+                    return done.value
+
     return Connection.connect
+
+
+def _mysql(timeout: float) -> Callable[..., Any]:
+    """Connections whose answers have one limit: PyMySQL limits the time of each piece, and no bytes."""
+    import pymysql.connections  # noqa: PLC0415 -- an extra, which only MySQL needs
+
+    class Connection(pymysql.connections.Connection):
+        _sock: socket.socket
+        _stream: LimitedStream | None = None
+        _is_streamed = False
+
+        @property
+        def _rfile(self) -> LimitedStream | None:
+            """What PyMySQL reads from. It opens a file on its socket, and another within TLS."""
+            return self._stream
+
+        @_rfile.setter
+        def _rfile(self, file: Any) -> None:
+            self._stream = LimitedStream(self._sock, timeout) if file else None
+
+        def _execute_command(self, command: Any, sql: Any) -> None:
+            self._allow()
+            super()._execute_command(command, sql)  # type: ignore[misc]
+
+        def _read_query_result(self, unbuffered: bool = False) -> Any:
+            self._is_streamed = unbuffered
+            return super()._read_query_result(unbuffered)  # type: ignore[misc]
+
+        def _read_packet(self, *arguments: Any) -> Any:
+            if self._is_streamed:  # each row is an answer: nobody keeps them all
+                self._allow()
+            return super()._read_packet(*arguments)  # type: ignore[no-untyped-call]
+
+        def _allow(self) -> None:
+            if self._stream:
+                self._stream.allow(timeout)
+
+    return Connection
+
+
+_CONNECT = {"postgresql+psycopg": _postgresql, "mysql+pymysql": _mysql}

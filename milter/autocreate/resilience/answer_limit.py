@@ -9,6 +9,7 @@ complete: both limits also count for what it sends before TLS, before a login, a
 import contextlib
 import socket
 import ssl
+import struct
 import time
 
 MOST = 4 << 20
@@ -58,6 +59,33 @@ class AnswerLimit:
         self._bytes_left -= size
         if self._bytes_left < 0:
             raise AnswerTooLong(self._most)
+
+
+class ReceivedLimit:
+    """The limit of an answer that a library reads by itself, by what the kernel received (tcp(7), TCP_INFO).
+
+    A Unix socket has no such count: there the time alone is limited.
+
+    Args:
+        connection: the library's.
+        seconds, most: as for `AnswerLimit`.
+    """
+
+    def __init__(self, connection: socket.socket, seconds: float, most: int = MOST) -> None:
+        self._connection = connection
+        self._limit = AnswerLimit(seconds, most)
+        self._received = _received(connection)
+
+    def seconds_left(self) -> float:
+        """As `AnswerLimit.seconds_left`, after the bytes so far were counted.
+
+        Raises:
+            AnswerTooLong: they are too many.
+        """
+        received = _received(self._connection)
+        self._limit.spend(received - self._received)
+        self._received = received
+        return self._limit.seconds_left()
 
 
 class LimitedStream:
@@ -138,3 +166,12 @@ class LimitedStream:
         taken = bytes(self._unread[:size])
         del self._unread[:size]
         return taken
+
+
+def _received(connection: socket.socket) -> int:
+    """Bytes received so far: `tcpi_bytes_received` of linux/tcp.h."""
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 136)
+    except OSError:
+        return 0
+    return int(struct.unpack_from("@Q", info, 128)[0]) if len(info) >= 136 else 0
