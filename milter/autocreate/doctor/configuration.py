@@ -1,12 +1,8 @@
 """Problems of autocreate.toml that doctor reports, in words. No I/O."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from autocreate.doctor.findings import Finding, critical, warning
-
-_URL_WITH_PASSWORD = re.compile(r"[^/]+://[^/@]*:[^/@]+@")
-_OTHERS_READ = 0o004
 
 
 def unusable(problems: Iterable[str]) -> list[Finding]:
@@ -19,25 +15,6 @@ def unusable(problems: Iterable[str]) -> list[Finding]:
         )
         for problem in problems
     ]
-
-
-def readable_passwords(path: str, mode: int, urls: Mapping[str, str]) -> Iterator[Finding]:
-    """Passwords that every user of this machine can read.
-
-    Args:
-        path: of autocreate.toml.
-        mode: its mode, as in stat(2).
-        urls: the URLs of databases in it, by their table.
-    """
-    if not mode & _OTHERS_READ:
-        return
-    for key, url in urls.items():
-        if _URL_WITH_PASSWORD.match(url):
-            yield critical(
-                f"{path} is readable by everyone, and {key}.url has a password in it",
-                "every user of this machine can read that password",
-                f"chown root:autocreate {path} && chmod 640 {path}",
-            )
 
 
 def impossible_folders(problems: Iterable[str]) -> Iterator[Finding]:

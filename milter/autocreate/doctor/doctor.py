@@ -65,7 +65,7 @@ def _checks(site: Site, tools: Tools) -> Iterator[_Check]:
     users = probe_users.running(site.control_sockets, tools.ask_process)
     callers: tuple[UnixUser, ...] = ()
 
-    yield _Check(str(site.config_file), probe_files.readable_passwords(site.config_file, site.urls))
+    yield _Check(str(site.config_file), ())
     has_postfix = (mtas.postfix / "main.cf").exists()
     has_sendmail = mtas.sendmail.exists()
     if has_postfix:

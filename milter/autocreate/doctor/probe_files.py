@@ -1,28 +1,15 @@
-"""Can the users that the milter runs as read and write its files? And may others read passwords?"""
+"""Can the users that the milter runs as read and write its files?"""
 
 import os
 import subprocess
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from autocreate.doctor import configuration
 from autocreate.doctor.findings import Finding, critical
 from autocreate.doctor.permissions import UnixUser
 
 _TEST = "/usr/bin/test"
 _TIMEOUT = 10.0  # seconds; the file may be on a file server
-
-
-def readable_passwords(config_file: Path, urls: Mapping[str, str]) -> Iterator[Finding]:
-    """Check that not everybody can read the passwords in autocreate.toml.
-
-    Args:
-        urls: the URLs of databases in it, by their table.
-
-    Raises:
-        OSError: the file was removed just now.
-    """
-    yield from configuration.readable_passwords(str(config_file), config_file.stat().st_mode, urls)
 
 
 def can_check(users: Collection[UnixUser]) -> bool:

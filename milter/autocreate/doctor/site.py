@@ -82,7 +82,6 @@ class Site:
     Args:
         config_file: autocreate.toml.
         files: the other files that the milter's user has to read, each with its key.
-        urls: of databases, by their key.
         journal_url: `journal.url`.
         journal_password_file: `journal.password_file`.
         control_sockets: of the processes that run with this configuration.
@@ -91,7 +90,6 @@ class Site:
 
     config_file: Path
     files: Sequence[tuple[str, Path]]
-    urls: Mapping[str, str]
     journal_url: str
     journal_password_file: Path | None
     control_sockets: Sequence[Path]

@@ -52,7 +52,6 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus_paths: CyrusPaths) -> Diagnosis:
     site = Site(
         config_file=path,
         files=tuple(files_of(config)),
-        urls=_urls(config),
         journal_url=config.journal.url,
         journal_password_file=config.journal.password_file,
         control_sockets=control_sockets(config),
@@ -151,11 +150,6 @@ def _recipients(config: Config, server: Server) -> Iterator[Recipients]:
             return list(dict.fromkeys(filter(None, map(spelled.user_id, reached))))
 
         yield Recipients(users, store.exists)
-
-
-def _urls(config: Config) -> dict[str, str]:
-    tables = {"journal": config.journal, **config.databases}
-    return {key: getattr(table, "url", "") for key, table in tables.items()}
 
 
 def _place(host: str, port: int) -> str:

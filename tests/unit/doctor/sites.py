@@ -41,7 +41,6 @@ def site(folder: Path, **changes: Any) -> Site:
     values: dict[str, Any] = {
         "config_file": config_file,
         "files": (),
-        "urls": {},
         "journal_url": f"sqlite:///{folder}/journal.db",
         "journal_password_file": None,
         "control_sockets": (),

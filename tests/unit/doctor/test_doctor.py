@@ -116,11 +116,9 @@ def test_findings_come_in_the_order_of_the_checks(
         "mtas": with_mtas(tmp_path),
         "login": LoginSockets(nowhere),
         "cyrus": target,
-        "urls": {"accounts.people": "postgresql://mail:hush@db.test/mail"},
         "journal_url": f"sqlite:///{tmp_path}/none/journal.db",
     }
     examined = site(tmp_path, **wrong)
-    examined.config_file.chmod(0o644)
     given = tools(
         run=Postconf(milter_default_action="accept"),
         accounts={"accounts.staff": unavailable},
@@ -129,7 +127,6 @@ def test_findings_come_in_the_order_of_the_checks(
     found = doctor.examine(examined, given).findings
     begin = [it.what.partition(" ")[0] for it in found]
     assert begin == [
-        f"{tmp_path}/autocreate.toml",
         "main.cf:",
         "nobody",
         "login",

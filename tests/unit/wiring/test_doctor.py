@@ -71,7 +71,7 @@ def test_doctor_is_given_the_values_of_the_configuration(
         "cyrus.password_file": tmp_path / "secret",
         "accounts.staff.path": tmp_path / "users",
     }
-    assert site.journal_url == site.urls["journal"] == f"sqlite:///{tmp_path}/journal.db"
+    assert site.journal_url == f"sqlite:///{tmp_path}/journal.db"
     assert site.control_sockets == [tmp_path / "m.sock.control"]
     assert (site.lmtp, site.login) == (None, LoginSockets())
 
