@@ -5,16 +5,29 @@ key the first counts, keys are case-insensitive, and a line with a syntax error 
 reported, because the name in such a line may exist.
 """
 
-import unicodedata
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.core.address import needs_quotes
+from autocreate.core.unicode import normalized
 from autocreate.errors import MalformedValue
 
 # Text between these is not split.
 _CLOSING = {'"': '"', "(": ")", "<": ">"}
+
+# What may begin a token that is no separator: an escaped character, and a bracket that closes nothing.
+_NO_SEPARATOR = frozenset("\\)>")
+
+
+def _tokens(separator: str) -> re.Pattern[str]:
+    """What splitting has to look at: separators, quotes, brackets, and escaped characters, which are text."""
+    return re.compile(rf'\\.|["()<>]|{separator}', re.DOTALL)
+
+
+_COMMA, _COLON, _SPACE = _tokens(","), _tokens(":"), _tokens(r"\s")
+_QUOTING = re.compile(r'\\(.?)|"', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +47,17 @@ class AliasText:
 
 def parse_table(text: str) -> AliasText:
     """Read `key whitespace value` lines: virtual(5), canonical(5)."""
-    return _parsed(text, str.isspace, "has no value after its key", folded)
+    return _parsed(text, _SPACE, "has no value after its key", folded)
 
 
 def parse_virtusertable(text: str) -> AliasText:
     """Read the same lines as Sendmail does: makemap(8) has no full case folding."""
-    return _parsed(text, str.isspace, "has no value after its key", lowered)
+    return _parsed(text, _SPACE, "has no value after its key", lowered)
 
 
 def parse_aliases(text: str) -> AliasText:
     """Read `name: value, value` lines: aliases(5) of Postfix and Sendmail."""
-    return _parsed(text, ":".__eq__, "has no name, colon and value", folded)
+    return _parsed(text, _COLON, "has no name, colon and value", folded)
 
 
 def folded(key: str) -> str:
@@ -74,7 +87,7 @@ def items(text: str) -> list[str]:
     """
     found: list[str] = []
     for line in text.split("\n"):
-        for item in _split(line, ",".__eq__):
+        for item in _split(line, _COMMA):
             found += _words(item.strip())
     return found
 
@@ -107,7 +120,7 @@ def one_value(text: str) -> list[str]:
         MalformedValue: it could be one name or several targets. An MTA would read it as several: `Doe` and
             `joe@example.org` in `Doe, Joe <joe@example.org>`, `joe` and `doe` in `joe doe`.
     """
-    parts = [part.strip() for part in _split(text, ",".__eq__) if part.strip()]
+    parts = [part.strip() for part in _split(text, _COMMA) if part.strip()]
     found = [word for part in parts for word in _words(part)]
     if len(found) > 1 and found != parts and not all("@" in word for word in found):
         raise MalformedValue(
@@ -118,14 +131,7 @@ def one_value(text: str) -> list[str]:
 
 def unquoted(text: str) -> str:
     """A text without its quotes and backslashes."""
-    kept, is_escaped = "", False
-    for character in text:
-        if character in '"\\' and not is_escaped:
-            is_escaped = character == "\\"
-        else:
-            kept += character
-            is_escaped = False
-    return kept
+    return _QUOTING.sub(r"\1", text)
 
 
 def quoted(local: str) -> str:
@@ -142,68 +148,79 @@ def abbreviate(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
 
 
 def _plain(key: str) -> str:
-    return unicodedata.normalize("NFC", unquoted(key))
+    return normalized("NFC", unquoted(key))
 
 
 def _parsed(
-    text: str, ends_key: Callable[[str], bool], problem: str, fold: Callable[[str], str]
+    text: str, ends_key: re.Pattern[str], problem: str, fold: Callable[[str], str]
 ) -> AliasText:
     entries: dict[str, str] = {}
     problems = []
     last = ""
     for number, line in _logical_lines(text):
-        key, *value = _split(line, ends_key, most=1)
-        if not key.strip() or not value or not value[0].strip():
+        end = next(_separators(line, ends_key), len(line))
+        key, value = line[:end].strip(), line[end + 1 :].strip()
+        if not key or not value:
             problems.append(f"line {number} {problem}")
             last = ""
         else:
-            name = fold(key.strip())
+            name = fold(key)
             last = "" if name in entries else name
-            entries.setdefault(name, value[0].strip())
+            entries.setdefault(name, value)
     return AliasText(entries, tuple(problems), last)
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines joined with their continuation lines, each with the number of the first."""
-    number, gathered = 0, ""
+    number = 0
+    gathered: list[str] = []
     for current, line in enumerate(text.split("\n"), 1):
-        if not line.strip() or line.lstrip().startswith("#"):
+        content = line.strip()
+        if not content or content.startswith("#"):
             continue  # these do not end a logical line, as in postmap(1)
         if line[0].isspace() and gathered:
-            gathered += " " + line.strip()
+            gathered.append(content)
             continue
         if gathered:
-            yield number, gathered
-        number, gathered = current, line.strip()
+            yield number, " ".join(gathered)
+        number, gathered = current, [content]
     if gathered:
-        yield number, gathered
+        yield number, " ".join(gathered)
 
 
-def _split(text: str, parts: Callable[[str], bool], most: int = -1) -> list[str]:
-    """The text split at separators that are outside quotes and brackets."""
-    pieces = [""]
-    closing: list[str] = []
-    is_escaped = False
-    for character in text:
-        if is_escaped or character == "\\":
-            is_escaped = not is_escaped
-        elif closing and character == closing[-1]:
-            closing.pop()
-        elif closing[-1:] != ['"'] and character in _CLOSING:
-            closing.append(_CLOSING[character])
-        elif not closing and parts(character) and most:
-            pieces.append("")
-            most -= 1
-            continue
-        pieces[-1] += character
+def _split(text: str, tokens: re.Pattern[str]) -> list[str]:
+    """The text split at its separators."""
+    pieces, begin = [], 0
+    for end in _separators(text, tokens):
+        pieces.append(text[begin:end])
+        begin = end + 1
+    pieces.append(text[begin:])
     return pieces
+
+
+def _separators(text: str, tokens: re.Pattern[str]) -> Iterator[int]:
+    """Where separators are that are outside quotes and brackets.
+
+    Args:
+        tokens: `_tokens` of the separator.
+    """
+    closing: list[str] = []
+    for token in tokens.finditer(text):
+        character = token[0]
+        if closing and character == closing[-1]:
+            closing.pop()
+        elif character in _CLOSING:
+            if closing[-1:] != ['"']:
+                closing.append(_CLOSING[character])
+        elif not closing and character[0] not in _NO_SEPARATOR:
+            yield token.start()
 
 
 def _words(item: str) -> list[str]:
     """The addresses of one item, of which there can be several; or its command or file."""
     if item.lstrip('"').startswith(("|", "/")) or item.lower().startswith((":include:", "error:")):
         return [item]
-    words = [word for word in _split(item, str.isspace) if word and not word.startswith("(")]
+    words = [word for word in _split(item, _SPACE) if word and not word.startswith("(")]
     if words and words[-1].startswith("<"):
         return words[-1:]  # Joe Doe <joe@example.org>
     return words

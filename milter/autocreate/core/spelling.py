@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Container, Iterable, Sequence
 
 from autocreate.core.naming import Users, is_possible, lowered
+from autocreate.core.unicode import normalized
 from autocreate.errors import Temporary
 
 
@@ -79,10 +80,10 @@ def shared_groups(wanted: Iterable[str], groups: Iterable[str]) -> list[str]:
 
 def _group_key(name: str) -> str:
     """A name as caseIgnoreMatch compares it (RFC 4518): NFKC, folded, single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return " ".join(normalized("NFKC", name).casefold().split())
 
 
 def _skeleton(text: str) -> str:
     """What is left of a text without case, width, accents, spaces and invisible characters."""
-    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    decomposed = normalized("NFKD", normalized("NFKD", text).casefold())
     return "".join(it for it in decomposed if unicodedata.category(it)[0] not in "MZC")
