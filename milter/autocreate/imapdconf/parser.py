@@ -6,7 +6,7 @@ options that its manual lets repeat (`autocreate_acl` and `xlist-FLAG`), they re
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,6 +109,20 @@ def may_repeat(key: str) -> bool:
     return key == "autocreate_acl" or key.startswith("xlist-")
 
 
+def option_meant(key: str, names: Collection[str], services: Container[str]) -> str | None:
+    """Which of these options a key is, for every service or for one of these; None for none of them."""
+    if key in names:
+        return key
+    return next(
+        (
+            name
+            for name in names
+            if key.endswith(f"_{name}") and key.removesuffix(f"_{name}") in services
+        ),
+        None,
+    )
+
+
 def _options(
     path: str, text: str, include: Callable[[str], str], seen: set[str], problems: list[str]
 ) -> Iterator[Option]:
@@ -158,13 +172,14 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     continuing line is kept; and a file that ends with a backslash loses its last line.
     """
     *lines, last = text.split("\n")
-    joined = ""
+    joined: list[str] = []  # each backslash at the end of a line is a piece of its own
     for number, line in enumerate(lines, start=1):
-        joined += line
-        if joined.endswith("\\"):
-            joined = joined[:-1]
+        stem = line.rstrip("\\")
+        joined += (stem, *line[len(stem) :]) if stem else line
+        if joined and joined[-1] == "\\":
+            joined.pop()
             continue
-        yield number, joined
-        joined = ""
+        yield number, "".join(joined)
+        joined.clear()
     if last:  # without a newline at its end, a backslash is an ordinary character
-        yield len(lines) + 1, joined + last
+        yield len(lines) + 1, "".join(joined) + last

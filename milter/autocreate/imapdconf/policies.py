@@ -7,13 +7,13 @@ to be wrong we are not: docs/compatibility.md lists each such case.
 import base64
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from autocreate.core.naming import Mailboxes
 from autocreate.core.policy import OlderQuota, Policy
 from autocreate.errors import Refused
-from autocreate.imapdconf.parser import OLD_NAMES, Options, may_repeat
+from autocreate.imapdconf.parser import OLD_NAMES, Options, may_repeat, option_meant
 from autocreate.imapdconf.reading import BYTE_SIZES_SINCE, Reading
 from autocreate.tree.values import Folder, Quota, Tree
 
@@ -57,7 +57,8 @@ def policies(
     Args:
         names: how this Cyrus's users see mailboxes.
     """
-    if not any(_base(option.key, services) in _KNOWN for option in reading.options.every):
+    named = _names(services)
+    if not any(_base(option.key, named) in _KNOWN for option in reading.options.every):
         return ()
     said: dict[Policy, list[str]] = {}
     for service, entries in services.items():
@@ -69,16 +70,16 @@ def policies(
 
 def unknown_options(options: Options, services: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """Options that look like one of the family but are not, so that they have no effect."""
+    named = _names(services)
     for option in options.every:
-        base = _base(option.key, services)
+        base = _base(option.key, named)
         if base in _KNOWN | _ELSEWHERE or not re.search(r"autocreate|^auto(sub|sieve)", option.key):
             continue
         of = next((name for name in _KNOWN if option.key.endswith(f"_{name}")), "")
         if of:
-            named = ", ".join(name for names in services.values() for name in names)
             yield option.wrong(
                 f"has no effect: no service is named {option.key.removesuffix(f'_{of}')!r}; "
-                f"the services that create mailboxes are {named}"
+                f"the services that create mailboxes are {', '.join(named)}"
             )
         else:
             close = difflib.get_close_matches(base, sorted(_KNOWN), n=1)
@@ -139,7 +140,7 @@ def _why_not(reading: Reading, service: str, entries: Sequence[str]) -> str:
 
 def _tree(reading: Reading, entries: Sequence[str], names: Mailboxes) -> Tree:
     created = _created(reading, entries, names)
-    subscribed = reading.names("autocreate_subscribe_folders", entries)
+    subscribed = dict.fromkeys(reading.names("autocreate_subscribe_folders", entries))
     for name in subscribed:
         if name not in created:
             reading.notice(
@@ -171,16 +172,16 @@ def _quota(reading: Reading, entries: Sequence[str]) -> Quota:
     )
 
 
-def _created(reading: Reading, entries: Sequence[str], names: Mailboxes) -> list[str]:
+def _created(reading: Reading, entries: Sequence[str], names: Mailboxes) -> dict[str, None]:
     """The folders to create, without those that this Cyrus cannot have or that its users would not see."""
-    created = []
+    created: dict[str, None] = {}
     for name in reading.names("autocreate_inbox_folders", entries):
         try:
             names.as_user(folder_path(name))
         except Refused as refusal:
             reading.notice(f"autocreate_inbox_folders: {refusal}")
         else:
-            created.append(name)
+            created[name] = None
     return created
 
 
@@ -195,11 +196,12 @@ def _shared(reading: Reading, entries: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def _special_uses(reading: Reading, created: Sequence[str]) -> dict[str, str]:
+def _special_uses(reading: Reading, created: Collection[str]) -> dict[str, str]:
     """The special-use attribute of each folder that `xlist-FLAG: FOLDER` gives one."""
     extra = reading.text("specialuse_extra", "").split()
     known = {use.lower(): use for use in (*extra, *_SPECIAL_USES)}
     uses: dict[str, str] = {}
+    given: set[str] = set()
     for option in reading.options.every:
         if not option.key.startswith("xlist-"):
             continue
@@ -214,16 +216,17 @@ def _special_uses(reading: Reading, created: Sequence[str]) -> dict[str, str]:
             reading.notice(
                 option.wrong(f"{name!r} is not directly below INBOX, where a special use must be")
             )
-        elif name in uses or use in uses.values():
+        elif name in uses or use in given:
             reading.notice(
                 option.wrong("a folder can have one special use, and a special use one folder")
             )
         else:
             uses[name] = use
+            given.add(use)
     return uses
 
 
-def _acls(reading: Reading, created: Sequence[str]) -> dict[str, dict[str, str]]:
+def _acls(reading: Reading, created: Collection[str]) -> dict[str, dict[str, str]]:
     """The rights that `autocreate_acl: FOLDER IDENTIFIER RIGHTS` gives, by folder and identifier."""
     acls: dict[str, dict[str, str]] = {}
     for option in reading.options.every:
@@ -246,14 +249,17 @@ def is_of_family(key: str) -> bool:
     return any(key == name or key.endswith(f"_{name}") for name in _KNOWN)
 
 
-def _base(key: str, services: Mapping[str, tuple[str, ...]]) -> str:
+def _base(key: str, services: Container[str]) -> str:
     """An option's name without the service that it is for."""
-    for names in services.values():
-        for name in names:
-            if key.startswith(f"{name}_") and key.removeprefix(f"{name}_") in _KNOWN:
-                base = key.removeprefix(f"{name}_")
-                return "" if may_repeat(base) else base
-    return key
+    base = option_meant(key, _KNOWN, services)
+    if base is None:
+        return key
+    return "" if base != key and may_repeat(base) else base
+
+
+def _names(services: Mapping[str, tuple[str, ...]]) -> dict[str, None]:
+    """The names of all services, each once, in their order."""
+    return dict.fromkeys(name for names in services.values() for name in names)
 
 
 def _decoded(level: str) -> str:

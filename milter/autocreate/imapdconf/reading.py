@@ -9,15 +9,16 @@ from typing import TypeVar
 
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import MalformedValue
-from autocreate.imapdconf.parser import OLD_NAMES, Option, Options
+from autocreate.imapdconf.parser import OLD_NAMES, Option, Options, option_meant
 from autocreate.model import Version
 
 T = TypeVar("T")
 
-# strtol(3) with base 0: decimal, octal with a leading 0, hexadecimal with 0x.
-_INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")
+# strtol(3) with base 0: decimal, octal with a leading 0, hexadecimal with 0x. Python makes no number of
+# some thousand digits.
+_INTEGER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,99}|0[0-7]{0,99}|[1-9][0-9]{0,99})")
 
-_SIZE = re.compile(r"([+-]?[0-9]+)(?:\s*(?:([kKmMgG])[iI]?[bB]?|([bB])))?")
+_SIZE = re.compile(r"([+-]?[0-9]{1,100})(?:\s*(?:([kKmMgG])[iI]?[bB]?|([bB])))?")
 _BYTES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 BYTE_SIZES_SINCE: Version = (3, 10)
 
@@ -106,6 +107,10 @@ _KINDS: Mapping[str, Callable[[Option], object]] = {
 }
 
 
+# What they are called in a file.
+_NAMES = (*_KINDS, *(old for old, new in _NEW_NAMES.items() if new in _KINDS))
+
+
 class Reading:
     """Options by value, collecting what is wrong with them until all have been read.
 
@@ -115,18 +120,17 @@ class Reading:
 
     def __init__(self, options: Options, before: Version | None = None) -> None:
         self.options = options
-        self.problems = list(options.problems)
-        self.notices: list[str] = []
+        # Each once, in their order.
+        self.problems = dict.fromkeys(options.problems)
+        self.notices: dict[str, None] = {}
         self._before = before
 
     def check(self, services: Sequence[str]) -> None:
         """Note every impossible value, even if another option overrides it."""
+        known = frozenset(services)
         for option in self.options.every:
-            for service in ("", *(f"{service}_" for service in services)):
-                name = option.key.removeprefix(service)
-                kind = _KINDS.get(_NEW_NAMES.get(name, name))
-                if kind and option.key.startswith(service):
-                    self._value(kind, option, None)
+            if name := option_meant(option.key, _NAMES, known):
+                self._value(_KINDS[_NEW_NAMES.get(name, name)], option, None)
 
     def text(self, name: str, default: str, services: Sequence[str] = ()) -> str:
         option = self.options.find(name, services)
@@ -169,13 +173,14 @@ class Reading:
         return list(dict.fromkeys(filter(None, parts)))
 
     def notice(self, text: str) -> None:
-        if text not in self.notices:
-            self.notices.append(text)
+        self.notices[text] = None
+
+    def problem(self, text: str) -> None:
+        self.problems[text] = None
 
     def _value(self, parse: Callable[[Option], T], option: Option | None, default: T) -> T:
         try:
             return parse(option) if option else default
         except MalformedValue as error:
-            if str(error) not in self.problems:
-                self.problems.append(str(error))
+            self.problem(str(error))
             return default

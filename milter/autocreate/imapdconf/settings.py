@@ -148,7 +148,7 @@ def interpret(
         notices=(*reading.notices, *unknown_options(options, ordered)),
     )
     if reading.problems:
-        raise ConfigurationError(path, reading.problems)
+        raise ConfigurationError(path, tuple(reading.problems))
     return conf
 
 
@@ -165,7 +165,7 @@ def _ordered(
             found[kind] = tuple(sorted(names, key=lambda it: not _has_own(reading, it)))
     if lmtp_service:
         if services is not None and lmtp_service not in found["lmtp"]:
-            reading.problems.append(
+            reading.problem(
                 f"cyrus.lmtp_service is {lmtp_service!r}, and cyrus.conf has no service of that name "
                 f"that runs lmtpd, only {', '.join(found['lmtp']) or 'none at all'}"
             )
@@ -201,7 +201,7 @@ def _defaultdomain(reading: Reading, virtdomains: str) -> str:
     option = reading.options.find("defaultdomain")
     domain = reading.text("defaultdomain", "internal")
     if option and virtdomains != "off" and domain != domain.lower():
-        reading.problems.append(
+        reading.problem(
             option.wrong(
                 f"{domain!r} has capitals, so Cyrus finds no mailbox for mail to "
                 f"joe@{domain.lower()}; write {domain.lower()}"
@@ -226,7 +226,7 @@ def _virtdomains(reading: Reading) -> Literal["off", "userid", "on"]:
     if option is None:
         return "off"
     if option.value not in _VIRTDOMAINS:
-        reading.problems.append(option.wrong(f"{option.value!r} is not one of off, userid, on"))
+        reading.problem(option.wrong(f"{option.value!r} is not one of off, userid, on"))
     mode = _VIRTDOMAINS.get(option.value, "off")
     folding = reading.options.find("lmtp_downcase_rcpt")
     if mode != "off" and folding and not reading.switch("lmtp_downcase_rcpt", True):

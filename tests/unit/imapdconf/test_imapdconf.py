@@ -653,3 +653,17 @@ def test_what_a_file_without_autocreate_options_says() -> None:
         "user ids: virtdomains off; mail in lower case, logins as written",
         "creates nothing by itself: it has no autocreate option",
     ]
+
+
+@pytest.mark.parametrize("command", ['cmd=""', 'cmd="', 'cmd="lmtpd'])
+def test_a_service_without_a_command_creates_nothing(command: str) -> None:
+    found = imapd_settings.services_of(f"SERVICES {{\n  lmtp {command} \n}}\n")
+    assert not any(found.values())
+
+
+def test_a_number_of_thousands_of_digits_is_reported() -> None:
+    assert "is not a size" in " ".join(problems("autocreate_quota: " + "1" * 5000 + "\n"))
+
+
+def test_a_backslash_before_an_empty_line_is_one_too() -> None:
+    assert read("admins: a\\\\\n\n b\nadmins_: c\n") == {"admins": "a b", "admins_": "c"}
