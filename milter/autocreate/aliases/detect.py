@@ -205,8 +205,8 @@ def _sendmail_style(text: str) -> tuple[str, str]:
 
 
 def _virtusertables(text: str) -> Iterator[str]:
-    for line in re.findall(r"(?m)^Kvirtuser\s+(.*)$", text):
-        path = line.split()[-1]
+    for line in re.findall(r"(?m)^Kvirtuser[ \t]+(.*)$", text):
+        *_, path = line.split() or [""]
         if path.startswith("/"):
             yield path
 
@@ -247,11 +247,10 @@ def _origin(value: str, read: Read) -> str:
 
 def _words(value: str) -> list[str]:
     """The words of a list in Postfix: separated by commas and white space, except in braces."""
-    words, depth = [""], 0
-    for character in value:
-        depth += (character == "{") - (character == "}")
-        if depth <= 0 and (character == "," or character.isspace()):
-            words.append("")
-        else:
-            words[-1] += character
-    return [word for word in words if word]
+    words, begin, depth = [], 0, 0
+    for token in re.finditer(r"[{},\s]", value):
+        depth += (token[0] == "{") - (token[0] == "}")
+        if depth <= 0 and token[0] not in "{}":
+            words.append(value[begin : token.start()])
+            begin = token.end()
+    return [word for word in (*words, value[begin:]) if word]

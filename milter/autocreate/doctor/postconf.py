@@ -1,8 +1,13 @@
 """Postfix's configuration as postconf(1) prints it. See postconf(5), master(5), MILTER_README."""
 
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -103,7 +108,7 @@ def read_overrides(text: str) -> dict[tuple[str, str], str]:
 
 def seconds(value: str) -> float:
     """A time as Postfix writes it: `30s`, `5m`, or a number of seconds. Infinite if it is not a time."""
-    match = re.fullmatch(r"(\d+)([smhdw]?)", value.strip())
+    match = re.fullmatch(r"(\d{1,20})([smhdw]?)", value.strip())
     return int(match[1]) * _UNITS[match[2] or "s"] if match else float("inf")
 
 
@@ -114,7 +119,8 @@ def words(value: str) -> list[str]:
 
 def milters(value: str) -> Iterator[Milter]:
     """The milters of a list, such as `smtpd_milters`."""
-    for braced, plain in re.findall(r"\{([^}]*)\}|([^\s,]+)", value):
+    # A brace that nothing closes reaches to the end.
+    for braced, plain in re.findall(r"\{([^}]*)(?:\}|\Z)|([^\s,]+)", value):
         place, *settings = [word.strip() for word in (braced or plain).split(",")]
         pairs = (setting.partition("=") for setting in settings)
         yield Milter(place, {key.strip(): text.strip() for key, _, text in pairs})

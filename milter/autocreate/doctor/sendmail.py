@@ -22,8 +22,8 @@ def examine(text: str, path: str, ours: MilterSettings) -> list[Finding]:
     """
     filters = dict(re.findall(r"(?m)^X(\w+),\s*(.*)$", text))
     used = re.findall(r"(?m)^O\s*InputMailFilters=(.*)$", text)
-    asked = [name.strip() for line in used for name in re.split(r"[,;]", line)]
-    for name in asked:
+    asked = (name.strip() for line in used for name in re.split(r"[,;]", line))
+    for name in dict.fromkeys(asked):
         equates = dict(re.findall(r"\b([SFT])=([^,]*)", filters.get(name, "")))
         if _same(equates.get("S", ""), ours.socket) or ours.socket.startswith("fd:"):
             return [*_filter(name, equates, path, ours), *_aliases(text, path, ours)]
@@ -68,7 +68,7 @@ def _filter(
             happens,
             f"sendmail.mc: F=T in the INPUT_MAIL_FILTER line of {name}",
         )
-    match = re.search(r"\bR:(\d+)([smhd]?)", equates.get("T", ""))
+    match = re.search(r"\bR:(\d{1,20})([smhd]?)", equates.get("T", ""))
     limit = int(match[1]) * _UNITS[match[2] or "s"] if match else _DEFAULT_REPLY_TIMEOUT
     if limit <= ours.deadline:
         yield critical(

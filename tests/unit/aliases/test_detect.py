@@ -265,3 +265,7 @@ def test_what_is_proposed_is_accepted_by_the_configuration(tmp_path: Path) -> No
         "postmap",
         "postmap",
     ]
+
+
+def test_a_virtusertable_without_a_name_is_left_out() -> None:
+    assert from_sendmail("Kvirtuser \nKvirtuser\n\nOx\n", read) == []
