@@ -22,7 +22,7 @@ def parse_size(text: str, unit: str = "K") -> int:
     Raises:
         MalformedValue: it is no size, or greater than Cyrus can count.
     """
-    match = re.fullmatch(r"([0-9]+)\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"([0-9]{1,100})\s*(?:([KMGT])(?:i?B)?)?", text.strip(), re.IGNORECASE)
     if not match:
         raise MalformedValue('is not a size; write it like "500M" or "2G"')
     number, letter = int(match[1]), (match[2] or unit).upper()

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from autocreate.errors import Temporary
+from autocreate.errors import MalformedInput, Temporary
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, peer_uid
 from autocreate.service.service import Service
@@ -30,7 +30,7 @@ _LONGEST = 1 << 16  # bytes of a request
 REQUESTS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
     "figures": lambda service, _: service.stats(),
     "user": lambda _service, _question: _user(),
-    "forget": lambda service, request: service.invalidate_accounts(request.get("user")),
+    "forget": lambda service, request: service.invalidate_accounts(_user_in(request)),
 }
 
 
@@ -73,7 +73,7 @@ class Control:
             return
         connection.settimeout(_TIMEOUT)
         with connection.makefile("rwb") as lines:
-            answer = _answered(lines.readline(_LONGEST), gate)
+            answer = answered(lines.readline(_LONGEST), gate)
             lines.write(json.dumps(answer).encode() + b"\n")
 
 
@@ -82,16 +82,27 @@ def _user() -> Mapping[str, Any]:
     return {"uid": os.geteuid(), "gids": sorted({os.getegid(), *os.getgroups()})}
 
 
-def _answered(line: bytes, gate: ServiceGate) -> Mapping[str, Any]:
+def _user_in(request: Mapping[str, Any]) -> str | None:
+    user = request.get("user")
+    if user is not None and not isinstance(user, str):
+        raise MalformedInput("user is not text")
+    return user
+
+
+def answered(line: bytes, gate: ServiceGate) -> Mapping[str, Any]:
+    """The answer to a request, whatever it is."""
     try:
         request = json.loads(line)
         answer = REQUESTS[request["ask"]]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {"error": f"unknown request; known are {', '.join(REQUESTS)}"}
     with gate.enter() as service:
         if service is None:
             return {"error": "the process is shutting down"}
-        return {"answer": answer(service, request)}
+        try:
+            return {"answer": answer(service, request)}
+        except MalformedInput as error:
+            return {"error": str(error)}
 
 
 def ask(path: Path, request: str, **details: Any) -> Any:
@@ -117,7 +128,10 @@ def ask(path: Path, request: str, **details: Any) -> Any:
         raise Temporary(f"{path}: {error}") from error
     if not told:
         raise Temporary(f"{path}: no answer; run this as root or as the milter's user")
-    answer = json.loads(told)
-    if "error" in answer:
-        raise Temporary(f"{path}: {answer['error']}")
-    return answer["answer"]
+    try:
+        answer = json.loads(told)
+        if "error" in answer:
+            raise Temporary(f"{path}: {answer['error']}")
+        return answer["answer"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Temporary(f"{path}: an answer that is none: {told[:100]!r}") from error

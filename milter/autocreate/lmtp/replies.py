@@ -66,7 +66,7 @@ _OF_RECIPIENT = frozenset((450, 451, 452, 501, 550, 551, 552, 553, 554))
 _SURVIVES = (3, 12)
 
 _SESSION = re.compile(r"\s*SESSIONID=<[^>]*>")
-_VERSION = re.compile(r"\bCyrus LMTP(?: Murder)? v?(\d+)\.(\d+)")
+_VERSION = re.compile(r"\bCyrus LMTP(?: Murder)? v?(\d{1,9})\.(\d{1,9})")
 _SIZE = re.compile(r"SIZE=(\d{1,18})", re.IGNORECASE)
 
 # By the last two numbers of the enhanced code. None of them says more than the code does.

@@ -6,7 +6,9 @@ import errno
 from pathlib import Path
 from typing import Any
 
-from autocreate.frontends.control import Control, ask
+import pytest
+
+from autocreate.frontends.control import Control, answered, ask
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
 from tests.unit.house import House
@@ -34,3 +36,12 @@ def test_a_lack_of_descriptors_ends_nothing(tmp_path: Path) -> None:
         )
         assert ask(place, "figures")["ready"]["users"] == 0
         listener.stop()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"[]", b'"ask"', b'{"ask": []}', b"[" * 60_000, b'{"ask": "forget", "user": ["joe"]}'],
+    ids=lambda line: line[:20].decode(),
+)
+def test_what_is_no_request_gets_an_error(tmp_path: Path, line: bytes) -> None:
+    assert list(answered(line, ServiceGate(House(tmp_path).service))) == ["error"]
