@@ -29,6 +29,7 @@ from autocreate.doctor.findings import MilterSettings
 from autocreate.domains.syntax import parse_domains
 from autocreate.frontends import notification
 from autocreate.imapdconf import parser, settings
+from autocreate.imapdconf.services import read_entries
 from autocreate.lmtp.replies import server_of
 from autocreate.mailstore.refusals import imap_reason, sieve_reason
 from autocreate.mailstore.sieve.script import compiler_errors
@@ -234,7 +235,7 @@ TEXTS: Mapping[str, Reader] = {
         ),
     ),
     "cyrus.conf": Reader(
-        _of_text(settings.services_of),
+        _of_text(read_entries),
         (
             numbered('  imap{} cmd="imapd -C /x" listen="imap" prefork=0\n'),
             repeated(b"SERVICES {\n"),

@@ -1,13 +1,8 @@
 """Postfix's configuration as postconf(1) prints it. See postconf(5), master(5), MILTER_README."""
 
-
-from collections.abc import Iterable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
 import re
-
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
