@@ -67,7 +67,7 @@ def login_endpoint(place: str, callers: tuple[UnixUser, ...]) -> Endpoint:
         place,
         callers,
         matters="nobody can log in to a Cyrus that checks passwords there",
-        remedy='autocreate.toml: login.socket_mode = "0666" (`peers` restricts who may connect); '
+        remedy='autocreate.toml: login.socket_group = "mail", the group of the Cyrus user; '
         "for a folder: chmod o+x",
         unit="autocreate-login",
     )
@@ -80,7 +80,7 @@ def notify_endpoint(place: str, callers: tuple[UnixUser, ...]) -> Endpoint:
         place,
         callers,
         matters="this program is not notified of logins and deleted mailboxes",
-        remedy='autocreate.toml: login.socket_mode = "0666" (`peers` restricts who may notify); '
+        remedy='autocreate.toml: login.socket_group = "mail", the group of the Cyrus user; '
         "for a folder: chmod o+x",
         unit="autocreate-login",
         is_datagram=True,
