@@ -79,10 +79,11 @@ def is_told(product: Product, remedy: str) -> None:
 
 
 def at_server(postgres: Postgres, *users: str) -> dict[str, Any]:
-    url = postgres.url.replace(
-        "@", f":{postgres.password.replace(':', '%3A').replace('@', '%40')}@"
-    )
-    return {"accounts": [*KNOWN, *users], "settings": {**FORGETFUL, "journal": {"url": url}}}
+    secret = postgres.folder / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text(f"{postgres.password}\n")
+    journal = {"url": postgres.url, "password_file": str(secret)}
+    return {"accounts": [*KNOWN, *users], "settings": {**FORGETFUL, "journal": journal}}
 
 
 OUTAGES: list[tuple[Break, Break]] = [
