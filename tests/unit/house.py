@@ -117,7 +117,7 @@ class House:
             ),
             self.journal,
             unfinished,
-            SingleFlight(workers, before.service.flights if before else None),
+            SingleFlight(workers, before.service.single_flight if before else None),
             self.mailboxes,
             release,
             aliases,

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 from autocreate.admin.bulk import in_parallel
@@ -68,13 +69,10 @@ class Audit:
     def trees(self) -> Generator[tuple[Discrepancy, ...], None, None]:
         """What differs from its policy, for each user who has an account and a mailbox."""
         with_both = self._survey.with_both()
-        with closing(in_parallel(self._plan, with_both, self._components.parallel)) as verdicts:
+        plan = partial(self._components.plan_update, self._selection, self._restore)
+        with closing(in_parallel(plan, with_both, self._components.parallel)) as verdicts:
             for user, verdict in verdicts:
                 yield tuple(differences(user, verdict))
-
-    def _plan(self, user: str) -> Verdict:
-        address = self._components.accounts.address(user, self._selection)
-        return self._components.provisioner.update(address, user, self._restore)
 
 
 def mismatches(survey: Survey, is_whole: bool) -> Iterator[Discrepancy]:

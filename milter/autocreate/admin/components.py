@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from autocreate.admin.selection import AccountSelector
+from autocreate.admin.selection import AccountSelector, Selection
 from autocreate.mailstore import MailStore
+from autocreate.model import Verdict
 from autocreate.service.journal import Journal
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
@@ -29,3 +30,7 @@ class Components:
     def dry_run(self) -> bool:
         """Does the configuration forbid every change?"""
         return self.service.rules.dry_run
+
+    def plan_update(self, selection: Selection, restore: bool, user: str) -> Verdict:
+        """What would bring the tree of a selected user to today's policy: see `Provisioner.update`."""
+        return self.provisioner.update(self.accounts.address(user, selection), user, restore)

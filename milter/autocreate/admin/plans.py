@@ -2,10 +2,9 @@
 
 import json
 import pickle
-import sqlite3
 from collections.abc import Iterator
-from types import TracebackType
 
+from autocreate.admin.private_database import PrivateDatabase
 from autocreate.errors import AutocreateError
 from autocreate.model import Verdict
 from autocreate.tree.plan import as_json, checksum
@@ -17,30 +16,18 @@ class Changed(AutocreateError):
     exit_status = 65  # EX_DATAERR
 
 
-class Plans:
+class Plans(PrivateDatabase):
     """The verdicts whose plans have something to do. A context manager, for one writing thread at a time."""
 
     def __init__(self) -> None:
-        # An empty name is a temporary file of SQLite's own. Workers only read, and only after all writes.
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.execute(
-            "CREATE TABLE plans (user TEXT PRIMARY KEY, json TEXT, verdict BLOB) WITHOUT ROWID"
+        # Workers only read, and only after all writes.
+        super().__init__(
+            "CREATE TABLE plans (user TEXT PRIMARY KEY, json TEXT, verdict BLOB) WITHOUT ROWID",
+            for_threads=True,
         )
 
-    def __enter__(self) -> "Plans":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.close()
-
     def __len__(self) -> int:
-        (count,) = self._database.execute("SELECT count(*) FROM plans").fetchone()
-        return int(count)
+        return self._count("plans")
 
     def add(self, user: str, verdict: Verdict) -> None:
         """Keep a verdict, if its plan has anything to do."""
@@ -51,8 +38,7 @@ class Plans:
 
     def users(self) -> Iterator[str]:
         """Everyone with a plan, in order."""
-        for (user,) in self._database.execute("SELECT user FROM plans ORDER BY user"):
-            yield str(user)
+        return self._users("SELECT user FROM plans")
 
     def verdict(self, user: str) -> Verdict:
         """The verdict that was kept for a user."""

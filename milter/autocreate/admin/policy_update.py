@@ -1,6 +1,7 @@
 """`autocreate apply`: bring existing mailboxes to what their policy says today, as it was reviewed."""
 
 from contextlib import closing
+from functools import partial
 
 from autocreate.admin.bulk import Outcomes, Run, in_parallel
 from autocreate.admin.components import Components
@@ -86,15 +87,12 @@ class PolicyUpdate:
     def _compare(self, is_list: bool) -> Outcomes:
         yield from failed_lookups(self._survey)
         users = self._survey.with_both() if is_list else self._survey.everyone()
-        with closing(in_parallel(self._plan, users, self._components.parallel)) as verdicts:
+        plan = partial(self._components.plan_update, self._selection, self._restore)
+        with closing(in_parallel(plan, users, self._components.parallel)) as verdicts:
             for user, verdict in verdicts:
                 if verdict.policy in (self._policy, ""):
                     self._plans.add(user, verdict)
                     yield outcome_of(user, verdict, is_applied=False)
-
-    def _plan(self, user: str) -> Verdict:
-        address = self._components.accounts.address(user, self._selection)
-        return self._components.provisioner.update(address, user, self._restore)
 
     def _apply(self) -> Outcomes:
         users = self._plans.users()

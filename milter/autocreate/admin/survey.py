@@ -1,13 +1,12 @@
 """Long lists of users side by side: those with an account, those with a mailbox, those to have none.
 
-The lists are in a private database on disk, which disappears when it is closed: the memory that a survey
-takes does not grow with the number of users.
+They are on disk: the memory that a survey takes does not grow with the number of users.
 """
 
-import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from types import TracebackType
+
+from autocreate.admin.private_database import PrivateDatabase
 
 _BATCH = 1000  # rows
 
@@ -17,28 +16,15 @@ _WITHOUT_MAILBOX = (
 _WITH_BOTH = "SELECT user FROM accounts INTERSECT SELECT user FROM mailboxes"
 
 
-class Survey:
+class Survey(PrivateDatabase):
     """A context manager. For one thread at a time."""
 
     def __init__(self) -> None:
-        # An empty name is a temporary file of SQLite's own (sqlite.org/inmemorydb.html).
-        self._database = sqlite3.connect("", isolation_level=None)
-        for table in ("accounts", "mailboxes", "exempt"):
-            self._database.execute(f"CREATE TABLE {table} (user TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._database.execute(
-            "CREATE TABLE failed_lookups (user TEXT PRIMARY KEY, error TEXT) WITHOUT ROWID"
+        names = ("accounts", "mailboxes", "exempt")
+        super().__init__(
+            *(f"CREATE TABLE {it} (user TEXT PRIMARY KEY) WITHOUT ROWID" for it in names),
+            "CREATE TABLE failed_lookups (user TEXT PRIMARY KEY, error TEXT) WITHOUT ROWID",
         )
-
-    def __enter__(self) -> "Survey":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._database.close()
 
     def add_accounts(self, users: Iterable[str]) -> None:
         """Users who have an account. Each counts once, however often it is added."""
@@ -117,11 +103,3 @@ class Survey:
             self._database.execute("BEGIN")
             self._database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", batch)
             self._database.execute("COMMIT")
-
-    def _count(self, what: str) -> int:
-        (count,) = self._database.execute(f"SELECT count(*) FROM {what}").fetchone()
-        return int(count)
-
-    def _users(self, query: str) -> Iterator[str]:
-        for (user,) in self._database.execute(f"{query} ORDER BY 1"):
-            yield str(user)

@@ -6,18 +6,16 @@ entries are expanded as in ldap_table(5).
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import ldap.dn
 from ldapurl import LDAP_SCOPE_ONELEVEL, LDAP_SCOPE_SUBTREE, LDAPUrl
 
-from autocreate.aliases.stages import Found
-from autocreate.aliases.syntax import folded, key_parts, one_value
+from autocreate.aliases.asked_table import AskedTable
+from autocreate.aliases.syntax import key_parts, one_value
 from autocreate.backends.ldap import DirectoryServer, fill
 from autocreate.backends.ldap_connection import Entry
 from autocreate.backends.options import LdapOptions
 from autocreate.errors import MalformedValue, Temporary
-from autocreate.resilience.breaker import Breaker
 
 MAX_DEPTH = 100  # groups in groups
 MAX_SIZE = 10_000  # entries of one alias
@@ -26,7 +24,7 @@ _ANY_ENTRY = "(objectClass=*)"
 _SCOPES = {LDAP_SCOPE_ONELEVEL: "one", LDAP_SCOPE_SUBTREE: "sub"}
 
 
-class LdapTable:
+class LdapTable(AskedTable):
     """Aliases that a filter finds.
 
     In the filter, `{key}` is the key, `{local}` and `{domain}` are the parts before and after its `@`.
@@ -53,20 +51,12 @@ class LdapTable:
         dn_attribute: str,
         leaf_attribute: str,
     ) -> None:
-        self.name = name
+        super().__init__(name, ", ".join(server.urls))
         self._base = server.base
         self._scope = server.scope
         self._filter = filter
         self._attributes = (target_attribute, dn_attribute, leaf_attribute)
         self._server = DirectoryServer(server)
-        self._breaker = Breaker(", ".join(server.urls))
-
-    def find(self, keys: Sequence[str]) -> Found:
-        """See `AliasTable.find`."""
-        for position, key in enumerate(map(folded, keys)):
-            if targets := self._breaker.call(partial(self._targets, key)):
-                return Found(position, "\n".join(targets))
-        return Found()
 
     def close(self) -> None:
         """Close every connection."""

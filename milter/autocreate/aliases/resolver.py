@@ -21,7 +21,7 @@ class Aliases:
     """Where an address leads. Safe to use from several threads.
 
     Args:
-        flights: runs the look-ups, one at a time per address.
+        single_flight: runs the look-ups, one at a time per address.
         tables: asked in this order.
         domains: ours, as `autocreate.aliases.expansion.resolve` takes them.
         delimiters: the characters that begin a detail.
@@ -34,7 +34,7 @@ class Aliases:
 
     def __init__(
         self,
-        flights: SingleFlight[Resolution],
+        single_flight: SingleFlight[Resolution],
         tables: Sequence[Table],
         domains: frozenset[str],
         delimiters: str,
@@ -45,7 +45,7 @@ class Aliases:
         clock: Callable[[], float] = time.monotonic,
         is_hosted: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._flights = flights
+        self._single_flight = single_flight
         self._tables = tuple(tables)
         self._domains = domains
         self._delimiters = delimiters
@@ -67,7 +67,7 @@ class Aliases:
         """
         with self._lock:
             known = self._known.get(key := (address, is_mapped))
-        return known or self._flights.join(
+        return known or self._single_flight.join(
             key,
             lambda: self._resolved(address, is_mapped),
             timeout,
@@ -103,7 +103,7 @@ class Aliases:
 
     def close(self) -> None:
         """Take no new look-ups, and close every table's connections and files."""
-        self._flights.close()
+        self._single_flight.close()
         self._release()
 
     def _resolved(self, address: Address, is_mapped: bool) -> Resolution:

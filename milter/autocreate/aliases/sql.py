@@ -1,19 +1,17 @@
 """Aliases in an SQL database, found by the administrator's query."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from autocreate.aliases.stages import Found
-from autocreate.aliases.syntax import abbreviate, folded, key_parts, one_value
+from autocreate.aliases.asked_table import AskedTable
+from autocreate.aliases.syntax import abbreviate, key_parts, one_value
 from autocreate.backends.options import SqlOptions
 from autocreate.backends.sql import Database, text_of
 from autocreate.errors import MalformedValue, Temporary
-from autocreate.resilience.breaker import Breaker
 
 
-class SqlTable:
+class SqlTable(AskedTable):
     """Aliases that a query finds.
 
     In the query, `:key` is the key, `:local` and `:domain` are the parts before and after its `@`. They are
@@ -31,17 +29,9 @@ class SqlTable:
     _parts: Callable[[str], dict[str, str]] = staticmethod(key_parts)
 
     def __init__(self, name: str, server: SqlOptions, *, query: str) -> None:
-        self.name = name
         self._query = sa.text(query)
         self._database = Database(server)
-        self._breaker = Breaker(str(self._database))
-
-    def find(self, keys: Sequence[str]) -> Found:
-        """See `AliasTable.find`."""
-        for position, key in enumerate(map(folded, keys)):
-            if targets := self._breaker.call(partial(self._targets, key)):
-                return Found(position, "\n".join(targets))
-        return Found()
+        super().__init__(name, str(self._database))
 
     def close(self) -> None:
         """Close the database."""

@@ -19,9 +19,8 @@ from typing import NamedTuple
 
 # Bytes. A million users or aliases take less.
 MAX_TABLE = 128 * 1024 * 1024
-MAX_INCLUDE = (
-    4 * 1024 * 1024
-)  # 10,000 addresses of the greatest length, which is all that is followed
+# 10,000 addresses of the greatest length, which is all that is followed.
+MAX_INCLUDE = 4 * 1024 * 1024
 MAX_SETTINGS = 1024 * 1024  # of Cyrus's and the MTA's own files, Sieve scripts and passwords
 
 _MAX_LINKS = 40  # as in Linux

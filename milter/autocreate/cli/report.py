@@ -63,7 +63,7 @@ def report(config_path: Path, since: float, html: Path | None, as_json: bool) ->
     from autocreate.config import load
     from autocreate.report.gather import gather
     from autocreate.report.text import data, text
-    from autocreate.wiring.tools import journal_of
+    from autocreate.wiring.service import journal_of
 
     now = time.time()
     with closing(journal_of(load(config_path))) as journal:

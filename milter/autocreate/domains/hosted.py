@@ -51,7 +51,7 @@ class DomainTables:
     There are two bounded caches, so that the many domains of others cannot evict our own.
 
     Args:
-        flights: runs the lookups, one at a time per domain.
+        single_flight: runs the lookups, one at a time per domain.
         tables: a domain is hosted if any of them has it.
         size: the greatest number of domains in each cache.
         seconds: for which a hosted domain is cached.
@@ -62,7 +62,7 @@ class DomainTables:
 
     def __init__(
         self,
-        flights: SingleFlight[Hosted],
+        single_flight: SingleFlight[Hosted],
         tables: Sequence[InstrumentedTable],
         size: int,
         seconds: float,
@@ -70,7 +70,7 @@ class DomainTables:
         release: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._flights = flights
+        self._single_flight = single_flight
         self._tables = tuple(tables)
         self._release = release
         self._hosted: TTLCache[str, bool] = TTLCache(size, seconds, clock)
@@ -92,7 +92,7 @@ class DomainTables:
         if known is not None:
             return Hosted(known)
         generation = self._generation
-        return self._flights.join(
+        return self._single_flight.join(
             (generation, domain), lambda: self._traced(domain, generation), timeout
         )
 
@@ -125,7 +125,7 @@ class DomainTables:
 
     def close(self) -> None:
         """Accept no more lookups, and close every table."""
-        self._flights.close()
+        self._single_flight.close()
         self._release()
 
     def _recall(self, domain: str) -> bool | None:

@@ -46,15 +46,18 @@ class Decisions:
 
     Args:
         provisioner: decides.
-        flights: runs the work. A service that takes over shares what is in progress.
+        single_flight: runs the work. A service that takes over shares what is in progress.
         mailboxes: remembers which mailboxes exist; for their users nothing is asked at all.
     """
 
     def __init__(
-        self, provisioner: Provisioner, flights: SingleFlight[Verdict], mailboxes: MailboxCache
+        self,
+        provisioner: Provisioner,
+        single_flight: SingleFlight[Verdict],
+        mailboxes: MailboxCache,
     ) -> None:
         self._provisioner = provisioner
-        self._flights = flights
+        self._single_flight = single_flight
         self._mailboxes = mailboxes
         # An object, for a number would recur in the service that takes over.
         self._generation = object()
@@ -73,7 +76,7 @@ class Decisions:
             return Decided(Verdict(Answer.ACCEPT, "mailbox known to exist", request.user))
         context = _Context(self._generation, request.service, request.entry is None)
         try:
-            return _Pending(self._provisioner, self._flights, request, context)
+            return _Pending(self._provisioner, self._single_flight, request, context)
         except Temporary as error:
             return Decided(_temporary(request, str(error)))
 
@@ -100,11 +103,11 @@ class _Pending:
     def __init__(
         self,
         provisioner: Provisioner,
-        flights: SingleFlight[Verdict],
+        single_flight: SingleFlight[Verdict],
         request: DecisionRequest,
         context: _Context,
     ) -> None:
-        self._flights = flights
+        self._single_flight = single_flight
         self._request = request
         self._context = context
         self._trace = LookupTrace()
@@ -137,7 +140,7 @@ class _Pending:
         return verdict
 
     def _start(self) -> Handle[Verdict]:
-        return self._flights.start(self._request.key, self._work, self._context)
+        return self._single_flight.start(self._request.key, self._work, self._context)
 
 
 def _decide(provisioner: Provisioner, request: DecisionRequest, trace: LookupTrace) -> Verdict:

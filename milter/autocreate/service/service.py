@@ -35,7 +35,7 @@ class Service:
     """The program's use cases. Safe to call from several threads at once.
 
     Args:
-        flights: runs the work, one piece at a time per user; the service that takes over after a reload
+        single_flight: runs the work, one piece at a time per user; the service that takes over after a reload
             joins it.
         mailboxes: remembers which mailboxes exist.
         unfinished: when unfinished trees are tried again.
@@ -51,7 +51,7 @@ class Service:
         provisioner: Provisioner,
         journal: Journal,
         unfinished: Unfinished,
-        flights: SingleFlight[Verdict],
+        single_flight: SingleFlight[Verdict],
         mailboxes: MailboxCache,
         release: Callable[[], None],
         aliases: Aliases | None = None,
@@ -62,11 +62,11 @@ class Service:
         self._provisioner = provisioner
         self._journal = journal
         self._unfinished = unfinished
-        self._decisions = Decisions(provisioner, flights, mailboxes)
+        self._decisions = Decisions(provisioner, single_flight, mailboxes)
         self._recipients = Recipients(
             rules, self._decisions, self._invalidate_user, aliases, domains, delivery
         )
-        self.flights = flights
+        self.single_flight = single_flight
         self._mailboxes = mailboxes
         self._release = release
         self._aliases = aliases
@@ -235,7 +235,7 @@ class Service:
             self._aliases.close()
         if self._delivery:
             self._delivery.close()
-        self.flights.close()
+        self.single_flight.close()
         self._release()
 
     def _invalidate_user(self, user: str) -> None:
@@ -247,7 +247,7 @@ class Service:
         if verdict.answer is Answer.PASS and not verdict.user:
             return  # somebody else's mail
         try:
-            self.flights.join(
+            self.single_flight.join(
                 ("record", recipient.argument),
                 lambda: self._recorded(recipient, verdict),
                 max(0.1, until - time.monotonic()),

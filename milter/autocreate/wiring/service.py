@@ -60,7 +60,7 @@ def build_components(
     domains = domains_of(config, statistics)
     aliases = aliases_of(config, statistics, domains)
     store = store_of(config)
-    journal = Journal(config.journal.url, time.time, config.journal.password_file)
+    journal = journal_of(config)
     mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
 
@@ -83,7 +83,7 @@ def build_components(
         provisioner,
         journal,
         unfinished,
-        SingleFlight(config.milter.workers, before.flights if before else None),
+        SingleFlight(config.milter.workers, before.single_flight if before else None),
         mailboxes,
         release,
         aliases,
@@ -93,6 +93,11 @@ def build_components(
     # With tables of domains, any domain may be ours.
     selector = AccountSelector(directory, users, () if config.domains else config.milter.domains)
     return Components(service_, provisioner, selector, store, journal, config.cyrus.connections)
+
+
+def journal_of(config: Config) -> Journal:
+    """The journal. Raises Temporary if it cannot be opened."""
+    return Journal(config.journal.url, time.time, config.journal.password_file)
 
 
 def _recipient_rules(config: Config, dry_run: bool) -> recipients.RecipientRules:

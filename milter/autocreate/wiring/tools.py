@@ -1,6 +1,5 @@
 """What single commands work with: explain, report, sieve."""
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -9,7 +8,6 @@ from autocreate.admin.explain import Explainer, Site
 from autocreate.admin.written import Written
 from autocreate.config.sections import Config
 from autocreate.mailstore.sieve.files import Compiler
-from autocreate.service.journal import Journal
 from autocreate.wiring.policies import policies_of
 from autocreate.wiring.service import build_components
 from autocreate.wiring.sources import domain_table, source_of
@@ -39,11 +37,6 @@ def open_explainer(path: Path, config: Config) -> Iterator[Explainer]:
             ],
         )
         yield Explainer(components.service, site, written.settings())
-
-
-def journal_of(config: Config) -> Journal:
-    """The journal. Raises Temporary if it cannot be opened."""
-    return Journal(config.journal.url, time.time, config.journal.password_file)
 
 
 def compiler_of(config: Config) -> Compiler:

@@ -35,10 +35,10 @@ class Work:
 
 
 @pytest.fixture
-def flights() -> Iterator[SingleFlight[str]]:
-    flights: SingleFlight[str] = SingleFlight(workers=4)
-    yield flights
-    flights.close()
+def single_flight() -> Iterator[SingleFlight[str]]:
+    single_flight: SingleFlight[str] = SingleFlight(workers=4)
+    yield single_flight
+    single_flight.close()
 
 
 @pytest.fixture
@@ -49,111 +49,113 @@ def ask() -> Iterator[Callable[..., Future[str]]]:
 
 
 def test_all_who_ask_for_a_key_get_the_answer_of_one_piece_of_work(
-    flights: SingleFlight[str], ask: Callable[..., Future[str]]
+    single_flight: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     work = Work()
-    answers = [ask(flights.join, "joe", work, LONG) for _ in range(50)]
-    wait_until(lambda: flights.waiting("joe") == 50, LONG, "fifty callers")
+    answers = [ask(single_flight.join, "joe", work, LONG) for _ in range(50)]
+    wait_until(lambda: single_flight.waiting("joe") == 50, LONG, "fifty callers")
     work.may_end.set()
     assert {it.result(LONG) for it in answers} == {"done"}
     assert work.runs == 1
 
 
 def test_different_keys_do_not_wait_for_each_other(
-    flights: SingleFlight[str], ask: Callable[..., Future[str]]
+    single_flight: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     slow = Work()
-    answer = ask(flights.join, "joe", slow, LONG)
+    answer = ask(single_flight.join, "joe", slow, LONG)
     assert slow.begun.wait(LONG)
-    assert flights.join("ann", lambda: "at once", LONG) == "at once"
+    assert single_flight.join("ann", lambda: "at once", LONG) == "at once"
     slow.may_end.set()
     assert answer.result(LONG) == "done"
 
 
-def test_work_that_has_ended_is_begun_anew(flights: SingleFlight[str]) -> None:
-    assert [flights.join("joe", partial(str, it), LONG) for it in "ab"] == ["a", "b"]
+def test_work_that_has_ended_is_begun_anew(single_flight: SingleFlight[str]) -> None:
+    assert [single_flight.join("joe", partial(str, it), LONG) for it in "ab"] == ["a", "b"]
 
 
 @pytest.mark.parametrize("error", [Refused("no"), ValueError("a defect"), TimeoutError("socket")])
 def test_an_error_goes_to_everyone_who_waits(
-    flights: SingleFlight[str], ask: Callable[..., Future[str]], error: BaseException
+    single_flight: SingleFlight[str], ask: Callable[..., Future[str]], error: BaseException
 ) -> None:
     work = Work(error=error)
-    answers = [ask(flights.join, "joe", work, LONG) for _ in range(10)]
-    wait_until(lambda: flights.waiting("joe") == 10, LONG, "ten callers")
+    answers = [ask(single_flight.join, "joe", work, LONG) for _ in range(10)]
+    wait_until(lambda: single_flight.waiting("joe") == 10, LONG, "ten callers")
     work.may_end.set()
     assert [it.exception(LONG) for it in answers] == [error] * 10
     assert work.runs == 1
 
 
 def test_a_caller_leaves_at_its_deadline_while_the_work_goes_on(
-    flights: SingleFlight[str], ask: Callable[..., Future[str]]
+    single_flight: SingleFlight[str], ask: Callable[..., Future[str]]
 ) -> None:
     work = Work()
-    patient = ask(flights.join, "joe", work, LONG)
+    patient = ask(single_flight.join, "joe", work, LONG)
     assert work.begun.wait(LONG)
     with pytest.raises(DeadlinePassed, match=r"no result within 0\.0 s; the work continues"):
-        flights.join("joe", work, 0.01)
+        single_flight.join("joe", work, 0.01)
     work.may_end.set()
     assert patient.result(LONG) == "done"
     assert work.runs == 1
 
 
-def test_work_that_everyone_has_left_is_still_the_one_to_join(flights: SingleFlight[str]) -> None:
+def test_work_that_everyone_has_left_is_still_the_one_to_join(
+    single_flight: SingleFlight[str],
+) -> None:
     work = Work()
     with pytest.raises(DeadlinePassed):
-        flights.join("joe", work, 0.01)
+        single_flight.join("joe", work, 0.01)
     assert work.begun.wait(LONG)
     with pytest.raises(DeadlinePassed):
-        flights.join("joe", work, 0.01)
+        single_flight.join("joe", work, 0.01)
     work.may_end.set()
-    wait_until(lambda: not flights._in_flight, LONG, "the end of the work")
+    wait_until(lambda: not single_flight._in_flight, LONG, "the end of the work")
     assert work.runs == 1
 
 
 def test_work_that_nobody_waits_for_any_more_is_not_begun(
     ask: Callable[..., Future[str]],
 ) -> None:
-    flights: SingleFlight[str] = SingleFlight(workers=1)
+    single_flight: SingleFlight[str] = SingleFlight(workers=1)
     first, second = Work(), Work()
-    answer = ask(flights.join, "joe", first, LONG)
+    answer = ask(single_flight.join, "joe", first, LONG)
     assert first.begun.wait(LONG)
     with pytest.raises(DeadlinePassed):
-        flights.join("ann", second, 0.01)
+        single_flight.join("ann", second, 0.01)
     first.may_end.set()
     assert answer.result(LONG) == "done"
-    assert flights.join("bob", lambda: "next", LONG) == "next"
+    assert single_flight.join("bob", lambda: "next", LONG) == "next"
     assert second.runs == 0
     second.may_end.set()
-    assert flights.join("ann", second, LONG) == "done"
-    flights.close()
+    assert single_flight.join("ann", second, LONG) == "done"
+    single_flight.close()
 
 
-def test_a_deadline_that_has_passed_already_is_kept(flights: SingleFlight[str]) -> None:
+def test_a_deadline_that_has_passed_already_is_kept(single_flight: SingleFlight[str]) -> None:
     work = Work()
     with pytest.raises(DeadlinePassed):
-        flights.join("joe", work, -1.0)
+        single_flight.join("joe", work, -1.0)
     work.may_end.set()
 
 
 def test_work_that_hangs_is_begun_anew_after_five_minutes() -> None:
     clock = Clock()
-    flights: SingleFlight[str] = SingleFlight(3, clock=clock)
+    single_flight: SingleFlight[str] = SingleFlight(3, clock=clock)
     go_on = threading.Event()
 
     def hang() -> str:
         assert go_on.wait(LONG)
         return "at last"
 
-    hung = flights.start("joe", hang)
+    hung = single_flight.start("joe", hang)
     clock.now += 300.0
-    joined = flights.start("joe", lambda: "not begun")
+    joined = single_flight.start("joe", lambda: "not begun")
     clock.now += 1.0
-    second = flights.start("joe", hang)
+    second = single_flight.start("joe", hang)
     go_on.set()
     assert [it.result(LONG) for it in (hung, joined, second)] == ["at last"] * 3
-    assert flights.join("joe", lambda: "the next", LONG) == "the next"
-    flights.close()
+    assert single_flight.join("joe", lambda: "the next", LONG) == "the next"
+    single_flight.close()
 
 
 def test_who_takes_over_joins_the_work_in_progress() -> None:
@@ -175,28 +177,28 @@ def test_who_takes_over_joins_the_work_in_progress() -> None:
 
 
 def test_once_closed_no_work_is_begun(ask: Callable[..., Future[str]]) -> None:
-    flights: SingleFlight[str] = SingleFlight(workers=1)
+    single_flight: SingleFlight[str] = SingleFlight(workers=1)
     running, queued = Work(), Work()
-    first = ask(flights.join, "joe", running, LONG)
+    first = ask(single_flight.join, "joe", running, LONG)
     assert running.begun.wait(LONG)
-    second = ask(flights.join, "ann", queued, LONG)
-    wait_until(lambda: flights.waiting("ann") == 1, LONG, "the second caller")
-    flights.close()
+    second = ask(single_flight.join, "ann", queued, LONG)
+    wait_until(lambda: single_flight.waiting("ann") == 1, LONG, "the second caller")
+    single_flight.close()
     with pytest.raises(Temporary, match="shutting down"):
         second.result(LONG)
     with pytest.raises(Temporary, match="shutting down"):
-        flights.join("bob", Work(), LONG)
+        single_flight.join("bob", Work(), LONG)
     running.may_end.set()
     assert first.result(LONG) == "done"
     assert queued.runs == 0
 
 
 def test_who_joins_sees_the_context_of_the_work_and_that_another_started_it(
-    flights: SingleFlight[str],
+    single_flight: SingleFlight[str],
 ) -> None:
     work = Work()
-    first = flights.start("joe", work, context="mail")
-    second = flights.start("joe", Work("another"), context="login")
+    first = single_flight.start("joe", work, context="mail")
+    second = single_flight.start("joe", Work("another"), context="login")
     assert [(it.is_first, it.context) for it in (first, second)] == [
         (True, "mail"),
         (False, "mail"),
@@ -205,23 +207,23 @@ def test_who_joins_sees_the_context_of_the_work_and_that_another_started_it(
     assert [it.result(LONG) for it in (first, second)] == ["done", "done"]
 
 
-def test_a_handle_may_be_asked_again(flights: SingleFlight[str]) -> None:
+def test_a_handle_may_be_asked_again(single_flight: SingleFlight[str]) -> None:
     work = Work()
-    handle = flights.start("joe", work)
-    other = flights.start("joe", work)
+    handle = single_flight.start("joe", work)
+    other = single_flight.start("joe", work)
     for _ in range(2):
         with pytest.raises(DeadlinePassed):
             handle.result(0.01)
-    assert flights.waiting("joe") == 1
+    assert single_flight.waiting("joe") == 1
     work.may_end.set()
     assert [it.result(LONG) for it in (handle, handle, other)] == ["done"] * 3
 
 
 def test_a_handle_of_work_that_was_dropped_from_the_queue_says_so() -> None:
-    flights: SingleFlight[str] = SingleFlight(workers=1)
+    single_flight: SingleFlight[str] = SingleFlight(workers=1)
     running, queued = Work(), Work()
-    first = flights.start("joe", running)
-    second = flights.start("ann", queued)
+    first = single_flight.start("joe", running)
+    second = single_flight.start("ann", queued)
     with pytest.raises(DeadlinePassed):
         second.result(0.01)
     with pytest.raises(DeadlinePassed, match="was not started"):
@@ -229,13 +231,13 @@ def test_a_handle_of_work_that_was_dropped_from_the_queue_says_so() -> None:
     running.may_end.set()
     assert first.result(LONG) == "done"
     assert queued.runs == 0
-    flights.close()
+    single_flight.close()
 
 
 def test_many_threads_never_run_two_pieces_of_work_for_one_key(
     ask: Callable[..., Future[str]],
 ) -> None:
-    flights: SingleFlight[str] = SingleFlight(workers=8)
+    single_flight: SingleFlight[str] = SingleFlight(workers=8)
     inside: dict[str, int] = dict.fromkeys("abc", 0)
     crowded: list[str] = []
 
@@ -247,8 +249,8 @@ def test_many_threads_never_run_two_pieces_of_work_for_one_key(
         return key
 
     keys = "abc" * 300
-    answers = [ask(flights.join, key, lambda key=key: work(key), LONG) for key in keys]
+    answers = [ask(single_flight.join, key, lambda key=key: work(key), LONG) for key in keys]
     assert "".join(it.result(LONG) for it in answers) == keys
     assert crowded == []
-    wait_until(lambda: not flights._in_flight, LONG, "the end of the work")
-    flights.close()
+    wait_until(lambda: not single_flight._in_flight, LONG, "the end of the work")
+    single_flight.close()

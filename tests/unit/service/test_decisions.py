@@ -57,7 +57,7 @@ def look_up_under_way(
 
 
 def wait_for_both(house: House) -> None:
-    wait_until(lambda: house.service.flights.waiting(KEY) == 2, LONG, "the second caller")
+    wait_until(lambda: house.service.single_flight.waiting(KEY) == 2, LONG, "the second caller")
 
 
 def test_a_no_is_for_all_who_ask_meanwhile(build: Build, threads: ThreadPoolExecutor) -> None:

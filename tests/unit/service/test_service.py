@@ -354,7 +354,7 @@ def test_an_entry_is_not_struck_out_for_what_a_recipient_meanwhile_was_told(
         assert inside.wait(LONG)
         attempt = threads.submit(house.service.complete, entry)
         key = ("joe", True)
-        wait_until(lambda: house.service.flights.waiting(key) == 2, LONG, "both")
+        wait_until(lambda: house.service.single_flight.waiting(key) == 2, LONG, "both")
         go_on.set()
         assert attempt.result(LONG).reason == recipient.result(LONG).reason
     assert house.journal.entry("joe") == entry
