@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from autocreate.config import load
@@ -18,6 +17,7 @@ from autocreate.model import Recipient
 from autocreate.wiring.service import build_service
 from tests.servers import imapwords, smtp
 from tests.servers.cyrus import NO_SPECIAL_USE, PARTITION, Cyrus, CyrusRefused, _ask
+from tests.servers.life import Life
 from tests.servers.product import Product
 from tests.servers.sieve import Script
 
@@ -51,7 +51,7 @@ class Standing:
     scripts: Mapping[str, Mapping[str, Script]] = field(default_factory=dict)
 
 
-class Pair:
+class Pair(Life):
     """Runs between `__enter__` and `__exit__`.
 
     Args:
@@ -71,6 +71,7 @@ class Pair:
         environment: Mapping[str, str] | None = None,
         lmtp_service: str = "",
     ) -> None:
+        super().__init__()
         plain = {key: value for key, value in options.items() if not NATIVE.fullmatch(key.lower())}
         self.native = Cyrus(imapd_conf=options, services=services, environment=environment)
         self.ours = Cyrus(imapd_conf=plain, environment=environment)
@@ -79,45 +80,33 @@ class Pair:
         self._settings = dict(settings or {})
         self._lmtp_service = lmtp_service
         self._separator = "." if options.get("unixhierarchysep", "yes") == "no" else "/"
-        self._cleanup = contextlib.ExitStack()
 
-    def __enter__(self) -> Pair:
-        with contextlib.ExitStack() as undo:
-            servers = (self.native, self.ours)
-            with ThreadPoolExecutor(2) as both:
-                starts = [both.submit(server.__enter__) for server in servers]
-            for server, start in zip(servers, starts, strict=True):
-                if not start.exception():
-                    undo.push(server)
-            for server, start in zip(servers, starts, strict=True):
-                start.result()
-                self._share(server)
-            self.product = undo.enter_context(
-                Product(
-                    self.ours,
-                    accounts=self._accounts,
-                    policies=[],
-                    settings={
-                        **self._settings,
-                        "milter": {"domains": ["*"]},
-                        "cyrus": {
-                            "imapd_conf": str(self.native.imapd_conf_file),
-                            "cyrus_conf": str(self.native.folder / "cyrus.conf"),
-                            "lmtp_service": self._lmtp_service,
-                        },
+    def _enter(self, undo: contextlib.ExitStack) -> None:
+        servers = (self.native, self.ours)
+        with ThreadPoolExecutor(2) as both:
+            starts = [both.submit(server.__enter__) for server in servers]
+        for server, start in zip(servers, starts, strict=True):
+            if not start.exception():
+                undo.push(server)
+        for server, start in zip(servers, starts, strict=True):
+            start.result()
+            self._share(server)
+        self.product = undo.enter_context(
+            Product(
+                self.ours,
+                accounts=self._accounts,
+                policies=[],
+                settings={
+                    **self._settings,
+                    "milter": {"domains": ["*"]},
+                    "cyrus": {
+                        "imapd_conf": str(self.native.imapd_conf_file),
+                        "cyrus_conf": str(self.native.folder / "cyrus.conf"),
+                        "lmtp_service": self._lmtp_service,
                     },
-                )
+                },
             )
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+        )
 
     def deliver(self, recipients: Iterable[str], native_port: int = 0) -> dict[str, Outcome]:
         """Mail to both: native creates as it comes, we before. Recipients as in RCPT."""

@@ -7,6 +7,7 @@ processes of that session, and no name or pattern is ever searched for.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import shutil
@@ -206,10 +207,15 @@ def end(
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not session_members(session), linger, "the end of its session")
     finally:
-        while session_members(session):
-            signal_all(session_members(session), signal.SIGKILL)
-            time.sleep(0.01)
+        wait_until(lambda: not _killed(session), math.inf, "the kernel")
         server.wait()
+
+
+def _killed(session: int) -> list[int]:
+    """The members of a session, each of which is killed."""
+    members = session_members(session)
+    signal_all(members, signal.SIGKILL)
+    return members
 
 
 def accepts(port: int) -> bool:

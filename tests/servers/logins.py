@@ -10,11 +10,11 @@ import re
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from .common import fresh_folder
 from .cyrus import Cyrus
+from .life import Life
 from .product import POLICY, Product
 from .saslauthd import Pam, Saslauthd
 
@@ -26,7 +26,7 @@ class LoginRefused(AssertionError):
     """The server said no; the text is its own."""
 
 
-class Site:
+class Site(Life):
     """PAM, saslauthd, Cyrus and the program, which runs as `command` says; nothing of it is started by hand.
 
     Args:
@@ -51,6 +51,7 @@ class Site:
         is_direct: bool = False,
         start: bool = True,
     ) -> None:
+        super().__init__()
         self._users = tuple(users)
         self._command = command
         self._login = dict(login or {})
@@ -60,56 +61,44 @@ class Site:
         self._cyrus_users = dict(cyrus_users or {})
         self._is_direct = is_direct
         self._start = start
-        self._cleanup = contextlib.ExitStack()
         self.folder = Path()
         self.pam: Pam
         self.saslauthd: Saslauthd
         self.cyrus: Cyrus
         self.product: Product
 
-    def __enter__(self) -> Site:
-        with contextlib.ExitStack() as running:
-            self.folder = running.enter_context(fresh_folder("site"))
-            passwords = dict.fromkeys((*self._users, PROXY), PASSWORD)
-            self.pam = running.enter_context(Pam({**passwords, Cyrus.admin: Cyrus.admin_password}))
-            self.saslauthd = running.enter_context(Saslauthd(self.pam))
-            self.cyrus = running.enter_context(
-                Cyrus(
-                    imapd_conf={
-                        "sasl_pwcheck_method": "saslauthd",
-                        "sasl_saslauthd_path": str(
-                            self.saslauthd.socket if self._is_direct else self.socket
-                        ),
-                        "proxyservers": PROXY,
-                        "event_notifier": "external",
-                        "event_groups": "access mailbox",
-                        "notifysocket": str(self.notify_socket),
-                        **self._imapd_conf,
-                    },
-                    users=self._cyrus_users,
-                )
+    def _enter(self, undo: contextlib.ExitStack) -> None:
+        self.folder = undo.enter_context(fresh_folder("site"))
+        passwords = dict.fromkeys((*self._users, PROXY), PASSWORD)
+        self.pam = undo.enter_context(Pam({**passwords, Cyrus.admin: Cyrus.admin_password}))
+        self.saslauthd = undo.enter_context(Saslauthd(self.pam))
+        self.cyrus = undo.enter_context(
+            Cyrus(
+                imapd_conf={
+                    "sasl_pwcheck_method": "saslauthd",
+                    "sasl_saslauthd_path": str(
+                        self.saslauthd.socket if self._is_direct else self.socket
+                    ),
+                    "proxyservers": PROXY,
+                    "event_notifier": "external",
+                    "event_groups": "access mailbox",
+                    "notifysocket": str(self.notify_socket),
+                    **self._imapd_conf,
+                },
+                users=self._cyrus_users,
             )
-            self.product = running.enter_context(
-                Product(
-                    self.cyrus,
-                    settings=self.settings(),
-                    policies=self._policies,
-                    command=self._command,
-                    contained=self.pam.contained,
-                )
+        )
+        self.product = undo.enter_context(
+            Product(
+                self.cyrus,
+                settings=self.settings(),
+                policies=self._policies,
+                command=self._command,
+                contained=self.pam.contained,
             )
-            if self._start:
-                self.product.start()
-            self._cleanup = running.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+        )
+        if self._start:
+            self.product.start()
 
     @property
     def socket(self) -> Path:

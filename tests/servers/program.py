@@ -6,11 +6,9 @@ import contextlib
 import re
 import signal
 import subprocess
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from .common import (
     START_TIMEOUT,
@@ -22,9 +20,10 @@ from .common import (
     start,
     wait_until,
 )
+from .life import Life
 
 
-class Program(ABC):
+class Program(Life):
     """Runs between `__enter__` and `__exit__`, and in between as often as it is stopped and started.
 
     Args:
@@ -35,9 +34,9 @@ class Program(ABC):
     output = "output.log"
 
     def __init__(self, base: Path | None = None) -> None:
+        super().__init__()
         self.folder = Path()
         self._base = base
-        self._cleanup = contextlib.ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 
     @abstractmethod
@@ -64,22 +63,11 @@ class Program(ABC):
         """Variables that it gets besides ours."""
         return {}
 
-    def __enter__(self) -> Self:
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder(self.name, self._base))
-            undo.callback(self.stop)
-            self._lay_out()
-            self._begin()
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+    def _enter(self, undo: contextlib.ExitStack) -> None:
+        self.folder = undo.enter_context(fresh_folder(self.name, self._base))
+        undo.callback(self.stop)
+        self._lay_out()
+        self._begin()
 
     def start(self) -> None:
         self.launch()

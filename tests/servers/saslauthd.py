@@ -10,20 +10,20 @@ import contextlib
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from .berkeley import write_hash
 from .common import (
     end,
     fresh_folder,
 )
+from .life import Life
 from .program import Program
 
 SASLAUTHD = Path("/usr/sbin/saslauthd")
 SERVICES = ("imap", "pop", "sieve")
 
 
-class Pam:
+class Pam(Life):
     """A PAM whose passwords stand in a database of pam_userdb(8): between `__enter__` and `__exit__`.
 
     Not a script under pam_exec(8): saslauthd catches SIGCHLD and waits for whichever child of it has ended,
@@ -32,33 +32,22 @@ class Pam:
     """
 
     def __init__(self, passwords: dict[str, str], services: Iterable[str] = SERVICES) -> None:
+        super().__init__()
         self._passwords = passwords
         self._services = tuple(services)
-        self._cleanup = contextlib.ExitStack()
         self.folder = Path()
 
-    def __enter__(self) -> Pam:
-        with contextlib.ExitStack() as undo:
-            self.folder = undo.enter_context(fresh_folder("pam"))
-            # pam_userdb puts the end of this name itself
-            write_hash(
-                self.folder / "passwords.db",
-                ((user.encode(), word.encode()) for user, word in self._passwords.items()),
-            )
-            services = self.folder / "pam.d"
-            services.mkdir()
-            for name in self._services:
-                self.configure(name)
-            self._cleanup = undo.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cleanup.close()
+    def _enter(self, undo: contextlib.ExitStack) -> None:
+        self.folder = undo.enter_context(fresh_folder("pam"))
+        # pam_userdb puts the end of this name itself
+        write_hash(
+            self.folder / "passwords.db",
+            ((user.encode(), word.encode()) for user, word in self._passwords.items()),
+        )
+        services = self.folder / "pam.d"
+        services.mkdir()
+        for name in self._services:
+            self.configure(name)
 
     def configure(self, service: str, auth: str = "", account: str = "") -> None:
         """Writes a service's file: `auth` in the place of our passwords, `account` before letting everyone in."""

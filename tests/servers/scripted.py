@@ -47,6 +47,16 @@ class ScriptedServer(ABC):
     ) -> None:
         self.close()
 
+    def send(self, client: socket.socket, data: bytes, pause: float) -> None:
+        """Sends at once, or with a pause in seconds after each byte until the server is closed."""
+        if not pause:
+            client.sendall(data)
+            return
+        for byte in data:
+            client.sendall(bytes([byte]))
+            if self._is_over.wait(pause):
+                return
+
     def close(self) -> None:
         """Nobody listens any more, and every connection ends."""
         self._is_over.set()

@@ -71,11 +71,7 @@ class FakeLmtpd(ScriptedServer):
             return False
         while not words and client.recv(65536):
             pass
-        if not self.pause:
-            client.sendall(words)
-        for byte in words if self.pause else b"":
-            client.sendall(bytes([byte]))
-            time.sleep(self.pause)
+        self.send(client, words, self.pause)
         return True
 
 

@@ -7,7 +7,6 @@ import contextlib
 import re
 import socket
 import ssl
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -57,7 +56,7 @@ class FakeServer(ScriptedServer):
 
     def serve(self, client: socket.socket) -> None:
         with client.makefile("rwb", 0) as stream:
-            self._greet(stream)
+            self.send(client, self._greeting, self._pause)
             while words := _read(stream):
                 self.heard.append(words)
                 answer = self.answers_to(words) or self.answers.get(words[0], b"OK\r\n")
@@ -65,14 +64,6 @@ class FakeServer(ScriptedServer):
                     listed = b"{%d}\r\n%b ACTIVE\r\n" % (len(words[1]), words[1])
                     self.answers[b"LISTSCRIPTS"] = listed + answer
                 stream.write(answer)
-
-    def _greet(self, stream: socket.SocketIO) -> None:
-        if not self._pause:
-            stream.write(self._greeting)
-            return
-        for byte in self._greeting:
-            stream.write(bytes([byte]))
-            threading.Event().wait(self._pause)
 
 
 def _read(stream: socket.SocketIO) -> list[bytes]:
