@@ -10,7 +10,7 @@ import imaplib
 import re
 import ssl
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError
@@ -29,37 +29,21 @@ from autocreate.errors import (
     Unreachable,
 )
 from autocreate.mailstore.refusals import LoginRefusal, imap_reason, login_refusal
-from autocreate.mailstore.server import Server
+from autocreate.mailstore.server import CONNECTION_ERRORS, Exchange, Server
 from autocreate.mailstore.wire import NoStarttls, Wire
 from autocreate.model import Version
-from autocreate.resilience.answer_limit import AnswerTooLong
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 # LIST also tells levels that are no mailbox themselves.
 _NO_MAILBOX = frozenset((b"\\noselect", b"\\nonexistent"))
 
 
-class _Exchange(NamedTuple):
-    """What was being done when something went wrong."""
-
-    server: Server
-    doing: str
-    is_ready: bool  # logged in
-
-
-_ERRORS: ExceptionMap[_Exchange] = {
+_ERRORS: ExceptionMap[Exchange] = {
+    **CONNECTION_ERRORS,
     TimeoutError: lambda at, _: ServerTimeout(
         f"{at.server} did not answer within {at.server.timeout:g} s ({at.doing})"
     ),
-    ssl.SSLCertVerificationError: lambda at, error: Unreachable(
-        f"{at.server} has a certificate that is not trusted "
-        f"({error.verify_message}): see [cyrus] ca_file and host"
-    ),
     NoStarttls: lambda at, _: Unreachable(f"{at.server} offers no STARTTLS"),
-    AnswerTooLong: lambda at, error: Unreachable(
-        f"{at.server} answered nonsense ({at.doing}): {error}"
-    ),
-    OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
     CapabilityError: lambda at, error: Unreachable(
         f"{at.server} lacks a capability ({at.doing}): {error}"
     ),
@@ -68,7 +52,7 @@ _ERRORS: ExceptionMap[_Exchange] = {
     ),
     imaplib.IMAP4.error: lambda at, error: (
         Refused(f"{at.doing}: {error}")  # BAD
-        if at.is_ready
+        if at.is_logged_in
         else Unreachable(f"{at.server} did not let us in ({at.doing}): {error}")
     ),
     # imaplib and the parser stumble over nonsense with whatever comes to hand.
@@ -196,7 +180,7 @@ class Connection(IMAPClient):
     @contextlib.contextmanager
     def exchange(self, doing: str) -> Iterator[None]:
         """Give an exchange its limit, and its errors our names. What the server said before does not count."""
-        with map_exceptions(_ERRORS, _Exchange(self._server, doing, self._is_ready)):
+        with map_exceptions(_ERRORS, Exchange(self._server, doing, self._is_ready)):
             if hasattr(self, "_imap"):
                 self._imap.allow(self._server.timeout)
                 self._imap.forget()

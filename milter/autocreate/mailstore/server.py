@@ -1,9 +1,14 @@
-"""Where a Cyrus is and how to log in to it: a value, for IMAP and for ManageSieve."""
+"""Where a Cyrus is, how to log in to it, and what a failed connection means: for IMAP and ManageSieve."""
 
+import ssl
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from autocreate.errors import Unreachable
 from autocreate.mailstore.ports import Tls, allowed_ports
 from autocreate.mailstore.wire import Dialer
+from autocreate.resilience.answer_limit import AnswerTooLong
+from autocreate.resilience.exception_map import ExceptionMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +41,24 @@ class Server:
     def __repr__(self) -> str:
         # The generated one would show the password in every traceback that prints its locals.
         return f"Server({self})"
+
+
+class Exchange(NamedTuple):
+    """What was being done when something went wrong."""
+
+    server: Server
+    doing: str
+    is_logged_in: bool = False
+
+
+CONNECTION_ERRORS: ExceptionMap[Exchange] = {
+    ssl.SSLCertVerificationError: lambda at, error: Unreachable(
+        f"{at.server} has a certificate that is not trusted "
+        f"({error.verify_message}): see [cyrus] ca_file and host"
+    ),
+    AnswerTooLong: lambda at, error: Unreachable(
+        f"{at.server} answered nonsense ({at.doing}): {error}"
+    ),
+    OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
+}
+"""What the errors of a connection mean, whatever is spoken over it."""

@@ -2,16 +2,15 @@
 
 import re
 import socket
-import ssl
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.errors import Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.refusals import sieve_reason
-from autocreate.mailstore.server import Server
+from autocreate.mailstore.server import CONNECTION_ERRORS, Exchange, Server
 from autocreate.mailstore.wire import NoStarttls, tls_context
-from autocreate.resilience.answer_limit import AnswerTooLong, LimitedStream
+from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 # Far more than an honest server sends, and few enough to keep: the shortest line has one byte.
@@ -27,25 +26,11 @@ _MECHANISMS = re.compile(rb'"SASL"\s+"([^"]*)"', re.IGNORECASE)
 _IMPLEMENTATION = re.compile(rb'"IMPLEMENTATION"\s+"([^"]*)"', re.IGNORECASE)
 
 
-class _Exchange(NamedTuple):
-    """What was being done when something went wrong."""
-
-    server: Server
-    doing: str
-
-
-_ERRORS: ExceptionMap[_Exchange] = {
+_ERRORS: ExceptionMap[Exchange] = {
+    **CONNECTION_ERRORS,
     TimeoutError: lambda at, _: ServerTimeout(
         f"{at.server} did not finish within {at.server.timeout:g} s ({at.doing})"
     ),
-    ssl.SSLCertVerificationError: lambda at, error: Unreachable(
-        f"{at.server} has a certificate that is not trusted "
-        f"({error.verify_message}): see [cyrus] ca_file and host"
-    ),
-    AnswerTooLong: lambda at, error: Unreachable(
-        f"{at.server} answered nonsense ({at.doing}): {error}"
-    ),
-    OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
 }
 
 
@@ -184,7 +169,7 @@ class SieveWire:
             self._stream.send(data)
 
     def _exchange(self, doing: str) -> AbstractContextManager[None]:
-        return map_exceptions(_ERRORS, _Exchange(self.server, doing))
+        return map_exceptions(_ERRORS, Exchange(self.server, doing))
 
 
 def _argument(value: bytes | int) -> bytes:
