@@ -63,6 +63,7 @@ class Connection:
         start_tls = url.startswith("ldap://") and options.tls == "starttls"
         shake_hands(url, start_tls, options.ca_file, options.timeout)
         self._ldap = ldap.initialize(url, bytes_mode=False)
+        self._socket: socket.socket | None = None  # libldap's, once it is bound
         self._set_options(options)
         _within(options.timeout * 2, lambda: self._open(options, password, start_tls), url)
 
@@ -120,6 +121,8 @@ class Connection:
                 return
 
     def close(self) -> None:
+        if self._socket:
+            self._socket.close()
         self._ldap.unbind_ext_s()
 
     def discard(self) -> None:
@@ -132,19 +135,19 @@ class Connection:
         libldap knows no limit for the bytes of an answer, not even for one value: so it reads for a moment
         at a time.
         """
-        with socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC))) as connection:
-            limit = ReceivedLimit(connection, self.timeout)
-            asked = self._ldap.search_ext(*search, timeout=self.timeout, **options)
-            found: list[Any] = []
-            while True:
-                moment = min(_MOMENT, limit.seconds_left())
-                try:
-                    kind, data, _, controls = self._ldap.result3(asked, all=0, timeout=moment)
-                except ldap.TIMEOUT:
-                    continue
-                found += data
-                if kind == ldap.RES_SEARCH_RESULT:
-                    return found, controls
+        assert self._socket is not None  # an open connection has it
+        limit = ReceivedLimit(self._socket, self.timeout)
+        asked = self._ldap.search_ext(*search, timeout=self.timeout, **options)
+        found: list[Any] = []
+        while True:
+            moment = min(_MOMENT, limit.seconds_left())
+            try:
+                kind, data, _, controls = self._ldap.result3(asked, all=0, timeout=moment)
+            except ldap.TIMEOUT:
+                continue
+            found += data
+            if kind == ldap.RES_SEARCH_RESULT:
+                return found, controls
 
     def _with_all_values(self, entry: Entry) -> Entry:
         """An entry with all its values: those that the server has left out are asked for.
@@ -208,8 +211,8 @@ class Connection:
 
     def _limit_reading(self) -> None:
         """libldap waits for the rest of an answer without a time limit: set one for the socket."""
-        with socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC))) as connection:
-            socket_timeout.limit(connection, self.timeout)
+        self._socket = socket.socket(fileno=os.dup(self._ldap.get_option(ldap.OPT_DESC)))
+        socket_timeout.limit(self._socket, self.timeout)
 
 
 def _authorities(ca_file: Path | None) -> dict[int, str]:
