@@ -68,9 +68,9 @@ class Audit:
 
     def trees(self) -> Generator[tuple[Discrepancy, ...], None, None]:
         """What differs from its policy, for each user who has an account and a mailbox."""
-        with_both = self._survey.with_both()
         plan = partial(self._components.plan_update, self._selection, self._restore)
-        with closing(in_parallel(plan, with_both, self._components.parallel)) as verdicts:
+        plans = ((user, partial(plan, user)) for user in self._survey.with_both())
+        with closing(in_parallel(plans, self._components.parallel)) as verdicts:
             for user, verdict in verdicts:
                 yield tuple(differences(user, verdict))
 

@@ -42,28 +42,29 @@ class Run:
 
 
 def in_parallel(
-    work: Callable[[str], Verdict], users: Iterable[str], parallel: int
+    jobs: Iterable[tuple[str, Callable[[], Verdict]]], parallel: int
 ) -> Generator[tuple[str, Verdict], None, None]:
     """Do something for each user, several at once. Yields (user, verdict) in no particular order.
 
     Whoever closes it before its end waits for the users being worked on; no other is started.
 
     Args:
-        work: what to do, in a thread of its own. This program's own errors become temporary verdicts.
-        parallel: how many at once; at most twice as many are taken from `users` ahead of time.
+        jobs: users, and what to do for each, in a thread of its own. This program's own errors
+            become temporary verdicts. The jobs themselves are taken in the caller's thread.
+        parallel: how many at once; at most twice as many jobs are taken ahead of time.
     """
 
-    def attempt(user: str) -> tuple[str, Verdict]:
+    def attempt(user: str, job: Callable[[], Verdict]) -> tuple[str, Verdict]:
         try:
-            return user, work(user)
+            return user, job()
         except AutocreateError as error:
             return user, Verdict(Answer.TEMPORARY, str(error), user)
 
     with ThreadPoolExecutor(parallel, thread_name_prefix="bulk") as executor:
         pending: set[Future[tuple[str, Verdict]]] = set()
         try:
-            for user in users:
-                pending.add(executor.submit(attempt, user))
+            for user, job in jobs:
+                pending.add(executor.submit(attempt, user, job))
                 if len(pending) >= 2 * parallel:
                     yield from _finished(pending)
             while pending:

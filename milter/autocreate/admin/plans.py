@@ -17,13 +17,11 @@ class Changed(AutocreateError):
 
 
 class Plans(PrivateDatabase):
-    """The verdicts whose plans have something to do. A context manager, for one writing thread at a time."""
+    """The verdicts whose plans have something to do. A context manager, for one thread."""
 
     def __init__(self) -> None:
-        # Workers only read, and only after all writes.
         super().__init__(
-            "CREATE TABLE plans (user TEXT PRIMARY KEY, json TEXT, verdict BLOB) WITHOUT ROWID",
-            for_threads=True,
+            "CREATE TABLE plans (user TEXT PRIMARY KEY, json TEXT, verdict BLOB) WITHOUT ROWID"
         )
 
     def __len__(self) -> int:
@@ -36,16 +34,10 @@ class Plans(PrivateDatabase):
             row = (user, text, pickle.dumps(verdict))
             self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?)", row)
 
-    def users(self) -> Iterator[str]:
-        """Everyone with a plan, in order."""
-        return self._users("SELECT user FROM plans")
-
-    def verdict(self, user: str) -> Verdict:
-        """The verdict that was kept for a user."""
-        query = "SELECT verdict FROM plans WHERE user = ?"
-        (kept,) = self._database.execute(query, (user,)).fetchone()
-        verdict: Verdict = pickle.loads(kept)  # written above, into a file that nobody else has
-        return verdict
+    def verdicts(self) -> Iterator[tuple[str, Verdict]]:
+        """Everyone with a plan, in order, and the verdict that was kept."""
+        for user, kept in self._database.execute("SELECT user, verdict FROM plans ORDER BY user"):
+            yield user, pickle.loads(kept)  # written above, into a file that nobody else has
 
     def checksum(self) -> str:
         """The checksum of all plans. It does not depend on the order in which they came."""

@@ -88,18 +88,23 @@ class PolicyUpdate:
         yield from failed_lookups(self._survey)
         users = self._survey.with_both() if is_list else self._survey.everyone()
         plan = partial(self._components.plan_update, self._selection, self._restore)
-        with closing(in_parallel(plan, users, self._components.parallel)) as verdicts:
+        plans = ((user, partial(plan, user)) for user in users)
+        with closing(in_parallel(plans, self._components.parallel)) as verdicts:
             for user, verdict in verdicts:
                 if verdict.policy in (self._policy, ""):
                     self._plans.add(user, verdict)
                     yield outcome_of(user, verdict, is_applied=False)
 
     def _apply(self) -> Outcomes:
-        users = self._plans.users()
-        with closing(in_parallel(self._carry_out, users, self._components.parallel)) as verdicts:
+        # The plans are read here, in their one thread; only what they say is done in others.
+        updates = (
+            (user, partial(self._carry_out, user, verdict))
+            for user, verdict in self._plans.verdicts()
+        )
+        with closing(in_parallel(updates, self._components.parallel)) as verdicts:
             for user, verdict in verdicts:
                 yield outcome_of(user, verdict, is_applied=True)
 
-    def _carry_out(self, user: str) -> Verdict:
+    def _carry_out(self, user: str, verdict: Verdict) -> Verdict:
         address = self._components.accounts.address(user, self._selection)
-        return self._components.provisioner.apply(address, self._plans.verdict(user))
+        return self._components.provisioner.apply(address, verdict)

@@ -5,6 +5,7 @@ the journal lists the trees that were left unfinished.
 """
 
 from contextlib import closing
+from functools import partial
 from itertools import chain
 
 from autocreate.admin.bulk import Outcomes, Run, in_parallel
@@ -58,7 +59,8 @@ def provision(
     def work() -> Outcomes:
         yield from failed_lookups(survey)
         users = chain(survey.without_mailbox(), unfinished)
-        with closing(in_parallel(create, users, components.parallel)) as verdicts:
+        creations = ((user, partial(create, user)) for user in users)
+        with closing(in_parallel(creations, components.parallel)) as verdicts:
             for user, verdict in verdicts:
                 yield outcome_of(user, verdict, is_applied)
 

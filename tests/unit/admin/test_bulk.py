@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,12 @@ from autocreate.model import Answer, Verdict
 from autocreate.tree.actions import CreateMailbox, SetQuota, Subscribe, SubscribeShared
 from autocreate.tree.plan import Plan, without_user_removed
 from autocreate.tree.values import Quota
+
+
+def jobs(
+    work: Callable[[str], Verdict], users: Iterable[str]
+) -> Iterator[tuple[str, Callable[[], Verdict]]]:
+    return ((user, partial(work, user)) for user in users)
 
 
 def test_several_users_are_worked_on_at_once_and_few_are_taken_ahead_of_time() -> None:
@@ -35,7 +42,7 @@ def test_several_users_are_worked_on_at_once_and_few_are_taken_ahead_of_time() -
         together.wait()  # passes only if three are at work
         return Verdict(Answer.ACCEPT, "", user)
 
-    for user, _verdict in in_parallel(work, users(), 3):
+    for user, _verdict in in_parallel(jobs(work, users()), 3):
         seen.append(user)
 
     assert sorted(seen) == sorted(f"user{number}" for number in range(30))
@@ -48,7 +55,7 @@ def test_an_error_about_one_user_stops_nobody_else() -> None:
             raise Temporary("the database is away")
         return Verdict(Answer.ACCEPT, "", user)
 
-    found = dict(in_parallel(work, ["ann", "joe", "kim"], 2))
+    found = dict(in_parallel(jobs(work, ["ann", "joe", "kim"]), 2))
     assert {user: verdict.answer for user, verdict in found.items()} == {
         "ann": Answer.ACCEPT,
         "joe": Answer.TEMPORARY,
@@ -62,7 +69,7 @@ def test_a_defect_is_not_taken_for_an_outcome() -> None:
         raise ZeroDivisionError(user)
 
     with pytest.raises(ZeroDivisionError, match="joe"):
-        list(in_parallel(work, ["joe"], 2))
+        list(in_parallel(jobs(work, ["joe"]), 2))
 
 
 def test_once_it_is_closed_nothing_more_is_started() -> None:
@@ -72,7 +79,9 @@ def test_once_it_is_closed_nothing_more_is_started() -> None:
         begun.append(user)
         return Verdict(Answer.ACCEPT, "", user)
 
-    with closing(in_parallel(work, (f"user{number}" for number in range(100)), 2)) as verdicts:
+    with closing(
+        in_parallel(jobs(work, (f"user{number}" for number in range(100))), 2)
+    ) as verdicts:
         next(verdicts)
     assert len(begun) <= 5
     assert not [it for it in threading.enumerate() if it.name.startswith("bulk")]
@@ -90,7 +99,7 @@ def test_an_interrupt_while_it_waits_starts_nothing_more() -> None:
         return Verdict(Answer.ACCEPT, "", user)
 
     with pytest.raises(KeyboardInterrupt):
-        list(in_parallel(work, users(), 2))
+        list(in_parallel(jobs(work, users()), 2))
     assert set(begun) <= {"ann", "joe"}
 
 
@@ -123,7 +132,7 @@ def test_whoever_was_waiting_for_a_thread_is_not_started_after_an_interrupt(
         return Verdict(Answer.ACCEPT, "", user)
 
     with pytest.raises(KeyboardInterrupt):
-        list(in_parallel(work, users(), 2))
+        list(in_parallel(jobs(work, users()), 2))
     assert sorted(begun) == ["ann", "joe"]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from autocreate.admin.plans import Changed, Plans
@@ -18,8 +21,7 @@ def test_plans_are_carried_out_only_as_they_were_reviewed() -> None:
         plans.add("joe", first)
         plans.add("ann", second)  # has nothing to do
         assert len(plans) == 1
-        assert list(plans.users()) == ["joe"]
-        assert plans.verdict("joe") == first
+        assert list(plans.verdicts()) == [("joe", first)]
         again.add("joe", first)
         again.require(plans.checksum())
         again.add("kim", Verdict(Answer.ACCEPT, "", "kim", plan=Plan("kim", "p", PLAN.actions)))
@@ -38,3 +40,11 @@ def test_the_order_in_which_plans_come_does_not_change_their_checksum() -> None:
         for user in ("joe", "ann"):
             other.add(user, verdicts[user])
         assert one.checksum() == other.checksum()
+
+
+def test_no_second_thread_may_read_plans_as_it_could_get_those_of_another_user() -> None:
+    with Plans() as plans, ThreadPoolExecutor(1) as executor:
+        plans.add("joe", Verdict(Answer.ACCEPT, "", "joe", plan=PLAN))
+        read = executor.submit(lambda: list(plans.verdicts()))
+        with pytest.raises(sqlite3.ProgrammingError, match="thread"):
+            read.result()
