@@ -47,7 +47,7 @@ class Metrics(Section):
 
     listen: Tcp | None = None
     """Where to serve them: `HOST:PORT`, or `:PORT` for loopback, such as `127.0.0.1:9894`. Everybody who can
-    connect can read them. Default: not served."""
+    connect can read them. At most 8 connections are served at once, each for 5 seconds. Default: not served."""
 
 
 class Config(Section):

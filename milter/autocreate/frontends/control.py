@@ -2,29 +2,29 @@
 
 A request is one line with a JSON object, `{"ask": "figures"}`, and so is the answer,
 `{"answer": ...}` or `{"error": "..."}`. Only root and the user that the process runs as may ask (the
-kernel says who they are). They are answered one after the other, each within seconds.
+kernel says who they are). A request is over within seconds, however slowly it comes.
 """
 
-import errno
 import json
 import logging
 import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from autocreate.errors import MalformedInput, Temporary
+from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
-from autocreate.frontends.listener import Listener, peer_uid
+from autocreate.frontends.listener import Listener
 from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 2.0  # seconds for a request to come, or an answer to be taken
+_TIMEOUT = 4.0  # seconds for a request and its answer
 _LONGEST = 1 << 16  # bytes of a request
+_LONGEST_ANSWER = 1 << 22  # bytes
+_MOST = 8  # requests at once
 
 # What can be asked. A new kind of request is one more line here.
 REQUESTS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
@@ -38,43 +38,32 @@ class Control:
     """Answers on a control socket."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+        self._acceptor = Acceptor(
+            "control socket",
+            listener,
+            _MOST,
+            seconds=_TIMEOUT,
+            peers=(0, os.geteuid()),
+            most_per_peer=_MOST // 2,
+        )
 
     def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Mail does not depend on this socket, so `failed` is not called."""
-        threading.Thread(target=self._accept, args=(gate,), name="control", daemon=True).start()
+        self._acceptor.start(
+            lambda connection: _answer(connection, gate),
+            lambda error: log.error("the control socket is not served any more: %r", error),
+        )
 
     def stop(self) -> None:
         """See `FrontEnd.stop`."""
-        self._listener.stop()
+        self._acceptor.stop()
 
-    def _accept(self, gate: ServiceGate) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.socket.accept()
-            except OSError as error:
-                if error.errno in (errno.EINVAL, errno.EBADF):
-                    return  # the listener was stopped, or closed
-                log.error("cannot accept a connection at the control socket: %s", error)
-                time.sleep(0.1)  # out of descriptors, for example; there may soon be some again
-                continue
-            try:
-                with connection:
-                    self._answer(connection, gate)
-            except OSError as error:
-                log.info("a client of the control socket disconnected: %s", error)
-            except BaseException:
-                log.exception("a defect of this program, at the control socket")
 
-    def _answer(self, connection: socket.socket, gate: ServiceGate) -> None:
-        uid = peer_uid(connection)
-        if uid not in (0, os.geteuid()):
-            log.warning("uid %d may not use the control socket", uid)
-            return
-        connection.settimeout(_TIMEOUT)
-        with connection.makefile("rwb") as lines:
-            answer = answered(lines.readline(_LONGEST), gate)
-            lines.write(json.dumps(answer).encode() + b"\n")
+def _answer(connection: socket.socket, gate: ServiceGate) -> None:
+    connection.settimeout(_TIMEOUT)
+    with connection.makefile("rwb") as lines:
+        answer = answered(lines.readline(_LONGEST), gate)
+        lines.write(json.dumps(answer).encode() + b"\n")
 
 
 def _user() -> Mapping[str, Any]:
@@ -116,12 +105,12 @@ def ask(path: Path, request: str, **details: Any) -> Any:
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_TIMEOUT * 2)
+            connection.settimeout(_TIMEOUT)
             connection.connect(str(path))
             with connection.makefile("rwb") as lines:
                 lines.write(json.dumps({"ask": request, **details}).encode() + b"\n")
                 lines.flush()
-                told = lines.readline()
+                told = lines.readline(_LONGEST_ANSWER)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise Temporary(f"nothing listens at {path}") from error
     except OSError as error:

@@ -23,6 +23,7 @@ from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.notification import parse
 from autocreate.model import Answer, Login
+from autocreate.resilience.throttled_log import ThrottledLog
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ _LONGEST = 8192  # NOTIFY_MAXSIZE of Cyrus's notify.c
 _THREADS = 16
 _MOST_LOGINS = 1000  # that wait for a thread
 _MOST_USERS = 1000  # queued for the milter
+_PAUSE = 0.1  # seconds after a failure to read
+_MINUTE = 60.0
+_HOUR = 3600.0
 
 
 class Events:
@@ -55,6 +59,9 @@ class Events:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="event")
         self._room = threading.BoundedSemaphore(_MOST_LOGINS)
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+        # A notification comes with every login, so these may be many.
+        self._log = ThrottledLog(log, _MINUTE)
+        self._peers_log = ThrottledLog(log, _HOUR)
 
     def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
@@ -77,22 +84,37 @@ class Events:
         waiting = select.poll()
         waiting.register(self._listener.fileno(), select.POLLIN)
         waiting.register(self._stopping, select.POLLIN)
-        while not any(descriptor == self._stopping for descriptor, _ in waiting.poll()):
-            datagram, ancillary, _, _ = self._listener.socket.recvmsg(
-                _LONGEST, socket.CMSG_SPACE(12)
-            )
-            uid = _sender(ancillary)
-            if uid not in self._peers:
-                log.warning("uid %s may not send notifications: see login.peers", uid)
+        while True:
+            ready = [descriptor for descriptor, _ in waiting.poll(_MINUTE * 1000)]
+            if self._stopping in ready:
+                return
+            if not ready:
+                self._log.flush()
+                self._peers_log.flush()
                 continue
-            if self._notifyd:
-                self._notifyd.tell(datagram)
             try:
-                self._follow(datagram, gate)
-            except MalformedNotification as error:
-                log.warning("a notification was dropped: %s", error)
-            except Exception:
-                log.exception("a defect of this program, at a notification")
+                datagram, ancillary, _, _ = self._listener.socket.recvmsg(
+                    _LONGEST, socket.CMSG_SPACE(12)
+                )
+            except OSError as error:
+                self._log.log(logging.ERROR, "recvmsg", "cannot read a notification: %s", error)
+                time.sleep(_PAUSE)  # out of memory, for example; there may soon be some again
+                continue
+            self._take(datagram, _sender(ancillary), gate)
+
+    def _take(self, datagram: bytes, uid: int | None, gate: ServiceGate) -> None:
+        if uid not in self._peers:
+            self._peers_log.warning(uid, "uid %s may not send notifications: see login.peers", uid)
+            return
+        if self._notifyd:
+            self._notifyd.tell(datagram)
+        try:
+            self._follow(datagram, gate)
+        except MalformedNotification as error:
+            self._log.warning("malformed", "a notification was dropped: %s", error)
+        except Exception as error:
+            what = "a defect of this program, at a notification"
+            self._log.log(logging.ERROR, type(error).__name__, what, exc_info=True)
 
     def _follow(self, datagram: bytes, gate: ServiceGate) -> None:
         event = parse(datagram)
@@ -105,7 +127,9 @@ class Events:
         if event.login is None:
             return
         if not self._room.acquire(blocking=False):
-            log.error(
+            self._log.log(
+                logging.ERROR,
+                "full",
                 "too many logins at once: the mailbox of %s is checked at the next login",
                 event.login.name,
             )
@@ -163,11 +187,17 @@ class Milter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="milter")
         self._room = threading.BoundedSemaphore(_MOST_USERS)
         self._is_up = True
+        self._log = ThrottledLog(log, _MINUTE)
 
     def tell(self, user: str) -> None:
         """Have it look at a user's mailbox again. Does not wait for it."""
         if not self._room.acquire(blocking=False):
-            log.error("dropped mailbox-removed notice for %s: milter queue full", user)
+            self._log.log(
+                logging.ERROR,
+                "full",
+                "dropped mailbox-removed notice for %s: milter queue full",
+                user,
+            )
             return
         self._thread.submit(self._tell, user)
 

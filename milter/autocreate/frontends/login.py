@@ -7,22 +7,21 @@ not SASL_BADAUTH).
 """
 
 import logging
-import os
-import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 
 from autocreate import logs
 from autocreate.errors import MalformedRequest, Temporary
+from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
-from autocreate.frontends.listener import Listener, peer_uid
+from autocreate.frontends.listener import Listener
 from autocreate.model import Answer, Login, Verdict
 from autocreate.passwords import OK, PasswordChecker
 from autocreate.passwords import request as sasl_request
 from autocreate.passwords.request import SaslauthdRequest
+from autocreate.resilience.throttled_log import ThrottledLog
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
 
@@ -30,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # Seconds for a whole request. Cyrus writes it in one piece.
 _READING = 5.0
+_MINUTE = 60.0
 
 
 class LoginServer:
@@ -50,63 +50,22 @@ class LoginServer:
         peers: Collection[int],
         requests: int,
     ) -> None:
-        self._listener = listener
         self._checker = checker
-        self._peers = frozenset(peers)
-        self._threads = ThreadPoolExecutor(requests, thread_name_prefix="login")
-        self._room = threading.BoundedSemaphore(requests)
+        self._acceptor = Acceptor(
+            "login socket", listener, requests, peers=peers, hint=": see login.peers"
+        )
         self._may_wait = threading.BoundedSemaphore(max(1, requests // 2))
-        self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+        self._log = ThrottledLog(log, _MINUTE)
 
     def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`."""
-
-        def run() -> None:
-            try:
-                self._accept(gate)
-            except BaseException as error:
-                failed(error)
-
-        threading.Thread(target=run, name="login", daemon=True).start()
+        self._acceptor.start(lambda connection: self._answer(connection, gate), failed)
 
     def stop(self) -> None:
         """See `FrontEnd.stop`."""
-        os.eventfd_write(self._stopping, 1)
-        self._listener.stop()
-
-    def _accept(self, gate: ServiceGate) -> None:
-        waiting = select.poll()
-        waiting.register(self._listener.fileno(), select.POLLIN)
-        waiting.register(self._stopping, select.POLLIN)
-        while True:
-            self._room.acquire()
-            if any(descriptor == self._stopping for descriptor, _ in waiting.poll()):
-                return
-            try:
-                connection, _ = self._listener.socket.accept()
-            except OSError as error:
-                log.error("cannot accept a connection at the login socket: %s", error)
-                self._room.release()
-                time.sleep(0.1)  # out of descriptors, for example; there may soon be some again
-                continue
-            self._threads.submit(self._handle, connection, gate)
-
-    def _handle(self, connection: socket.socket, gate: ServiceGate) -> None:
-        try:
-            with connection:
-                self._answer(connection, gate)
-        except OSError as error:
-            log.info("a client of the login socket disconnected: %s", error)
-        except BaseException:
-            log.exception("a defect of this program, at a login")
-        finally:
-            self._room.release()
+        self._acceptor.stop()
 
     def _answer(self, connection: socket.socket, gate: ServiceGate) -> None:
-        uid = peer_uid(connection)
-        if uid not in self._peers:
-            log.warning("uid %d may not use the login socket: see login.peers", uid)
-            return
         request = bytearray(sasl_request.LONGEST_REQUEST)
         try:
             attempt = SaslauthdRequest(
@@ -116,7 +75,7 @@ class LoginServer:
                 if service is not None:
                     self._attend(connection, service, attempt, gate.statistics)
         except MalformedRequest as error:
-            log.warning("a request at the login socket was dropped: %s", error)
+            self._log.warning("request", "a request at the login socket was dropped: %s", error)
         except Temporary as error:
             log.error("login not answered: %s", error)
         finally:

@@ -4,10 +4,10 @@ The registry is this front end's own. Its one collector reads counts that live a
 so a reload neither loses nor doubles anything.
 """
 
-import threading
+import logging
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from http.server import ThreadingHTTPServer
 from importlib.metadata import version
 from typing import Any
 
@@ -22,35 +22,48 @@ from prometheus_client.core import (
 from prometheus_client.exposition import MetricsHandler
 from prometheus_client.registry import Collector
 
+from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.statistics.tally import BOUNDS, Histogram, Tally
 
-_TIMEOUT = 10.0  # seconds for a scraper to ask
+# A scrape takes milliseconds. Everybody who can connect shares these, and mail must not notice.
+_MOST = 8  # at once
+_TIMEOUT = 5.0  # seconds for a request and its answer
+
+log = logging.getLogger(__name__)
 
 
 class Metrics:
     """Serves the metrics on a listening socket."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._server = ThreadingHTTPServer(("", 0), MetricsHandler, bind_and_activate=False)
+        self._acceptor = Acceptor("metrics port", listener, _MOST, seconds=_TIMEOUT)
 
     def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Mail does not depend on metrics, so `failed` is not called."""
         ours = CollectorRegistry()
         ours.register(_ServiceCollector(gate))
         ProcessCollector(registry=ours)
-        handler = MetricsHandler.factory(ours)
-        self._server.RequestHandlerClass = type("Handler", (handler,), {"timeout": _TIMEOUT})
-        self._server.socket.close()
-        self._server.socket = self._listener.socket
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        handler: Callable[..., object] = type(
+            "Handler", (MetricsHandler.factory(ours),), {"timeout": _TIMEOUT}
+        )
+
+        def handle(connection: socket.socket) -> None:
+            try:
+                handler(connection, "", None)
+            except ValueError as error:  # urllib.parse's, of what is no URL
+                raise ConnectionAbortedError(f"not a request: {error}") from error
+            connection.shutdown(socket.SHUT_WR)
+
+        self._acceptor.start(
+            handle,
+            lambda error: log.error("metrics are not served any more: %r", error),
+        )
 
     def stop(self) -> None:
         """See `FrontEnd.stop`."""
-        self._listener.stop()
-        self._server.shutdown()
+        self._acceptor.stop()
 
 
 class _ServiceCollector(Collector):

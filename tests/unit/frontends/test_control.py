@@ -1,16 +1,22 @@
-"""The control socket goes on, whatever the machine runs short of."""
+"""The control socket goes on, whatever the machine runs short of, and whoever asks slowly."""
 
 from __future__ import annotations
 
 import errno
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autocreate.frontends import control
 from autocreate.frontends.control import Control, answered, ask
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
+from tests.servers.common import wait_until
 from tests.unit.house import House
 
 
@@ -21,19 +27,31 @@ class Short:
         self._listener = listener
         self._failures = [OSError(errno.EMFILE, "Too many open files")]
 
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
     def accept(self) -> Any:
         if self._failures:
             raise self._failures.pop()
         return self._listener.socket.accept()
 
 
+@contextmanager
+def serving(folder: Path) -> Iterator[Path]:
+    place = folder / "control"
+    with listening("milter.control", f"unix:{place}", 0o600, None) as listener:
+        server = Control(listener)
+        server.serve(ServiceGate(House(folder).service), lambda error: None)
+        yield place
+        server.stop()
+
+
 def test_a_lack_of_descriptors_ends_nothing(tmp_path: Path) -> None:
     place = tmp_path / "control"
     with listening("milter.control", f"unix:{place}", 0o600, None) as listener:
         short: Any = Short(listener)
-        Control(Listener(short, is_ours=False)).serve(
-            ServiceGate(House(tmp_path).service), lambda error: None
-        )
+        server = Control(Listener(short, is_ours=False))
+        server.serve(ServiceGate(House(tmp_path).service), lambda error: None)
         assert ask(place, "figures")["ready"]["users"] == 0
         listener.stop()
 
@@ -45,3 +63,29 @@ def test_a_lack_of_descriptors_ends_nothing(tmp_path: Path) -> None:
 )
 def test_what_is_no_request_gets_an_error(tmp_path: Path, line: bytes) -> None:
     assert list(answered(line, ServiceGate(House(tmp_path).service))) == ["error"]
+
+
+def test_who_asks_slowly_holds_up_nobody(tmp_path: Path) -> None:
+    with serving(tmp_path) as place, socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(str(place))
+        slow.sendall(b"{")
+        begun = time.monotonic()
+        assert ask(place, "figures")["ready"]["users"] == 0
+        assert time.monotonic() - begun < 2.0
+
+
+def test_a_request_that_comes_byte_by_byte_has_one_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_TIMEOUT", 0.5)
+    with serving(tmp_path) as place, socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(str(place))
+
+        def is_disconnected() -> bool:
+            try:
+                slow.sendall(b"{")
+            except OSError:
+                return True
+            return False
+
+        wait_until(is_disconnected, 10.0, "the end of the connection")

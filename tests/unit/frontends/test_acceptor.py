@@ -1,0 +1,225 @@
+"""What local users can cost a front end: connections, threads, log and processor time, each with a bound."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autocreate.frontends.acceptor import Acceptor
+from autocreate.frontends.events import Events
+from autocreate.frontends.gate import ServiceGate
+from autocreate.frontends.listener import Listener, listening
+from autocreate.frontends.login import LoginServer
+from autocreate.passwords.request import SaslauthdRequest
+from tests.servers.common import wait_until
+from tests.unit.house import House
+
+US = os.getuid()
+SOMEBODY_ELSE = US + 1
+MANY = 2000
+
+
+class Server:
+    """An acceptor whose clients are held until `let_go`, and then told `done`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.let_go = threading.Event()
+        self.inside = 0
+        self.most_inside = 0
+        self.lock = threading.Lock()
+
+    def handle(self, connection: socket.socket) -> None:
+        with self.lock:
+            self.inside += 1
+            self.most_inside = max(self.inside, self.most_inside)
+        self.let_go.wait(30.0)
+        connection.sendall(b"done")
+        with self.lock:
+            self.inside -= 1
+
+    def connect(self) -> socket.socket:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(20.0)
+        client.connect(str(self.path))
+        return client
+
+
+Start = Callable[..., AbstractContextManager[Server]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    @contextmanager
+    def started(most: int = 4, handle: Any = None, **options: Any) -> Iterator[Server]:
+        server = Server(tmp_path / "s")
+        with listening("login.socket", f"unix:{server.path}", 0o600, None) as listener:
+            acceptor = Acceptor("test socket", listener, most, **options)
+            acceptor.start(handle or server.handle, lambda error: None)
+            try:
+                yield server
+            finally:
+                server.let_go.set()
+                acceptor.stop()
+
+    return started
+
+
+def test_so_many_connections_are_handled_at_once_and_the_others_wait(start: Start) -> None:
+    with start(most=4) as server, ExitStack() as held:
+        clients = [held.enter_context(server.connect()) for _ in range(40)]
+        wait_until(lambda: server.inside == 4, 10.0, "four clients")
+        server.let_go.set()
+        assert [client.recv(9) for client in clients] == [b"done"] * 40
+        assert server.most_inside == 4
+
+
+def test_one_user_leaves_room_for_another(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    with start(most=4, peers=[US], most_per_peer=2) as server, ExitStack() as held:
+        clients = [held.enter_context(server.connect()) for _ in range(40)]
+        for client in clients[2:]:
+            assert client.recv(9) == b""
+        server.let_go.set()
+        assert [client.recv(9) for client in clients[:2]] == [b"done"] * 2
+    assert caplog.messages == [f"uid {US} has too many connections to the test socket"]
+
+
+def test_a_connection_ends_at_its_deadline_however_busy_it_is(start: Start) -> None:
+    def read(connection: socket.socket) -> None:
+        while connection.recv(1):
+            pass
+
+    with start(handle=read, seconds=0.5) as server, server.connect() as client:
+
+        def is_over() -> bool:
+            try:
+                client.sendall(b"x")
+            except OSError:
+                return True
+            return False
+
+        wait_until(is_over, 10.0, "the end of the connection")
+
+
+def test_defects_at_the_will_of_clients_have_one_traceback(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_connection: socket.socket) -> None:
+        raise RuntimeError("a defect")
+
+    with start(handle=fail) as server:
+        for _ in range(100):
+            with server.connect() as client:
+                assert client.recv(9) == b""
+    assert caplog.messages == ["a defect of this program, at the test socket"]
+
+
+class Short:
+    """A listening socket of a process that has no descriptor left."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.is_short = True
+        self.asked = 0
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def accept(self) -> Any:
+        self.asked += 1
+        if self.is_short:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.socket.accept()
+
+
+def test_without_descriptors_it_waits_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(tmp_path / "s")
+    server.let_go.set()
+    with listening("login.socket", f"unix:{server.path}", 0o600, None) as listener:
+        short: Any = Short(listener)
+        acceptor = Acceptor("test socket", Listener(short, is_ours=False), 4)
+        acceptor.start(server.handle, lambda error: None)
+        begun, processor = time.monotonic(), time.process_time()
+        with server.connect() as client:
+            wait_until(lambda: short.asked >= 5, 20.0, "five attempts")
+            took = time.monotonic() - begun
+            assert short.asked <= took / 0.1 + 2
+            assert time.process_time() - processor < 0.5 + took / 2
+            short.is_short = False
+            assert client.recv(9) == b"done"
+        listener.stop()
+    assert caplog.messages == [
+        "cannot accept a connection at the test socket: [Errno 24] Too many open files"
+    ]
+
+
+class Checker:
+    def check(self, _attempt: SaslauthdRequest) -> bytes:
+        raise AssertionError("nobody may ask")
+
+
+def test_a_flood_at_the_login_socket_is_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    path, house = tmp_path / "mux", House(tmp_path)
+    with listening("login.socket", f"unix:{path}", 0o600, None) as listener:
+        server = LoginServer(listener, Checker(), [SOMEBODY_ELSE], 4)
+        server.serve(ServiceGate(house.service), lambda error: None)
+        for _ in range(MANY):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20.0)
+                client.connect(str(path))
+                assert client.recv(9) == b""
+        server.stop()
+    assert caplog.messages == [f"uid {US} may not use the login socket: see login.peers"]
+    assert not [it for it in threading.enumerate() if it.name.startswith("login-socket_")]
+
+
+def test_a_flood_at_the_notification_socket_is_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, house = tmp_path / "notify", House(tmp_path)
+    kind = socket.SOCK_DGRAM
+    with listening("login.notify_socket", f"unix:{path}", 0o600, None, kind) as listener:
+        events = Events(listener, [SOMEBODY_ELSE], None)
+        events.serve(ServiceGate(house.service), lambda error: None)
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            for _ in range(MANY):
+                client.sendto(b"x" * 100, str(path))
+        wait_until(lambda: _left_out(events) == MANY - 1, 20.0, "the count of the rest")
+        events.stop()
+    assert caplog.messages == [f"uid {US} may not send notifications: see login.peers"]
+
+
+def test_malformed_notifications_of_a_peer_are_one_line_a_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, house = tmp_path / "notify", House(tmp_path)
+    kind = socket.SOCK_DGRAM
+    with listening("login.notify_socket", f"unix:{path}", 0o600, None, kind) as listener:
+        events = Events(listener, [US], None)
+        events.serve(ServiceGate(house.service), lambda error: None)
+        with socket.socket(socket.AF_UNIX, kind) as client:
+            for number in range(MANY):
+                client.sendto(b"%d" % number, str(path))
+        wait_until(lambda: _left_out(events) == MANY - 1, 20.0, "the count of the rest")
+        events.stop()
+    assert len(caplog.messages) == 1
+
+
+def _left_out(events: Events) -> int:
+    logs = (events._log, events._peers_log)
+    return sum(cause.left_out for it in logs for cause in it._causes.values())
