@@ -49,6 +49,10 @@ class Temporary(AutocreateError):
     exit_status = 75  # EX_TEMPFAIL
 
 
+class CreationLimited(Temporary):
+    """More mailboxes would be created than `[limits]` allows. The journal does not know of the user."""
+
+
 class DeadlinePassed(Temporary):
     """No verdict in time. The work goes on, so the next attempt may find it done."""
 

@@ -1,5 +1,7 @@
 """The log: one line a recipient or login, every other event a sentence; as text or JSON.
 
+What senders can cause without end has a bound: see `log.unknown_per_minute` and `[limits]`.
+
 A recipient's line is an error where it was deferred for a reason that was not logged within the last
 hour, else info. So whoever reads only errors learns once an hour of an outage, or of a user that Cyrus
 cannot have.
@@ -24,7 +26,10 @@ from typing import Any, TextIO
 from autocreate.aliases.syntax import abbreviate
 from autocreate.core.printable import printable
 from autocreate.model import Answer, Login, Recipient, Verdict
+from autocreate.statistics.line_budget import LeftOut, LineBudget
 from autocreate.tree.plan import Plan, as_text
+
+_NO_SUCH = (Answer.UNKNOWN, Answer.MALFORMED)
 
 _recipients = logging.getLogger("autocreate.recipient")
 _logins = logging.getLogger("autocreate.login")
@@ -70,8 +75,49 @@ class _RecentReasons:
 _recent = _RecentReasons()
 
 
+class _NoSuchRecipients:
+    """The lines about recipients that do not exist: senders can cause as many as they like."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._budget = LineBudget(per_minute)
+        self._lock = threading.Lock()
+
+    def admits(self, client: str) -> bool:
+        """May a line about another one be logged?"""
+        with self._lock:
+            left_out = self._budget.left_out()
+            is_admitted = self._budget.admits(client)
+        self._tell(left_out)
+        return is_admitted
+
+    def flush(self) -> None:
+        """Log what was left out, if the minute is over."""
+        with self._lock:
+            left_out = self._budget.left_out()
+        self._tell(left_out)
+
+    def _tell(self, left_out: LeftOut | None) -> None:
+        if left_out:
+            clients = " ".join(f"{client or '-'}:{count}" for client, count in left_out.clients)
+            fields = {"count": left_out.lines, "clients": clients}
+            words = "unknown or malformed recipients not logged in a minute"
+            _recipients.warning(words, extra={"fields": fields})
+
+
+_no_such = _NoSuchRecipients(0)
+
+
+def flush() -> None:
+    """Log the count of lines that were left out, if their minute is over. Call it now and then."""
+    _no_such.flush()
+
+
 def configure(
-    kind: str, level: str, stream: TextIO = sys.stderr, syslog: Path | None = None
+    kind: str,
+    level: str,
+    stream: TextIO = sys.stderr,
+    syslog: Path | None = None,
+    unknown_per_minute: int = 0,
 ) -> None:
     """Send this program's log to a stream or to syslog, replacing what was configured before.
 
@@ -79,7 +125,10 @@ def configure(
         kind: "text" or "json".
         level: "debug", "info", "warning" or "error".
         syslog: the socket of the syslog daemon, if the log is to go there.
+        unknown_per_minute: how many lines about unknown and malformed recipients; 0 for all.
     """
+    global _no_such  # noqa: PLW0603 -- as the handlers of `logging`, it is the process's
+    _no_such = _NoSuchRecipients(unknown_per_minute)
     formatter = _json_formatter() if kind == "json" else _TextFormatter(_TEXT)
     handler: logging.Handler
     if syslog:
@@ -126,6 +175,8 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
     Args:
         fields: what else the front end knows: client, sender, queue id.
     """
+    if verdict.answer in _NO_SUCH and not _no_such.admits(fields.get("client", "")):
+        return
     passed = not (verdict.reply or verdict.user or verdict.suppressed or verdict.aliases)
     level = logging.DEBUG if passed else logging.INFO
     shown = {"recipient": recipient.argument, **fields}
@@ -140,7 +191,9 @@ def _decision(
     verdict: Verdict,
     milliseconds: float,
 ) -> None:
-    if verdict.answer is Answer.TEMPORARY and _recent.is_news(verdict.reason):
+    if verdict.limited:
+        level = logging.DEBUG  # `[limits]` has a line a minute
+    elif verdict.answer is Answer.TEMPORARY and _recent.is_news(verdict.reason):
         level = logging.ERROR
     if not logger.isEnabledFor(level):
         return

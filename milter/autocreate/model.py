@@ -206,6 +206,7 @@ class Verdict:
         parts: the verdict about each user, if the aliases led to several.
         asked: the account sources and tables of aliases that were asked for it.
         address: where Cyrus delivers, after aliases; its domain may choose the policy.
+        limited: it is temporary because of `[limits]`, which is logged once for many.
     """
 
     answer: Answer
@@ -223,6 +224,7 @@ class Verdict:
     parts: tuple["Verdict", ...] = ()
     asked: tuple[Lookup, ...] = ()
     address: Address | None = None
+    limited: bool = False
 
     @property
     def plans(self) -> tuple[Plan, ...]:

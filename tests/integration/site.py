@@ -57,6 +57,10 @@ KINDS = {
         {},
         main_cf={"lmtp_quote_rfc821_envelope": "no"},
     ),
+    "one creation a minute": Kind({"limits": {"creations_per_minute": 1}}, {}),
+    "one creation a minute for each domain": Kind(
+        {"limits": {"creations_per_minute_per_domain": 1}}, {}
+    ),
     "lmtpd is asked": Kind({}, {"lmtp_strict_quota": "yes"}, asks_lmtpd=True),
     "lmtpd is asked in dry run": Kind({"milter": {"mode": "dry-run"}}, {}, asks_lmtpd=True),
 }
@@ -227,6 +231,7 @@ def site(kind_name: str, mta_name: str, scenarios: Iterable[Scenario]) -> Iterat
         settings = {
             "milter": {"domains": DOMAINS, **kind.settings.get("milter", {})},
             "cyrus": kind.settings.get("cyrus", {}),
+            "limits": kind.settings.get("limits", {}),
             "log": {"format": "json", "level": "debug"},
         }
         if kind.asks_lmtpd:

@@ -17,6 +17,7 @@ from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Answer, Recipient, Verdict
 from autocreate.resilience.single_flight import SingleFlight
+from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
@@ -85,6 +86,7 @@ class House:
         delivery: DeliveryCheck | None = None,
         workers: int = 4,
         cache_size: int = 100,
+        limit: CreationLimit = CreationLimit(),  # noqa: B008 -- without limits it keeps no state
     ) -> None:
         self.store = Memory()
         self.accounts = Accounts(accounts or {})
@@ -114,6 +116,7 @@ class House:
                 self.store,
                 unfinished,
                 self.mailboxes,
+                limit=limit,
             ),
             self.journal,
             unfinished,

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from autocreate import logs
 from autocreate.model import Answer, Login, Recipient, Verdict
+from autocreate.statistics.line_budget import LineBudget
 from tests.unit.clock import Clock
 
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from("\r\n\x1b\u2028\x85\udc80 '\"=")))
@@ -52,6 +53,39 @@ def test_a_verdict_is_a_json_object() -> None:
         "ms": 12.3,
         "reason": "created",
     }
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_flood_of_unknown_recipients_is_bounded(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, stream = Clock(), io.StringIO()
+    monkeypatch.setattr(logs, "LineBudget", lambda lines: LineBudget(lines, clock))
+    logs.configure(kind, "debug", stream, unknown_per_minute=100)
+    unknown = Verdict(Answer.UNKNOWN, "nobody knows")
+    malformed = Verdict(Answer.MALFORMED, "no address", suppressed="dry run")
+    for number in range(5000):
+        logs.verdict(Recipient(f"<x{number}@example.org>"), unknown, 1.0, client="192.0.2.1")
+        logs.verdict(Recipient(f"<x{number}>"), malformed, 1.0, client="192.0.2.2")
+    logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0, client="192.0.2.1")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 101
+    assert "joe@example.org" in lines[-1]
+    clock.now += 60.0
+    logs.flush()
+    logs.flush()
+    (summary,) = stream.getvalue().splitlines()[101:]
+    assert "unknown or malformed recipients not logged in a minute" in summary
+    assert "192.0.2.1:4950 192.0.2.2:4950" in summary
+    assert "9900" in summary
+
+
+def test_every_unknown_recipient_has_a_line_where_there_is_no_bound() -> None:
+    stream = io.StringIO()
+    logs.configure("text", "info", stream, unknown_per_minute=0)
+    for _ in range(5000):
+        logs.verdict(Recipient("<x@example.org>"), Verdict(Answer.UNKNOWN, "nobody knows"), 1.0)
+    assert len(stream.getvalue().splitlines()) == 5000
 
 
 def test_an_answer_that_is_not_given_says_why() -> None:

@@ -70,6 +70,7 @@ def _several(answer: Answer, resolution: Resolution, parts: Sequence[Verdict]) -
         created=any(part.created for part in parts),
         refusal=_refusal(parts) if answer is Answer.REFUSED else None,
         parts=tuple(parts),
+        limited=any(part.limited for part in parts),
     )
 
 

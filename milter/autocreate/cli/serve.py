@@ -88,10 +88,16 @@ def _built(
 
     config = load(config_path)
     syslog = config.log.socket if config.log.to == "syslog" else None
-    configure = partial(logs.configure, config.log.format, config.log.level, syslog=syslog)
+    configure = partial(
+        logs.configure,
+        config.log.format,
+        config.log.level,
+        syslog=syslog,
+        unknown_per_minute=config.log.unknown_per_minute,
+    )
     if before is None:
         configure()  # first, so that what is logged while the service is built is written, too
-    built = build_service(config, dry_run, statistics, before)
+    built = build_service(config, dry_run, statistics, before, serves=statistics is not None)
     if before is not None:
         configure()  # last, so that a reload that fails leaves the log as it was
     return built

@@ -10,11 +10,12 @@ from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
 from autocreate.config.cyrus import Cyrus
 from autocreate.config.domains import Domains
+from autocreate.config.limits import Limits
 from autocreate.config.lmtp import Lmtp
 from autocreate.config.login import Login
 from autocreate.config.milter import Milter
 from autocreate.config.policy import Policy, impossible_folders
-from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp
+from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp, Whole
 from autocreate.domains.syntax import ANY_DOMAIN
 
 
@@ -40,6 +41,10 @@ class Log(Section):
     """One line of text per event, or one JSON object per line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe level that is logged."""
+    unknown_per_minute: Annotated[Whole, Field(ge=0)] = 1000
+    """How many lines a minute are logged about recipients that do not exist or are malformed. Further ones are
+    counted, and a line a minute has the count and the clients that sent most. The metrics and the report
+    count all of them. `0`: every recipient has its line."""
 
 
 class Metrics(Section):
@@ -67,6 +72,7 @@ class Config(Section):
     policy: tuple[Policy, ...] = ()
     lmtp: Lmtp | None = None
     login: Login | None = None
+    limits: Limits = Limits()
     journal: Journal = Journal()
     log: Log = Log()
     metrics: Metrics = Metrics()

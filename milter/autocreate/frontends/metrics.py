@@ -93,6 +93,8 @@ class _ServiceCollector(Collector):
                 yield from _cyrus(stats["cyrus"])
                 if stats["lmtp"]:
                     yield from _lmtp(stats["lmtp"])
+                if stats["limits"]:
+                    yield from _limits(stats["limits"])
                 yield from _caches(stats)
                 yield from _journal(stats["unfinished"])
 
@@ -192,6 +194,17 @@ def _cyrus(stats: Mapping[str, int]) -> Iterator[Metric]:
         "Administrator sessions that may be open.",
         stats["size"],
     )
+
+
+def _limits(limits: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "autocreate_creations_deferred",
+        "Mailboxes that were not created because of a limit.",
+        labels=["limit"],
+    )
+    for limit, stats in limits.items():
+        family.add_metric([limit], stats["deferred"])
+    yield family
 
 
 def _caches(stats: Mapping[str, Any]) -> Iterator[Metric]:

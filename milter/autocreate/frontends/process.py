@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
+from autocreate import logs
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.frontends.gate import ServiceGate
 from autocreate.model import Answer
@@ -63,6 +64,7 @@ def run(
     _in_background("completer", lambda: complete_unfinished(gate, stopping))
     _in_background("scripts", lambda: report_scripts(gate))
     _in_background("statistics", lambda: save_statistics(gate, stopping))
+    _in_background("left out", lambda: log_what_was_left_out(gate, stopping))
     notify("READY=1")
     log.info("ready")
     while True:
@@ -154,6 +156,13 @@ def save_statistics(gate: ServiceGate, stopping: threading.Event) -> None:
         _save(gate)
 
 
+def log_what_was_left_out(gate: ServiceGate, stopping: threading.Event) -> None:
+    """Log the counts of lines that were left out, when their time is over."""
+    while not stopping.wait(_BETWEEN_LOOKS):
+        gate.service.creation_limit.flush()
+        logs.flush()
+
+
 def _save_at_last(gate: ServiceGate) -> None:
     """Write the last statistics; a journal that hangs does not hold up the end."""
     saving = threading.Thread(target=lambda: _save(gate), name="last statistics", daemon=True)
@@ -193,6 +202,8 @@ def _complete_all(gate: ServiceGate, stopping: threading.Event, everything: bool
             if service is None or stopping.is_set():
                 return
             verdict = service.complete(entry)
+        if verdict.limited:
+            continue  # `limits` has its own line
         level = logging.INFO if verdict.answer is Answer.ACCEPT else logging.WARNING
         log.log(level, "%s: retried: %s", entry.user, verdict.reason)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from autocreate.errors import AutocreateError, DeadlinePassed, Temporary
+from autocreate.errors import AutocreateError, CreationLimited, DeadlinePassed, Temporary
 from autocreate.model import Answer, Verdict
 from autocreate.resilience.single_flight import Handle, SingleFlight
 from autocreate.service.mailbox_cache import MailboxCache
@@ -149,7 +149,8 @@ def _decide(provisioner: Provisioner, request: DecisionRequest, trace: LookupTra
             verdict = provisioner.decide(request)
         except AutocreateError as error:
             # Here, while it is known who was asked.
-            verdict = Verdict(Answer.TEMPORARY, str(error), request.user)
+            limited = isinstance(error, CreationLimited)
+            verdict = Verdict(Answer.TEMPORARY, str(error), request.user, limited=limited)
     return replace(verdict, asked=tuple(trace), address=request.address)
 
 

@@ -15,6 +15,7 @@ from autocreate.core.naming import ANONYMOUS
 from autocreate.core.policy import Policy, scripts_of
 from autocreate.mailstore import MailStore
 from autocreate.model import LMTP, Account, Address, Answer, Verdict
+from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.journal import Entry
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
@@ -62,6 +63,7 @@ class Provisioner:
         unfinished: notes what is being made, and when it is tried again.
         mailboxes: is told which mailboxes exist.
         created: is told of each mailbox that was created: its policy, and the domain it was for.
+        limit: says how many mailboxes may be created in a minute.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Provisioner:
         unfinished: Unfinished,
         mailboxes: MailboxCache,
         created: Callable[[str, str], None] = lambda _policy, _domain: None,
+        limit: CreationLimit = CreationLimit(),  # noqa: B008 -- without limits it keeps no state
     ) -> None:
         self._rules = rules
         self._policies = PolicyChooser(rules, directory)
@@ -80,6 +83,7 @@ class Provisioner:
         self._unfinished = unfinished
         self._mailboxes = mailboxes
         self._created = created
+        self.limit = limit
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -91,6 +95,7 @@ class Provisioner:
 
         Raises:
             Temporary: an account source, the mail store or the journal cannot tell.
+            CreationLimited: too many mailboxes were created within a minute.
             Refused: the mail store can have no such user.
         """
         verdict = self._decide(request)
@@ -162,13 +167,14 @@ class Provisioner:
         self._directory.invalidate(user)
 
     def stats(self) -> dict[str, Any]:
-        """What account sources, Cyrus and the journal tell of themselves, as JSON has it.
+        """What account sources, Cyrus, limits and the journal tell of themselves, as JSON has it.
 
         `unfinished` is None while the journal cannot tell.
         """
         return {
             "sources": self._directory.snapshot(),
             "cyrus": self._store.snapshot(),
+            "limits": self.limit.snapshot(),
             "unfinished": self._unfinished.count(),
         }
 
@@ -202,7 +208,23 @@ class Provisioner:
         verdict = self._planned(account, policy, exists)
         for problem in verdict.notes:
             log.error("%s: %s", user, problem)
-        return self._apply(verdict, address, service, exists) if apply else verdict
+        if not apply:
+            return verdict
+        if exists:
+            return self._apply(verdict, address, service, existed=True)
+        return self._create(verdict, address, service)
+
+    def _create(self, verdict: Verdict, address: Address, service: str) -> Verdict:
+        """Apply the plan of a user without a mailbox, if so many may be created now."""
+        with self.limit.creation(self._domain(address)) as count:
+            verdict = self._apply(verdict, address, service, existed=False)
+            if verdict.created:
+                count()
+            return verdict
+
+    def _domain(self, address: Address) -> str:
+        """The domain that a mailbox is created for."""
+        return address.domain or self._rules.users.default_domain
 
     def _planned(self, account: Account, policy: Policy, exists: bool) -> Verdict:
         """What is missing of an account's tree, as a plan."""
@@ -233,7 +255,7 @@ class Provisioner:
             # Here and nowhere else, so that the log has one such line for each mailbox: whoever
             # asked may have left at the deadline, or several may have asked.
             log.info("%s: mailbox created, by policy %r", user, verdict.policy)
-            self._created(verdict.policy, address.domain or self._rules.users.default_domain)
+            self._created(verdict.policy, self._domain(address))
         if result.failed:
             return self._left_unfinished(entry, result, verdict)
         self._unfinished.finish(user, _provisioned(result))

@@ -19,6 +19,7 @@ from autocreate.errors import AutocreateError, Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import Address, Answer, Login, Recipient, Verdict
 from autocreate.resilience.single_flight import SingleFlight
+from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.decisions import Decisions
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
@@ -121,7 +122,7 @@ class Service:
         address = self.rules.users.login(login.name, login.realm)
         user = self.rules.users.login_id(address)
         try:
-            self._unfinished.schedule(address, user, login.service, "no answer in time")
+            self._unfinished.schedule(address, user, login.service, "not created in time")
         except Temporary as error:
             log.error("%s: retry not scheduled: %s", user, error)
 
@@ -223,9 +224,16 @@ class Service:
         until = time.monotonic() + self.rules.deadline
         request = DecisionRequest(address, entry.user, True, entry.service, entry)
         verdict = self._decisions.decide(request, until)
-        if verdict.answer is Answer.TEMPORARY and verdict.plan is None:
+        if verdict.limited:
+            self._unfinished.wait(entry)
+        elif verdict.answer is Answer.TEMPORARY and verdict.plan is None:
             self._unfinished.postpone(entry, verdict.reason)
         return verdict
+
+    @property
+    def creation_limit(self) -> CreationLimit:
+        """How many mailboxes may be created in a minute. The service that takes over keeps its counts."""
+        return self._provisioner.limit
 
     def close(self) -> None:
         """Take no new work and close every connection."""

@@ -82,6 +82,13 @@ class Unfinished:
         except Temporary as failure:
             log.error("%s: retry time not updated in the journal: %s", entry.user, failure)
 
+    def wait(self, entry: Entry) -> None:
+        """Try again after a pause, without an attempt that counts: no mailbox may be created just now."""
+        try:
+            self._journal.fail(replace(entry, next_try=self._clock() + _PAUSE))
+        except Temporary as failure:
+            log.error("%s: retry time not updated in the journal: %s", entry.user, failure)
+
     def conclude(self, entry: Entry, verdict: Verdict) -> None:
         """Strike out an entry whose own attempt found nothing left to do.
 

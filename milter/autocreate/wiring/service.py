@@ -11,6 +11,7 @@ from autocreate.config.login import Login
 from autocreate.config.sections import Config
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import recipients
+from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
@@ -31,6 +32,7 @@ def build_service(
     dry_run: bool = False,
     statistics: Statistics | None = None,
     before: Service | None = None,
+    serves: bool = False,
 ) -> Service:
     """The service by a configuration. So far it is connected to the journal only.
 
@@ -38,12 +40,13 @@ def build_service(
         dry_run: decide and change nothing, whatever the configuration says.
         statistics: where to count; None if nobody reads the statistics.
         before: the service that this one replaces: a user whom it works on is not worked on twice.
+        serves: it is for mail and logins, to which `[limits]` applies.
 
     Raises:
         ConfigurationError: an account source lacks its library.
         Temporary: the journal cannot be opened.
     """
-    return build_components(config, dry_run, statistics, before).service
+    return build_components(config, dry_run, statistics, before, serves).service
 
 
 def build_components(
@@ -51,6 +54,7 @@ def build_components(
     dry_run: bool = False,
     statistics: Statistics | None = None,
     before: Service | None = None,
+    serves: bool = False,
 ) -> Components:
     """The service and its parts: see `build_service`. Closing the service closes all of them."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
@@ -77,6 +81,7 @@ def build_components(
         unfinished,
         mailboxes,
         created=statistics.created,
+        limit=_limit_of(config, before) if serves else CreationLimit(),
     )
     service_ = Service(
         _recipient_rules(config, dry_run),
@@ -117,6 +122,15 @@ def _recipient_rules(config: Config, dry_run: bool) -> recipients.RecipientRules
 def _without_mailbox(config: Config) -> frozenset[str]:
     """Users who never get a mailbox: Cyrus's administrators."""
     return frozenset((config.cyrus.admin, *config.cyrus.admins))
+
+
+def _limit_of(config: Config, before: Service | None) -> CreationLimit:
+    limits = config.limits
+    return CreationLimit(
+        limits.creations_per_minute,
+        limits.creations_per_minute_per_domain,
+        before.creation_limit if before else None,
+    )
 
 
 def _login_rules(settings: Login | None) -> dict[str, Any]:
