@@ -6,6 +6,7 @@ MTAs may share one journal: every operation is one short transaction, and doing 
 does no harm.
 """
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autocreate.model import LMTP, Recipient, Verdict
+from autocreate.model import LMTP, Answer, Recipient, Verdict
 from autocreate.service.journal_database import Duplicate, JournalDatabase
 from autocreate.service.journal_tables import (
     BEGIN,
@@ -34,6 +35,10 @@ from autocreate.tree.plan import as_json
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
 SEEN_LIMIT = 100_000
+# The rows are counted once for so many new ones: a database counts a table by reading all of it.
+_BETWEEN_COUNTS = 1000
+# Recipients that do not exist. They are forgotten first.
+_GUESSES = (Answer.UNKNOWN.value, Answer.MALFORMED.value)
 
 # How many hours of processes are kept: one MTA's of two years.
 HOURS_LIMIT = 20_000
@@ -82,6 +87,7 @@ class Journal:
     ) -> None:
         self._clock = clock
         self._database = JournalDatabase(url, METADATA, password_file)
+        self._new_rows = itertools.count()  # of what dry run saw, by this process
 
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
@@ -183,8 +189,10 @@ class Journal:
 
             def write(connection: sa.Connection) -> None:
                 connection.execute(new)
-                _forget_oldest(connection)
+                if is_due:
+                    _forget_oldest(connection)
 
+            is_due = next(self._new_rows) % _BETWEEN_COUNTS == 0
             try:
                 self._database.write(write)
             except Duplicate:  # another session was first
@@ -239,10 +247,15 @@ class Journal:
 
 
 def _forget_oldest(connection: sa.Connection) -> None:
-    count = connection.execute(sa.select(sa.func.count()).select_from(SEEN)).scalar_one()
-    if count > SEEN_LIMIT:
-        oldest = sa.select(SEEN.c.recipient).order_by(SEEN.c.last_seen).limit(count - SEEN_LIMIT)
-        connection.execute(SEEN.delete().where(SEEN.c.recipient.in_(oldest)))
+    """Make room in what dry run saw: the oldest guesses go first, then the oldest of all."""
+    for condition in (SEEN.c.answer.in_(_GUESSES), sa.true()):
+        count = connection.execute(sa.select(sa.func.count()).select_from(SEEN)).scalar_one()
+        if count <= SEEN_LIMIT:
+            return
+        oldest = sa.select(SEEN.c.last_seen).where(condition).order_by(SEEN.c.last_seen)
+        times = connection.execute(oldest.limit(count - SEEN_LIMIT)).scalars().all()
+        if times:
+            connection.execute(SEEN.delete().where(condition, SEEN.c.last_seen <= times[-1]))
 
 
 def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from autocreate.backends import sqlite_file
 from autocreate.backends.sqlite_file import SqliteFile
@@ -34,6 +35,7 @@ VERDICT = Verdict(
     "everyone",
     Plan("joe", "everyone", (CreateMailbox(()),)),
 )
+UNKNOWN = Verdict(Answer.UNKNOWN, "no account source knows this user")
 
 
 @pytest.fixture
@@ -144,10 +146,40 @@ def test_the_recipients_seen_longest_ago_are_forgotten(
     journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journals, "SEEN_LIMIT", 3)
+    monkeypatch.setattr(journals, "_BETWEEN_COUNTS", 1)
     for user in ("a", "b", "c", "a", "d", "e"):
         clock.now += 1.0
         journal.record(Recipient(user), VERDICT)
     assert [row["recipient"] for row in journal.seen()] == ["e", "d", "a"]
+
+
+def test_guesses_are_forgotten_before_users(
+    journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SEEN_LIMIT", 4)
+    monkeypatch.setattr(journals, "_BETWEEN_COUNTS", 1)
+    for user in ("joe", "ann", *(f"guess{number}" for number in range(50))):
+        clock.now += 1.0
+        journal.record(Recipient(user), UNKNOWN if user.startswith("guess") else VERDICT)
+    assert [row["recipient"] for row in journal.seen()] == ["guess49", "guess48", "ann", "joe"]
+
+
+def test_a_flood_does_not_count_the_table_with_each_row(
+    journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SEEN_LIMIT", 100)
+    monkeypatch.setattr(journals, "_BETWEEN_COUNTS", 50)
+    statements: list[str] = []
+    engine = journal._database._engine
+    sa.event.listen(
+        engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
+    for number in range(400):
+        clock.now += 1.0
+        journal.record(Recipient(f"guess{number}"), UNKNOWN)
+    counts = [it for it in statements if "count(" in it.lower()]
+    assert 0 < len(counts) <= 2 * 400 / 50
+    assert len(list(journal.seen())) <= 100 + 50
 
 
 @pytest.mark.parametrize(
