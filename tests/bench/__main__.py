@@ -29,6 +29,7 @@ BENCHES = {
     "login": "logins through us: against a Cyrus that asks saslauthd itself",
     "memory": "resident size: against a do-nothing pymilter",
     "processes": "two milters behind one descriptor: against one",
+    "report": "a report over a year of six processes: against reading every hour of it with sqlite3",
     "start": "from the shell until a command has ended: against `python -c pass`",
     "verify": "look-ups in account sources: against the bare driver",
     "warm": "recipients that are known, through Postfix: against a do-nothing pymilter, and none",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import json
 import os
 import re
 import time
@@ -118,11 +117,11 @@ def evidence(product: Product) -> Iterator[Evidence]:
 def counted_by_reason(journal: Path) -> Counter[tuple[str, str]]:
     """The statistics that ended processes have left in a journal: verdicts by answer and reason."""
     with contextlib.closing(Journal(f"sqlite:///{journal}", time.time)) as opened:
-        counted: Counter[tuple[str, str]] = Counter()
-        for _hour, tally in opened.tallies(0):
-            for kind, count in Tally.from_json(json.loads(tally)).kinds.items():
-                counted[kind.answer, kind.reason] += count
-        return counted
+        verdicts: Counter[tuple[str, str]] = Counter()
+        for counted in opened.tallies(0):
+            for kind, count in Tally.from_text(counted.tally).kinds.items():
+                verdicts[kind.answer, kind.reason] += count
+        return verdicts
 
 
 def processor_seconds(pids: Iterable[int]) -> float:

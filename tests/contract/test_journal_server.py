@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import threading
 import time
@@ -22,28 +21,19 @@ from autocreate.service.journal import Entry, Journal
 from autocreate.statistics.recorder import Statistics
 from autocreate.statistics.tally import Tally
 from tests.servers.common import wait_until
-from tests.servers.mariadb import MariaDb
-from tests.servers.postgres import Postgres
 from tests.servers.relay import Relay
+
+from .journals import SERVERS, new_journal
 
 # Beyond what a signed 32-bit number holds, which ends in January 2038.
 LATER = 2_200_000_000.0
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=SERVERS)
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database on a server, in which a journal can be made. The driver is ours to know."""
-    if request.param == "postgresql":
-        with Postgres() as postgres:
-            postgres.execute(f"GRANT CREATE ON SCHEMA public TO {postgres.user}")
-            url = make_url(postgres.url).set(drivername="postgresql", password=postgres.password)
-            yield url.render_as_string(hide_password=False)
-    else:
-        with MariaDb() as mariadb:
-            mariadb.execute("CREATE DATABASE journal CHARACTER SET utf8mb4")
-            mariadb.execute(f"GRANT ALL ON journal.* TO {mariadb.user}")
-            url = make_url(mariadb.url).set(drivername="mariadb", password=mariadb.password)
-            yield url.set(database="journal").render_as_string(hide_password=False)
+    """A database on a server, in which a journal can be made."""
+    with new_journal(request.param) as made:
+        yield made
 
 
 def test_a_silent_server_is_a_doubt_in_time_and_is_used_again_once_it_speaks(
@@ -85,7 +75,7 @@ def test_hours_of_several_processes_add_up(url: str) -> None:
             verdict = Verdict(Answer.ACCEPT, "INBOX exists", "joe")
             process.count("milter", verdict, 1.0, "<joe@example.org>")
             process.save(journal.tally)
-    tallies = [Tally.from_json(json.loads(text)) for _, text in journals[0].tallies(0)]
+    tallies = [Tally.from_text(it.tally) for it in journals[0].tallies(0)]
     assert [sum(tally.kinds.values()) for tally in tallies] == [2, 2]
     assert journals[0].count_unfinished() == 0
     for journal in journals:

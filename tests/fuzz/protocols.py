@@ -218,7 +218,10 @@ def _dry_run(data: bytes) -> None:
     row = {"recipient": "joe@example.org", "answer": "accept", "last_seen": 1.0}
     rows = [{**row, "plan": line} for line in text_of(data).splitlines()]
     journal = SimpleNamespace(
-        tallies=lambda _since: [], seen=lambda: rows, count_unfinished=lambda: 0
+        tallies=lambda _since: [],
+        tallies_begin=lambda: None,
+        seen=lambda: rows,
+        count_unfinished=lambda: 0,
     )
     gather(cast(Journal, journal), 0.0, 2.0)
 

@@ -40,7 +40,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]
     type=_Duration(),
     default="7d",
     show_default=True,
-    help="How far back: 30m, 24h, 7d, 4w. Statistics are kept per hour.",
+    help="How far back: 30m, 24h, 7d, 52w. Hours are kept for five weeks, days for two years.",
 )
 @click.option(
     "--html",
@@ -52,8 +52,8 @@ def report(config_path: Path, since: float, html: Path | None, as_json: bool) ->
     """Report statistics: recipients, verdicts, new mailboxes and times, with or without dry run.
 
     Milter and login processes write their statistics to the journal once a minute and when they stop.
-    Processes that share a journal are added up. Invalid rows of the journal are skipped with a
-    warning. Changes nothing.
+    Processes that share a journal are added up. What the journal does not have any more is said.
+    Invalid rows of the journal are skipped with a warning. Changes nothing.
     """
     if html and as_json:
         raise click.UsageError("give --html or --json, not both")

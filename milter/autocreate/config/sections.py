@@ -20,7 +20,7 @@ from autocreate.domains.syntax import ANY_DOMAIN
 
 
 class Journal(Section):
-    """[journal]: the record of unfinished work, and of what dry run saw."""
+    """[journal]: the record of unfinished work, of what dry run saw, and of statistics."""
 
     url: JournalUrl = "sqlite:////var/lib/autocreate/journal.db"
     """The database, as an SQLAlchemy URL: SQLite, which creates its file, or a server that several MTAs share.

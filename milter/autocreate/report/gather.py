@@ -2,16 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from autocreate.model import Answer
 from autocreate.service.journal import Journal
+from autocreate.service.journal_hours import DAY, HOUR
 from autocreate.statistics.tally import Tally
 
-HOUR = 3600
-_DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+# The epoch was a Thursday; this is the first Monday.
+_MONDAY = 4 * DAY
 
 # What becomes of recipients, in the order of the report: the answers, and `created` apart.
 OUTCOMES = ("accept", "created", "unknown", "refused", "malformed", "temporary", "pass")
@@ -32,7 +35,10 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """How many recipients had which outcome in a part of the period."""
+    """How many recipients had which outcome in a part of the period: HOUR, DAY or WEEK.
+
+    Days and weeks are of UTC, as the journal has them. Weeks begin on Monday.
+    """
 
     begins: int
     seconds: int
@@ -48,6 +54,9 @@ class Report:
         slots: the recipients of its parts, in order and without gaps.
         unfinished: trees that were begun and are not finished now.
         left_out: the invalid rows of the journal, each described. Nothing in them counts.
+        begins: since when the journal has statistics, whether in the period or not; None if it has none.
+        days_until: the end of what is in whole days only, of which the first may begin before the period;
+            None if all is in hours.
     """
 
     since: float
@@ -57,6 +66,8 @@ class Report:
     dry_run: DryRun
     unfinished: int
     left_out: tuple[str, ...] = ()
+    begins: int | None = None
+    days_until: int | None = None
 
     @property
     def outcomes(self) -> Counter[str]:
@@ -80,32 +91,33 @@ def gather(journal: Journal, since: float, until: float) -> Report:
     """Add up the statistics in the journal.
 
     Args:
-        since, until: in seconds since the epoch; whole hours are added up.
+        since, until: in seconds since the epoch; whole hours are added up, or days where they are older.
 
     Raises:
         Temporary: the journal cannot be read.
     """
     total = Tally()
-    hours: dict[int, Counter[str]] = {}
+    parts: list[Slot] = []
     left_out: list[str] = []
-    for hour, text in journal.tallies(since):
+    for begins, seconds, text in journal.tallies(since):
         try:
-            tally = Tally.from_json(json.loads(text))
-            outcomes = hours.setdefault(int(hour), Counter())
-        except (RecursionError, TypeError, ValueError) as error:  # JSONDecodeError is one
-            left_out.append(f"table hours, hour {hour}: {error}")
+            tally = Tally.from_text(text)
+        except ValueError as error:
+            left_out.append(f"table hours, hour {begins}: {error}")
             continue
         total.merge(tally)
-        outcomes.update(outcomes_of(tally))
+        parts.append(Slot(begins, seconds, outcomes_of(tally)))
     dry_run = _dry_run(journal.seen(), since, left_out)
     return Report(
         since,
         until,
         total,
-        tuple(_slots(hours, until)),
+        tuple(_slots(parts, until)),
         dry_run,
         journal.count_unfinished(),
         tuple(left_out),
+        journal.tallies_begin(),
+        max((it.begins + DAY for it in parts if it.seconds == DAY), default=None),
     )
 
 
@@ -117,18 +129,31 @@ def outcomes_of(tally: Tally) -> Counter[str]:
     return counts
 
 
-def _slots(hours: Mapping[int, Counter[str]], until: float) -> Iterator[Slot]:
-    """Hours, or days where there would be too many hours; half a day at least, to be comparable."""
-    if not hours:
+def _slots(parts: Sequence[Slot], until: float) -> Iterator[Slot]:
+    """Slots of one size without gaps; half a day at least, to be comparable."""
+    if not parts:
         return
     last = int(until) // HOUR * HOUR
-    first = min(*hours, last - 11 * HOUR)
-    size = HOUR if last - first < 8 * _DAY else _DAY
+    first = min(*(it.begins for it in parts), last - 11 * HOUR)
+    size = max(_size(last - first), *(it.seconds for it in parts))
     counts: dict[int, Counter[str]] = {}
-    for hour, outcomes in hours.items():
-        counts.setdefault(hour // size * size, Counter()).update(outcomes)
-    for begins in range(first // size * size, last + 1, size):
+    for part in parts:
+        counts.setdefault(_slot_of(part.begins, size), Counter()).update(part.outcomes)
+    for begins in range(_slot_of(first, size), last + 1, size):
         yield Slot(begins, size, counts.get(begins, Counter()))
+
+
+def _size(seconds: int) -> int:
+    """Of the slots of a period: some 200 to 400 can be told apart on a page."""
+    if seconds < 8 * DAY:
+        return HOUR
+    return DAY if seconds <= 400 * DAY else WEEK
+
+
+def _slot_of(begins: int, size: int) -> int:
+    """The beginning of the slot that a time is in."""
+    offset = _MONDAY if size == WEEK else 0
+    return (begins - offset) // size * size + offset
 
 
 def _dry_run(rows: Iterable[Mapping[str, Any]], since: float, left_out: list[str]) -> DryRun:

@@ -6,8 +6,9 @@ from html import escape
 from importlib.resources import files
 
 from autocreate.report.chart import Column, Series, bar, number, stacked
-from autocreate.report.gather import HOUR, OUTCOMES, Report
-from autocreate.report.words import WORDS, date_and_time, left_out, milliseconds, quantiles
+from autocreate.report.gather import OUTCOMES, Report
+from autocreate.report.words import WORDS, date_and_time, milliseconds, name_of, notes, quantiles
+from autocreate.service.journal_hours import HOUR
 from autocreate.statistics.tally import BOUNDS, Histogram
 
 _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
@@ -18,7 +19,8 @@ _MOST = 12  # rows of a list
 def page(found: Report) -> str:
     """The whole page. Text that a client chose is escaped."""
     style = files("autocreate.report").joinpath("report.css").read_text(encoding="utf-8")
-    notice = f'<p class="note">{left_out(found)}.</p>' if found.left_out else ""
+    said = notes(found)
+    notice = f'<p class="note">{" ".join(said)}</p>' if said else ""
     cards = (
         "".join(_cards(found))
         if not found.is_empty
@@ -74,7 +76,7 @@ def _over_time(found: Report, shown: Sequence[Series]) -> str:
     every = max(1, round(len(slots) / 12))
     columns = [
         Column(
-            date_and_time(slot.begins),
+            name_of(slot),
             _tick(slot.begins, slot.seconds, len(slots)) if position % every == 0 else "",
             [slot.outcomes[it.css] for it in shown],
         )
@@ -85,7 +87,7 @@ def _over_time(found: Report, shown: Sequence[Series]) -> str:
 
 def _tick(begins: int, seconds: int, slots: int) -> str:
     if seconds > HOUR:
-        return time.strftime("%b %d", time.localtime(begins))
+        return time.strftime("%b %d", time.gmtime(begins))  # days are of UTC
     return time.strftime("%H:%M" if slots <= 24 else "%a %H:%M", time.localtime(begins))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from autocreate.core.printable import printable
 from autocreate.report.gather import Report
-from autocreate.report.words import PARTS, WORDS, date_and_time, left_out, quantiles, times_of
+from autocreate.report.words import PARTS, WORDS, date_and_time, notes, quantiles, times_of
 from autocreate.statistics.tally import Histogram
 
 
@@ -26,6 +26,8 @@ def data(found: Report) -> dict[str, Any]:
     return {
         "since": _stamp(found.since),
         "until": _stamp(found.until),
+        "begins": None if found.begins is None else _stamp(found.begins),
+        "days_until": None if found.days_until is None else _stamp(found.days_until),
         "outcomes": dict(found.outcomes.most_common()),
         "reasons": [
             {"answer": answer, "reason": reason, "count": count}
@@ -58,8 +60,7 @@ def _stamp(seconds: float) -> str:
 def text(found: Report) -> Iterator[str]:
     """The report for people, line by line."""
     yield f"From {date_and_time(found.since)} to {date_and_time(found.until)}"
-    if found.left_out:
-        yield left_out(found)
+    yield from notes(found)
     if found.is_empty:
         yield "No statistics for this period. Running processes write theirs once a minute."
         return

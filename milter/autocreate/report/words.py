@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterator
 
-from autocreate.report.gather import OUTCOMES, Report
+from autocreate.report.gather import OUTCOMES, Report, Slot
+from autocreate.service.journal_hours import DAY, HOUR
 from autocreate.statistics.tally import Histogram
 
 # The quantiles of times, by their JSON keys.
@@ -25,6 +26,28 @@ def date_and_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
+def name_of(slot: Slot) -> str:
+    """An hour in local time; a day or a week of UTC."""
+    if slot.seconds == HOUR:
+        return date_and_time(slot.begins)
+    day = time.strftime("%Y-%m-%d", time.gmtime(slot.begins))
+    return f"{day} (UTC)" if slot.seconds == DAY else f"week of {day} (UTC)"
+
+
+def notes(found: Report) -> list[str]:
+    """What the figures leave out, a sentence each."""
+    said = []
+    if found.begins is not None and found.begins > found.since:
+        said.append(f"The journal has no statistics before {date_and_time(found.begins)}.")
+    if found.days_until is not None:
+        until = date_and_time(found.days_until)
+        said.append(f"Before {until} the journal has whole days (UTC) only.")
+    if count := len(found.left_out):
+        rows = "1 invalid row" if count == 1 else f"{count:,} invalid rows"
+        said.append(f"Skipped {rows} of the journal.")
+    return said
+
+
 def milliseconds(value: float) -> str:
     """A duration: `0.1 ms`, `44 ms`, `1.2 s`."""
     if value == float("inf"):
@@ -41,13 +64,6 @@ def quantiles(found: Report) -> Iterator[tuple[str, int, str, str, str]]:
     for outcome, times in times_of(found):
         half, most, nearly = (milliseconds(times.quantile(it)) for it in PARTS.values())
         yield outcome, times.total, half, most, nearly
-
-
-def left_out(found: Report) -> str:
-    """How many rows of the journal were skipped, as a sentence; "" if none was."""
-    count = len(found.left_out)
-    rows = "1 invalid row" if count == 1 else f"{count:,} invalid rows"
-    return f"Skipped {rows} of the journal" if count else ""
 
 
 def times_of(found: Report) -> Iterator[tuple[str, Histogram]]:

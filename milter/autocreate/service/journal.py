@@ -18,13 +18,13 @@ import sqlalchemy as sa
 
 from autocreate.model import LMTP, Answer, Recipient, Verdict
 from autocreate.service.journal_database import Duplicate, JournalDatabase
+from autocreate.service.journal_hours import Counted, JournalHours
 from autocreate.service.journal_tables import (
     BEGIN,
     ENTRY_OF,
     FINISH,
     GIVE,
     GIVEN,
-    HOURS,
     LONGEST_RECIPIENT,
     METADATA,
     SEEN,
@@ -39,9 +39,6 @@ SEEN_LIMIT = 100_000
 _BETWEEN_COUNTS = 1000
 # Recipients that do not exist. They are forgotten first.
 _GUESSES = (Answer.UNKNOWN.value, Answer.MALFORMED.value)
-
-# How many hours of processes are kept: one MTA's of two years.
-HOURS_LIMIT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +85,7 @@ class Journal:
         self._clock = clock
         self._database = JournalDatabase(url, METADATA, password_file)
         self._new_rows = itertools.count()  # of what dry run saw, by this process
+        self._hours = JournalHours(self._database, clock)
 
     def begin(self, entry: Entry) -> None:
         """Note that a tree is being made, or is to be looked at.
@@ -217,23 +215,15 @@ class Journal:
             hour: its beginning, in seconds since the epoch.
             writer: names the process.
         """
-        values = {"hour": hour, "writer": writer, "tally": tally}
-        is_mine = (HOURS.c.hour == hour) & (HOURS.c.writer == writer)
+        self._hours.write(hour, writer, tally)
 
-        def write(connection: sa.Connection) -> None:
-            if connection.execute(HOURS.update().where(is_mine).values(values)).rowcount:
-                return
-            connection.execute(HOURS.insert().values(values))
-            _forget_first_hours(connection)
+    def tallies(self, since: float) -> Iterator[Counted]:
+        """What was counted, in order, from the hour or the day that contains `since`."""
+        return self._hours.since(since)
 
-        self._database.write(write)
-
-    def tallies(self, since: float) -> Iterator[tuple[int, str]]:
-        """The hours counted, from the one that contains `since`: the beginning of each, and a tally."""
-        with self._database.transaction() as connection:
-            query = sa.select(HOURS.c.hour, HOURS.c.tally).where(HOURS.c.hour > since - 3600)
-            rows = connection.execute(query.order_by(HOURS.c.hour))
-            yield from ((row.hour, row.tally) for row in rows)
+    def tallies_begin(self) -> int | None:
+        """Since when there are tallies, in seconds since the epoch; None if there are none."""
+        return self._hours.begins()
 
     def close(self) -> None:
         """Close the database."""
@@ -263,14 +253,6 @@ def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
         return
     connection.execute(TAKE_BACK, {"whose": user, "things": list(given)})
     connection.execute(GIVE, [{"user": user, "thing": thing} for thing in given])
-
-
-def _forget_first_hours(connection: sa.Connection) -> None:
-    count = connection.execute(sa.select(sa.func.count()).select_from(HOURS)).scalar_one()
-    if count > HOURS_LIMIT:
-        first = sa.select(HOURS.c.hour).order_by(HOURS.c.hour).limit(1).offset(count - HOURS_LIMIT)
-        oldest_kept = connection.execute(first).scalar_one()
-        connection.execute(HOURS.delete().where(HOURS.c.hour < oldest_kept))
 
 
 def _row(entry: Entry) -> dict[str, Any]:

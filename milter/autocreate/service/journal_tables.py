@@ -62,7 +62,8 @@ SEEN = sa.Table(
 )
 
 
-# What each process counted in an hour, in a row of its own: no process waits for another's lock.
+# What each process counted in an hour, in a row of its own: no process waits for another's lock. And
+# days: see `autocreate.service.journal_hours`.
 HOURS = sa.Table(
     "hours",
     METADATA,

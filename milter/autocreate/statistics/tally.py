@@ -4,6 +4,7 @@ There is no clock here, and no threads: see `autocreate.statistics.recorder`. Re
 recipients are words that clients and servers choose; beyond a limit they are counted without the words.
 """
 
+import json
 import re
 from bisect import bisect_left
 from collections import Counter
@@ -87,13 +88,19 @@ class TopK:
     def add(self, name: str, times: int = 1) -> None:
         """Add a name."""
         self._counts[name[:_LONGEST]] += times
-        if len(self._counts) >= 10 * _MOST_NAMES:
-            self._counts = Counter(dict(self._counts.most_common(5 * _MOST_NAMES)))
+        self._trim()
 
     def merge(self, other: "TopK") -> None:
         """Add all counts of another."""
+        counts = self._counts
         for name, times in other._counts.items():
-            self.add(name, times)
+            short = name[:_LONGEST]
+            counts[short] = counts.get(short, 0) + times
+        self._trim()
+
+    def _trim(self) -> None:
+        if len(self._counts) >= 10 * _MOST_NAMES:
+            self._counts = Counter(dict(self._counts.most_common(5 * _MOST_NAMES)))
 
     def most(self, limit: int = _MOST_NAMES) -> list[tuple[str, int]]:
         """The most frequent, with how often each came."""
@@ -177,6 +184,23 @@ class Tally:
             "unknown": dict(self.unknown.most()),
             "clients": dict(self.clients.most()),
         }
+
+    def as_text(self) -> str:
+        """`as_json` as text, for `from_text`."""
+        return json.dumps(self.as_json())
+
+    @classmethod
+    def from_text(cls, text: str) -> "Tally":
+        """What `as_text` made.
+
+        Raises:
+            ValueError: as `from_json`, or it is not JSON.
+        """
+        try:
+            data = json.loads(text)
+        except (RecursionError, TypeError) as error:
+            raise ValueError(f"not JSON: {error!r}") from error
+        return cls.from_json(data)
 
     @classmethod
     def from_json(cls, data: Any) -> "Tally":

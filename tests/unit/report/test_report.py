@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import time
@@ -17,15 +18,19 @@ from autocreate.cli.main import main
 from autocreate.model import Answer, Recipient, Verdict
 from autocreate.report.gather import Report, gather
 from autocreate.report.page import page
+from autocreate.report.text import data, text
+from autocreate.report.words import date_and_time, notes
+from autocreate.service import journal_hours
 from autocreate.service.journal import Journal
+from autocreate.service.journal_hours import DAY, HOUR
 from autocreate.statistics.recorder import Statistics
 from autocreate.tree.actions import CreateMailbox
 from autocreate.tree.plan import Plan
 from tests.servers.product import COMMAND as AUTOCREATE
 from tests.unit.clock import Clock
 
-HOUR = 3600
-NOW = 1_000_000 // HOUR * HOUR
+# Far enough from the epoch for years, and in the middle of a day.
+NOW = 20_000 * DAY + 13 * HOUR
 ACCEPTED = Verdict(Answer.ACCEPT, "mailbox known to exist", "joe")
 CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "students", created=True)
 UNKNOWN = Verdict(Answer.UNKNOWN, "no account source knows this user", "nobody")
@@ -45,6 +50,11 @@ class Rig:
         if verdict.created:
             process.created(verdict.policy, recipient.rpartition("@")[2].rstrip(">"))
         process.save(self.journal.tally)
+
+    def spread(self, days: int) -> None:
+        """A recipient each day until NOW, and all that is old enough is in days."""
+        for ago in reversed(range(days)):
+            self.see(24 * ago, ACCEPTED, "<joe@example.org>")
 
     def report(self, hours: int = 24 * 7) -> Report:
         return gather(self.journal, NOW - hours * HOUR, NOW)
@@ -87,6 +97,59 @@ def test_many_hours_are_shown_as_days(rig: Rig) -> None:
     slots = rig.report(hours=24 * 28).slots
     assert {slot.seconds for slot in slots} == {24 * HOUR}
     assert sum(slot.outcomes["accept"] for slot in slots) == 2
+
+
+def test_hours_that_became_days_are_shown_with_the_hours_that_did_not(rig: Rig) -> None:
+    rig.spread(days=60)
+    found = rig.report(hours=24 * 70)
+    assert found.outcomes == {"accept": 60}
+    assert {slot.seconds for slot in found.slots} == {DAY}
+    assert [slot.outcomes["accept"] for slot in found.slots] == [1] * 60
+    assert found.days_until is not None
+    assert found.days_until % DAY == 0
+    html = page(found)
+    assert f"<title>{utc(NOW - 59 * DAY)} (UTC): 1 accepted</title>" in html
+    assert f"<title>{utc(NOW)} (UTC): 1 accepted</title>" in html
+
+
+def test_a_week_whose_first_hours_became_days_already_is_shown_as_days(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_hours, "HOURS_LIMIT", 0)
+    rig.spread(days=7)
+    slots = rig.report(hours=24 * 7).slots
+    assert [(slot.seconds, slot.outcomes["accept"]) for slot in slots] == [(DAY, 1)] * 7
+
+
+def test_more_than_a_year_is_shown_as_weeks_from_monday(rig: Rig) -> None:
+    rig.spread(days=500)
+    found = rig.report(hours=24 * 499)
+    assert sum(slot.outcomes["accept"] for slot in found.slots) == 500
+    assert {slot.outcomes["accept"] for slot in found.slots[1:-1]} == {7}
+    assert {slot.seconds for slot in found.slots} == {7 * DAY}
+    assert {time.strftime("%a", time.gmtime(slot.begins)) for slot in found.slots} == {"Mon"}
+    assert f"<title>week of {utc(found.slots[3].begins)} (UTC): 7 accepted</title>" in page(found)
+
+
+def test_what_the_journal_does_not_have_any_more_is_said(rig: Rig) -> None:
+    rig.spread(days=60)
+    found = rig.report(hours=24 * 365)
+    first, hourly = found.begins, found.days_until
+    assert first == (NOW - 59 * DAY) // DAY * DAY
+    assert hourly is not None
+    said = [
+        f"The journal has no statistics before {date_and_time(first)}.",
+        f"Before {date_and_time(hourly)} the journal has whole days (UTC) only.",
+    ]
+    assert list(text(found))[1:3] == said
+    assert f'<p class="note">{" ".join(said)}</p>' in page(found)
+    assert datetime.fromisoformat(data(found)["begins"]).timestamp() == first
+    assert datetime.fromisoformat(data(found)["days_until"]).timestamp() == hourly
+
+
+def test_nothing_is_said_of_a_period_that_the_journal_has_in_hours(rig: Rig) -> None:
+    rig.spread(days=60)
+    assert notes(rig.report(hours=24 * 20)) == []
 
 
 def test_dry_run_counts_every_recipient_and_every_tree_once(rig: Rig) -> None:
@@ -133,6 +196,10 @@ def test_an_empty_journal_makes_a_page_too(rig: Rig) -> None:
     assert "No statistics for this period" in page(rig.report())
 
 
+def utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))
+
+
 def with_mail(folder: Path) -> Path:
     """A site that has seen a little mail: its configuration."""
     config = configured(folder)
@@ -151,7 +218,8 @@ def run(config: Path, *options: str) -> Result:
 def test_the_report_as_text(tmp_path: Path) -> None:
     result = run(with_mail(tmp_path))
     assert result.exit_code == 0, result.output
-    _, _, body = result.output.partition("\n")
+    _period, begins, body = result.output.split("\n", 2)
+    assert re.fullmatch(r"The journal has no statistics before \S+ \d\d:\d\d\.", begins)
     assert body == TEXT
 
 
@@ -162,8 +230,11 @@ def test_json_has_the_same_figures(tmp_path: Path) -> None:
     data = json.loads(line)
     since, until = (datetime.fromisoformat(data.pop(it)) for it in ("since", "until"))
     assert (until - since).total_seconds() == HOUR
+    begins = datetime.fromisoformat(data.pop("begins")).timestamp()
+    assert begins in (until.timestamp() // HOUR * HOUR, since.timestamp() // HOUR * HOUR)
     times = data.pop("milliseconds")
     assert data == {
+        "days_until": None,
         "outcomes": {"created": 1, "unknown": 1},
         "reasons": [
             {"answer": "accept", "reason": "created", "count": 1},
@@ -228,8 +299,8 @@ def test_invalid_rows_of_the_journal_are_skipped_with_a_warning(
     config = with_mail(tmp_path)
     journal = Journal(f"sqlite:///{tmp_path}/journal.db", time.time)
     hour = int(time.time()) // HOUR * HOUR
-    for number, text in enumerate(DAMAGED):
-        journal.tally(hour, f"writer {number}", text)
+    for number, row in enumerate(DAMAGED):
+        journal.tally(hour, f"writer {number}", row)
     page = tmp_path / "report.html"
     command = [str(AUTOCREATE), "report", "--config", str(config)]
     done = subprocess.run(
@@ -253,7 +324,7 @@ def test_invalid_rows_of_the_journal_are_skipped_with_a_warning(
     assert f"Skipped {len(DAMAGED)} invalid rows of the journal" in said
     assert "nobody@example.org" in said
     if not options:
-        assert done.stdout.split("\n", 2)[2] == TEXT
+        assert done.stdout.split("\n", 3)[3] == TEXT
 
 
 def test_invalid_rows_of_dry_run_are_skipped_too(rig: Rig, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from autocreate.errors import Temporary
 from autocreate.model import Answer, Verdict
-from autocreate.service import journal as journal_module
 from autocreate.service.journal import Journal
 from autocreate.statistics.recorder import Statistics
 from autocreate.statistics.tally import Tally, VerdictKey
@@ -138,16 +137,6 @@ def test_several_processes_add_up_in_one_journal(tmp_path: Path) -> None:
         statistics.save(journal.tally)
         count(statistics)
         statistics.save(journal.tally)
-    written = [Tally.from_json(json.loads(text)) for _, text in journal.tallies(0)]
+    written = [Tally.from_text(it.tally) for it in journal.tallies(0)]
     assert [it.kinds[KIND] for it in written] == [3, 3]
     assert list(journal.tallies(10_800)) == []
-
-
-def test_the_journal_keeps_the_latest_hours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journal_module, "HOURS_LIMIT", 3)
-    journal = Journal(f"sqlite:///{tmp_path}/journal.db", Clock())
-    for hour in range(6):
-        journal.tally(hour * 3600, "a:1", "{}")
-    assert [hour for hour, _ in journal.tallies(0)] == [10_800, 14_400, 18_000]
