@@ -1,7 +1,5 @@
 """The command that reports inconsistencies."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Callable
@@ -13,6 +11,7 @@ import click
 
 from autocreate.cli.opening import open_components
 from autocreate.cli.options import config_option
+from autocreate.cli.rows import csv_line
 from autocreate.cli.selection import Filters, filtered, selecting
 
 if TYPE_CHECKING:
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "csv"]),
     default="text",
     show_default=True,
-    help="Output format, one finding per line. CSV begins with a header line.",
+    help="Output format, one finding per line. CSV begins with a header line, and a cell that a "
+    "spreadsheet would take for a formula with an apostrophe.",
 )
 @config_option
 def audit(filters: Filters, trees: bool, restore: bool, form: str, config_path: Path) -> None:
@@ -46,11 +46,11 @@ def audit(filters: Filters, trees: bool, restore: bool, form: str, config_path: 
     from autocreate.admin.audit import Audit, Discrepancy
     from autocreate.admin.survey import Survey
 
-    as_line = {"text": _as_text, "json": _as_json, "csv": _as_csv}[form]
+    as_line = {"text": _as_text, "json": _as_json, "csv": csv_line}[form]
     with open_components(config_path) as components, Survey() as survey:
         checked = Audit(components, survey, filtered(filters), restore)
         if form == "csv":
-            click.echo(_as_csv(Discrepancy._fields))
+            click.echo(csv_line(Discrepancy._fields))
         count = 0
         for discrepancy in checked.users():
             click.echo(as_line(discrepancy))
@@ -86,9 +86,3 @@ def _as_text(discrepancy: "Discrepancy") -> str:
 
 def _as_json(discrepancy: "Discrepancy") -> str:
     return json.dumps(discrepancy._asdict())
-
-
-def _as_csv(row: tuple[str, ...]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(row)
-    return line.getvalue()

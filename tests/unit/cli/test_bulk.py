@@ -233,6 +233,16 @@ def test_an_audit_for_programs(inconsistent: Path) -> None:
     assert [tuple(row) for row in csv.reader(as_csv.splitlines())] == [keys, *FINDINGS]
 
 
+def test_a_user_whose_name_is_a_formula_is_one_for_programs_only(
+    config: Path, store: Memory
+) -> None:
+    store.trees = {"=1+2": INBOX}
+    as_json = run(config, "audit", "--format", "json").stdout.splitlines()
+    assert "=1+2" in [json.loads(line)["user"] for line in as_json]
+    as_csv = csv.reader(run(config, "audit", "--format", "csv").stdout.splitlines())
+    assert "'=1+2" in [row[1] for row in as_csv]
+
+
 def test_without_trees_an_audit_compares_none(inconsistent: Path) -> None:
     assert "2 findings" in run(inconsistent, "audit").stdout.splitlines()[-1]
 
