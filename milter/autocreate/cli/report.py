@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -83,7 +84,8 @@ def _warn(left_out: Sequence[str]) -> None:
     for row in left_out[:_MOST_WARNINGS]:
         click.echo(f"autocreate: skipped an invalid row of the journal: {printable(row)}", err=True)
     if (more := len(left_out) - _MOST_WARNINGS) > 0:
-        click.echo(f"autocreate: skipped {more:,} more invalid rows", err=True)
+        rows = "row" if more == 1 else "rows"
+        click.echo(f"autocreate: skipped {more:,} more invalid {rows}", err=True)
 
 
 def _write_page(path: Path, found: "Report") -> None:
@@ -91,7 +93,9 @@ def _write_page(path: Path, found: "Report") -> None:
 
     try:
         # A name that is not valid text must not prevent the page.
-        path.write_text(page(found), encoding="utf-8", errors="backslashreplace")
+        path.write_text(
+            page(found, socket.gethostname()), encoding="utf-8", errors="backslashreplace"
+        )
     except OSError as error:
         click.echo(f"autocreate: {path}: cannot be written: {error.strerror}", err=True)
         sys.exit(os.EX_IOERR)

@@ -1,12 +1,11 @@
 """Plots as SVG text. Colours are CSS classes, which the page defines."""
 
-import math
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
 _LEFT, _BOTTOM, _TOP = 44, 24, 10  # room for the labels of the axes
-_GRID_LINES = 4
+_MOST_STEPS = 5  # of the axis of values
 
 
 class Series(NamedTuple):
@@ -21,7 +20,7 @@ class Column(NamedTuple):
 
     name: str
     tick: str
-    values: Sequence[float]
+    values: Sequence[int]
 
 
 def stacked(
@@ -33,10 +32,11 @@ def stacked(
         title: for screen readers.
         width, height: in the plot's own units; it scales with the page.
     """
-    top = scale(max((sum(column.values) for column in columns), default=0.0))
+    grid = scale(max((sum(column.values) for column in columns), default=0))
+    top = grid[-1]
     room = height - _TOP - _BOTTOM
     step = (width - _LEFT) / max(1, len(columns))
-    parts = [_axis(top, width, height)]
+    parts = [_axis(grid, width, height)]
     for position, column in enumerate(columns):
         x = _LEFT + position * step
         parts.append(_stack(series, column, x, step, height - _BOTTOM, room / top))
@@ -63,12 +63,14 @@ def bar(title: str, css: str, part: float) -> str:
     )
 
 
-def scale(highest: float) -> float:
-    """The end of an axis that reaches `highest`: a round number, whose quarters are round, too."""
-    if highest <= _GRID_LINES:
-        return float(_GRID_LINES)
-    power = 10.0 ** math.floor(math.log10(highest))
-    return next(it * power for it in (1, 2, 4, 6, 8, 10) if it * power >= highest)
+def scale(highest: int) -> list[int]:
+    """The marks of an axis that reaches `highest`: from 0, round numbers, the last no lower.
+
+    At least two thirds of the axis are used.
+    """
+    power = 10 ** max(0, len(str(highest)) - 2)
+    step = next(it * power for it in (1, 2, 5, 10, 20) if it * power * _MOST_STEPS >= highest)
+    return [step * line for line in range(max(1, -(-highest // step)) + 1)]
 
 
 def number(value: float) -> str:
@@ -79,15 +81,15 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _axis(top: float, width: int, height: int) -> str:
+def _axis(grid: Sequence[int], width: int, height: int) -> str:
     base, room = height - _BOTTOM, height - _TOP - _BOTTOM
     lines = []
-    for line in range(_GRID_LINES + 1):
-        y = base - room * line / _GRID_LINES
+    for value in grid:
+        y = base - room * value / grid[-1]
         lines.append(
             f'<line class="grid" x1="{_LEFT}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{number(top * line / _GRID_LINES)}</text>"
+            f"{number(value)}</text>"
         )
     return "".join(lines)
 
@@ -104,7 +106,7 @@ def _stack(
             continue
         high = max(value * unit, 1.0)  # one among millions remains visible
         y -= high
-        said = f"{column.name}: {value:,.10g} {it.name}"
+        said = f"{column.name}: {value:,} {it.name}"
         parts.append(
             f'<rect class="{it.css}" x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" '
             f'height="{max(high - 0.6, 0.6):.1f}"><title>{escape(said)}</title></rect>'

@@ -1,14 +1,14 @@
 """The report as one HTML page, without scripts and without anything loaded from elsewhere."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
+from autocreate.model import Answer
 from autocreate.report.chart import Column, Series, bar, number, stacked
 from autocreate.report.gather import OUTCOMES, Report
-from autocreate.report.words import WORDS, date_and_time, milliseconds, name_of, notes, quantiles
-from autocreate.service.journal_hours import HOUR
+from autocreate.report.time_axis import labels
+from autocreate.report.words import WORDS, milliseconds, name_of, notes, period, quantiles
 from autocreate.statistics.tally import BOUNDS, Histogram
 
 _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
@@ -16,8 +16,12 @@ _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
 _MOST = 12  # rows of a list
 
 
-def page(found: Report) -> str:
-    """The whole page. Text that a client chose is escaped."""
+def page(found: Report, host: str) -> str:
+    """The whole page. Text that a client chose is escaped.
+
+    Args:
+        host: the name of the machine that makes it.
+    """
     style = files("autocreate.report").joinpath("report.css").read_text(encoding="utf-8")
     said = notes(found)
     notice = f'<p class="note">{" ".join(said)}</p>' if said else ""
@@ -32,7 +36,7 @@ def page(found: Report) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>autocreate: report</title>
 <style>{style}</style></head><body><main>
 <header><h1>Recipients and their mailboxes</h1>
-<p>{date_and_time(found.since)} to {date_and_time(found.until)}</p>{notice}</header>
+<p>{escape(period(found))}, made on {escape(host)}</p>{notice}</header>
 <div class="tiles">{"".join(_tiles(found))}</div>
 <div class="cards">{cards}</div>
 <footer>Made by <code>autocreate report</code>. This page loads nothing from the network.</footer>
@@ -45,22 +49,38 @@ def _tiles(found: Report) -> Iterator[str]:
     times = Histogram()
     for it in found.total.times.values():
         times.merge(it)
-    for value, words in (
-        (number(sum(outcomes.values())), "recipients and logins"),
-        (number(sum(found.total.created.values())), "mailboxes created"),
-        (number(outcomes["unknown"]), "unknown"),
-        (number(outcomes["temporary"]), "deferred (451)"),
-        (milliseconds(times.quantile(0.95)) if times.total else "-", "95th percentile of time"),
-        (str(found.unfinished), "unfinished trees now"),
-    ):
-        yield f'<div class="tile"><b>{value}</b><span>{words}</span></div>'
+    yield _count(sum(outcomes.values()), "recipients and logins", "recipient or login")
+    yield _count(sum(found.total.created.values()), "mailboxes created", "mailbox created")
+    yield _count(outcomes["unknown"], "unknown (550)")
+    yield _count(outcomes["temporary"], "deferred (451)")
+    yield _tile(
+        milliseconds(times.quantile(0.95)) if times.total else "-", "95th percentile of time"
+    )
+    yield _count(found.unfinished, "unfinished trees now", "unfinished tree now")
+
+
+def _count(value: int, words: str, one: str = "") -> str:
+    """A tile with a rounded number, and the exact one beside its words."""
+    label = one if one and value == 1 else words
+    rounded, exact = number(value), f"{value:,}"
+    return _tile(rounded, label if rounded == exact else f"{exact} {label}")
+
+
+def _tile(value: str, label: str) -> str:
+    return f'<div class="tile"><b>{value}</b><span>{label}</span></div>'
 
 
 def _cards(found: Report) -> Iterator[str]:
     total = found.total
     shown = [it for it in _SERIES if found.outcomes[it.css]]
-    if found.slots:
-        yield _card("Recipients over time", _legend(shown) + _over_time(found, shown), wide=True)
+    answered = [it for it in shown if it.css != "temporary"]
+    if answered:
+        plot = _legend(answered) + _over_time(found, answered, "Recipients over time", 260)
+        yield _card("Recipients over time", plot, wide=True)
+    # An outage of some minutes is nothing beside the mail of a day.
+    if deferred := [it for it in shown if it.css == "temporary"]:
+        title = "Deferred (451) over time"
+        yield _card(title, _over_time(found, deferred, title, 150), wide=True)
     yield _card("Verdicts and reasons", _reasons(found), wide=True)
     yield _card("Time until the verdict", _legend(shown) + _times(found, shown), wide=True)
     created = _trees(total.created.most_common(_MOST))
@@ -71,24 +91,12 @@ def _cards(found: Report) -> Iterator[str]:
     yield _card("Clients that sent to them most", _names(total.clients.most(_MOST)))
 
 
-def _over_time(found: Report, shown: Sequence[Series]) -> str:
-    slots = found.slots
-    every = max(1, round(len(slots) / 12))
+def _over_time(found: Report, shown: Sequence[Series], title: str, height: int) -> str:
     columns = [
-        Column(
-            name_of(slot),
-            _tick(slot.begins, slot.seconds, len(slots)) if position % every == 0 else "",
-            [slot.outcomes[it.css] for it in shown],
-        )
-        for position, slot in enumerate(slots)
+        Column(name_of(slot), label, [slot.outcomes[it.css] for it in shown])
+        for slot, label in zip(found.slots, labels(found.slots), strict=True)
     ]
-    return stacked("Recipients over time", shown, columns, 1000, 260)
-
-
-def _tick(begins: int, seconds: int, slots: int) -> str:
-    if seconds > HOUR:
-        return time.strftime("%b %d", time.gmtime(begins))  # days are of UTC
-    return time.strftime("%H:%M" if slots <= 24 else "%a %H:%M", time.localtime(begins))
+    return stacked(title, shown, columns, 1000, height)
 
 
 def _times(found: Report, shown: Sequence[Series]) -> str:
@@ -101,6 +109,8 @@ def _times(found: Report, shown: Sequence[Series]) -> str:
         Column(f"up to {name}", tick, [counts[it.css][position] for it in shown])
         for position, (name, tick) in enumerate(zip(names, ticks, strict=True))
     ]
+    used = [position for position, column in enumerate(columns) if any(column.values)]
+    columns = columns[used[0] : used[-1] + 1] if used else []
     plot = stacked("How long verdicts took", shown, columns, 600, 240)
     rows = [
         f'<tr><td class="k">{WORDS[it]}</td><td class="n">{median}</td><td class="n">{most}</td>'
@@ -123,10 +133,21 @@ def _short(bound: float) -> str:
 def _reasons(found: Report) -> str:
     most = max(count for *_, count in found.reasons)
     rows = [
-        _row(count, bar(f"{count:,}", answer, count / most), WORDS[answer], reason or "not ours")
+        _row(
+            count,
+            bar(f"{count:,}", _outcome(answer, reason), count / most),
+            WORDS[answer],
+            reason or "not ours",
+        )
         for answer, reason, count in found.reasons[:_MOST]
     ]
     return _table(rows, ("", "", "answer", "reason"))
+
+
+def _outcome(answer: str, reason: str) -> str:
+    """The outcome that a reason is part of: each has one colour, in all plots and lists."""
+    is_created = (answer, reason) == (Answer.ACCEPT.value, "created")
+    return "created" if is_created else answer
 
 
 def _trees(counts: Sequence[tuple[tuple[str, str], int]]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from autocreate.core.printable import printable
 from autocreate.report.gather import Report
-from autocreate.report.words import PARTS, WORDS, date_and_time, notes, quantiles, times_of
+from autocreate.report.words import PARTS, WORDS, notes, period, quantiles, times_of
 from autocreate.statistics.tally import Histogram
 
 
@@ -59,7 +59,7 @@ def _stamp(seconds: float) -> str:
 
 def text(found: Report) -> Iterator[str]:
     """The report for people, line by line."""
-    yield f"From {date_and_time(found.since)} to {date_and_time(found.until)}"
+    yield f"From {period(found)}"
     yield from notes(found)
     if found.is_empty:
         yield "No statistics for this period. Running processes write theirs once a minute."

@@ -26,6 +26,13 @@ def date_and_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
+def period(found: Report) -> str:
+    """From when to when, with the time zone: `2026-11-24 08:00 to 2026-11-25 08:00 CET`."""
+    zones = [time.strftime("%Z", time.localtime(it)) for it in (found.since, found.until)]
+    first = f" {zones[0]}" if zones[0] != zones[1] else ""
+    return f"{date_and_time(found.since)}{first} to {date_and_time(found.until)} {zones[1]}"
+
+
 def name_of(slot: Slot) -> str:
     """An hour in local time; a day or a week of UTC."""
     if slot.seconds == HOUR:

@@ -51,10 +51,30 @@ def test_words_are_shown_and_never_markup(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("highest", "end"), [(0, 4), (3, 4), (5, 6), (10, 10), (11, 20), (450, 600), (999, 1000)]
+    ("highest", "marks"),
+    [
+        (0, [0, 1]),
+        (1, [0, 1]),
+        (3, [0, 1, 2, 3]),
+        (6, [0, 2, 4, 6]),
+        (11, [0, 5, 10, 15]),
+        (41, [0, 10, 20, 30, 40, 50]),
+        (450, [0, 100, 200, 300, 400, 500]),
+        (999, [0, 200, 400, 600, 800, 1000]),
+    ],
 )
-def test_an_axis_ends_at_a_round_number_that_is_high_enough(highest: float, end: float) -> None:
-    assert scale(highest) == end
+def test_an_axis_has_round_numbers_and_ends_at_the_first_that_is_high_enough(
+    highest: int, marks: list[int]
+) -> None:
+    assert scale(highest) == marks
+
+
+@given(st.integers(1, 10**12))
+def test_an_axis_fits_its_values(highest: int) -> None:
+    *_, before, last = marks = scale(highest)
+    assert before < highest <= last
+    assert highest / last > 2 / 3
+    assert len(marks) <= 6
 
 
 @pytest.mark.parametrize(

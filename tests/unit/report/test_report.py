@@ -107,7 +107,7 @@ def test_hours_that_became_days_are_shown_with_the_hours_that_did_not(rig: Rig) 
     assert [slot.outcomes["accept"] for slot in found.slots] == [1] * 60
     assert found.days_until is not None
     assert found.days_until % DAY == 0
-    html = page(found)
+    html = page(found, "mx1.example.org")
     assert f"<title>{utc(NOW - 59 * DAY)} (UTC): 1 accepted</title>" in html
     assert f"<title>{utc(NOW)} (UTC): 1 accepted</title>" in html
 
@@ -128,7 +128,9 @@ def test_more_than_a_year_is_shown_as_weeks_from_monday(rig: Rig) -> None:
     assert {slot.outcomes["accept"] for slot in found.slots[1:-1]} == {7}
     assert {slot.seconds for slot in found.slots} == {7 * DAY}
     assert {time.strftime("%a", time.gmtime(slot.begins)) for slot in found.slots} == {"Mon"}
-    assert f"<title>week of {utc(found.slots[3].begins)} (UTC): 7 accepted</title>" in page(found)
+    assert f"<title>week of {utc(found.slots[3].begins)} (UTC): 7 accepted</title>" in page(
+        found, "mx1.example.org"
+    )
 
 
 def test_what_the_journal_does_not_have_any_more_is_said(rig: Rig) -> None:
@@ -142,7 +144,7 @@ def test_what_the_journal_does_not_have_any_more_is_said(rig: Rig) -> None:
         f"Before {date_and_time(hourly)} the journal has whole days (UTC) only.",
     ]
     assert list(text(found))[1:3] == said
-    assert f'<p class="note">{" ".join(said)}</p>' in page(found)
+    assert f'<p class="note">{" ".join(said)}</p>' in page(found, "mx1.example.org")
     assert datetime.fromisoformat(data(found)["begins"]).timestamp() == first
     assert datetime.fromisoformat(data(found)["days_until"]).timestamp() == hourly
 
@@ -171,29 +173,99 @@ def test_a_plan_that_only_completes_a_tree_creates_no_mailbox(rig: Rig) -> None:
 
 def test_the_page_shows_what_clients_wrote_as_they_wrote_it(rig: Rig) -> None:
     rig.see(0, UNKNOWN, "<<script>alert(1)</script>@example.org>", '"><img src=x>')
-    html = page(rig.report())
+    html = page(rig.report(), "mx1.example.org")
     assert "<script" not in html
     assert "<img" not in html
     assert "script&gt;alert(1)&lt;/script&gt;@example.org" in html
 
 
-def test_the_page_shows_recipients_over_time_and_how_many_were_deferred(rig: Rig) -> None:
+def test_what_was_deferred_has_a_plot_of_its_own(rig: Rig) -> None:
+    for _ in range(40):
+        rig.see(0, ACCEPTED, "<joe@example.org>")
     rig.see(0, Verdict(Answer.TEMPORARY, "the database is away"), "<joe@example.org>")
-    html = page(rig.report())
-    assert "<h2>Recipients over time</h2>" in html
-    assert '<div class="tile"><b>1</b><span>deferred (451)</span></div>' in html
+    recipients, deferred = plots(page(rig.report(), "mx1.example.org"))[:2]
+    assert 'aria-label="Recipients over time"' in recipients
+    assert ": 40 accepted</title>" in recipients
+    assert "deferred" not in recipients
+    assert 'aria-label="Deferred (451) over time"' in deferred
+    assert ": 1 deferred (451)</title>" in deferred
+    assert "accepted" not in deferred
+    # One fills its axis, however many were accepted.
+    assert re.findall(r'text-anchor="end">(\d+)<', deferred) == ["0", "1"]
+
+
+def test_a_site_that_defers_nothing_has_no_plot_of_it(rig: Rig) -> None:
+    rig.see(0, ACCEPTED, "<joe@example.org>")
+    assert "Deferred (451) over time" not in page(rig.report(), "mx1.example.org")
+
+
+def test_times_are_shown_from_the_fastest_to_the_slowest(rig: Rig) -> None:
+    rig.see(0, ACCEPTED, "<joe@example.org>")  # after 1 ms
+    *_, times = plots(page(rig.report(), "mx1.example.org"))
+    assert re.findall(r'text-anchor="middle">([^<]+)<', times) == ["1"]
+
+
+def test_a_verdict_has_one_colour_in_plots_and_lists(rig: Rig) -> None:
+    rig.see(0, CREATED, "<joe@example.org>")
+    rig.see(0, ACCEPTED, "<joe@example.org>")
+    rig.see(0, UNKNOWN, "<nobody@example.org>", "192.0.2.1")
+    drawn = set(re.findall(r'<rect class="(\w+)"', page(rig.report(), "mx1.example.org")))
+    assert drawn == {"created", "accept", "unknown", "track"}
+    for reason, css in (
+        ("created", "created"),
+        (ACCEPTED.reason, "accept"),
+        (UNKNOWN.reason, "unknown"),
+    ):
+        (row,) = re.findall(
+            rf"<tr>(?:(?!</tr>).)*<td>{reason}</td></tr>", page(rig.report(), "mx1.example.org")
+        )
+        assert f'<rect class="{css}"' in row
+
+
+def test_a_rounded_figure_has_the_exact_one_beside_it_and_one_is_singular(rig: Rig) -> None:
+    for _ in range(3):
+        rig.see(0, ACCEPTED, "<joe@example.org>")
+    rig.see(0, CREATED, "<joe@example.org>")
+    found = rig.report()
+    found.total.times["milter", "accept"].counts[3] += 1_234_563
+    html = page(found, "mx1.example.org")
+    assert "<b>1.23M</b><span>1,234,567 recipients and logins</span>" in html
+    assert "<b>1</b><span>mailbox created</span>" in html
+    assert "<b>0</b><span>unfinished trees now</span>" in html
+
+
+def test_the_page_names_its_host_and_the_time_zone(rig: Rig) -> None:
+    html = page(rig.report(hours=1), "mx<1>.example.org")
+    zone = time.strftime("%Z", time.localtime(NOW))
+    period = f"{date_and_time(NOW - HOUR)} to {date_and_time(NOW)} {zone}"
+    assert f"<p>{period}, made on mx&lt;1&gt;.example.org</p>" in html
+
+
+def test_a_period_with_summer_and_winter_names_both_zones(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Athens")
+        time.tzset()
+        begin = next(text(rig.report(hours=24 * 200)))
+    time.tzset()
+    assert re.fullmatch(r"From \S+ \S+ (EET|EEST) to \S+ \S+ (EET|EEST)", begin)
 
 
 def test_the_page_asks_for_nothing(rig: Rig) -> None:
     rig.see(0, CREATED, "<joe@example.org>")
-    html = page(rig.report())
+    html = page(rig.report(), "mx1.example.org")
     assert "default-src 'none'" in html
     for way in ("http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"):
         assert way not in html
 
 
 def test_an_empty_journal_makes_a_page_too(rig: Rig) -> None:
-    assert "No statistics for this period" in page(rig.report())
+    assert "No statistics for this period" in page(rig.report(), "mx1.example.org")
+
+
+def plots(html: str) -> list[str]:
+    return re.findall(r'<svg class="plot".*?</svg>', html)
 
 
 def utc(seconds: float) -> str:
