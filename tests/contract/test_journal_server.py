@@ -82,6 +82,25 @@ def test_hours_of_several_processes_add_up(url: str) -> None:
         journal.close()
 
 
+def test_processes_that_begin_an_hour_at_once_do_not_lock_each_other(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    journals = [Journal(url, time.time) for _ in range(4)]
+    hour = threading.Barrier(len(journals))
+
+    def write(number: int) -> None:
+        for begins in range(0, 20 * 3600, 3600):
+            hour.wait(30)
+            journals[number].tally(begins, f"mx{number}:1:aa", "{}")
+
+    with ThreadPoolExecutor(len(journals)) as processes:
+        list(processes.map(write, range(len(journals))))
+    assert len(list(journals[0].tallies(0))) == 4 * 20
+    assert not caplog.records
+    for journal in journals:
+        journal.close()
+
+
 def test_a_tree_is_begun_put_off_and_finished(url: str) -> None:
     with contextlib.closing(Journal(url, time.time)) as journal:
         begun = Entry("joe", "joe@example.org", next_try=LATER + 0.25)

@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from autocreate.model import Answer
-from autocreate.service.journal import Journal
+from autocreate.service.journal import SEEN_LIMIT, Journal
 from autocreate.service.journal_hours import DAY, HOUR
 from autocreate.statistics.tally import Tally
 
@@ -27,10 +27,12 @@ class DryRun:
     Args:
         answers: that recipients would have had.
         trees: the users whose mailboxes would have been created, by (policy, domain).
+        begins: since when the recipients of the period are kept, in seconds since the epoch; None if all are.
     """
 
     answers: Counter[str] = field(default_factory=Counter)
     trees: Counter[tuple[str, str]] = field(default_factory=Counter)
+    begins: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _slot_of(begins: int, size: int) -> int:
 def _dry_run(rows: Iterable[Mapping[str, Any]], since: float, left_out: list[str]) -> DryRun:
     seen = DryRun()
     users: set[str] = set()
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         try:
             if row["last_seen"] < since:
                 break  # the latest come first
@@ -172,6 +174,8 @@ def _dry_run(rows: Iterable[Mapping[str, Any]], since: float, left_out: list[str
             if user not in users:
                 users.add(user)
                 seen.trees[policy, domain] += 1
+        if number >= SEEN_LIMIT:
+            return replace(seen, begins=row["last_seen"])
     return seen
 
 

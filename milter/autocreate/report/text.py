@@ -26,8 +26,8 @@ def data(found: Report) -> dict[str, Any]:
     return {
         "since": _stamp(found.since),
         "until": _stamp(found.until),
-        "begins": None if found.begins is None else _stamp(found.begins),
-        "days_until": None if found.days_until is None else _stamp(found.days_until),
+        "begins": _stamp_of(found.begins),
+        "days_until": _stamp_of(found.days_until),
         "outcomes": dict(found.outcomes.most_common()),
         "reasons": [
             {"answer": answer, "reason": reason, "count": count}
@@ -46,6 +46,7 @@ def data(found: Report) -> dict[str, Any]:
         "dry_run": {
             "answers": dict(found.dry_run.answers.most_common()),
             "created": trees(found.dry_run.trees),
+            "begins": _stamp_of(found.dry_run.begins),
         },
         "unfinished": found.unfinished,
         "left_out": list(found.left_out),
@@ -55,6 +56,10 @@ def data(found: Report) -> dict[str, Any]:
 def _stamp(seconds: float) -> str:
     """A time as a program reads it, as in the log."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))
+
+
+def _stamp_of(seconds: float | None) -> str | None:
+    return None if seconds is None else _stamp(seconds)
 
 
 def text(found: Report) -> Iterator[str]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 from autocreate.report.gather import OUTCOMES, Report, Slot
+from autocreate.service.journal import SEEN_LIMIT
 from autocreate.service.journal_hours import DAY, HOUR
 from autocreate.statistics.tally import Histogram
 
@@ -49,6 +50,9 @@ def notes(found: Report) -> list[str]:
     if found.days_until is not None:
         until = date_and_time(found.days_until)
         said.append(f"Before {until} the journal has whole days (UTC) only.")
+    if found.dry_run.begins is not None:
+        begins = date_and_time(found.dry_run.begins)
+        said.append(f"Dry run has no recipients before {begins}: it keeps the last {SEEN_LIMIT:,}.")
     if count := len(found.left_out):
         rows = "1 invalid row" if count == 1 else f"{count:,} invalid rows"
         said.append(f"Skipped {rows} of the journal.")

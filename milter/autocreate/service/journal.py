@@ -211,6 +211,8 @@ class Journal:
     def tally(self, hour: int, writer: str, tally: str) -> None:
         """Keep what a process counted in an hour; replaces what it wrote before.
 
+        The first row of an hour also adds up older hours, see `JournalHours.fold`.
+
         Args:
             hour: its beginning, in seconds since the epoch.
             writer: names the process.

@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 
 from autocreate.cli.main import main
 from autocreate.model import Answer, Recipient, Verdict
+from autocreate.report import gather as gather_module
+from autocreate.report import words as words_module
 from autocreate.report.gather import Report, gather
 from autocreate.report.page import page
 from autocreate.report.text import data, text
@@ -163,6 +165,23 @@ def test_dry_run_counts_every_recipient_and_every_tree_once(rig: Rig) -> None:
     found = rig.report().dry_run
     assert found.answers == {"accept": 2, "unknown": 1}
     assert found.trees == {("students", "example.org"): 1}
+
+
+def test_what_dry_run_does_not_have_any_more_is_said(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (gather_module, words_module):
+        monkeypatch.setattr(module, "SEEN_LIMIT", 3)
+    for number in range(3):
+        rig.clock.now = NOW - (3 - number) * HOUR
+        rig.journal.record(Recipient(f"<user{number}@example.org>"), UNKNOWN)
+    found = rig.report()
+    begins = (
+        f"Dry run has no recipients before {date_and_time(NOW - 3 * HOUR)}: it keeps the last 3."
+    )
+    assert begins in notes(found)
+    assert datetime.fromisoformat(data(found)["dry_run"]["begins"]).timestamp() == NOW - 3 * HOUR
+    assert rig.report(hours=2).dry_run.begins is None
 
 
 def test_a_plan_that_only_completes_a_tree_creates_no_mailbox(rig: Rig) -> None:
@@ -315,7 +334,7 @@ def test_json_has_the_same_figures(tmp_path: Path) -> None:
         "created": [{"policy": "students", "domain": "example.org", "count": 1}],
         "unknown": [{"recipient": "nobody@example.org", "count": 1}],
         "clients": [{"client": "192.0.2.1", "count": 1}],
-        "dry_run": {"answers": {}, "created": []},
+        "dry_run": {"answers": {}, "created": [], "begins": None},
         "unfinished": 0,
         "left_out": [],
     }
