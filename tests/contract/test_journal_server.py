@@ -101,6 +101,25 @@ def test_processes_that_begin_an_hour_at_once_do_not_lock_each_other(
         journal.close()
 
 
+def test_trees_of_several_users_are_finished_at_once(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is deleted before it is inserted locks a gap on MariaDB, which other users' rows are in."""
+    with contextlib.closing(Journal(url, time.time)) as journal:
+
+        def finish(mta: int) -> None:
+            for number in range(100):
+                user = f"user{number:03}-{mta}"
+                journal.begin(Entry(user, user))
+                journal.finish(user, ["folder Sent", "folder Drafts", "folder Trash"])
+
+        with ThreadPoolExecutor(4) as mtas:
+            list(mtas.map(finish, range(4)))
+        assert journal.count_unfinished() == 0
+        assert journal.given("user099-3") == {"folder Sent", "folder Drafts", "folder Trash"}
+    assert not caplog.records
+
+
 def test_a_tree_is_begun_put_off_and_finished(url: str) -> None:
     with contextlib.closing(Journal(url, time.time)) as journal:
         begun = Entry("joe", "joe@example.org", next_try=LATER + 0.25)

@@ -57,6 +57,9 @@ _REMEDIES = {
 _SERVER_REMEDY = (
     "check that the server answers and that this user may log in, write and create tables"
 )
+# PostgreSQL: serialization_failure, deadlock_detected. MariaDB: ER_LOCK_DEADLOCK; ER_CHECKREAD, which
+# snapshot isolation adds from 11.6.2 on.
+_CONFLICTS = ("40001", "40P01", 1213, 1020)
 
 
 class Duplicate(Temporary):
@@ -107,7 +110,7 @@ class JournalDatabase:
         """The result of `work` in a transaction of its own.
 
         Args:
-            work: is run again if it fails for a lost connection or a dropped table.
+            work: is run again if it fails for a lost connection, a dropped table, or a conflict with another one.
 
         Raises:
             Duplicate: a row exists already.
@@ -143,17 +146,23 @@ class JournalDatabase:
             self._ensure_open()
             generation = self._generation
             try:
-                return self._once(work)
+                return self._once(work, in_time)
             except IntegrityError:
                 raise
             except SQLAlchemyError as error:
                 if time.monotonic() > in_time or not self._may_retry(error, generation):
                     raise
-                return self._once(work)
+                return self._once(work, in_time)
 
-    def _once(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return work(connection)
+    def _once(self, work: Callable[[sa.Connection], T], in_time: float) -> T:
+        """Run the transaction, and again while a server gives it up in favour of another one."""
+        while True:
+            try:
+                with self._engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not _is_conflict(error) or time.monotonic() > in_time:
+                    raise
 
     def _may_retry(self, error: SQLAlchemyError, generation: int) -> bool:
         """Had the server dropped an idle connection, or somebody dropped tables?
@@ -261,6 +270,18 @@ class JournalDatabase:
             "%s; meanwhile new users get 451, and mail to existing mailboxes is accepted; to fix it, %s",
             *(problem, remedy),
         )
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    """Did the server roll a transaction back that will succeed if it is run again?
+
+    On MariaDB even two inserts into one gap can deadlock; see "How to Minimize and Handle Deadlocks" in the
+    manual of MySQL, and "40" in the table of PostgreSQL's error codes.
+    """
+    code = getattr(error.orig, "sqlstate", None) or next(
+        iter(getattr(error.orig, "args", ())), None
+    )
+    return code in _CONFLICTS
 
 
 def _sqlite_engine(url: URL, file: SqliteFile) -> sa.Engine:
