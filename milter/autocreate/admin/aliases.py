@@ -2,9 +2,9 @@
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 from autocreate.aliases import detect as detection
+from autocreate.backends.regular_file import read_text
 from autocreate.doctor.probe_postfix import read_postfix
 from autocreate.doctor.site import MtaPaths
 from autocreate.errors import ConfigurationError
@@ -47,6 +47,6 @@ def _shown(where: str, tables: list[detection.Proposal]) -> Iterator[str]:
 
 def _read(path: str) -> str | None:
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        return read_text(path)
     except OSError:
         return None

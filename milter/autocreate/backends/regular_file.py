@@ -68,6 +68,15 @@ def read_regular(path: str | Path, rules: Rules) -> Opened:
         os.close(file)
 
 
+def read_text(path: str | Path) -> str:
+    """The text of a file of settings. What is not UTF-8 in it is replaced.
+
+    Raises:
+        OSError: as for `read_regular`.
+    """
+    return read_regular(path, Rules(MAX_SETTINGS)).data.decode("utf-8", "replace")
+
+
 def check_readable(path: str | Path) -> None:
     """Check that a file can be read.
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from autocreate.backends.regular_file import Rules, read_regular
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
 from autocreate.config.domains import Domains
@@ -29,8 +30,7 @@ def load(path: Path) -> Config:
         ConfigurationError: with every problem found.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
+        data = tomllib.loads(read_regular(path, Rules()).data.decode())
     except OSError as error:
         raise ConfigurationError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

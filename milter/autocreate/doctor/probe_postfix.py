@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from autocreate.backends.regular_file import read_text
 from autocreate.doctor import postconf, postfix, probe_copies, probe_sockets
 from autocreate.doctor.endpoints import UNDELIVERED, delivery_endpoint
 from autocreate.doctor.findings import Finding, critical
@@ -54,7 +55,7 @@ def read_postfix(folder: Path, runner: Runner = run) -> Postfix:
     parameters = postconf.read_parameters(output("-x"))
     if (origin := parameters.get("myorigin", "")).startswith("/"):  # Debian's /etc/mailname
         with contextlib.suppress(OSError):
-            words = Path(origin).read_text("utf-8", "replace").split()
+            words = read_text(origin).split()
             parameters["myorigin"] = words[0] if words else ""
     return Postfix(
         parameters,

@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from autocreate.backends.regular_file import read_text
 from autocreate.doctor import lmtp, sendmail
 from autocreate.doctor.findings import Finding, MilterSettings, critical
 from autocreate.doctor.probe_sockets import path_entries
@@ -11,7 +12,7 @@ from autocreate.doctor.probe_sockets import path_entries
 def examine(path: Path, ours: MilterSettings) -> list[Finding]:
     """Check a sendmail.cf."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_text(path)
     except OSError as error:
         return [
             critical(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autocreate.doctor import probe_sendmail
 from autocreate.doctor.probe_sendmail import examine
 from tests.unit.doctor.examples import OURS
 
@@ -33,9 +34,9 @@ def test_a_socket_below_a_folder_that_others_may_write_is_found(tmp_path: Path) 
 def test_a_file_that_cannot_be_read_is_critical(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(*_arguments: object, **_options: object) -> str:
+    def denied(_path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_text", denied)
+    monkeypatch.setattr(probe_sendmail, "read_text", denied)
     (found,) = examine(tmp_path / "sendmail.cf", OURS)
     assert found.what == f"{tmp_path}/sendmail.cf cannot be read: Permission denied"
