@@ -2,13 +2,14 @@
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 
 class MailboxCache:
     """A bounded memory of users whose mailboxes exist, each for a limited time.
 
-    Every known recipient is looked up here, so this is a plain dictionary, and a look-up takes no lock.
+    Every known recipient is looked up here, so a look-up takes no lock.
 
     Args:
         size: how many users at most; the oldest entry goes first.
@@ -22,7 +23,8 @@ class MailboxCache:
         self._size = size
         self._seconds = seconds
         self._clock = clock
-        self._until: dict[str, float] = {}  # in the order of these times
+        # In the order of these times. To remove the first of a plain dictionary takes ever longer.
+        self._until: OrderedDict[str, float] = OrderedDict()
         self._generation = 0
         self._lock = threading.Lock()  # for whoever changes it
 
@@ -47,7 +49,7 @@ class MailboxCache:
                 return
             self._until.pop(user, None)
             while len(self._until) >= self._size:
-                del self._until[next(iter(self._until))]
+                self._until.popitem(last=False)
             self._until[user] = self._clock() + self._seconds
 
     def discard(self, user: str) -> None:
