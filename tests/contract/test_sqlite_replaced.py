@@ -306,7 +306,8 @@ def test_while_copies_are_made_in_place_nobody_who_is_in_all_of_them_is_unknown(
             assert place.knows(CROWD[asked * 37 % len(CROWD)])
     copier.join()
     assert asked > 1
-    assert place.knows(CROWD[0])
+    # On a busy machine the breaker may still be waiting for its next look.
+    wait_until(lambda: _knows_again(place, CROWD[0]), 20.0, "an answer")
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -357,9 +358,9 @@ def test_a_file_that_is_written_all_the_time_by_no_program_of_sqlites_is_tempora
     wait_until(lambda: _knows_again(place), 20.0, "an answer")
 
 
-def _knows_again(place: Place) -> bool:
+def _knows_again(place: Place, user: str = "joe") -> bool:
     with contextlib.suppress(Temporary):
-        return place.knows("joe")
+        return place.knows(user)
     return False
 
 
