@@ -4,10 +4,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 from autocreate.admin.outcomes import Outcome, Summary
 from autocreate.errors import AutocreateError
 from autocreate.model import Answer, Verdict
+
+T = TypeVar("T")
+
+# Users that one job asks about, where each question is short: handing over a job takes longer than that.
+_BATCH = 100
 
 Outcomes = Generator[Outcome, None, None]
 
@@ -60,11 +68,36 @@ def in_parallel(
         except AutocreateError as error:
             return user, Verdict(Answer.TEMPORARY, str(error), user)
 
+    yield from _results((partial(attempt, user, job) for user, job in jobs), parallel)
+
+
+def filter_in_parallel(
+    users: Iterable[str], is_wanted: Callable[[str], bool], parallel: int
+) -> Iterator[str]:
+    """The users for whom something holds, in no particular order.
+
+    Args:
+        users: taken in the caller's thread, some batches ahead.
+        is_wanted: is called in other threads. An error that it raises is raised here.
+        parallel: how many users to ask about at once.
+    """
+
+    def wanted(batch: list[str]) -> list[str]:
+        return list(filter(is_wanted, batch))
+
+    remaining = iter(users)
+    batches = iter(lambda: list(islice(remaining, _BATCH)), [])
+    for found in _results((partial(wanted, batch) for batch in batches), parallel):
+        yield from found
+
+
+def _results(jobs: Iterable[Callable[[], T]], parallel: int) -> Generator[T, None, None]:
+    """What jobs return, in no particular order. See `in_parallel`."""
     with ThreadPoolExecutor(parallel, thread_name_prefix="bulk") as executor:
-        pending: set[Future[tuple[str, Verdict]]] = set()
+        pending: set[Future[T]] = set()
         try:
-            for user, job in jobs:
-                pending.add(executor.submit(attempt, user, job))
+            for job in jobs:
+                pending.add(executor.submit(job))
                 if len(pending) >= 2 * parallel:
                     yield from _finished(pending)
             while pending:
@@ -74,7 +107,7 @@ def in_parallel(
             raise
 
 
-def _finished(pending: set[Future[tuple[str, Verdict]]]) -> Iterator[tuple[str, Verdict]]:
+def _finished(pending: set[Future[T]]) -> Iterator[T]:
     """Wait for the next results, and remove them from `pending`."""
     done, _ = wait(pending, return_when=FIRST_COMPLETED)
     pending -= done

@@ -1,7 +1,9 @@
 """Compare the accounts of a selection with the mailboxes of the server."""
 
 from collections.abc import Iterator
+from functools import partial
 
+from autocreate.admin.bulk import filter_in_parallel
 from autocreate.admin.components import Components
 from autocreate.admin.outcomes import Outcome, outcome_of
 from autocreate.admin.selection import Selection
@@ -22,9 +24,11 @@ def survey_accounts(survey: Survey, components: Components, selection: Selection
     survey.add_mailboxes(store.users())
     if accounts.virtual_domains:
         # There LIST leaves some out, such as user/joe beside user/joe@other.test (Cyrus 3.6).
-        survey.add_mailboxes([user for user in survey.without_mailbox() if _exists(store, user)])
-    exempt = [user for user in survey.without_mailbox() if _is_exempt(components, selection, user)]
-    survey.add_exempt(exempt)
+        exists = partial(_exists, store)
+        survey.add_mailboxes(
+            filter_in_parallel(survey.without_mailbox(), exists, components.parallel)
+        )
+    _add_exempt(survey, components, selection)
 
 
 def failed_lookups(survey: Survey) -> Iterator[Outcome]:
@@ -60,6 +64,36 @@ def require_known(components: Components, selection: Selection, policy: str | No
         raise ConfigurationError(
             "--policy", [f"there is no policy {policy!r}; the policies are {', '.join(names)}"]
         )
+
+
+def _add_exempt(survey: Survey, components: Components, selection: Selection) -> None:
+    """Mark who is to have no mailbox.
+
+    Whoever a source has just listed has an account. Another lookup of each would take most of the
+    time of an audit, so only those are looked up whose groups decide. Users who were named one by one
+    may have no account.
+    """
+    accounts, provisioner = components.accounts, components.provisioner
+    is_list = selection.users is None
+    needs_lookup = not is_list
+
+    def gives_mailbox(user: str) -> bool | None:
+        address = accounts.address(user, selection)
+        return provisioner.gives_mailbox(address, user) if is_list else None
+
+    def exempt_by_name() -> Iterator[str]:
+        nonlocal needs_lookup
+        for user in survey.without_mailbox():
+            gives = gives_mailbox(user)
+            needs_lookup |= gives is None
+            if gives is False:
+                yield user
+
+    survey.add_exempt(exempt_by_name())
+    if needs_lookup:
+        unclear = (user for user in survey.without_mailbox() if gives_mailbox(user) is None)
+        is_exempt = partial(_is_exempt, components, selection)
+        survey.add_exempt(filter_in_parallel(unclear, is_exempt, components.parallel))
 
 
 def _is_exempt(components: Components, selection: Selection, user: str) -> bool:

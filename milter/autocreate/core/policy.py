@@ -66,6 +66,10 @@ class Policy:
     ) -> bool:
         return self.match(user, domain, service, groups).matches
 
+    def may_match(self, user: str, domain: str, service: str) -> bool:
+        """Does it match, if the user is in all of its groups?"""
+        return self.matches(user, domain, service, lambda: self.groups)
+
     def match(
         self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]
     ) -> Match:
@@ -149,6 +153,24 @@ def select(
     return next(
         (policy for policy in policies if policy.matches(user, domain, service, groups)), None
     )
+
+
+def is_creating(
+    policies: Iterable[Policy], user: str, domain: str, service: str = LMTP
+) -> bool | None:
+    """Does the policy that `select` finds create a mailbox? None: that depends on the user's groups.
+
+    No policy at all creates none. This costs no lookup.
+    """
+    possible = set()
+    for policy in policies:
+        if policy.may_match(user, domain, service):
+            possible.add(policy.create)
+            if policy.matches(user, domain, service, frozenset):
+                break
+    else:
+        possible.add(False)
+    return possible.pop() if len(possible) == 1 else None
 
 
 def scripts_of(policies: Iterable[Policy]) -> tuple[tuple[str, Script], ...]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS, Users
-from autocreate.core.policy import Policy, select
+from autocreate.core.policy import Policy, is_creating, select
 from autocreate.core.spelling import shared_groups
 from autocreate.model import Account, Address
 
@@ -58,6 +58,19 @@ class PolicyChooser:
             why = f": {policy.why}" if policy.why else ""
             return Choice(None, f"policy {policy.name!r} creates none{why}")
         return Choice(policy)
+
+    def gives_mailbox(self, address: Address, user: str) -> bool | None:
+        """Is somebody with an account to have a mailbox? None: that depends on the account's groups.
+
+        Looks nothing up. Arguments as for `choose`.
+        """
+        names = self._rules.administrators
+        if user in names or user == ANONYMOUS:
+            return False
+        domain = address.domain or self._rules.users.default_domain
+        creates = is_creating(self._rules.policies, user, domain)
+        has_groups = any(name.startswith("group:") for name in names)
+        return None if creates and has_groups else creates
 
     def is_administrator(self, account: Account) -> bool:
         """Is an account one that never gets a mailbox? Raises as `choose`."""

@@ -118,6 +118,13 @@ class Provisioner:
             return True
         return self._policies.choose(address, account, LMTP).policy is None
 
+    def gives_mailbox(self, address: Address, user: str) -> bool | None:
+        """Is a user who is known to have an account to have a mailbox, by the policies?
+
+        Looks nothing up. None: that depends on the account's groups; `is_exempt` looks them up.
+        """
+        return self._policies.gives_mailbox(address, user)
+
     def update(self, address: Address, user: str, restore: bool) -> Verdict:
         """What would bring an existing tree to today's policy. Changes nothing: see `apply`.
 

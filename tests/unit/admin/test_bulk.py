@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from autocreate.admin.bulk import Outcomes, Run, in_parallel
+from autocreate.admin.bulk import Outcomes, Run, filter_in_parallel, in_parallel
 from autocreate.admin.outcomes import State, outcome_of
 from autocreate.errors import Temporary
 from autocreate.model import Answer, Verdict
@@ -180,3 +180,26 @@ def test_what_was_done_away_with_does_not_come_back_and_nothing_is_set_on_it() -
     )
     assert CreateMailbox(()).user_removable == ""
     assert SetQuota(Quota(1)).user_removable == ""
+
+
+def test_many_users_are_filtered_and_few_are_taken_ahead_of_time() -> None:
+    taken = 0
+
+    def users() -> Iterator[str]:
+        nonlocal taken
+        for taken in range(1, 10_001):
+            yield f"user{taken}"
+
+    found = filter_in_parallel(users(), lambda user: user.endswith("7"), parallel=2)
+    first = next(found)
+    assert first.endswith("7")
+    assert taken <= 500
+    assert {first, *found} == {f"user{number}" for number in range(7, 10_001, 10)}
+
+
+def test_a_question_that_fails_ends_the_filtering() -> None:
+    def fails(user: str) -> bool:
+        raise Temporary(f"no answer about {user}")
+
+    with pytest.raises(Temporary, match="no answer about joe"):
+        list(filter_in_parallel(["joe"], fails, parallel=2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from autocreate.core.policy import Match, Policy, select
+from autocreate.core.policy import Match, Policy, is_creating, select
 from autocreate.tree.values import Tree
 
 
@@ -56,6 +56,26 @@ def test_domains_narrow() -> None:
     assert select([OTHER], "joe", "example.org", not_asked) is None
     assert select([OTHER_STUDENTS], "joe", "other.test", of("staff")) is None
     assert select([OTHER_STUDENTS], "joe", "other.test", of("students")) is OTHER_STUDENTS
+
+
+def test_whether_a_mailbox_is_created_is_known_where_the_groups_change_nothing() -> None:
+    no_students = replace(STUDENTS, create=False)
+    no_joe = replace(JOE, create=False)
+
+    def creating(*policies: Policy) -> bool | None:
+        return is_creating(policies, "joe", "example.org")
+
+    assert creating(EVERYONE) is True
+    assert creating(STUDENTS, EVERYONE) is True
+    assert creating(EVERYONE, no_students) is True
+    assert creating(JOE_OR_STUDENTS, no_students) is True
+    assert creating(no_joe, STUDENTS) is False
+    assert creating(no_students) is False
+    assert creating(OTHER) is False
+    assert creating() is False
+    assert creating(no_students, EVERYONE) is None
+    assert creating(STUDENTS) is None
+    assert creating(STUDENTS, no_joe, EVERYONE) is None
 
 
 def test_groups_are_asked_for_only_if_the_answer_hangs_on_them() -> None:
