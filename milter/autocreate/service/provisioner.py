@@ -20,6 +20,7 @@ from autocreate.service.journal import Entry
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
 from autocreate.service.unfinished import Unfinished
+from autocreate.tree.actions import CreateMailbox
 from autocreate.tree.plan import ApplyResult, by_error, difference, notes_of, without_user_removed
 from autocreate.tree.values import Script, Tree
 
@@ -140,15 +141,18 @@ class Provisioner:
         account = self._directory.find(user)
         if account is None:
             return Verdict(Answer.UNKNOWN, UNKNOWN_USER, user)
-        if self._policies.is_administrator(account) or not self._store.exists(user):
-            return Verdict(Answer.PASS, "has no mailbox to update", user, account.source)
+        nothing = Verdict(Answer.PASS, "has no mailbox to update", user, account.source)
+        if self._policies.is_administrator(account):
+            return nothing
         policy, why_none = self._policies.choose(address, account, LMTP)
         if policy is None:
             return Verdict(Answer.PASS, why_none, user, account.source)
         planned = self._planned(account, policy, exists=True)
         assert planned.plan is not None
         plan = planned.plan
-        if not restore:
+        if any(isinstance(it, CreateMailbox) and not it.path for it in plan.actions):
+            return nothing
+        if plan.actions and not restore:
             plan = without_user_removed(plan, self._unfinished.provisioned(user))
         reason = "differs from its policy" if plan.actions else "matches its policy"
         return replace(planned, reason=reason, plan=plan)

@@ -213,6 +213,20 @@ def test_a_tree_that_is_as_its_policy_says_gets_an_empty_plan(build: Build) -> N
     assert actions(verdict) == ()
 
 
+def test_a_comparison_takes_one_observation_and_asks_the_journal_only_about_what_is_missing(
+    build: Build,
+) -> None:
+    site = build()
+    site.store.trees["joe"] = TREE
+    break_journal(site)
+    asked: list[str] = []
+    observe = site.store.observe
+    site.store.exists = lambda user: pytest.fail("one command too many")  # type: ignore[method-assign]
+    site.store.observe = lambda user, wanted: (asked.append(user), observe(user, wanted))[1]  # type: ignore[method-assign,func-returns-value]
+    assert site.update(restore=False).reason == "matches its policy"
+    assert asked == ["joe"]
+
+
 def test_what_the_user_was_given_once_and_removed_comes_back_only_with_restore(
     build: Build,
 ) -> None:
