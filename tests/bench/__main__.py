@@ -21,6 +21,7 @@ from tests.bench.contest import Effort, Result, table
 # Each module has `run(effort) -> list[Result]`; the text is what it compares.
 BENCHES = {
     "accounts": "one look-up in each kind of account source: against SQLite, the embedded default",
+    "audit": "`audit` of up to a million accounts: against the time and the memory that were promised",
     "bulk": "`provision --all`: against a hand-written loop over raw IMAP with the same commands",
     "existence": "a check that no cache answers: 10,000 and 100,000 mailboxes against 1,000",
     "first": "the first delivery to a new user: against Cyrus's native autocreate",
