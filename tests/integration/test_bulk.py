@@ -281,9 +281,8 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
         assert "created" in command.stdout.readline()
         command.send_signal(signal.SIGINT)
         _said, errors = command.communicate(timeout=30)
-        found = re.match(r"interrupted: (\d+) of 300 done\n", errors)
-        assert found, errors
-        assert command.returncode == 1
+        assert re.match(r"provision: \d+ of 300 done\ninterrupted: run the same command ", errors)
+        assert command.returncode == 130
 
         done = product.run("provision", "--all", "--yes", "--max-new", "100")
         assert done.returncode == 0

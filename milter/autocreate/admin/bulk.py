@@ -14,8 +14,9 @@ from autocreate.model import Answer, Verdict
 
 T = TypeVar("T")
 
-# Users that one job asks about, where each question is short: handing over a job takes longer than that.
-_BATCH = 100
+# Users that one job asks about, where handing over a job takes as long as a question. An interrupted
+# command waits for the jobs that have begun.
+_BATCH = 20
 
 Outcomes = Generator[Outcome, None, None]
 

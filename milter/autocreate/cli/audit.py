@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autocreate.cli.interruption import interruptible
 from autocreate.cli.opening import open_components
 from autocreate.cli.options import config_option
 from autocreate.cli.rows import csv_line
@@ -44,13 +45,17 @@ def audit(filters: Filters, trees: bool, restore: bool, form: str, config_path: 
     that were begun and not finished. With --trees also reports trees and quotas that differ from
     today's policy, as `apply` would change them. Without options all accounts are checked.
 
-    Exit status: 0 no findings; 1 findings.
+    Exit status: 0 no findings; 1 findings; 130 interrupted.
     """
     from autocreate.admin.audit import Audit, Discrepancy
     from autocreate.admin.survey import Survey
 
     as_line = {"text": _as_text, "json": _as_json, "csv": csv_line}[form]
-    with open_components(config_path) as components, Survey() as survey:
+    with (
+        interruptible("the findings are not complete; run the same command again"),
+        open_components(config_path) as components,
+        Survey() as survey,
+    ):
         checked = Audit(components, survey, filtered(filters), restore)
         if form == "csv":
             click.echo(csv_line(Discrepancy._fields))

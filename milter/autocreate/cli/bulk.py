@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from autocreate.cli.interruption import interruptible
 from autocreate.cli.opening import open_components, open_service
 from autocreate.cli.options import config_option, json_option
 from autocreate.cli.outcomes import show_checksum, show_run, show_summary
@@ -45,7 +46,7 @@ def provision(
     shows what it would do, as `plan` does.
 
     Exit status: 0 success; 65 a user is unknown; 75 something failed and can be retried; 77 too many
-    new mailboxes (see --max-new); 78 a policy asks for something impossible.
+    new mailboxes (see --max-new); 78 a policy asks for something impossible; 130 interrupted.
     """
     selection = selection_of(addresses, filters)
     if selection is None:
@@ -58,7 +59,11 @@ def provision(
     from autocreate.admin import provision as work
     from autocreate.admin.survey import Survey
 
-    with open_components(config_path) as components, Survey() as survey:
+    with (
+        interruptible("run the same command again to go on: who has a mailbox by then is skipped"),
+        open_components(config_path) as components,
+        Survey() as survey,
+    ):
         run = work.provision(components, survey, selection, yes, max_new)
         show_run("provision", run, as_json)
         sys.exit(show_summary(run))
@@ -95,7 +100,7 @@ def apply(
     --restore is given. With milter.mode = "dry-run" nothing is carried out.
 
     Exit status: 0 success; 65 a user is unknown, or the plans have changed; 75 something failed and
-    can be retried; 78 a policy asks for something impossible.
+    can be retried; 78 a policy asks for something impossible; 130 interrupted.
     """
     selection = selection_of((*users, *to), filters, are_users=True)
     assert selection is not None  # user ids always make one
@@ -105,12 +110,15 @@ def apply(
     from autocreate.admin.survey import Survey
 
     with open_components(config_path) as components, Survey() as survey, Plans() as plans:
-        update = PolicyUpdate(components, survey, plans, selection, policy, restore, yes)
-        compared = update.compare()
-        show_run("compare", compared, as_json, only_problems=update.is_applied)
+        with interruptible("nothing was changed; run the same command again"):
+            update = PolicyUpdate(components, survey, plans, selection, policy, restore, yes)
+            compared = update.compare()
+            show_run("compare", compared, as_json, only_problems=update.is_applied)
         applied = update.apply(compared.summary)
         if applied:
-            show_run("apply", applied, as_json)
+            # The checksum of what is left is another one.
+            with interruptible("run the command without --yes to see what is left to do"):
+                show_run("apply", applied, as_json)
         elif checksum := update.checksum:
             show_checksum(checksum, as_json)
         sys.exit(show_summary(applied or compared))

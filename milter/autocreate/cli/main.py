@@ -17,6 +17,7 @@ from autocreate.cli.bulk import apply, provision
 from autocreate.cli.configuration import config
 from autocreate.cli.doctor import doctor
 from autocreate.cli.explain import explain
+from autocreate.cli.interruption import EXIT_STATUS
 from autocreate.cli.opening import open_service
 from autocreate.cli.options import config_option, json_option, mailer_option
 from autocreate.cli.report import report
@@ -56,6 +57,9 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _flush_output()
+            ctx.exit(EXIT_STATUS)
         except AutocreateError as error:
             for line in str(error).splitlines():
                 click.echo(f"autocreate: {printable(line)}", err=True)
@@ -83,7 +87,7 @@ def main() -> None:
 
     Exit status: 0 success; 65 a recipient is unknown; 69 Cyrus refuses mail for a recipient
     permanently; 74 output could not be written; 75 temporary failure, try again; 78 the configuration
-    is wrong.
+    is wrong; 130 interrupted.
     """
 
 

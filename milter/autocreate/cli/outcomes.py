@@ -29,7 +29,7 @@ def show_run(what: str, run: "Run", as_json: bool, only_problems: bool = False) 
                 if line := _as_json(outcome) if as_json else _as_text(outcome):
                     bar.say(line)
     except KeyboardInterrupt:
-        click.echo(f"interrupted: {run.done} of {run.total} done", err=True)
+        click.echo(f"{what}: {run.done} of {run.total} done", err=True)
         raise
 
 

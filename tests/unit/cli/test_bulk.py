@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,24 +131,66 @@ def test_what_failed_is_printed_with_its_reason(config: Path, store: Memory) -> 
     )
 
 
+def interrupt_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt each run once it has printed a line."""
+    say = progress._Lines.say
+
+    def interrupting(bar: progress._Lines, line: str) -> None:
+        say(bar, line)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress._Lines, "say", interrupting)
+
+
 def test_an_interrupted_run_says_how_far_it_came(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_accounts(config, *(f"user{number:02}" for number in range(40)))
-    say = progress._Lines.say
-
-    def interrupt_after_the_first(lines: progress._Lines, line: str) -> None:
-        say(lines, line)
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
-        patched.setattr(progress._Lines, "say", interrupt_after_the_first)
+        interrupt_each_run(patched)
         stopped = run(config, "provision", "--all", "--yes", "--max-new", "100")
-    assert stopped.exit_code == 1
-    assert stopped.stderr.startswith("interrupted: 1 of 40 done\n")
+    assert stopped.exit_code == 130
+    assert stopped.stderr == (
+        "provision: 1 of 40 done\n"
+        "interrupted: run the same command again to go on: who has a mailbox by then is skipped\n"
+    )
     rest = run(config, "provision", "--all", "--yes", "--max-new", "100")
     assert rest.exit_code == 0
     assert run(config, "audit", "--trees").stdout == "40 accounts, 40 mailboxes: 0 findings\n"
+
+
+def test_a_comparison_that_is_interrupted_has_changed_nothing_and_can_be_repeated(
+    config: Path, store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.trees = {"ann": INBOX, "joe": INBOX}
+    apply = ("apply", "--policy", "everyone", "--all")
+    checksum = run(config, *apply).stdout.split()[-1]
+    interrupt_each_run(monkeypatch)
+    stopped = run(config, *apply)
+    assert (stopped.exit_code, stopped.stderr) == (
+        130,
+        "compare: 1 of 2 done\ninterrupted: nothing was changed; run the same command again\n",
+    )
+    stopped = run(config, *apply, "--yes", checksum)
+    assert (stopped.exit_code, stopped.stderr) == (
+        130,
+        "apply: 1 of 2 done\n"
+        "interrupted: run the command without --yes to see what is left to do\n",
+    )
+
+
+def test_an_audit_that_is_interrupted_says_that_it_is_not_complete(
+    config: Path, store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> Iterator[str]:
+        yield "ann"
+        raise KeyboardInterrupt
+
+    store.users = interrupted  # type: ignore[method-assign]
+    stopped = run(config, "audit")
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    why = "interrupted: the findings are not complete; run the same command again\n"
+    assert stopped.stderr == why
 
 
 def test_apply_shows_plans_and_a_checksum_and_carries_out_exactly_these(
