@@ -52,7 +52,12 @@ class LoginServer:
     ) -> None:
         self._checker = checker
         self._acceptor = Acceptor(
-            "login socket", listener, requests, peers=peers, hint=": see login.peers"
+            "login socket",
+            listener,
+            requests,
+            peers=peers,
+            hint=": see login.peers",
+            silence=_READING,
         )
         self._may_wait = threading.BoundedSemaphore(max(1, requests // 2))
         self._log = ThrottledLog(log, _MINUTE)
@@ -95,13 +100,13 @@ class LoginServer:
             attempt.wipe()
         if not answer.startswith(OK):
             log.debug("the password of %r is wrong", attempt.user)
-            connection.sendall(sasl_request.answer(answer))
+            _write(connection, answer)
             return
         login = attempt.subject
         try:
             verdict = self._look_after(service, login)
         finally:
-            connection.sendall(sasl_request.answer(answer))
+            _write(connection, answer)
         if verdict.answer is Answer.TEMPORARY:
             service.schedule_retry(login)
         milliseconds = (time.monotonic() - begun) * 1000
@@ -125,20 +130,27 @@ def _read(connection: socket.socket, room: memoryview) -> int:
 
     Raises:
         MalformedRequest: it is not a request, or is not complete in time.
+        BlockingIOError: the client has not sent anything yet.
         OSError: the client disconnected before it asked.
     """
+    length = connection.recv_into(room, 0, socket.MSG_DONTWAIT)
+    if not length:
+        raise ConnectionAbortedError("it sent nothing")  # autocreate doctor, for example
     until = time.monotonic() + _READING
-    length = 0
-    while not (length and sasl_request.is_complete(room[:length])):
+    while not sasl_request.is_complete(room[:length]):
         connection.settimeout(max(0.001, until - time.monotonic()))
         try:
             received = connection.recv_into(room[length:])
         except TimeoutError:
             raise MalformedRequest(f"not complete after {_READING:g} s") from None
-        if not received and not length:
-            raise ConnectionAbortedError("it sent nothing")  # autocreate doctor, for example
         if not received:
             raise MalformedRequest("shorter than its length fields say")
         length += received
-    connection.settimeout(_READING)
     return length
+
+
+def _write(connection: socket.socket, answer: bytes) -> None:
+    """Send an answer. The buffer of a Unix socket has room for the longest, so this never waits."""
+    data = sasl_request.answer(answer)
+    if connection.send(data, socket.MSG_DONTWAIT) < len(data):
+        raise ConnectionAbortedError("it does not read its answer")

@@ -7,8 +7,10 @@ from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
 from autocreate.passwords.request import SaslauthdRequest
 from autocreate.resilience import socket_timeout
-from autocreate.resilience.answer_limit import LimitedStream
+from autocreate.resilience.answer_limit import AnswerLimit
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
+
+_LONGEST = 0xFFFF  # bytes of an answer: its length has 16 bits
 
 
 class Saslauthd:
@@ -29,11 +31,7 @@ class Saslauthd:
             map_exceptions(_ERRORS, self),
             socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
         ):
-            stream = LimitedStream(connection, self.timeout)
-            self._connect(connection)
-            stream.send(attempt.raw)
-            length = int.from_bytes(_exactly(stream, 2), "big")
-            answer = _exactly(stream, length)
+            answer = self._ask(connection, attempt.raw)
         if not answer.startswith((OK, NO)):
             raise Temporary(f"{self} answered nonsense: {answer[:40]!r}")
         return answer
@@ -41,14 +39,25 @@ class Saslauthd:
     def __str__(self) -> str:
         return f"saslauthd at {self._path}"
 
-    def _connect(self, connection: socket.socket) -> None:
-        """Connect, and wait in its queue if saslauthd is busy.
+    def _ask(self, connection: socket.socket, request: memoryview) -> bytes:
+        """Send a request and read its answer, within the timeout.
 
-        Its queue is short (32 in saslauthd 2.1.28). To a socket with Python's own time limit, which is
-        a non-blocking one, the kernel reports a full queue at once.
+        The socket is a blocking one whose time limits the kernel keeps. That saves a poll(2) for each
+        call. And it waits in saslauthd's queue, which is short (32 in saslauthd 2.1.28): to a socket
+        with Python's own time limit, a non-blocking one, the kernel reports a full queue at once.
         """
+        limit = AnswerLimit(self.timeout, 2 + _LONGEST)
         socket_timeout.limit(connection, self.timeout, receiving=False)
         connection.connect(str(self._path))
+        connection.sendall(request)
+        received = b""
+        while len(received) < 2 or len(received) < 2 + int.from_bytes(received[:2], "big"):
+            socket_timeout.limit(connection, limit.seconds_left())
+            more = connection.recv(2 + _LONGEST)
+            if not more:
+                raise OSError("it closed the connection without an answer")
+            received += more
+        return received[2 : 2 + int.from_bytes(received[:2], "big")]
 
 
 def _no_answer(server: Saslauthd, _: OSError) -> Temporary:
@@ -57,15 +66,8 @@ def _no_answer(server: Saslauthd, _: OSError) -> Temporary:
 
 _ERRORS: ExceptionMap[Saslauthd] = {
     TimeoutError: _no_answer,
-    BlockingIOError: _no_answer,  # SO_SNDTIMEO is over
+    BlockingIOError: _no_answer,  # SO_SNDTIMEO or SO_RCVTIMEO is over
     OSError: lambda server, error: Temporary(
         f"{server} cannot be asked: {error.strerror or error}"
     ),
 }
-
-
-def _exactly(stream: LimitedStream, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) < size:
-        raise OSError("it closed the connection without an answer")
-    return data

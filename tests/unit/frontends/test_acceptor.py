@@ -32,6 +32,8 @@ MANY = 2000
 class Server:
     """An acceptor whose clients are held until `let_go`, and then told `done`."""
 
+    acceptor: Acceptor
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.let_go = threading.Event()
@@ -50,8 +52,8 @@ class Server:
 
     def connect(self) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
+        client.connect(str(self.path))  # and wait in its queue
         client.settimeout(20.0)
-        client.connect(str(self.path))
         return client
 
 
@@ -64,7 +66,7 @@ def start(tmp_path: Path) -> Start:
     def started(most: int = 4, handle: Any = None, **options: Any) -> Iterator[Server]:
         server = Server(tmp_path / "s")
         with listening("login.socket", f"unix:{server.path}", 0o600, None) as listener:
-            acceptor = Acceptor("test socket", listener, most, **options)
+            acceptor = server.acceptor = Acceptor("test socket", listener, most, **options)
             acceptor.start(handle or server.handle, lambda error: None)
             try:
                 yield server
@@ -92,6 +94,54 @@ def test_one_user_leaves_room_for_another(start: Start, caplog: pytest.LogCaptur
         server.let_go.set()
         assert [client.recv(9) for client in clients[:2]] == [b"done"] * 2
     assert caplog.messages == [f"uid {US} has too many connections to the test socket"]
+
+
+def reply_to_what_is_there(connection: socket.socket) -> None:
+    connection.sendall(connection.recv(9, socket.MSG_DONTWAIT))
+
+
+def test_silent_clients_take_no_thread(start: Start) -> None:
+    with start(most=2, handle=reply_to_what_is_there) as server, ExitStack() as held:
+        silent = [held.enter_context(server.connect()) for _ in range(300)]
+        with server.connect() as client:
+            client.settimeout(2.0)  # a silent one lasts 60 s
+            client.sendall(b"hello")
+            assert client.recv(9) == b"hello"
+        assert [it.recv(9) for it in silent[:298]] == [b""] * 298, "the oldest make room"
+        silent[299].sendall(b"late")
+        assert silent[299].recv(9) == b"late"
+
+
+def test_a_silent_client_is_disconnected_in_time(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with start(handle=reply_to_what_is_there, silence=0.2) as server:
+        for _ in range(2):
+            with server.connect() as client:
+                assert client.recv(9) == b""
+    assert caplog.messages == [
+        "a connection to the test socket sent nothing and was closed: after 0.2 s"
+    ]
+
+
+def test_a_silent_client_may_leave(start: Start) -> None:
+    left = threading.Event()
+
+    def read(connection: socket.socket) -> None:
+        if not connection.recv(9, socket.MSG_DONTWAIT):
+            left.set()
+
+    with start(handle=read) as server:
+        server.connect().close()
+        assert left.wait(20.0)
+
+
+def test_clients_that_are_silent_at_the_end_are_disconnected(start: Start) -> None:
+    with start(handle=reply_to_what_is_there) as server, server.connect() as silent:
+        wait_until(lambda: bool(server.acceptor._silent), 10.0, "the silent client")
+        server.acceptor.stop()
+        assert silent.recv(9) == b""
 
 
 def test_a_connection_ends_at_its_deadline_however_busy_it_is(start: Start) -> None:
@@ -183,9 +233,10 @@ def test_a_flood_at_the_login_socket_is_one_line(
                 client.settimeout(20.0)
                 client.connect(str(path))
                 assert client.recv(9) == b""
+        threads = [it.name for it in threading.enumerate() if it.name.startswith("login-socket_")]
         server.stop()
     assert caplog.messages == [f"uid {US} may not use the login socket: see login.peers"]
-    assert not [it for it in threading.enumerate() if it.name.startswith("login-socket_")]
+    assert threads == ["login-socket_1"]  # the one that accepts
 
 
 def test_a_flood_at_the_notification_socket_is_one_line(
