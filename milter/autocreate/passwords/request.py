@@ -31,8 +31,9 @@ class SaslauthdRequest:
     __slots__ = ("client", "is_wiped", "login", "password", "raw", "realm", "service")
 
     def __init__(self, raw: memoryview) -> None:
-        strings = [string for string in _strings(raw) if string is not None]
-        if not is_complete(raw):
+        found = list(_strings(raw))
+        strings = [string for string in found if string is not None]
+        if len(strings) < max(4, len(found)):
             raise MalformedRequest("shorter than it says")
         login, password, service, realm, *rest = strings
         self.raw = raw
