@@ -3,6 +3,7 @@
 All but one of the sites do without notifications.
 
 saslauthd asks a PAM that lets everyone in at once, so that what is measured is the way and not the passwords.
+Besides, without Cyrus: clients at our socket against clients at saslauthd's own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from tests.bench import sasl_client
 from tests.bench.contest import Effort, Result, in_turn
 from tests.bench.evidence import counted_by_reason
 from tests.servers.common import wait_until
@@ -23,6 +26,9 @@ from tests.servers.logins import Site
 
 LOGINS = 60  # a measurement
 FIRST_LOGINS = 15
+SOCKET_LOGINS = 4000
+AT_ONCE = 1000
+IDLE = 300
 
 POLICY = {
     "name": "everyone",
@@ -65,13 +71,15 @@ def run(effort: Effort) -> list[Result]:
             *_against("a first login, to native", first_to_native, natively, effort),
             *_against("from OK until INBOX exists, to notifications", window, told_window, effort),
         ]
+        clients, theirs = Clients(ours.socket), Clients(direct.saslauthd.socket)
+        results += _at_the_sockets(clients, theirs, effort)
         new = first.count + first_to_native.count + window.count
         assert not direct.cyrus.mailboxes("user/new*")
         for site, users in ((ours, new), (native, natively.count), (told, told_window.count)):
             wait_until(partial(_has_trees, site, users), 10.0, f"{users} complete trees")
         remembered = _accepted(ours, created=new + 1)
         asked = _accepted(forgetful, created=1)
-        assert sum(remembered.values()) == known.count - 1, remembered
+        assert sum(remembered.values()) == known.count - 1 + clients.count, remembered
         assert sum(asked.values()) == exists.count - 1, asked
         assert not remembered.keys() & asked.keys(), (remembered, asked)
         _accepted(told, created=told_window.count)
@@ -147,6 +155,81 @@ class Logins:
     def _selects(client: socket.socket, lines: Iterator[bytes]) -> bool:
         client.sendall(b"2 SELECT INBOX\r\n")
         return _answer(lines, b"2 ").startswith(b"2 OK")
+
+
+class Clients:
+    """Clients at a socket of saslauthd's protocol, ours or its own; all as joe, and each must be told OK."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.count = 0
+
+    def in_a_loop(self, effort: Effort) -> float:
+        """Logins per second, each client one after another."""
+        return self._rate(effort.of(SOCKET_LOGINS), threads=1)
+
+    def at_once(self, effort: Effort) -> float:
+        """Seconds until so many clients that begin together have their answers."""
+        many = effort.of(AT_ONCE)
+        return many / self._rate(many, threads=many // sasl_client.PROCESSES)
+
+    def one(self, effort: Effort, beside: int = 0) -> float:
+        """The longest of some logins, in ms, beside so many connections that send nothing."""
+        request = sasl_client.request_of("joe")
+        with sasl_client.idle(self._path, beside):
+            times = []
+            for _ in range(effort.of(LOGINS)):
+                begun = time.perf_counter()
+                sasl_client.log_in(str(self._path), request)
+                times.append((time.perf_counter() - begun) * 1000)
+        self.count += len(times)
+        assert max(times) < 1000.0, f"a login took {max(times):.0f} ms beside {beside} idle clients"
+        return max(times)
+
+    def _rate(self, many: int, threads: int) -> float:
+        each = many // sasl_client.PROCESSES // threads
+        done = each * threads * sasl_client.PROCESSES
+        seconds = sasl_client.seconds_for(self._path, "joe", threads=threads, logins=each)
+        self.count += done
+        return done / seconds
+
+
+def _at_the_sockets(ours: Clients, theirs: Clients, effort: Effort) -> list[Result]:
+    loop = in_turn(
+        {"ours": lambda: ours.in_a_loop(effort), "theirs": lambda: theirs.in_a_loop(effort)},
+        effort.rounds,
+    )
+    burst = in_turn(
+        {"ours": lambda: ours.at_once(effort), "theirs": lambda: theirs.at_once(effort)},
+        effort.rounds,
+    )
+    idle = in_turn(
+        {"beside": lambda: ours.one(effort, IDLE), "alone": lambda: ours.one(effort)}, effort.rounds
+    )
+    return [
+        Result(
+            f"{sasl_client.PROCESSES} clients at the socket",
+            "logins/s",
+            loop["ours"],
+            loop["theirs"],
+            target=0.6,
+        ),
+        Result(
+            f"{effort.of(AT_ONCE)} clients at once: the last",
+            "s",
+            burst["ours"],
+            burst["theirs"],
+            less_is_better=True,
+            target=1 / 1.3,
+        ),
+        Result(
+            f"beside {IDLE} idle clients, to without: the slowest",
+            "ms",
+            idle["beside"],
+            idle["alone"],
+            less_is_better=True,
+        ),
+    ]
 
 
 def _answer(lines: Iterator[bytes], tag: bytes) -> bytes:
