@@ -21,24 +21,16 @@ import time
 from collections.abc import Callable, Mapping
 from logging.handlers import SysLogHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from autocreate.aliases.syntax import abbreviate
-from autocreate.core.printable import printable
+from autocreate.log_lines import decision_fields, json_line, text_line
 from autocreate.model import Answer, Login, Recipient, Verdict
 from autocreate.statistics.line_budget import LeftOut, LineBudget
-from autocreate.tree.plan import Plan, as_text
 
 _NO_SUCH = (Answer.UNKNOWN, Answer.MALFORMED)
 
 _recipients = logging.getLogger("autocreate.recipient")
 _logins = logging.getLogger("autocreate.login")
-
-# systemd's journal and syslog add the time themselves.
-_TEXT = "%(levelname)s %(message)s"
-
-# Characters for which a value in the text log is quoted.
-_TO_QUOTE = re.compile(r"""[ '"=\\]""").search
 
 # The priorities of syslog(3), as a line for systemd's journal begins with (sd-daemon(3)).
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -129,7 +121,7 @@ def configure(
     """
     global _no_such  # noqa: PLW0603 -- as the handlers of `logging`, it is the process's
     _no_such = _NoSuchRecipients(unknown_per_minute)
-    formatter = _json_formatter() if kind == "json" else _TextFormatter(_TEXT)
+    formatter: logging.Formatter = _JsonFormatter() if kind == "json" else _TextFormatter()
     handler: logging.Handler
     if syslog:
         handler = _Syslog(str(syslog), SysLogHandler.LOG_MAIL)
@@ -197,36 +189,10 @@ def _decision(
         level = logging.ERROR
     if not logger.isEnabledFor(level):
         return
-    shown: dict[str, Any] = {
-        **about,
-        "answer": verdict.answer.value,
-        "aliases": abbreviate(verdict.aliases, "; "),
-        "withheld": verdict.suppressed,
-        "user": verdict.user,
-        "source": verdict.source,
-        "asked": " ".join(map(_asked, (verdict, *verdict.parts))).strip(),
-        "policy": verdict.policy,
-        "created": verdict.created or "",
-        # A plan that is carried out has a line for each step.
-        "plan": "; ".join(map(_planned, verdict.plans)) if verdict.suppressed else "",
-        "ms": round(milliseconds, 1),
-        "reason": verdict.reason,
-    }
-    present = {name: value for name, value in shown.items() if value not in ("", None)}
-    logger.log(level, what, extra={"fields": present})
-
-
-def _asked(verdict: Verdict) -> str:
-    """`people:1.3 staff:cache old:2001.7!`: each source asked, its milliseconds, `!` if it failed."""
-    return " ".join(
-        f"{source}:{'cache' if milliseconds is None else round(milliseconds, 1)}{'!' * failed}"
-        for source, milliseconds, failed in verdict.asked
-    )
-
-
-def _planned(plan: Plan) -> str:
-    """`joe: create INBOX, subscribe to Sent`."""
-    return f"{plan.user}: {', '.join(as_text(plan))}"
+    # What `logger.log` does besides costs a third of the line: it looks for the caller and for clashes.
+    record = logging.LogRecord(logger.name, level, "", 0, what, (), None)
+    record.fields = decision_fields(about, verdict, milliseconds)
+    logger.handle(record)
 
 
 def _is_journal(stream: TextIO) -> bool:
@@ -266,35 +232,29 @@ class _Syslog(SysLogHandler):
 class _TextFormatter(logging.Formatter):
     """`INFO recipient answer=accept user=joe reason='INBOX exists'`: one record, one line."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- logging's name
-        # Clients and servers choose some of these characters; none may begin a new line.
-        line = printable(super().formatMessage(record))
+    def format(self, record: logging.LogRecord) -> str:
+        line = text_line(record.levelname, record.getMessage(), getattr(record, "fields", {}))
+        return "\n".join([line, *_traces(self, record)])
+
+
+class _JsonFormatter(logging.Formatter):
+    """The same as an object, which contains what would be further lines as well."""
+
+    def __init__(self) -> None:
+        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
+        self._second = (0, "")
+
+    def format(self, record: logging.LogRecord) -> str:
+        second, time = self._second
+        if second != int(record.created):
+            time = self.formatTime(record, self.datefmt)
+            self._second = (int(record.created), time)
         fields = getattr(record, "fields", {})
-        return line + "".join([f" {name}={_word(value)}" for name, value in fields.items()])
+        if traces := _traces(self, record):
+            fields = {**fields, "exc_info": "\n".join(traces)}
+        return json_line(time, record.levelname, record.name, record.getMessage(), fields)
 
 
-def _word(value: Any) -> str:
-    text = str(value)
-    is_plain = text.isprintable() and text and not _TO_QUOTE(text)
-    return text if is_plain else repr(text)
-
-
-def _json_formatter() -> logging.Formatter:
-    from pythonjsonlogger.json import JsonFormatter  # noqa: PLC0415 -- only when it is wanted
-
-    class Flat(JsonFormatter):
-        def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-            fields = log_data.pop("fields", {})
-            clean = {
-                name: value.encode("utf-8", "backslashreplace").decode("utf-8")
-                if isinstance(value, str)
-                else value
-                for name, value in fields.items()
-            }
-            return {**log_data, **clean}
-
-    return Flat(
-        "%(asctime)s %(levelname)s %(name)s %(message)s",
-        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-    )
+def _traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """The lines of an exception, if the record has one."""
+    return [formatter.formatException(record.exc_info)] if record.exc_info else []

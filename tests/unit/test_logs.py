@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 import os
 import socket
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate import logs
-from autocreate.model import Answer, Login, Recipient, Verdict
+from autocreate.model import Answer, Login, Lookup, Recipient, Verdict
 from autocreate.statistics.line_budget import LineBudget
 from tests.unit.clock import Clock
 
@@ -127,6 +130,88 @@ def test_a_verdict_is_one_line_whatever_a_client_sends(kind: str, argument: str,
     assert len(text.splitlines()) == 1
     assert text[:-1].isprintable()
     text.encode("utf-8")
+
+
+@given(TEXT, TEXT, st.floats(0, 1e9))
+def test_a_json_line_is_what_json_writes(argument: str, reason: str, milliseconds: float) -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    verdict = replace(CREATED, reason=reason, suppressed="dry run")
+    logs.verdict(Recipient(argument), verdict, milliseconds, client="192.0.2.1")
+    line = stream.getvalue()
+    assert line == json.dumps(json.loads(line)) + "\n"
+
+
+def test_fields_without_a_value_are_left_out_and_the_others_keep_their_order() -> None:
+    full = Verdict(
+        Answer.ACCEPT,
+        "INBOX exists",
+        "joe",
+        "staff",
+        "everyone",
+        aliases=("all@example.org -> joe", "x -> y"),
+        asked=(Lookup("old", 2001.66, True), Lookup("staff", None, False)),
+        parts=(Verdict(Answer.ACCEPT, "", asked=(Lookup("people", 1.26, False),)),),
+        suppressed="not by SMTP",
+    )
+    assert written("text", "<all@example.org>", full, client="", sender="it's") == (
+        'INFO recipient recipient=<all@example.org> sender="it\'s" answer=accept '
+        "aliases='all@example.org -> joe; x -> y' withheld='not by SMTP' user=joe source=staff "
+        "asked='old:2001.7! staff:cache people:1.3' policy=everyone ms=12.3 "
+        "reason='INBOX exists'\n"
+    )
+    assert written("text", "<x>", Verdict(Answer.TEMPORARY, "")).endswith(
+        "recipient recipient=<x> answer=temporary ms=12.3\n"
+    )
+
+
+def test_the_time_of_a_json_line_is_local_and_has_its_zone() -> None:
+    begun = datetime.now().astimezone().replace(microsecond=0)
+    line = json.loads(written("json", "<joe@example.org>"))
+    assert begun <= datetime.fromisoformat(line["time"]) <= datetime.now().astimezone()
+
+
+def test_each_second_of_a_json_log_is_its_own() -> None:
+    stream = io.StringIO()
+    logs.configure("json", "info", stream)
+    logger = logging.getLogger("autocreate.service.service")
+    for second in (1_800_000_000.9, 1_800_000_001.0, 1_800_000_000.2):
+        record = logging.LogRecord(logger.name, logging.INFO, "", 0, "a", (), None)
+        record.created = second
+        logger.handle(record)
+    times = [json.loads(line)["time"] for line in stream.getvalue().splitlines()]
+    seconds = [datetime.fromisoformat(time).timestamp() for time in times]
+    assert seconds == [1_800_000_000, 1_800_000_001, 1_800_000_000]
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_an_exception_comes_with_its_traceback(kind: str) -> None:
+    stream = io.StringIO()
+    logs.configure(kind, "info", stream)
+    try:
+        raise ValueError("a defect")
+    except ValueError:
+        logging.getLogger("autocreate.service.service").exception("a defect of %s", "ours")
+    text = stream.getvalue()
+    if kind == "json":
+        line = json.loads(text)
+        assert line["message"] == "a defect of ours"
+        text = "ERROR a defect of ours\n" + line["exc_info"] + "\n"
+    assert text.startswith("ERROR a defect of ours\nTraceback (most recent call last):\n")
+    assert text.endswith("\nValueError: a defect\n")
+
+
+class FullDisk(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_disturbs_no_decision(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("text", "info", FullDisk())
+    logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0)
+    assert "No space left on device" in capsys.readouterr().err
 
 
 @given(st.sampled_from(["text", "json"]), TEXT)
