@@ -1,4 +1,4 @@
-"""A pymilter with our callbacks that does nothing: the floor of every milter in Python.
+"""A pymilter with our callbacks and steps that does nothing: the floor of every milter in Python.
 
 python -m tests.bench.idle_milter unix:/path|inet:port@host
 """
@@ -14,16 +14,23 @@ import Milter
 class Idle(Milter.Base):  # type: ignore[misc]
     """Sees what ours sees, and lets it pass."""
 
+    is_local = False
+    silent = 0
+
     def negotiate(self, options: list[int]) -> int:
+        offered = options[1]
         answer: int = super().negotiate(options)
         options[0] = 0
+        if self.is_local:
+            self.silent = offered & (Milter.P_NR_CONN | Milter.P_NR_MAIL)
+            options[1] |= self.silent | (offered & Milter.P_NODATA)
         return answer
 
     def connect(self, _hostname: str, _family: int, _address: Any) -> int:
-        return int(Milter.CONTINUE)
+        return int(Milter.NOREPLY if self.silent & Milter.P_NR_CONN else Milter.CONTINUE)
 
     def envfrom(self, *_arguments: str) -> int:
-        return int(Milter.CONTINUE)
+        return int(Milter.NOREPLY if self.silent & Milter.P_NR_MAIL else Milter.CONTINUE)
 
     def envrcpt(self, *_arguments: str) -> int:
         return int(Milter.CONTINUE)
@@ -33,5 +40,6 @@ class Idle(Milter.Base):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
+    Idle.is_local = sys.argv[1].startswith("unix:")
     Milter.factory = Idle
     Milter.runmilter("idle", sys.argv[1], 0)

@@ -1,11 +1,13 @@
 """The milter: RCPT in, verdict out. pymilter and libmilter are known here and nowhere else.
 
 What libmilter and the MTAs expect was measured: see docs/decisions/. Two rules follow. A recipient that
-passes is answered CONTINUE, because ACCEPT would end the events of the whole message. And the `data`
-step keeps its reply, without which Postfix waits 40 ms for each message over TCP.
+passes is answered CONTINUE, because ACCEPT would end the events of the whole message. And over TCP each
+step keeps its reply, without which Postfix waits 40 ms for each message. Over a Unix socket the MTA waits
+for nothing but the answers about recipients: see decision 0049.
 """
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -40,7 +42,8 @@ class Milter:
             except BaseException as error:
                 failed(error)
 
-        pymilter.factory = lambda: _Session(gate)
+        is_local = self._listener.socket.family == socket.AF_UNIX
+        pymilter.factory = lambda: _Session(gate, is_local)
         # A thread of its own, because libmilter's signal handling conflicts with Python's in the main one.
         threading.Thread(target=run, name="libmilter", daemon=True).start()
 
@@ -50,10 +53,16 @@ class Milter:
 
 
 class _Session(pymilter.Base):
-    """One connection of the MTA. Its callbacks may come from different threads, one at a time."""
+    """One connection of the MTA. Its callbacks may come from different threads, one at a time.
 
-    def __init__(self, gate: ServiceGate) -> None:
+    Args:
+        is_local: it is a Unix socket.
+    """
+
+    def __init__(self, gate: ServiceGate, is_local: bool) -> None:
         self._gate = gate
+        self._is_local = is_local
+        self._silent = 0
         self._client = ""
         self._envelope = Envelope()
 
@@ -62,18 +71,22 @@ class _Session(pymilter.Base):
 
         pymilter's own version would keep every action; what `set_flags` clears has no effect.
         """
+        offered = options[1]
         answer: int = super().negotiate(options)
         options[0] = 0
+        if self._is_local:
+            self._silent = offered & _SILENT
+            options[1] |= self._silent | (offered & pymilter.P_NODATA)
         return answer
 
     def connect(self, hostname: str, family: int, address: Any) -> int:
         self._client = str(address[0] if isinstance(address, tuple) else address or hostname)
-        return _CONTINUE
+        return self._nothing(pymilter.P_NR_CONN)
 
     def envfrom_bytes(self, sender: bytes, *parameters: bytes) -> int:
         words = [it.decode("utf-8", "surrogateescape") for it in (sender, *parameters)]
         self._envelope = envelope_of(words[0], words[1:])
-        return _CONTINUE
+        return self._nothing(pymilter.P_NR_MAIL)
 
     def envfrom(self, *_arguments: str) -> int:
         """Never called; its presence makes pymilter ask the MTA for the step."""
@@ -127,6 +140,10 @@ class _Session(pymilter.Base):
         self.setreply(*reply)
         return _REJECT if reply.code.startswith("5") else _TEMPFAIL
 
+    def _nothing(self, step: int) -> int:
+        """To a step that decides nothing: no reply if the MTA agreed to wait for none, else CONTINUE."""
+        return _NOREPLY if self._silent & step else _CONTINUE
+
     def _macro(self, name: str) -> str | None:
         """A macro's value; None if the MTA did not send it; empty if it is not UTF-8."""
         try:
@@ -137,5 +154,9 @@ class _Session(pymilter.Base):
 
 
 _CONTINUE: int = pymilter.CONTINUE
+_NOREPLY: int = pymilter.NOREPLY
 _REJECT: int = pymilter.REJECT
 _TEMPFAIL: int = pymilter.TEMPFAIL
+
+# The steps without a reply where the MTA offers that.
+_SILENT: int = pymilter.P_NR_CONN | pymilter.P_NR_MAIL

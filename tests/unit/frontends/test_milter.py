@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.common import wait_until
-from tests.servers.milterclient import MilterClient, Reply
+from tests.servers.common import free_port, wait_until
+from tests.servers.milterclient import RCPT_REJ, MilterClient, Reply
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,7 +23,12 @@ TEMPORARY = Reply("reply", 451, "4.3.0", "Temporary failure, please try again la
 
 # What the filter may ask to be spared, and what it needs.
 SPARED = 0x2 | 0x10 | 0x20 | 0x40  # helo, body, headers, end of headers
-NEEDED = 0x1 | 0x4 | 0x8 | 0x200  # connect, envfrom, envrcpt, data
+NEEDED = 0x1 | 0x4 | 0x8  # connect, envfrom, envrcpt
+DATA = 0x200
+
+NO_REPLY_TO_CONNECT = 0x1000
+NO_REPLY_TO_MAIL = 0x4000
+WITHOUT_REPLY = 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
 
 
 class Milter:
@@ -46,7 +52,13 @@ class Milter:
 @pytest.fixture(scope="module")
 def milter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Milter]:
     folder = tmp_path_factory.mktemp("milter")
-    address, log = f"unix:{folder}/milter.sock", folder / "log"
+    with serving(f"unix:{folder}/milter.sock", folder) as milter:
+        yield milter
+
+
+@contextlib.contextmanager
+def serving(address: str, folder: Path) -> Iterator[Milter]:
+    log = folder / "log"
     command = [sys.executable, "-m", "tests.unit.frontends.memory_milter", address, str(folder)]
     with (
         log.open("wb") as stderr,
@@ -79,18 +91,40 @@ def test_no_right_to_change_anything_is_asked_for(client: MilterClient) -> None:
     assert client.negotiated.actions == 0
 
 
-def test_the_steps_that_decide_nothing_are_spared(client: MilterClient) -> None:
-    assert client.negotiated.protocol & (SPARED | NEEDED) == SPARED
+def test_over_a_unix_socket_only_recipients_are_waited_for(client: MilterClient) -> None:
+    protocol = client.negotiated.protocol
+    assert protocol & (SPARED | NEEDED | DATA) == SPARED | DATA
+    assert protocol & WITHOUT_REPLY == NO_REPLY_TO_CONNECT | NO_REPLY_TO_MAIL
+
+
+def test_over_tcp_every_step_keeps_its_reply(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with (
+        serving(f"inet:127.0.0.1:{free_port()}", tmp_path_factory.mktemp("tcp")) as milter,
+        milter.client() as client,
+    ):
+        protocol = client.negotiated.protocol
+        assert protocol & (SPARED | NEEDED | DATA) == SPARED
+        assert not protocol & WITHOUT_REPLY
+        assert client.connect() == CONTINUE
+        assert client.envfrom("<ann@client.test>") == CONTINUE
+        assert rcpt(client, "<joe@example.org>") == CONTINUE
+        assert rcpt(client, "<nobody@example.org>") == UNKNOWN
+        assert client.data() == CONTINUE
+
+
+def test_an_mta_that_waits_for_every_reply_gets_it(milter: Milter) -> None:
+    old = SPARED | NEEDED | DATA | RCPT_REJ  # what Sendmail 8.13 offers, and a little more
+    with MilterClient(milter.address, protocol=old) as client:
+        assert not client.negotiated.protocol & WITHOUT_REPLY
+        assert client.connect() == CONTINUE
+        assert client.envfrom("<ann@client.test>") == CONTINUE
+        assert rcpt(client, "<nobody@example.org>") == UNKNOWN
 
 
 def test_recipients_that_the_mta_has_refused_are_not_asked_for(client: MilterClient) -> None:
     assert not client.negotiated.protocol & 0x800
-
-
-def test_the_data_step_keeps_its_reply(client: MilterClient) -> None:
-    assert not client.negotiated.protocol & 0x10000
-    rcpt(client, "<joe@example.org>")
-    assert client.data() == CONTINUE
 
 
 @pytest.mark.parametrize(
@@ -160,7 +194,7 @@ def test_two_messages_on_one_connection_are_told_apart(milter: Milter) -> None:
             client.envfrom(f"<sender{number}@client.test>")
             assert rcpt(client, "<nobody@example.org>", i=f"id{number}") == UNKNOWN
             assert rcpt(client, "<joe@example.org>") == CONTINUE
-            assert client.data() == CONTINUE
+            client.data()
             assert client.eom() == CONTINUE
     line = milter.wait_for_line("sender2@client.test")
     assert "client=192.0.2.7" in line
