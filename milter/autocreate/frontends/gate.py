@@ -1,9 +1,7 @@
 """The service that answers now, and the number of its callers, which reload and stop wait for."""
 
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
@@ -19,28 +17,34 @@ class ServiceGate:
     def __init__(self, service: Service, statistics: Statistics | None = None) -> None:
         self.statistics = statistics or Statistics()
         self._service = service
-        self._inside: Counter[Service] = Counter()
+        self._inside: dict[Service, int] = {}  # without those that nobody is inside
         self._is_draining = False
         self._changed = threading.Condition()
 
-    @contextmanager
-    def enter(self) -> Iterator[Service | None]:
-        """The service to ask, or None while this process is shutting down."""
+    def enter(self) -> "_Visit":
+        """The service to ask, or None while this process is shutting down. To be used with `with`."""
+        return _Visit(self)
+
+    def admit(self) -> Service | None:
+        """Count a caller in. Call `leave` with what was returned."""
         with self._changed:
             if self._is_draining:
-                service = None
-            else:
-                service = self._service
-                self._inside[service] += 1
-        try:
-            yield service
-        finally:
-            if service is not None:
-                with self._changed:
-                    self._inside[service] -= 1
-                    if not self._inside[service]:
-                        del self._inside[service]
-                    self._changed.notify_all()
+                return None
+            service = self._service
+            self._inside[service] = self._inside.get(service, 0) + 1
+            return service
+
+    def leave(self, service: Service | None) -> None:
+        """Count a caller out."""
+        if service is None:
+            return
+        with self._changed:
+            remaining = self._inside[service] - 1
+            if remaining:
+                self._inside[service] = remaining
+                return
+            del self._inside[service]
+            self._changed.notify_all()
 
     @property
     def service(self) -> Service:
@@ -70,3 +74,25 @@ class ServiceGate:
         with self._changed:
             self._is_draining = True
             return self._changed.wait_for(lambda: not self._inside, timeout)
+
+
+class _Visit:
+    """One caller's stay. A class, because a generator would cost each recipient twice as much."""
+
+    __slots__ = ("_gate", "_service")
+
+    def __init__(self, gate: ServiceGate) -> None:
+        self._gate = gate
+        self._service: Service | None = None
+
+    def __enter__(self) -> Service | None:
+        self._service = self._gate.admit()
+        return self._service
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._gate.leave(self._service)
