@@ -23,7 +23,7 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TextIO
 
-from autocreate.log_lines import decision_fields, json_line, text_line
+from autocreate.log_lines import Fields, decision_fields, json_line, text_line
 from autocreate.model import Answer, Login, Recipient, Verdict
 from autocreate.statistics.line_budget import LeftOut, LineBudget
 
@@ -126,7 +126,7 @@ def configure(
     if syslog:
         handler = _Syslog(str(syslog), SysLogHandler.LOG_MAIL)
     else:
-        handler = logging.StreamHandler(stream)
+        handler = _Stream(stream)
         formatter = _Prioritized(formatter) if _is_journal(stream) else formatter
     handler.setFormatter(formatter)
     root = logging.getLogger("autocreate")
@@ -189,10 +189,46 @@ def _decision(
         level = logging.ERROR
     if not logger.isEnabledFor(level):
         return
-    # What `logger.log` does besides costs a third of the line: it looks for the caller and for clashes.
-    record = logging.LogRecord(logger.name, level, "", 0, what, (), None)
-    record.fields = decision_fields(about, verdict, milliseconds)
-    logger.handle(record)
+    fields = decision_fields(about, verdict, milliseconds)
+    logger.handle(_DecisionRecord(logger.name, level, what, fields))
+
+
+class _DecisionRecord(logging.LogRecord):
+    """A record of a decision. One of `logging`'s own takes longer to make than to write.
+
+    Of its times only `created` is right, which is all that our formatters show.
+    """
+
+    _USUAL = vars(logging.LogRecord("", logging.INFO, "", 0, "", (), None))
+
+    def __init__(self, logger: str, level: int, what: str, fields: Fields) -> None:
+        self.__dict__.update(
+            self._USUAL,
+            name=logger,
+            levelno=level,
+            levelname=logging.getLevelName(level),
+            msg=what,
+            created=time.time(),
+            fields=fields,
+        )
+
+
+class _Stream(logging.StreamHandler[TextIO]):
+    """Writes each record to a stream at once. Threads wait for each other to write, not to format."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """As `Handler.handle` and `StreamHandler.emit` together, without filters, which we have none of."""
+        try:
+            line = self.format(record) + self.terminator
+            self.acquire()
+            try:
+                self.stream.write(line)
+                self.stream.flush()
+            finally:
+                self.release()
+        except Exception:
+            self.handleError(record)
+        return True
 
 
 def _is_journal(stream: TextIO) -> bool:
@@ -234,7 +270,7 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = text_line(record.levelname, record.getMessage(), getattr(record, "fields", {}))
-        return "\n".join([line, *_traces(self, record)])
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
 class _JsonFormatter(logging.Formatter):
@@ -250,11 +286,6 @@ class _JsonFormatter(logging.Formatter):
             time = self.formatTime(record, self.datefmt)
             self._second = (int(record.created), time)
         fields = getattr(record, "fields", {})
-        if traces := _traces(self, record):
-            fields = {**fields, "exc_info": "\n".join(traces)}
+        if record.exc_info:
+            fields = {**fields, "exc_info": self.formatException(record.exc_info)}
         return json_line(time, record.levelname, record.name, record.getMessage(), fields)
-
-
-def _traces(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    """The lines of an exception, if the record has one."""
-    return [formatter.formatException(record.exc_info)] if record.exc_info else []

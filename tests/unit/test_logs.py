@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -212,6 +213,50 @@ def test_a_line_that_cannot_be_written_disturbs_no_decision(
     logs.configure("text", "info", FullDisk())
     logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0)
     assert "No space left on device" in capsys.readouterr().err
+
+
+class Slow(io.StringIO):
+    """Writes in two parts, and lets other threads run between them."""
+
+    def write(self, text: str) -> int:
+        half = len(text) // 2
+        super().write(text[:half])
+        os.stat("/")
+        super().write(text[half:])
+        return len(text)
+
+
+def test_lines_of_several_threads_do_not_mix() -> None:
+    stream = Slow()
+    logs.configure("text", "info", stream)
+    logger = logging.getLogger("autocreate.service.service")
+
+    def talk(number: int) -> None:
+        for _ in range(50):
+            logs.verdict(Recipient(f"<joe{number}@example.org>"), CREATED, 1.0)
+            logger.info("all is well")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(talk, range(8)))
+    lines = stream.getvalue().splitlines()
+    assert lines.count("INFO all is well") == 400
+    expected = {
+        written("text", f"<joe{it}@example.org>").replace("=12.3", "=1.0") for it in range(8)
+    }
+    assert {f"{line}\n" for line in lines} - {"INFO all is well\n"} == expected
+    assert len(lines) == 800
+
+
+def test_a_decision_is_a_record_that_any_handler_of_logging_can_show() -> None:
+    logs.configure("text", "info", io.StringIO())
+    stream = io.StringIO()
+    other = logging.StreamHandler(stream)
+    other.setFormatter(
+        logging.Formatter("%(levelname)s %(levelno)d %(name)s %(message)s %(filename)s%(lineno)d")
+    )
+    logging.getLogger("autocreate").addHandler(other)
+    logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0)
+    assert stream.getvalue() == "INFO 20 autocreate.recipient recipient 0\n"
 
 
 @given(st.sampled_from(["text", "json"]), TEXT)
