@@ -28,9 +28,12 @@ CASES = [
 def test_ten_times_the_worst_input_costs_about_ten_times_the_time(
     reader: Reader, worst: Callable[[int], bytes]
 ) -> None:
-    large = _seconds(reader, worst(LARGE))
+    data = worst(LARGE)
+    large = _seconds(reader, data)
     if large < SOON:
         return
+    # A busy machine can make one run slow; a quadratic reader is slow each time.
+    large = min(large, *(_seconds(reader, data) for _ in range(2)))
     assert large < MOST * max(_seconds(reader, worst(SMALL)) for _ in range(3))
 
 
