@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_regular
+from autocreate.backends.regular_file import read_settings
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.mailstore.sieve.files import Compiler, save
 from autocreate.service.service import Service
@@ -78,8 +78,7 @@ def compile_file(compiler: Compiler, source: Path, target: Path) -> None:
         Temporary: a file cannot be read or written, or the compiler cannot be run.
     """
     try:
-        script = read_regular(source, Rules(MAX_SETTINGS)).data
-        save(target, compiler.compile(script))
+        save(target, compiler.compile(read_settings(source)))
     except Refused as refusal:
         raise DoesNotCompile(f"{source}: {refusal}") from refusal
     except OSError as error:

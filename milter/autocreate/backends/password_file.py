@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_regular
+from autocreate.backends.regular_file import read_settings
 from autocreate.errors import ConfigurationError, MalformedValue
 
 
@@ -23,7 +23,7 @@ def first_line(path: Path) -> Password:
         MalformedValue: the file cannot be read, is not UTF-8, or its first line is blank.
     """
     try:
-        text = read_regular(path, Rules(MAX_SETTINGS)).data.decode()
+        text = read_settings(path).decode()
     except OSError as error:
         raise MalformedValue(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -68,13 +68,18 @@ def read_regular(path: str | Path, rules: Rules) -> Opened:
         os.close(file)
 
 
-def read_text(path: str | Path) -> str:
-    """The text of a file of settings. What is not UTF-8 in it is replaced.
+def read_settings(path: str | Path) -> bytes:
+    """The content of a file of settings, a script or a secret, which is short.
 
     Raises:
         OSError: as for `read_regular`.
     """
-    return read_regular(path, Rules(MAX_SETTINGS)).data.decode("utf-8", "replace")
+    return read_regular(path, Rules(MAX_SETTINGS)).data
+
+
+def read_text(path: str | Path) -> str:
+    """`read_settings` as text. What is not UTF-8 in it is replaced."""
+    return read_settings(path).decode("utf-8", "replace")
 
 
 def check_readable(path: str | Path) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, InstanceOf, ValidationInfo
 
-from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_regular
+from autocreate.backends.regular_file import read_settings
 from autocreate.errors import ConfigurationError
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
@@ -33,7 +33,7 @@ def read(path: str, cyrus_conf: str | None, lmtp_service: str = "") -> CyrusFile
 
 def _text(path: str) -> str:
     # Cyrus reads bytes. Bytes that are not UTF-8 must at least not stop the rest of the file.
-    data = read_regular(path, Rules(MAX_SETTINGS)).data
+    data = read_settings(path)
     return data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
 
 

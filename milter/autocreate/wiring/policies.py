@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 
-from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_regular
+from autocreate.backends.regular_file import read_settings
 from autocreate.config.policy import Policy as PolicySettings
 from autocreate.config.sections import Config
 from autocreate.core.naming import Users
@@ -59,9 +59,7 @@ def _default_script(sieve: Sieve) -> Script | None:
 def _script(path: str, compiled: str, keep: bool) -> Script | None:
     """The script in a file. Without it users still get their mail, unfiltered."""
     try:
-        return Script(
-            script_name(path), read_regular(path, Rules(MAX_SETTINGS)).data, path, compiled, keep
-        )
+        return Script(script_name(path), read_settings(path), path, compiled, keep)
     except OSError as error:
         log.error("Sieve script %s cannot be used, so nobody gets it: %s", path, error.strerror)
     except ValueError as error:  # MalformedValue, or a NUL in the path

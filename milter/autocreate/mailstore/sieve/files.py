@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from autocreate.backends.regular_file import MAX_SETTINGS, Rules, read_open, read_regular
+from autocreate.backends.regular_file import MAX_SETTINGS, read_open, read_settings
 from autocreate.errors import Reason, Refused, Temporary
 from autocreate.mailstore.sieve.script import compiler_errors, is_bytecode
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
@@ -198,7 +198,7 @@ def problems(script: Script) -> Iterator[str]:
     if not script.compiled:
         return
     try:
-        data = read_regular(script.compiled, Rules(MAX_SETTINGS)).data
+        data = read_settings(script.compiled)
         is_older = os.stat(script.compiled).st_mtime < os.stat(script.source).st_mtime
     except FileNotFoundError as error:
         yield f"{error.filename} does not exist, so the script is compiled when it is needed"
@@ -213,7 +213,7 @@ def problems(script: Script) -> Iterator[str]:
 
 def _bytecode_in(path: str) -> bytes | None:
     try:
-        data = read_regular(path, Rules(MAX_SETTINGS)).data
+        data = read_settings(path)
     except OSError:
         return None  # reported by `check` at the start
     return data if is_bytecode(data) else None
