@@ -30,7 +30,6 @@ Failed = Callable[[BaseException], None]
 
 _HOUR = 3600.0
 _PAUSE = 0.1  # seconds after a failure to accept
-_LONGEST_WAIT = 60.0  # seconds between two looks at what the log left out
 _FOR_ONE = select.EPOLLIN | select.EPOLLONESHOT  # one thread gets the event
 
 
@@ -65,7 +64,7 @@ class Acceptor:
         peers: Collection[int] | None = None,
         most_per_peer: int | None = None,
         hint: str = "",
-        silence: float = _LONGEST_WAIT,
+        silence: float = 60.0,
     ) -> None:
         self._name = name
         self._listener = listener
@@ -270,10 +269,9 @@ class Acceptor:
                 now = time.monotonic()
                 self._end_overdue(now)
                 clients = (*self._handled.values(), *self._silent.values())
-                deadline = min((it.deadline for it in clients), default=math.inf)
-                self._next_look = min(deadline, now + _LONGEST_WAIT)
-            self._log.flush()
-            self._look.wait(max(0.0, self._next_look - time.monotonic()))
+                self._next_look = min((it.deadline for it in clients), default=math.inf)
+            left = max(0.0, self._next_look - time.monotonic())
+            self._look.wait(None if left == math.inf else left)
         with self._lock:
             for client in list(self._silent.values()):
                 self._disconnect(client, "this process ends")

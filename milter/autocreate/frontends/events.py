@@ -84,14 +84,7 @@ class Events:
         waiting = select.poll()
         waiting.register(self._listener.fileno(), select.POLLIN)
         waiting.register(self._stopping, select.POLLIN)
-        while True:
-            ready = [descriptor for descriptor, _ in waiting.poll(_MINUTE * 1000)]
-            if self._stopping in ready:
-                return
-            if not ready:
-                self._log.flush()
-                self._peers_log.flush()
-                continue
+        while not any(descriptor == self._stopping for descriptor, _ in waiting.poll()):
             try:
                 datagram, ancillary, _, _ = self._listener.socket.recvmsg(
                     _LONGEST, socket.CMSG_SPACE(12)

@@ -18,6 +18,7 @@ from autocreate import logs
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.frontends.gate import ServiceGate
 from autocreate.model import Answer
+from autocreate.resilience import throttled_log
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
 
@@ -64,7 +65,7 @@ def run(
     _in_background("completer", lambda: complete_unfinished(gate, stopping))
     _in_background("scripts", lambda: report_scripts(gate))
     _in_background("statistics", lambda: save_statistics(gate, stopping))
-    _in_background("left out", lambda: log_what_was_left_out(gate, stopping))
+    _in_background("left out", lambda: log_what_was_left_out(stopping))
     notify("READY=1")
     log.info("ready")
     while True:
@@ -156,10 +157,10 @@ def save_statistics(gate: ServiceGate, stopping: threading.Event) -> None:
         _save(gate)
 
 
-def log_what_was_left_out(gate: ServiceGate, stopping: threading.Event) -> None:
+def log_what_was_left_out(stopping: threading.Event) -> None:
     """Log the counts of lines that were left out, when their time is over."""
     while not stopping.wait(_BETWEEN_LOOKS):
-        gate.service.creation_limit.flush()
+        throttled_log.flush_all()
         logs.flush()
 
 

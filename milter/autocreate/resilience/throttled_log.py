@@ -1,4 +1,7 @@
-"""Log lines that others can cause at will: once per period for each cause, with a count of the rest."""
+"""Log lines that others can cause at will: once per period for each cause, with a count of the rest.
+
+A process that serves calls `flush_all` now and then, so that no count waits for the next line.
+"""
 
 import logging
 import threading
@@ -6,10 +9,23 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 # How many causes are told apart. A local user can have many user ids (subuid(5)).
 _MOST = 256
 _OTHERS = object()
+
+# All logs of the process. The lock is for the set.
+_logs: "WeakSet[ThrottledLog]" = WeakSet()
+_logs_lock = threading.Lock()
+
+
+def flush_all() -> None:
+    """Log what was left out in periods that are over, whichever log it was."""
+    with _logs_lock:
+        logs = list(_logs)
+    for it in logs:
+        it.flush()
 
 
 @dataclass(slots=True)
@@ -43,6 +59,8 @@ class ThrottledLog:
         self._clock = clock
         self._causes: dict[Hashable, _Cause] = {}
         self._lock = threading.Lock()
+        with _logs_lock:
+            _logs.add(self)
 
     def log(
         self, level: int, key: Hashable, text: str, *values: Any, exc_info: bool = False
@@ -72,7 +90,7 @@ class ThrottledLog:
         self.log(logging.WARNING, key, text, *values)
 
     def flush(self) -> None:
-        """Log what was left out in periods that are over. Call it now and then."""
+        """Log what was left out in periods that are over."""
         now = self._clock()
         with self._lock:
             due = [

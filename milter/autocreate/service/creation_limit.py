@@ -77,10 +77,6 @@ class CreationLimit:
                 for bucket in taken:
                     bucket.take(-1.0)
 
-    def flush(self) -> None:
-        """Log how many were deferred in a minute that is over. Call it now and then."""
-        self._counts.log.flush()
-
     def snapshot(self) -> dict[str, Any] | None:
         """The limits, and how often each deferred a mailbox since the start; None without limits."""
         limits = {IN_ALL: self._in_all, PER_DOMAIN: self._per_domain}

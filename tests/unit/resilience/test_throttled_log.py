@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from autocreate.resilience.throttled_log import _MOST, ThrottledLog
+from autocreate.resilience.throttled_log import _MOST, ThrottledLog, flush_all
 from tests.unit.clock import Clock
 
 LOG = logging.getLogger("autocreate.throttled")
@@ -43,6 +43,22 @@ def test_the_count_is_logged_though_nothing_more_comes(caplog: pytest.LogCapture
     throttled.flush()
     throttled.flush()
     assert caplog.messages == ["full", "full (1 more since the last such line)"]
+
+
+def test_all_logs_of_a_process_are_flushed_at_once_and_dropped_ones_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    kept, other, dropped = (ThrottledLog(LOG, 60.0, clock) for _ in range(3))
+    for name, throttled in (("kept", kept), ("other", other), ("dropped", dropped)):
+        throttled.warning("a", name)
+        throttled.warning("a", name)
+    del dropped, throttled
+    caplog.clear()
+    clock.now += 60.0
+    flush_all()
+    ours = sorted(it.getMessage() for it in caplog.records if it.name == LOG.name)
+    assert ours == [f"{name} (1 more since the last such line)" for name in ("kept", "other")]
 
 
 def test_a_flood_of_causes_takes_bounded_memory_and_lines(

@@ -55,7 +55,8 @@ def test_beyond_the_limit_new_users_are_deferred_and_known_ones_accepted(
 def test_a_flood_writes_one_line_a_minute_and_nothing_to_the_journal(
     build: Build, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    house = house_with(build, CreationLimit(1, clock=clock), clock)
+    limit = CreationLimit(1, clock=clock)
+    house = house_with(build, limit, clock)
     house.verify("user0@example.org")
     caplog.set_level(logging.INFO)
     caplog.clear()
@@ -67,7 +68,7 @@ def test_a_flood_writes_one_line_a_minute_and_nothing_to_the_journal(
     ]
     assert house.service.unfinished(everything=True) == []
     clock.now += 60.0
-    house.service.creation_limit.flush()
+    limit._counts.log.flush()
     assert len(caplog.messages) == 2
     assert caplog.messages[1].endswith("(998 more since the last such line)")
 
