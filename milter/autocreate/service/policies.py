@@ -9,6 +9,9 @@ from autocreate.core.policy import Policy, is_creating, select
 from autocreate.core.spelling import shared_groups
 from autocreate.model import Account, Address
 
+# How a group is named among users.
+_GROUP = "group:"
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
@@ -38,6 +41,11 @@ class PolicyChooser:
     def __init__(self, rules: AccountRules, directory: Directory) -> None:
         self._rules = rules
         self._directory = directory
+        names = rules.administrators
+        self._administrators = {ANONYMOUS, *(it for it in names if not it.startswith(_GROUP))}
+        self._administrator_groups = frozenset(
+            it.removeprefix(_GROUP) for it in names if it.startswith(_GROUP)
+        )
 
     def choose(self, address: Address, account: Account, service: str) -> Choice:
         """The policy for an account.
@@ -64,20 +72,17 @@ class PolicyChooser:
 
         Looks nothing up. Arguments as for `choose`.
         """
-        names = self._rules.administrators
-        if user in names or user == ANONYMOUS:
+        if user in self._administrators:
             return False
         domain = address.domain or self._rules.users.default_domain
         creates = is_creating(self._rules.policies, user, domain)
-        has_groups = any(name.startswith("group:") for name in names)
-        return None if creates and has_groups else creates
+        return None if creates and self._administrator_groups else creates
 
     def is_administrator(self, account: Account) -> bool:
         """Is an account one that never gets a mailbox? Raises as `choose`."""
-        names = self._rules.administrators
-        if account.user in names or account.user == ANONYMOUS:
+        if account.user in self._administrators:
             return True
-        groups = {name.removeprefix("group:") for name in names if name.startswith("group:")}
+        groups = self._administrator_groups
         return bool(groups) and bool(shared_groups(groups, self._groups(account)))
 
     def _groups(self, account: Account) -> frozenset[str]:
