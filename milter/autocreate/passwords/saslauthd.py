@@ -46,18 +46,23 @@ class Saslauthd:
         call. And it waits in saslauthd's queue, which is short (32 in saslauthd 2.1.28): to a socket
         with Python's own time limit, a non-blocking one, the kernel reports a full queue at once.
         """
-        limit = AnswerLimit(self.timeout, 2 + _LONGEST)
+        limit = AnswerLimit(self.timeout)
         socket_timeout.limit(connection, self.timeout, receiving=False)
         connection.connect(str(self._path))
         connection.sendall(request)
         received = b""
-        while len(received) < 2 or len(received) < 2 + int.from_bytes(received[:2], "big"):
+        while len(received) < _size(received):
             socket_timeout.limit(connection, limit.seconds_left())
             more = connection.recv(2 + _LONGEST)
             if not more:
                 raise OSError("it closed the connection without an answer")
             received += more
-        return received[2 : 2 + int.from_bytes(received[:2], "big")]
+        return received[2 : _size(received)]
+
+
+def _size(received: bytes) -> int:
+    """The bytes of an answer, by its first two where they have come."""
+    return 2 + (int.from_bytes(received[:2], "big") if len(received) >= 2 else 0)
 
 
 def _no_answer(server: Saslauthd, _: OSError) -> Temporary:
