@@ -37,7 +37,8 @@ _FOR_ONE = select.EPOLLIN | select.EPOLLONESHOT  # one thread gets the event
 class _Client:
     connection: socket.socket
     uid: int
-    deadline: float  # by time.monotonic()
+    accepted: float  # both by time.monotonic()
+    deadline: float
 
 
 class Acceptor:
@@ -75,8 +76,8 @@ class Acceptor:
         self._most_per_peer = most_per_peer
         self._hint = hint
         self._lock = threading.Lock()
-        self._handled: dict[int, _Client] = {}  # by descriptor, as in `_silent`
-        self._silent: dict[int, _Client] = {}  # the oldest first
+        self._handled: dict[int, _Client] = {}  # by descriptor
+        self._silent: dict[int, _Client] = {}  # likewise
         self._per_peer: Counter[int] = Counter()
         self._threads = 0
         self._idle = 0
@@ -174,7 +175,8 @@ class Acceptor:
         if not self._is_welcome(uid):
             connection.close()
             return None
-        client = _Client(connection, uid, time.monotonic() + self._seconds)
+        now = time.monotonic()
+        client = _Client(connection, uid, now, now + self._seconds)
         with self._lock:
             self._handled[connection.fileno()] = client
             self._per_peer[uid] += 1
@@ -228,11 +230,14 @@ class Acceptor:
         descriptor = client.connection.fileno()
         with self._lock:
             del self._handled[descriptor]
-            client.deadline = time.monotonic() + self._silence
+            client.deadline = client.accepted + self._silence
             self._silent[descriptor] = client
             if len(self._silent) > self._most:
-                oldest = next(iter(self._silent.values()))
+                # Threads come here in any order.
+                oldest = min(self._silent.values(), key=lambda it: it.accepted)
                 self._disconnect(oldest, "too many others that sent nothing")
+                if oldest is client:
+                    return
             try:
                 self._ready.register(descriptor, _FOR_ONE)
             except FileExistsError:
