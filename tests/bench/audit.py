@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench.contest import Effort, Result
-from tests.servers.common import fresh_folder
+from tests.bench.maps import ldap_settings
+from tests.servers.common import fresh_folder, secret_file
 from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 from tests.servers.product import COMMAND, Product
-from tests.servers.slapd import PEOPLE, Slapd
+from tests.servers.slapd import Slapd
 
 MAILBOXES = 10
 MEMORY_TARGET = 0.9  # of what a tenth of the accounts needs
@@ -153,44 +154,24 @@ def _sqlite(folder: Path) -> Iterator[Source]:
 @contextlib.contextmanager
 def _postgresql(folder: Path) -> Iterator[Source]:
     with Postgres() as server:
-
-        def fill(accounts: int) -> None:
-            server.execute("TRUNCATE accounts")
-            server.execute(
-                "INSERT INTO accounts (userid) SELECT 'user' || lpad(it::text, 7, '0')"
-                f" FROM generate_series(0, {accounts - 1}) it ORDER BY random()"
-            )
-
-        secret = _secret(folder, server.password)
-        yield Source({**_sql(server.url), "password_file": secret}, fill)
+        names = (
+            "SELECT 'user' || lpad(it::text, 7, '0')"
+            " FROM generate_series(0, {last}) it ORDER BY random()"
+        )
+        yield _on_server(server, folder, "TRUNCATE accounts", names)
 
 
 @contextlib.contextmanager
 def _mariadb(folder: Path) -> Iterator[Source]:
     with MariaDb() as server:
-
-        def fill(accounts: int) -> None:
-            server.execute("DELETE FROM accounts")
-            server.execute(
-                "INSERT INTO accounts (userid) SELECT concat('user', lpad(seq, 7, '0'))"
-                f" FROM seq_0_to_{accounts - 1} ORDER BY rand()"
-            )
-
-        secret = _secret(folder, server.password)
-        yield Source({**_sql(server.url), "password_file": secret}, fill)
+        names = "SELECT concat('user', lpad(seq, 7, '0')) FROM seq_0_to_{last} ORDER BY rand()"
+        yield _on_server(server, folder, "DELETE FROM accounts", names)
 
 
 @contextlib.contextmanager
 def _ldap(folder: Path) -> Iterator[Source]:
     with Slapd() as server:
-        settings = {
-            "type": "ldap",
-            "urls": [server.url],
-            "tls": "none",
-            "base": PEOPLE,
-            "bind_dn": server.reader,
-            "password_file": _secret(folder, server.reader_password),
-        }
+        settings = ldap_settings(server, folder)
         yield Source(settings, lambda accounts: server.load(list(_shuffled(accounts))))
 
 
@@ -202,6 +183,17 @@ CASES = {
 }
 
 
+def _on_server(server: Postgres | MariaDb, folder: Path, empty: str, names: str) -> Source:
+    """Accounts that `names` selects, without order; `{last}` in it is the number of the last."""
+
+    def fill(accounts: int) -> None:
+        server.execute(empty)
+        server.execute(f"INSERT INTO accounts (userid) {names.format(last=accounts - 1)}")
+
+    password_file = secret_file(folder, server.password)
+    return Source({**_sql(server.url), "password_file": password_file}, fill)
+
+
 def _sql(url: str) -> dict[str, Any]:
     return {
         "type": "sql",
@@ -209,10 +201,3 @@ def _sql(url: str) -> dict[str, Any]:
         "query": "SELECT userid FROM accounts WHERE userid = :user",
         "list_query": "SELECT userid FROM accounts",
     }
-
-
-def _secret(folder: Path, password: str) -> str:
-    path = folder / "secret"
-    path.touch(mode=0o600)
-    path.write_text(password + "\n")
-    return str(path)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers.common import aged
+from tests.servers.common import aged, secret_file
 from tests.servers.common import run as command
 from tests.servers.postgres import Postgres
 from tests.servers.slapd import PEOPLE, Slapd
@@ -61,7 +61,7 @@ def _postgresql(folder: Path) -> Iterator[Source]:
             dbname="mail",
             query=f"{QUERY}'%u'",
         )
-        settings = {**_sql(server.url), "password_file": _secret(folder, server.password)}
+        settings = {**_sql(server.url), "password_file": secret_file(folder, server.password)}
         yield Source(settings, f"proxy:pgsql:{table}")
 
 
@@ -80,15 +80,7 @@ def _ldap(folder: Path) -> Iterator[Source]:
             query_filter="(uid=%u)",
             result_attribute="uid",
         )
-        settings = {
-            "type": "ldap",
-            "urls": [server.url],
-            "tls": "none",
-            "base": PEOPLE,
-            "bind_dn": server.reader,
-            "password_file": _secret(folder, server.reader_password),
-        }
-        yield Source(settings, f"proxy:ldap:{table}")
+        yield Source(ldap_settings(server, folder), f"proxy:ldap:{table}")
 
 
 SOURCES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Source]]] = {
@@ -103,14 +95,19 @@ def _sql(url: str) -> dict[str, Any]:
     return {"type": "sql", "url": url, "query": f"{QUERY}:user"}
 
 
+def ldap_settings(server: Slapd, folder: Path) -> dict[str, Any]:
+    """The section [accounts.NAME] of a server without TLS, as the maps ask it."""
+    return {
+        "type": "ldap",
+        "urls": [server.url],
+        "tls": "none",
+        "base": PEOPLE,
+        "bind_dn": server.reader,
+        "password_file": secret_file(folder, server.reader_password),
+    }
+
+
 def _table(path: Path, **parameters: object) -> Path:
     """A file as of pgsql_table(5), sqlite_table(5) or ldap_table(5)."""
     path.write_text("".join(f"{name} = {value}\n" for name, value in parameters.items()))
     return path
-
-
-def _secret(folder: Path, password: str) -> str:
-    path = folder / "secret"
-    path.touch(mode=0o600)
-    path.write_text(password + "\n")
-    return str(path)

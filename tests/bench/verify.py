@@ -31,7 +31,7 @@ from autocreate.tree.values import Tree
 from tests.bench.contest import Contestant, Effort, Result, in_turn
 from tests.configured import account_source
 from tests.servers.berkeley import sasldb_key, write_hash
-from tests.servers.common import fresh_folder
+from tests.servers.common import fresh_folder, secret_file
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 from tests.servers.slapd import PEOPLE, Slapd
@@ -188,7 +188,7 @@ def _postgresql(folder: Path) -> Iterator[Both]:
                 )
             return bool(local.connection.execute(f"{QUERY}%s", (user,)).fetchall())
 
-        secret = _secret(folder, server.password)
+        secret = secret_file(folder, server.password)
         source = account_source("sql", url=server.url, query=f"{QUERY}:user", password_file=secret)
         yield source, ask
 
@@ -212,7 +212,7 @@ def _mariadb(folder: Path) -> Iterator[Both]:
             with local.connection.cursor() as cursor:
                 return bool(cursor.execute(f"{QUERY}%s", (user,)))
 
-        secret = _secret(folder, server.password)
+        secret = secret_file(folder, server.password)
         source = account_source("sql", url=server.url, query=f"{QUERY}:user", password_file=secret)
         yield source, ask
 
@@ -236,7 +236,7 @@ def _ldap(folder: Path) -> Iterator[Both]:
             base=PEOPLE,
             tls="none",
             bind_dn=server.reader,
-            password_file=_secret(folder, server.reader_password),
+            password_file=secret_file(folder, server.reader_password),
         )
         yield source, ask
 
@@ -249,10 +249,3 @@ SOURCES: dict[str, Callable[[Path], contextlib.AbstractContextManager[Both]]] = 
     "MariaDB": _mariadb,
     "LDAP": _ldap,
 }
-
-
-def _secret(folder: Path, password: str) -> Path:
-    path = folder / "secret"
-    path.touch(mode=0o600)
-    path.write_text(password + "\n")
-    return path

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.servers import smtp
+from tests.servers.common import secret_file
 from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postfix import Postfix
@@ -40,20 +41,13 @@ def slapd() -> Iterator[Slapd]:
         yield server
 
 
-def secret(product: Product, password: str) -> str:
-    path = product.folder / "source.secret"
-    path.touch(0o600)
-    path.write_text(password + "\n")
-    return str(path)
-
-
 def from_ldap(product: Product, slapd: Slapd) -> Table:
     return {
         "type": "ldap",
         "urls": [slapd.url],
         "ca_file": str(slapd.certificate.ca_file),
         "bind_dn": slapd.reader,
-        "password_file": secret(product, slapd.reader_password),
+        "password_file": secret_file(product.folder, slapd.reader_password),
         "base": PEOPLE,
         "member_of": "memberOf",
     }
@@ -63,7 +57,7 @@ def from_sql(product: Product, server: Postgres | MariaDb) -> Table:
     return {
         "type": "sql",
         "url": server.url,
-        "password_file": secret(product, server.password),
+        "password_file": secret_file(product.folder, server.password),
         "query": "SELECT userid FROM accounts WHERE lower(userid) = :user",
         "groups_query": "SELECT name FROM memberships WHERE lower(userid) = :user",
         "list_query": "SELECT userid FROM accounts",

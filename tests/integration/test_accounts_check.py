@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.common import secret_file
 from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
@@ -45,7 +46,7 @@ def ldap(product: Product, server: Slapd, **settings: Any) -> dict[str, Any]:
         "urls": [server.url],
         "ca_file": str(server.certificate.ca_file),
         "bind_dn": server.reader,
-        "password_file": secret(product, server.reader_password),
+        "password_file": secret_file(product.folder, server.reader_password),
         "base": PEOPLE,
         "attributes": ["mailQuota"],
         "member_of": "memberOf",
@@ -57,17 +58,10 @@ def sql(product: Product, server: Postgres | MariaDb, **settings: Any) -> dict[s
     return {
         "type": "sql",
         "url": server.url,
-        "password_file": secret(product, server.password),
+        "password_file": secret_file(product.folder, server.password),
         "query": QUERY,
         **settings,
     }
-
-
-def secret(product: Product, password: str) -> str:
-    path = product.folder / "source.secret"
-    path.touch(0o600)
-    path.write_text(password + "\n")
-    return str(path)
 
 
 def test_a_directory_in_order(product: Product, slapd: Slapd) -> None:
@@ -93,7 +87,7 @@ def test_a_directory_that_is_away(product: Product, slapd: Slapd) -> None:
 
 def test_a_wrong_password(product: Product, slapd: Slapd) -> None:
     source = ldap(product, slapd)
-    secret(product, "wrong")
+    secret_file(product.folder, "wrong")
     status, said = check(product, **source)
     assert status == 75
     assert "bind_dn or the password in password_file is wrong" in said
@@ -154,7 +148,7 @@ class TestSqlServers:
 
     def test_a_wrong_password(self, product: Product, server: Postgres | MariaDb) -> None:
         source = sql(product, server)
-        secret(product, "not-this-one")
+        secret_file(product.folder, "not-this-one")
         status, said = check(product, **source)
         assert status == 75
         assert "authentication failed" in said or "Access denied" in said

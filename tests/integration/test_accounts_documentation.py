@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.servers.common import aged, run
+from tests.servers.common import aged, run, secret_file
 from tests.servers.cyrus import Cyrus
 from tests.servers.limits import limited
 from tests.servers.mariadb import MariaDb
@@ -67,7 +67,7 @@ def test_ldap(product: Product, slapd: Slapd, block: str) -> None:
             "ldap://ldap2.example.org": slapd.url,
             "ldapi://%2Frun%2Fslapd%2Fldapi": slapd.ldapi_url,
             CA_FILE: str(slapd.certificate.ca_file),
-            "/etc/autocreate/ldap.secret": secret(product, slapd.reader_password),
+            "/etc/autocreate/ldap.secret": secret_file(product.folder, slapd.reader_password),
         },
     )
 
@@ -128,7 +128,7 @@ def check_sql(product: Product, server: Postgres | MariaDb, block: str) -> None:
     names = {
         "@db.example.org/": f"@{server.host}:{server.port}/",
         CA_FILE: str(server.certificate.ca_file),
-        "/etc/autocreate/accounts.secret": secret(product, server.password),
+        "/etc/autocreate/accounts.secret": secret_file(product.folder, server.password),
     }
     check(product, block, names)
 
@@ -144,10 +144,3 @@ def check(product: Product, block: str, names: Mapping[str, str], user: str = "j
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert not user or f"knows {user!r}" in result.stdout
-
-
-def secret(product: Product, password: str) -> str:
-    path = product.folder / "source.secret"
-    path.touch(0o600)
-    path.write_text(password + "\n")
-    return str(path)

@@ -31,6 +31,27 @@ BASE = Path(os.environ.get("AUTOCREATE_TEST_BASE", "/var/lib"))
 T = TypeVar("T")
 
 
+def wait_until_disconnected(client: socket.socket, data: bytes) -> None:
+    """Sends these bytes again and again until the server has ended the connection."""
+
+    def is_disconnected() -> bool:
+        try:
+            client.sendall(data)
+        except OSError:
+            return True
+        return False
+
+    wait_until(is_disconnected, 10.0, "the end of the connection")
+
+
+def secret_file(folder: Path, password: str) -> str:
+    """The path of a file for the password of an account source, which only its owner may read."""
+    path = folder / "source.secret"
+    path.touch(mode=0o600)
+    path.write_text(password + "\n")
+    return str(path)
+
+
 def wait_until(
     condition: Callable[[], T],
     timeout: float,

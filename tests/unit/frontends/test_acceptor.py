@@ -21,7 +21,7 @@ from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
 from autocreate.frontends.login import LoginServer
 from autocreate.passwords.request import SaslauthdRequest
-from tests.servers.common import wait_until
+from tests.servers.common import wait_until, wait_until_disconnected
 from tests.unit.house import House
 
 US = os.getuid()
@@ -150,15 +150,7 @@ def test_a_connection_ends_at_its_deadline_however_busy_it_is(start: Start) -> N
             pass
 
     with start(handle=read, seconds=0.5) as server, server.connect() as client:
-
-        def is_over() -> bool:
-            try:
-                client.sendall(b"x")
-            except OSError:
-                return True
-            return False
-
-        wait_until(is_over, 10.0, "the end of the connection")
+        wait_until_disconnected(client, b"x")
 
 
 def test_defects_at_the_will_of_clients_have_one_traceback(
@@ -242,33 +234,30 @@ def test_a_flood_at_the_login_socket_is_one_line(
 def test_a_flood_at_the_notification_socket_is_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, house = tmp_path / "notify", House(tmp_path)
-    kind = socket.SOCK_DGRAM
-    with listening("login.notify_socket", f"unix:{path}", 0o600, None, kind) as listener:
-        events = Events(listener, [SOMEBODY_ELSE], None)
-        events.serve(ServiceGate(house.service), lambda error: None)
-        with socket.socket(socket.AF_UNIX, kind) as client:
-            for _ in range(MANY):
-                client.sendto(b"x" * 100, str(path))
-        wait_until(lambda: _left_out(events) == MANY - 1, 20.0, "the count of the rest")
-        events.stop()
+    notify(tmp_path, SOMEBODY_ELSE, [b"x" * 100] * MANY)
     assert caplog.messages == [f"uid {US} may not send notifications: see login.peers"]
 
 
 def test_malformed_notifications_of_a_peer_are_one_line_a_minute(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    notify(tmp_path, US, [b"%d" % number for number in range(MANY)])
+    assert len(caplog.messages) == 1
+
+
+def notify(tmp_path: Path, peer: int, datagrams: list[bytes]) -> None:
+    """Send notifications, and wait until all but the first are left out of the log."""
     path, house = tmp_path / "notify", House(tmp_path)
     kind = socket.SOCK_DGRAM
     with listening("login.notify_socket", f"unix:{path}", 0o600, None, kind) as listener:
-        events = Events(listener, [US], None)
+        events = Events(listener, [peer], None)
         events.serve(ServiceGate(house.service), lambda error: None)
         with socket.socket(socket.AF_UNIX, kind) as client:
-            for number in range(MANY):
-                client.sendto(b"%d" % number, str(path))
-        wait_until(lambda: _left_out(events) == MANY - 1, 20.0, "the count of the rest")
+            for datagram in datagrams:
+                client.sendto(datagram, str(path))
+        left_out = len(datagrams) - 1
+        wait_until(lambda: _left_out(events) == left_out, 20.0, "the count of the rest")
         events.stop()
-    assert len(caplog.messages) == 1
 
 
 def _left_out(events: Events) -> int:

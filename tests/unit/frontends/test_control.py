@@ -16,7 +16,7 @@ from autocreate.frontends import control
 from autocreate.frontends.control import Control, answered, ask
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
-from tests.servers.common import wait_until
+from tests.servers.common import wait_until_disconnected
 from tests.unit.house import House
 
 
@@ -80,12 +80,4 @@ def test_a_request_that_comes_byte_by_byte_has_one_deadline(
     monkeypatch.setattr(control, "_TIMEOUT", 0.5)
     with serving(tmp_path) as place, socket.socket(socket.AF_UNIX) as slow:
         slow.connect(str(place))
-
-        def is_disconnected() -> bool:
-            try:
-                slow.sendall(b"{")
-            except OSError:
-                return True
-            return False
-
-        wait_until(is_disconnected, 10.0, "the end of the connection")
+        wait_until_disconnected(slow, b"{")
