@@ -21,6 +21,10 @@ from autocreate.statistics.tally import Tally
 from tests.bench.contest import Contestant
 from tests.servers.product import Product
 
+# [log], for a bench of unknown recipients: each has its line, to prove each. By default some do not have one, and the
+# program has less to do.
+EVERY_LINE: Mapping[str, Any] = {"unknown_per_minute": 0}
+
 
 class Kind(NamedTuple):
     """What was decided about a recipient, why, and who was asked: "staff", or "staff:cache" where a cache knew."""

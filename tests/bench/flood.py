@@ -19,7 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.bench.contest import Contestant, Effort, Result, in_turn
-from tests.bench.evidence import REMEMBERED, UNKNOWN, Evidence, evidence, processor_seconds
+from tests.bench.evidence import (
+    EVERY_LINE,
+    REMEMBERED,
+    UNKNOWN,
+    Evidence,
+    evidence,
+    processor_seconds,
+)
 from tests.bench.maps import SOURCES, USERS, Source
 from tests.bench.warm import DISCARDED
 from tests.servers import smtp
@@ -229,8 +236,7 @@ def _sites(cyrus: Cyrus, source: Source) -> Iterator[dict[str, Site]]:
     settings = {
         "milter": DISCARDED,
         "accounts": {"staff": source.settings},
-        # A line for each, to prove each. With the default limit, the milter has less to do.
-        "log": {"unknown_per_minute": 0},
+        "log": EVERY_LINE,
     }
     with (
         Product(cyrus, policies=[{"name": "everyone"}], settings=settings) as product,

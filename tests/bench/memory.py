@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.bench.contest import Effort, Result
-from tests.bench.evidence import UNKNOWN, evidence
+from tests.bench.evidence import EVERY_LINE, UNKNOWN, evidence
 from tests.bench.warm import answers, idle
 from tests.servers.common import fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
@@ -38,7 +38,7 @@ def run(effort: Effort) -> list[Result]:
         cyrus = running.enter_context(Cyrus())
         os.utime(users, (time.time() - 60,) * 2)  # a young file's no is not final
         staff = {"type": "file", "path": str(users), "cache_negative_seconds": 600.0}
-        settings = {"accounts": {"staff": staff}}
+        settings = {"accounts": {"staff": staff}, "log": EVERY_LINE}
         product = running.enter_context(Product(cyrus, settings=settings))
         product.launch()
         wait_until(lambda: answers(product.socket), 30.0, "the milter", product.log)
