@@ -14,6 +14,7 @@ from autocreate.accounts import AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 from autocreate.model import Account
+from autocreate.resilience.answer_limit import MOST
 from tests.configured import account_source
 from tests.servers.common import run
 from tests.servers.database import DatabaseServer
@@ -252,6 +253,23 @@ def test_a_bad_answer_is_temporary(
     with pytest.raises(Temporary, match=words) as caught:
         sql(database, tmp_path, query=query).lookup("joe")
     assert not isinstance(caught.value, Unreachable), "it is asked for others all the same"
+
+
+@pytest.mark.parametrize("answer", ["value", "rows"])
+def test_an_answer_that_is_too_large_is_temporary(
+    database: Postgres | MariaDb, tmp_path: Path, answer: str
+) -> None:
+    large = f"repeat('x', {2 * MOST})"
+    queries = {
+        "value": f"SELECT :user AS userid, {large} AS note",
+        "rows": f"SELECT note FROM (SELECT {large[:-1]} / 1024) AS note) AS one, (WITH RECURSIVE "
+        "many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 1000) SELECT n FROM many"
+        ") AS thousand, accounts WHERE userid = :user",
+    }
+    source = sql(database, tmp_path, query=queries[answer])
+    with pytest.raises(Temporary, match=f"more than {MOST} bytes"):
+        source.lookup("joe")
+    source.close()
 
 
 def test_no_more_connections_than_allowed(database: Postgres | MariaDb, tmp_path: Path) -> None:
@@ -550,12 +568,31 @@ def test_values_that_come_in_ranges_all_count(ranged: RangedDirectory, most: int
     source.close()
 
 
-@pytest.mark.parametrize("instead", ["0-2", "4-5", "3-2"])
+@pytest.mark.parametrize(
+    "instead", ["0-2", "4-5", "3-2", pytest.param(f"3-{'9' * 5000}", id="digits")]
+)
 def test_a_range_that_does_not_follow_the_one_before_is_temporary(
     ranged: RangedDirectory, instead: str
 ) -> None:
     ranged.instead[3] = instead
     source = ranged_source(ranged)
     with pytest.raises(Temporary, match="did not answer memberof;range=3-"):
+        source.lookup("joe")
+    source.close()
+
+
+@pytest.mark.parametrize("instead", ["1-3", pytest.param(f"0-{'9' * 5000}", id="digits")])
+def test_a_first_range_that_is_none_is_temporary(ranged: RangedDirectory, instead: str) -> None:
+    ranged.instead[0] = instead
+    source = ranged_source(ranged)
+    with pytest.raises(Temporary, match="answered memberof;range="):
+        source.lookup("joe")
+    source.close()
+
+
+def test_all_ranges_together_have_the_limit_of_one_answer(ranged: RangedDirectory) -> None:
+    ranged.entries = {JOE: {"uid": ("joe",), "memberOf": ["x" * (MOST // 10)] * 50}}
+    source = ranged_source(ranged)
+    with pytest.raises(Temporary, match=f"more than {MOST} bytes"):
         source.lookup("joe")
     source.close()

@@ -34,6 +34,9 @@ _TLS_1_2 = 0x303
 _PAGE = 500
 _MOMENT = 0.02  # seconds
 _RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>[0-9]+)-(?P<last>[0-9]+|\*)")
+_DIGITS = 18  # of a number that makes sense
+# By default python-ldap decodes every control that it knows, whether it was asked for or not.
+_CONTROLS = {SimplePagedResultsControl.controlType: SimplePagedResultsControl}
 
 
 class Entry(NamedTuple):
@@ -87,8 +90,10 @@ class Connection:
     def search(
         self, base: str, scope: str, filter_: str, attributes: Sequence[str], is_for_one: bool
     ) -> list[Entry]:
+        limit = self._limit()
         with self._mapped(f"cannot search {base!r} for {filter_}"):
             found, _ = self._found(
+                limit,
                 base,
                 _SCOPES[scope],
                 filter_,
@@ -101,19 +106,19 @@ class Connection:
         # One entry is an answer wherever others may be; a set of entries must be complete.
         if elsewhere and not (is_for_one and entries):
             raise self._partial(base, elsewhere)
-        return [self._with_all_values(entry) for entry in entries]
+        return [self._with_all_values(entry, limit) for entry in entries]
 
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
         page = SimplePagedResultsControl(criticality=True, size=_PAGE, cookie="")
         while True:
             with self._mapped(f"cannot search {base!r} for {filter_}"):
                 found, controls = self._found(
-                    base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
+                    self._limit(), base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
                 )
             entries, elsewhere = _split(found)
             if elsewhere:
                 raise self._partial(base, elsewhere)
-            yield from map(self._with_all_values, entries)
+            yield from (self._with_all_values(it, self._limit()) for it in entries)
             page.cookie = next(
                 (it.cookie for it in controls if it.controlType == page.controlType), b""
             )
@@ -129,27 +134,35 @@ class Connection:
         # libldap's unbind does not wait for an answer.
         self.close()
 
-    def _found(self, *search: Any, **options: Any) -> tuple[list[Any], list[Any]]:
+    def _limit(self) -> ReceivedLimit:
+        """The limit of an answer, however many searches it takes."""
+        assert self._socket is not None  # an open connection has it
+        return ReceivedLimit(self._socket, self.timeout)
+
+    def _found(
+        self, limit: ReceivedLimit, *search: Any, **options: Any
+    ) -> tuple[list[Any], list[Any]]:
         """What a search finds, and the controls of its result.
 
         libldap knows no limit for the bytes of an answer, not even for one value: so it reads for a moment
         at a time.
         """
-        assert self._socket is not None  # an open connection has it
-        limit = ReceivedLimit(self._socket, self.timeout)
         asked = self._ldap.search_ext(*search, timeout=self.timeout, **options)
         found: list[Any] = []
         while True:
             moment = min(_MOMENT, limit.seconds_left())
             try:
-                kind, data, _, controls = self._ldap.result3(asked, all=0, timeout=moment)
+                kind, data, _, controls = self._ldap.result3(
+                    asked, all=0, timeout=moment, resp_ctrl_classes=_CONTROLS
+                )
             except ldap.TIMEOUT:
                 continue
+            limit.handed_over(sum(map(_size, data)))
             found += data
             if kind == ldap.RES_SEARCH_RESULT:
                 return found, controls
 
-    def _with_all_values(self, entry: Entry) -> Entry:
+    def _with_all_values(self, entry: Entry, limit: ReceivedLimit) -> Entry:
         """An entry with all its values: those that the server has left out are asked for.
 
         Active Directory returns 1,500 values at once, and calls them `memberOf;range=0-1499` ("Range
@@ -161,26 +174,29 @@ class Connection:
         values = {name: it for name, it in entry.values.items() if not _RANGE.fullmatch(name)}
         for found in ranged:
             first = entry.values[found[0]]
-            rest = self._rest(entry.dn, found)
+            rest = self._rest(entry.dn, found, limit)
             values[found["name"]] = (*values.get(found["name"], ()), *first, *rest)
         return Entry(entry.dn, values)
 
-    def _rest(self, dn: str, ranged: re.Match[str]) -> Iterator[str]:
+    def _rest(self, dn: str, ranged: re.Match[str], limit: ReceivedLimit) -> Iterator[str]:
         """The values after a range.
 
         Raises:
             Temporary: the server does not return all of them.
         """
+        if not _continues(ranged, 0):
+            raise Temporary(f"{self.url}: answered {ranged[0]:.100} of {dn!r}")
         while ranged["last"] != "*":
             following = int(ranged["last"]) + 1
             asked = f"{ranged['name']};range={following}-*"
             with self._mapped(f"cannot read {asked} of {dn!r}"):
-                found, _ = self._found(dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked])
+                found, _ = self._found(limit, dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked])
             values = {name: it for entry in _split(found)[0] for name, it in entry.values.items()}
             answers = (_RANGE.fullmatch(name) for name in values)
             answered = next((it for it in answers if it and it["name"] == ranged["name"]), None)
             if answered is None or not _continues(answered, following):
-                raise Temporary(f"{self.url}: did not answer {asked} of {dn!r}, but {[*values]}")
+                instead = f"{[*values]}"
+                raise Temporary(f"{self.url}: did not answer {asked} of {dn!r}, but {instead:.200}")
             ranged = answered
             yield from values[ranged[0]]
 
@@ -225,8 +241,10 @@ def _authorities(ca_file: Path | None) -> dict[int, str]:
 
 def _continues(ranged: re.Match[str], following: int) -> bool:
     """Does a range begin at this value, and have at least one?"""
-    first, last = int(ranged["first"]), ranged["last"]
-    return first == following and (last == "*" or int(last) >= first)
+    first, last = ranged["first"], ranged["last"]
+    if max(len(first), len(last)) > _DIGITS:
+        return False
+    return int(first) == following and (last == "*" or int(last) >= following)
 
 
 def _within(seconds: float, work: Callable[[], None], url: str) -> None:
@@ -267,6 +285,13 @@ def _entry(dn: str, values: Mapping[str, Sequence[bytes]]) -> Entry:
             for name, found in values.items()
         },
     )
+
+
+def _size(answer: tuple[str | None, Any]) -> int:
+    """The bytes of an entry, about; of a reference to another server, its URLs'."""
+    dn, values = answer
+    named = values.items() if isinstance(values, dict) else [("", values)]
+    return len(dn or "") + sum(len(name) + sum(map(len, them)) for name, them in named)
 
 
 def _is_text(value: bytes) -> bool:

@@ -41,7 +41,9 @@ def _words(error: ldap.LDAPError) -> str:
     details = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
     words = [str(details[key]) for key in ("desc", "info") if details.get(key)]
     advice = _ADVICE.get(type(error))
-    return ": ".join(words or [str(error)]) + (f" ({advice})" if advice else "")
+    return ": ".join(words or [str(error) or type(error).__name__]) + (
+        f" ({advice})" if advice else ""
+    )
 
 
 def _no_answer(attempt: Attempt, _: Exception) -> Temporary:

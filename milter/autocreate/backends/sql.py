@@ -24,6 +24,7 @@ from autocreate.errors import (
     Temporary,
     Unreachable,
 )
+from autocreate.resilience.answer_limit import AnswerTooLong, limited_rows
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 
@@ -136,7 +137,7 @@ class _Server:
     def _select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
         with self._connection() as connection:
             result = connection.execute(query, dict(parameters))
-            return tuple(result.keys()), list(result.all())
+            return tuple(result.keys()), list(limited_rows(result.all()))
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
@@ -198,6 +199,7 @@ _QUERY_ERRORS: ExceptionMap[_Attempt] = {
     SQLAlchemyError: _failed,
     DBAPIError: _query_failed,
     UnicodeError: _failed,
+    AnswerTooLong: _failed,
 }
 
 _CONNECTION_ERRORS: ExceptionMap[_Attempt] = {

@@ -134,7 +134,8 @@ def _postgresql(timeout: float) -> Callable[..., Any]:
         def _counted(self, gen: Any) -> Generator[Any, Any, Any]:
             """The steps in which libpq reads, each after a look at how much it has read."""
             with socket.socket(fileno=os.dup(self.pgconn.socket)) as connection:
-                limit = ReceivedLimit(connection, math.inf)  # psycopg limits the time
+                # psycopg limits the time. libpq reads until nothing waits.
+                limit = ReceivedLimit(connection, math.inf, reads_all=True)
                 try:
                     wanted = next(gen)
                     while True:
@@ -142,6 +143,7 @@ def _postgresql(timeout: float) -> Callable[..., Any]:
                         limit.seconds_left()
                         wanted = gen.send(ready)
                 except StopIteration as done:
+                    limit.seconds_left()
                     return done.value
 
     return Connection.connect

@@ -13,13 +13,12 @@
 """
 
 import contextlib
-import math
 import os
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -31,14 +30,12 @@ from autocreate.backends.regular_file import require_regular
 from autocreate.backends.sql_drivers import shown
 from autocreate.backends.sqlite_file import path_of
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
-from autocreate.resilience.answer_limit import MOST, AnswerLimit, AnswerTooLong
+from autocreate.resilience.answer_limit import MOST, AnswerTooLong, limited_rows
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
 
 # Seconds without a change after which no copy is under way: cp(1) writes every few milliseconds.
 _QUIET = 0.25
 _BETWEEN_LOOKS = 0.05
-
-_ROW = 64  # bytes that a row takes by itself, about
 
 # Primary result codes (sqlite.org/rescode.html): another process holds the file.
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
@@ -160,7 +157,7 @@ class SqliteReader:
         statement, names = self._statement(query)
         cursor = connection.execute(statement, [parameters[name] for name in names])
         columns = tuple(column[0] for column in cursor.description or ())
-        return columns, list(_limited(cursor))
+        return columns, list(limited_rows(cursor))
 
     def _statement(self, query: sa.TextClause) -> tuple[str, list[str]]:
         """The query in SQLite's syntax, and the names of its parameters in order."""
@@ -176,6 +173,8 @@ class SqliteReader:
         )
         self._prepare(connection)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST)
+        # The file's own views may not call our functions: REGEXP can stop this program for hours.
+        connection.execute("PRAGMA trusted_schema=OFF")
         return connection
 
     def _settled(self, until: float) -> _State | None:
@@ -265,18 +264,6 @@ _ERRORS: ExceptionMap[SqliteReader] = {
     UnicodeError: _failed,
     AnswerTooLong: _failed,
 }
-
-
-def _limited(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The rows of one answer.
-
-    Raises:
-        AnswerTooLong: they have more bytes than an answer may have.
-    """
-    limit = AnswerLimit(math.inf)
-    for row in rows:
-        limit.spend(_ROW + sum(len(it) for it in row if isinstance(it, (str, bytes))))
-        yield row
 
 
 def _look(path: str) -> _State | None:

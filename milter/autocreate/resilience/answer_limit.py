@@ -7,16 +7,23 @@ complete: both limits also count for what it sends before TLS, before a login, a
 """
 
 import contextlib
+import fcntl
+import math
 import socket
 import ssl
 import struct
+import termios
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 MOST = 4 << 20
 """Bytes of an answer. The longest that is known is IMAP's LSUB: 50 bytes for each subscription of a user."""
 
 # Bytes asked for at once: a record of TLS.
 _PIECE = 16 << 10
+
+_ROW = 64  # bytes that a row of a table takes by itself, about
 
 
 class AnswerTooLong(OSError):
@@ -61,19 +68,43 @@ class AnswerLimit:
             raise AnswerTooLong(self._most)
 
 
+def limited_rows(rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    """The rows of one answer, each when it is asked for.
+
+    Raises:
+        AnswerTooLong: their texts have more than `MOST` bytes; characters count as one.
+    """
+    limit = AnswerLimit(math.inf)
+    for row in rows:
+        limit.spend(_ROW + sum(len(it) for it in row if isinstance(it, (str, bytes))))
+        yield row
+
+
 class ReceivedLimit:
     """The limit of an answer that a library reads by itself, by what the kernel received (tcp(7), TCP_INFO).
 
-    A Unix socket has no such count: there the time alone is limited.
+    A Unix socket has no such count. There the bytes count that the library is known to have read: see
+    `reads_all` and `handed_over`.
 
     Args:
         connection: the library's.
         seconds, most: as for `AnswerLimit`.
+        reads_all: after each look the library reads all that waits. So at a Unix socket what waits
+            is counted at each look. What arrives while the library reads is not.
     """
 
-    def __init__(self, connection: socket.socket, seconds: float, most: int = MOST) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        seconds: float,
+        most: int = MOST,
+        *,
+        reads_all: bool = False,
+    ) -> None:
         self._connection = connection
         self._limit = AnswerLimit(seconds, most)
+        self._is_unix = connection.family == socket.AF_UNIX
+        self._reads_all = reads_all
         self._received = _received(connection)
 
     def seconds_left(self) -> float:
@@ -82,10 +113,22 @@ class ReceivedLimit:
         Raises:
             AnswerTooLong: they are too many.
         """
-        received = _received(self._connection)
-        self._limit.spend(received - self._received)
-        self._received = received
+        if self._is_unix:
+            self._limit.spend(_waiting(self._connection) if self._reads_all else 0)
+        else:
+            received = _received(self._connection)
+            self._limit.spend(received - self._received)
+            self._received = received
         return self._limit.seconds_left()
+
+    def handed_over(self, size: int) -> None:
+        """Count bytes that the library hands over, where the kernel does not count them.
+
+        Raises:
+            AnswerTooLong: they are too many.
+        """
+        if self._is_unix:
+            self._limit.spend(size)
 
 
 class LimitedStream:
@@ -175,3 +218,9 @@ def _received(connection: socket.socket) -> int:
     except OSError:
         return 0
     return int(struct.unpack_from("@Q", info, 128)[0]) if len(info) >= 136 else 0
+
+
+def _waiting(connection: socket.socket) -> int:
+    """Bytes that wait to be read: `SIOCINQ` of unix(7)."""
+    counted = fcntl.ioctl(connection, termios.FIONREAD, bytes(4))
+    return int(struct.unpack("@i", counted)[0])

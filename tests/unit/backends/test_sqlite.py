@@ -1,4 +1,4 @@
-"""Whoever writes the SQLite file cannot fill our memory."""
+"""Whoever writes the SQLite file can neither fill our memory nor use our functions."""
 
 from __future__ import annotations
 
@@ -55,3 +55,19 @@ def test_after_it_the_file_answers_as_before(reader: SqliteReader) -> None:
     with pytest.raises(Temporary):
         reader.select(QUERY, {"list": "rows"})
     assert reader.select(QUERY, {"list": "usual"}) == (("value",), [("ann",), ("joe",)])
+
+
+def test_a_view_of_the_file_cannot_call_our_functions(reader: SqliteReader) -> None:
+    # A regular expression that takes hours, while no other thread runs.
+    with closing(sqlite3.connect(reader.path)) as database, database:
+        database.execute("ALTER TABLE members RENAME TO real")
+        database.execute(
+            "CREATE VIEW members AS SELECT * FROM real WHERE hex(zeroblob(30)) || '!' REGEXP '(0+)+$'"
+        )
+    with pytest.raises(Temporary, match="unsafe use of REGEXP"):
+        reader.select(QUERY, {"list": "usual"})
+
+
+def test_the_administrators_query_can(reader: SqliteReader) -> None:
+    query = sa.text("SELECT value FROM members WHERE list = :list AND value REGEXP '^a'")
+    assert reader.select(query, {"list": "usual"}) == (("value",), [("ann",)])

@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from autocreate.resilience.answer_limit import MOST, AnswerTooLong, LimitedStream
+from autocreate.resilience.answer_limit import (
+    MOST,
+    AnswerTooLong,
+    LimitedStream,
+    ReceivedLimit,
+    limited_rows,
+)
 
 READS: dict[str, Callable[[LimitedStream], bytes]] = {
     "a line": LimitedStream.readline,
@@ -107,3 +113,35 @@ def test_nothing_that_came_before_tls_is_read_within() -> None:
         assert stream.readline() == b"OK\n"
         with pytest.raises(ConnectionError, match="spoke before TLS"):
             stream.secure(ssl.create_default_context(), "localhost")
+
+
+def test_what_a_library_reads_from_a_unix_socket_counts_at_each_look() -> None:
+    with server(b"x" * 1000, repeat=True) as connection:
+        limit = ReceivedLimit(connection, 60.0, most=100_000, reads_all=True)
+
+        def read_all() -> None:
+            while limit.seconds_left():
+                connection.recv(1 << 20)
+
+        with pytest.raises(AnswerTooLong):
+            read_all()
+
+
+def test_what_a_library_hands_over_counts_where_the_kernel_does_not_count() -> None:
+    with server(b"x" * 1000) as connection:
+        limit = ReceivedLimit(connection, 60.0, most=100)
+        limit.handed_over(100)
+        assert limit.seconds_left()  # what waits may be waiting since the last look
+        with pytest.raises(AnswerTooLong):
+            limit.handed_over(1)
+
+
+@pytest.mark.parametrize("row", [("x" * 1000,), (b"x" * 1000, None), (1, 2)], ids=str)
+def test_rows_have_one_limit_together(row: tuple[object, ...]) -> None:
+    def rows() -> Iterator[tuple[object, ...]]:
+        for _ in range(MOST):
+            yield row
+        raise AssertionError("all of them were asked for")
+
+    with pytest.raises(AnswerTooLong):
+        collections.deque(limited_rows(rows()), maxlen=0)
