@@ -17,6 +17,7 @@ from autocreate.errors import MalformedInput, Temporary
 from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
+from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
@@ -107,10 +108,9 @@ def ask(path: Path, request: str, **details: Any) -> Any:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_TIMEOUT)
             connection.connect(str(path))
-            with connection.makefile("rwb") as lines:
-                lines.write(json.dumps({"ask": request, **details}).encode() + b"\n")
-                lines.flush()
-                told = lines.readline(_LONGEST_ANSWER)
+            stream = LimitedStream(connection, _TIMEOUT, _LONGEST_ANSWER)
+            stream.send(json.dumps({"ask": request, **details}).encode() + b"\n")
+            told = stream.readline()
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise Temporary(f"nothing listens at {path}") from error
     except OSError as error:

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from autocreate.errors import Temporary
 from autocreate.frontends import control
 from autocreate.frontends.control import Control, answered, ask
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
 from tests.servers.common import wait_until_disconnected
+from tests.servers.scripted import ScriptedServer
 from tests.unit.house import House
 
 
@@ -81,3 +83,25 @@ def test_a_request_that_comes_byte_by_byte_has_one_deadline(
     with serving(tmp_path) as place, socket.socket(socket.AF_UNIX) as slow:
         slow.connect(str(place))
         wait_until_disconnected(slow, b"{")
+
+
+class Dripping(ScriptedServer):
+    """A control socket that never ends its answer."""
+
+    def serve(self, client: socket.socket) -> None:
+        self.send(client, b" " * 10_000, 0.02)
+
+
+def test_an_answer_that_drips_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_TIMEOUT", 0.3)
+    place = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        with Dripping(listener):
+            began = time.monotonic()
+            with pytest.raises(Temporary, match=r"too long|timed out"):
+                ask(place, "figures")
+            assert time.monotonic() - began < 60.0
