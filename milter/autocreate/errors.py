@@ -9,6 +9,13 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import ClassVar
 
+_LONGEST = 2000  # characters of a text that contains words of a server
+
+
+def abridged(text: str) -> str:
+    """The text, or its beginning if it is very long: servers choose their words, which are logged and kept."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
 
 class AutocreateError(Exception):
     """The root of this program's own errors."""
@@ -47,6 +54,9 @@ class Temporary(AutocreateError):
     """Cannot tell, or cannot do it now. The sender is told to try again (451); nothing is concluded."""
 
     exit_status = 75  # EX_TEMPFAIL
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(abridged(text))
 
 
 class CreationLimited(Temporary):
@@ -106,7 +116,7 @@ class Refused(AutocreateError):
     """
 
     def __init__(self, text: str, reason: Reason = Reason.OTHER, said: str = "") -> None:
-        super().__init__(text)
+        super().__init__(abridged(text))
         self.reason = reason
         self.said = said
 

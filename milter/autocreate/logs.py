@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TextIO
 
+from autocreate.core.printable import printable_lines
 from autocreate.log_lines import Fields, decision_fields, json_line, text_line
 from autocreate.model import Answer, Login, Recipient, Verdict
 from autocreate.statistics.line_budget import LeftOut, LineBudget
@@ -270,7 +272,11 @@ class _TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = text_line(record.levelname, record.getMessage(), getattr(record, "fields", {}))
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if not record.exc_info:
+            return line
+        # An error's text may be a client's or a server's: no line of it may look like a record.
+        lines = printable_lines(self.formatException(record.exc_info))
+        return f"{line}\n{textwrap.indent(lines, '  ')}"
 
 
 class _JsonFormatter(logging.Formatter):

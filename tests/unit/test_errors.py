@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from autocreate import errors
@@ -36,3 +38,9 @@ def test_every_problem_of_a_configuration_is_a_line_that_begins_with_the_file() 
     error = errors.ConfigurationError("a.toml", ["milter.domains: is missing", "x: unknown key"])
     assert str(error) == "a.toml: milter.domains: is missing\na.toml: x: unknown key"
     assert error.problems == ("milter.domains: is missing", "x: unknown key")
+
+
+@pytest.mark.parametrize("kind", [errors.Temporary, errors.Unreachable, errors.Refused])
+def test_the_words_of_a_server_are_kept_up_to_a_length(kind: Callable[[str], Exception]) -> None:
+    assert str(kind("db.test: away")) == "db.test: away"
+    assert str(kind("x" * 4_000_000)) == f"{'x' * 2000}... (4,000,000 characters)"

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -197,9 +198,9 @@ def test_an_exception_comes_with_its_traceback(kind: str) -> None:
     if kind == "json":
         line = json.loads(text)
         assert line["message"] == "a defect of ours"
-        text = "ERROR a defect of ours\n" + line["exc_info"] + "\n"
-    assert text.startswith("ERROR a defect of ours\nTraceback (most recent call last):\n")
-    assert text.endswith("\nValueError: a defect\n")
+        text = "ERROR a defect of ours\n" + textwrap.indent(line["exc_info"], "  ") + "\n"
+    assert text.startswith("ERROR a defect of ours\n  Traceback (most recent call last):\n")
+    assert text.endswith("\n  ValueError: a defect\n")
 
 
 class FullDisk(io.StringIO):
@@ -303,6 +304,19 @@ def test_lines_for_the_journal_begin_with_their_priority(
     lines = (tmp_path / "stderr").read_text().splitlines()
     assert lines[0].startswith("<6>")
     assert {line[:3] for line in lines[1:]} == {"<3>"}
+
+
+def test_no_line_of_a_traceback_looks_like_a_record() -> None:
+    stream = io.StringIO()
+    logs.configure("text", "info", stream)
+    try:
+        raise ValueError("what a server said\r\nINFO recipient answer=accept\x1b[2J")
+    except ValueError:
+        logging.getLogger("autocreate.test").exception("a defect of this program")
+    first, *more = stream.getvalue().removesuffix("\n").split("\n")
+    assert first == "ERROR a defect of this program"
+    assert all(line.startswith("  ") and line.isprintable() for line in more)
+    assert "  INFO recipient answer=accept\\x1b[2J" in more
 
 
 def test_lines_for_anybody_else_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def cache_show(config_path: Path, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps({"process": str(path), **stats}))
         else:
-            click.echo("\n".join(_explained(path, stats)))
+            click.echo("\n".join(map(printable, _explained(path, stats))))
 
 
 @cache.command("clear")

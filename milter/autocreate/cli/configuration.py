@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autocreate.cli.options import config_option
+from autocreate.core.printable import printable, printable_lines
 from autocreate.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ def _show(config_path: Path, settings: "Config") -> None:
     )
     imapd = settings.cyrus.imapd_conf
     for line in _from_imapd_conf(settings):
-        click.echo(f"{imapd.path if imapd else ''}: {line}")
+        click.echo(printable(f"{imapd.path if imapd else ''}: {line}"))
     for notice in _notices(settings):
-        click.echo(f"notice: {notice}")
+        click.echo(printable_lines(f"notice: {notice}"))
 
 
 def _data(config_path: Path, settings: "Config") -> dict[str, Any]:

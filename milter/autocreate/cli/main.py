@@ -67,7 +67,7 @@ class _Group(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # the reader has closed the pipe; click exits silently
-            click.echo(f"autocreate: cannot continue: {error}", err=True)
+            click.echo(f"autocreate: cannot continue: {printable(str(error))}", err=True)
             _flush_output()
             ctx.exit(os.EX_IOERR)
 

@@ -96,10 +96,12 @@ def _as_json(script: "CheckedScript") -> str:
 
 def _as_text(script: "CheckedScript") -> str:
     from autocreate.admin.scripts import COMPILES, WRONG
+    from autocreate.core.printable import printable_lines
 
     lines: tuple[str, ...] = script.details
     if script.state == COMPILES:
         lines = (COMPILES, *lines)
     elif script.state != WRONG:
         lines = tuple(f"not checked: {line}" for line in lines)
-    return "\n".join(f"policy {script.policy!r}: {script.source}: {line}" for line in lines)
+    where = f"policy {script.policy!r}: {script.source}"
+    return "\n".join(printable_lines(f"{where}: {line}") for line in lines)

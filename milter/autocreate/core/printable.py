@@ -6,3 +6,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines, which stay so."""
+    return "\n".join(map(printable, text.splitlines()))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from autocreate import logs
+from autocreate.core.printable import printable
 from autocreate.errors import AutocreateError
 from autocreate.model import Answer, Login
 from autocreate.passwords.request import service_name
@@ -36,7 +37,7 @@ def look_after(environment: Mapping[str, str], build: Callable[[], Service]) -> 
             print("autocreate: PAM_TYPE is not set; pam_exec(8) sets it", file=sys.stderr)
     except AutocreateError as error:
         for line in str(error).splitlines():
-            print(f"autocreate: {line}", file=sys.stderr)
+            print(f"autocreate: {printable(line)}", file=sys.stderr)
     except Exception:
         log.exception("a defect of this program, at a login by PAM")
     logging.shutdown()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from autocreate.errors import abridged
 from autocreate.model import Envelope, Reply
 
 
@@ -26,7 +27,7 @@ class LmtpReply(NamedTuple):
 
     def __str__(self) -> str:
         text = _SESSION.sub("", self.text).strip()
-        return " ".join(filter(None, [str(self.code), self.enhanced, text]))
+        return abridged(" ".join(filter(None, [str(self.code), self.enhanced, text])))
 
 
 class Outcome(Enum):

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from autocreate.cli.main import main
+from autocreate.frontends import control
 from tests.servers.common import free_port
 
 
@@ -175,3 +176,24 @@ def test_a_shell_command_loads_neither_libmilter_nor_what_no_configuration_names
     ).stdout
     assert output.splitlines()[-1] == "loaded: []"
     assert len(output.splitlines()) > 2
+
+
+def test_what_a_server_said_commands_no_terminal(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered = {it: {"users": 0, "seconds": 1} for it in ("found", "unknown", "error")}
+    staff = {
+        "lookups": 1,
+        "seconds": 0.1,
+        "errors": 1,
+        "hits": 0,
+        "last_error": "away\x1b[2J\nINFO",
+    }
+    figures = {
+        "ready": {"users": 0, "size": 1, "seconds": 1},
+        "sources": {"staff": {**staff, "remembered": remembered}},
+        **dict.fromkeys(("lmtp", "domains", "aliases")),
+    }
+    monkeypatch.setattr(control, "ask", lambda *_arguments, **_details: figures)
+    result = run(config, "cache", "show")
+    assert "    last error: away\\x1b[2J\\nINFO\n" in result.stdout

@@ -77,6 +77,12 @@ def test_a_server_that_cannot_be_asked(store: Memory, tmp_path: Path) -> None:
     assert result.exit_code == 75
 
 
+def test_what_a_server_says_commands_no_terminal(store: Memory, tmp_path: Path) -> None:
+    store.script_failure = Temporary("away\x1b[2J")
+    result = run(tmp_path, "check", policy=with_script(tmp_path))
+    assert result.stdout.endswith("not checked: away\\x1b[2J\n")
+
+
 def test_no_script_to_check(store: Memory, tmp_path: Path) -> None:
     assert run(tmp_path, "check").stdout == "no policy has a Sieve script\n"
     assert run(tmp_path, "check", "--json").stdout == ""
