@@ -135,6 +135,9 @@ class Session:
         if is_utf8 and envelope.smtputf8 and "SMTPUTF8" in self.server.offers:
             mail += b" SMTPUTF8"
         self._stream.allow(self.timeout)
+        if not self._stream.is_quiet():
+            # 421, or replies are out of step with commands.
+            raise Unreachable(f"lmtpd at {self.address} replied unasked: {self._reply()[-1]}")
         replies = self._exchange([mail, b"RCPT TO:<" + _path(recipient) + b">", b"RSET"])
         first = next(replies)[-1]
         if first.code == 421:  # it had been idle too long, or is shutting down

@@ -177,6 +177,14 @@ class LimitedStream:
                 return self._take(searched)
         return self._take(end + 1)
 
+    def is_quiet(self) -> bool:
+        """Is there nothing to read? If there is before a command, it would be taken for its answer."""
+        if self._unread:
+            return False
+        if isinstance(self.socket, ssl.SSLSocket):  # what waits may be a ticket of TLS
+            return not self.socket.pending()
+        return not _waiting(self.socket)
+
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Start TLS.
 

@@ -171,6 +171,16 @@ def test_a_connection_that_ended_while_it_was_idle_is_replaced(farewell: bytes |
         assert server.connections == 2
 
 
+def test_a_reply_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
+    with FakeLmtpd() as server, contextlib.closing(server.client()) as lmtpd:
+        lmtpd.ask("joe@example.org", NOBODY)
+        (client,) = server._clients
+        client.sendall(b"250 2.0.0 ok\r\n")
+        server.answers["RCPT"] = b"550 5.1.1 unknown\r\n"
+        assert lmtpd.ask("kim@example.org", NOBODY).outcome is Outcome.UNKNOWN
+        assert server.connections == 2
+
+
 @pytest.mark.parametrize("answer", [None, b"421 4.3.0 lmtpd: assertion failed\r\n"])
 def test_a_recipient_that_ends_the_connection_is_tried_once(answer: bytes | None) -> None:
     with FakeLmtpd({"RCPT": answer}) as server, contextlib.closing(server.client()) as lmtpd:

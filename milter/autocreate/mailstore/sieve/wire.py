@@ -87,6 +87,11 @@ class SieveWire:
 
     def command(self, name: str, *arguments: bytes | int) -> list[Line]:
         """Send a command and return the lines of its answer, if the answer is OK."""
+        if not self._stream.is_quiet():  # BYE, or answers are out of step with commands
+            unasked = self._answer()
+            if unasked.status == "BYE":
+                self._judged(name, unasked)
+            raise self.nonsense(f"{unasked.status} {unasked.text}, unasked".encode())
         words = [name.encode(), *map(_argument, arguments)]
         self._send(b" ".join(words) + b"\r\n")
         return self._judged(name, self._answer())

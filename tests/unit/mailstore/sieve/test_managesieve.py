@@ -121,6 +121,17 @@ def test_a_connection_that_is_not_surely_logged_out_serves_nobody_else(answer: b
         assert server.connections == 2
 
 
+@pytest.mark.parametrize("more", [b"OK\r\n", b'NO "what?"\r\n', b"BYE\r\n"])
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one(more: bytes) -> None:
+    with FakeServer(answers={b"UNAUTHENTICATE": b"OK\r\n" + more}) as server:
+        store = server.store()
+        store.active("joe")
+        server.answers[b"AUTHENTICATE"] = b"NO\r\n"
+        with pytest.raises(Temporary):
+            store.active("kim")
+        assert server.connections == 2
+
+
 @given(st.text(min_size=1, max_size=20), st.binary(max_size=50))
 def test_whatever_is_in_a_name_or_a_script_it_stays_one_argument(name: str, text: bytes) -> None:
     name = name.encode("utf-8", "replace").decode()
