@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from autocreate.accounts import nsswitch
 from autocreate.admin import aliases, scripts
 from autocreate.config import load
+from autocreate.config.places import Places
 from autocreate.doctor import probe_postfix, probe_sendmail
 from autocreate.doctor.findings import MilterSettings
 from autocreate.doctor.site import MtaPaths
@@ -42,6 +44,17 @@ def file(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 def test_the_configuration(file: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot be read: is (not a regular|larger)"):
         load(file)
+
+
+def test_where_a_setting_is(file: Path) -> None:
+    with pytest.raises(OSError, match=r"is (not a regular|larger)"):
+        Places(file)
+
+
+def test_nsswitch_conf(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nsswitch, "_CONFIG", file)
+    with pytest.raises(Temporary, match="cannot be read: is "):
+        nsswitch.find("passwd", "getpwnam_r", b"anna", int)
 
 
 def test_a_script_to_compile(file: Path, tmp_path: Path) -> None:

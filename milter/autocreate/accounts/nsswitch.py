@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from autocreate.backends.regular_file import read_settings
 from autocreate.errors import Temporary
 
 LONGEST_ENTRY = 1 << 20  # bytes; a group of 20,000 members takes about 200 KiB
@@ -157,7 +158,7 @@ def group_numbers(user: bytes, primary: int, kind: Callable[[], Any]) -> set[int
 def _lines() -> dict[str, tuple[Service, ...]]:
     try:
         # Read each time, as the C library does. Its comments may be in any encoding.
-        return services(_CONFIG.read_text("utf-8", "surrogateescape"))
+        return services(read_settings(_CONFIG).decode("utf-8", "surrogateescape"))
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from autocreate.backends.regular_file import read_text
 from autocreate.config import imapd
 from autocreate.imapdconf.policies import is_of_family
 from autocreate.imapdconf.services import USUAL_SERVICES, names_by_kind
@@ -67,7 +68,7 @@ class Places:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._statements = list(_statements(path.read_text(encoding="utf-8")))
+        self._statements = list(_statements(read_text(path)))
 
     def of(self, *keys: str) -> Line | None:
         """Where a key is set, or a table begins; None if the file has neither."""
