@@ -100,6 +100,34 @@ def test_what_one_service_of_master_cf_has_of_its_own_is_seen(cyrus: Cyrus, nowh
             ]
 
 
+def test_where_mail_ends_is_looked_for_in_postfix_tables(cyrus: Cyrus, nowhere: Path) -> None:
+    domains, transports = nowhere / "domains", nowhere / "transport"
+    domains.write_text("example.org OK\n")
+    transports.write_text("example.org virtual:\n")
+    parameters = QUIET | {
+        "virtual_mailbox_domains": f"texthash:{domains}",
+        "transport_maps": f"regexp:/dev/null, proxy:texthash:{transports}",
+    }
+    with Product(cyrus) as product:
+        product.start()
+        with Postfix(milter=product.socket, parameters=parameters) as postfix:
+
+            def found() -> list[str]:
+                places = ("--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf")
+                return [it["what"] for it in findings(product, *places)[1]]
+
+            (elsewhere,) = found()
+            assert elsewhere == (
+                f"main.cf: transport_maps (proxy:texthash:{transports}) is 'virtual': mail in "
+                "example.org is delivered by Postfix's virtual(8), not to Cyrus"
+            )
+            transports.write_text("example.org lmtp:inet:127.0.0.1:24\n")
+            assert found() == []
+            domains.unlink()
+            (missing,) = found()
+            assert missing.startswith(f"Postfix's texthash:{domains} cannot be looked into: ")
+
+
 def test_users_of_copies_without_a_mailbox_are_critical_until_they_have_one(
     cyrus: Cyrus, nowhere: Path
 ) -> None:

@@ -1,11 +1,11 @@
 """Does [lmtp] match how the MTA delivers to Cyrus's lmtpd? See lmtp(8), generic(5)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autocreate.doctor.findings import Finding, MilterSettings, advice, critical, warning
 from autocreate.doctor.postconf import Postfix
-from autocreate.doctor.postfix_transport import transports
+from autocreate.doctor.postfix_routes import Route, ends
 
 _NOT_ASKED = (
     "mail that lmtpd refuses is accepted, and bounces: the user is over quota or denied, or the mailbox "
@@ -18,9 +18,11 @@ _CYRUSV2 = re.compile(
 )
 
 
-def examine_postfix(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+def examine_postfix(
+    postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]
+) -> Iterator[Finding]:
     """Check Postfix's configuration."""
-    found = list(_addresses(postfix, ours))
+    found = list(_addresses(postfix, routes))
     if found and not ours.lmtp:
         yield _missing(f"main.cf: {found[0][0]}", found[0][1])
     if found and ours.default_domain:
@@ -42,12 +44,12 @@ def _missing(where: str, address: str) -> Finding:
     )
 
 
-def _addresses(postfix: Postfix, ours: MilterSettings) -> Iterator[tuple[str, str]]:
+def _addresses(postfix: Postfix, routes: Sequence[Route]) -> Iterator[tuple[str, str]]:
     """Where mail in our domains reaches lmtpd: (parameter, address as in lmtp.address)."""
     default_port = postfix.get("lmtp_tcp_port") or "24"
-    for transport in transports(postfix, ours):
+    for transport in ends(routes):
         parameter, service = transport.parameter, transport.service
-        if "lmtp" not in (transport.name, service.command if service else ""):
+        if "lmtp" not in (transport.name, transport.command):
             continue
         kind, _, where = transport.nexthop.partition(":")
         if kind == "unix":

@@ -9,12 +9,17 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A line of master.cf: `smtp inet n - y - - smtpd`."""
+    """A line of master.cf: `smtp inet n - y - - smtpd`.
+
+    Args:
+        arguments: of the command, as one text.
+    """
 
     name: str
     kind: str
     is_chrooted: bool
     command: str
+    arguments: str = ""
 
     @property
     def place(self) -> str:
@@ -88,7 +93,8 @@ def read_services(text: str, compatibility_level: str) -> tuple[Service, ...]:
     for line in text.splitlines():
         words = line.split()
         if len(words) > 7:
-            found.append(Service(words[0], words[1], words[4] in chrooted, words[7]))
+            arguments = " ".join(words[8:])
+            found.append(Service(words[0], words[1], words[4] in chrooted, words[7], arguments))
     return tuple(found)
 
 
@@ -108,8 +114,13 @@ def seconds(value: str) -> float:
 
 
 def words(value: str) -> list[str]:
-    """The items of a list, in lower case."""
+    """The items of a list of plain words, in lower case."""
     return [word.lower() for word in re.split(r"[\s,]+", value) if word]
+
+
+def items(value: str) -> list[str]:
+    """The items of a list that may have tables: `inline:{ a=b, c=d }` is one."""
+    return re.findall(r"[^\s,{]+(?:\{[^}]*\})?", value)
 
 
 def milters(value: str) -> Iterator[Milter]:

@@ -1,5 +1,7 @@
 """Checks of Postfix's main.cf and master.cf: one module for each topic, here in their order."""
 
+from collections.abc import Sequence
+
 from autocreate.doctor import (
     lmtp,
     postfix_addresses,
@@ -10,15 +12,20 @@ from autocreate.doctor import (
 )
 from autocreate.doctor.findings import Finding, MilterSettings
 from autocreate.doctor.postconf import Postfix
+from autocreate.doctor.postfix_routes import Route
 
 
-def examine(postfix: Postfix, ours: MilterSettings) -> list[Finding]:
-    """Check Postfix's configuration, its connection to the milter first."""
+def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> list[Finding]:
+    """Check Postfix's configuration, its connection to the milter first.
+
+    Args:
+        routes: of mail in our domains.
+    """
     return [
         *postfix_milter.examine(postfix, ours),
-        *postfix_recipients.examine(postfix, ours),
-        *postfix_addresses.examine(postfix, ours),
-        *postfix_transport.examine(postfix, ours),
+        *postfix_recipients.examine(postfix, ours, routes),
+        *postfix_addresses.examine(postfix, ours, routes),
+        *postfix_transport.examine(postfix, ours, routes),
         *postfix_unseen.examine(postfix, ours),
-        *lmtp.examine_postfix(postfix, ours),
+        *lmtp.examine_postfix(postfix, ours, routes),
     ]

@@ -1,24 +1,25 @@
 """Do Postfix and autocreate.toml read an address the same way? Aliases, origin and details."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
 from autocreate.doctor.postconf import Postfix
-from autocreate.doctor.postfix_domains import our_domains
+from autocreate.doctor.postfix_domains import LOCAL
+from autocreate.doctor.postfix_routes import Route
 
 
-def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> Iterator[Finding]:
     """Check aliases, recipient_delimiter and myorigin."""
-    yield from _aliases(postfix, ours)
+    yield from _aliases(postfix, ours, routes)
     yield from _delimiter(postfix, ours)
     yield from _origin(postfix, ours)
 
 
-def _aliases(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+def _aliases(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> Iterator[Finding]:
     if ours.has_aliases:
         return
     parameters = ["virtual_alias_maps"]
-    if our_domains(postfix, "mydestination", ours):
+    if any(it.address_class == LOCAL for it in routes):
         parameters.append("alias_maps")
     for parameter in parameters:
         if value := postfix.get(parameter):

@@ -1,11 +1,12 @@
 """Does Postfix refuse recipients before it asks the milter, or not deliver for them at all?"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
-from autocreate.doctor.postconf import Postfix, words
-from autocreate.doctor.postfix_domains import ADDRESS_CLASSES, is_table, our_domains
+from autocreate.doctor.postconf import Postfix, items
+from autocreate.doctor.postfix_domains import ADDRESS_CLASSES, is_table
+from autocreate.doctor.postfix_routes import Route
 from autocreate.domains.syntax import ANY_DOMAIN
 
 # With these Postfix asks Cyrus itself, where a new user does not exist yet.
@@ -17,16 +18,17 @@ _DELAYED = ("smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sende
 _AT_RECIPIENT = (*_DELAYED, "smtpd_relay_restrictions", "smtpd_recipient_restrictions")
 
 
-def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    """Check recipient maps, transports, restrictions and the list of domains."""
-    for domains, maps, transport in ADDRESS_CLASSES:
-        if found := our_domains(postfix, domains, ours):
-            shown = ", ".join(found)
-            for place, value in postfix.values(maps, postfix.running("smtpd")).items():
+def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Check recipient maps, restrictions and the list of domains."""
+    for address_class in ADDRESS_CLASSES:
+        used = [it for it in routes if it.address_class == address_class]
+        shown = ", ".join(sorted(domain for route in used for domain in route.domains))
+        maps = address_class.recipients
+        for place, value in postfix.values(maps, postfix.running("smtpd")).items():
+            if used:
                 yield from _maps(value, f"{place}: {maps}", shown)
-            yield from _mailer(postfix, transport, shown, ours)
     yield from _unverified(postfix)
-    yield from _undelivered(postfix, ours)
+    yield from _undelivered(postfix, ours, routes)
 
 
 def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
@@ -44,18 +46,6 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
         )
 
 
-def _mailer(
-    postfix: Postfix, transport: str, domains: str, ours: MilterSettings
-) -> Iterator[Finding]:
-    mailer = postfix.get(transport).partition(":")[0]
-    if mailer and mailer not in ours.mailers:
-        yield critical(
-            f"main.cf: {transport} is {mailer!r}, which is not in milter.mailers",
-            f"the milter does not check recipients in {domains}",
-            f"autocreate.toml: add {mailer!r} to milter.mailers",
-        )
-
-
 def _unverified(postfix: Postfix) -> Iterator[Finding]:
     smtpds = postfix.running("smtpd")
     delaying = [it for it in smtpds if postfix.get("smtpd_delay_reject", it) != "no"]
@@ -70,13 +60,15 @@ def _unverified(postfix: Postfix) -> Iterator[Finding]:
                 )
 
 
-def _undelivered(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    """Domains that Postfix does not deliver for, unless a table may name them."""
-    known = {word for domains, _, _ in ADDRESS_CLASSES for word in words(postfix.get(domains))}
-    if any(map(is_table, known)):
+def _undelivered(
+    postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]
+) -> Iterator[Finding]:
+    """Domains that Postfix does not deliver for. In a table there may be domains that have aliases only."""
+    aliases = [it.lower() for it in items(postfix.get("virtual_alias_domains"))]
+    if any(map(is_table, aliases)):
         return
-    known.update(words(postfix.get("virtual_alias_domains")))
-    for domain in sorted(ours.domains - known - {ANY_DOMAIN}):
+    known = {domain for route in routes for domain in route.domains} | {ANY_DOMAIN, *aliases}
+    for domain in sorted(ours.domains - known):
         yield warning(
             f"{domain} is in none of virtual_mailbox_domains, mydestination, relay_domains, "
             "virtual_alias_domains",

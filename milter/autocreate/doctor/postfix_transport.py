@@ -1,28 +1,15 @@
-"""How mail in our domains leaves Postfix: transports, their sockets, quoted local parts."""
+"""Does mail in our domains reach Cyrus? Its transports, their sockets, quoted local parts."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from autocreate.doctor.endpoints import UNDELIVERED
 from autocreate.doctor.findings import Finding, MilterSettings, critical
 from autocreate.doctor.postconf import Postfix, Service
-from autocreate.doctor.postfix_domains import ADDRESS_CLASSES, our_domains
+from autocreate.doctor.postfix_routes import Route, Transport, ends
 
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """How mail in some of our domains is delivered.
-
-    Args:
-        parameter: the parameter in main.cf that names it.
-        service: its line of master.cf; None if there is none.
-        name: of the transport, such as `lmtp`.
-        nexthop: such as `unix:/run/cyrus/socket/lmtp`.
-    """
-
-    parameter: str
-    service: Service | None
-    name: str
-    nexthop: str
+_USUAL_LMTPD = "unix:/run/cyrus/socket/lmtp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +29,74 @@ class Delivery:
     place: str
 
 
-def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
+def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Check where mail in our domains ends, and how lmtp(8) writes addresses."""
+    for route in routes:
+        yield from _end(postfix, ours, route)
+    yield from _quotes(postfix, ours)
+
+
+def deliveries(postfix: Postfix, routes: Sequence[Route]) -> Iterator[Delivery]:
+    """The Unix sockets to which mail in our domains is delivered (lmtp(8): `lmtp:unix:PATH`)."""
+    for transport in ends(routes):
+        kind, _, path = transport.nexthop.partition(":")
+        service = transport.service
+        if kind == "unix" and service:
+            yield Delivery(transport.parameter, service, path, postfix.socket_path(service, path))
+
+
+def _end(postfix: Postfix, ours: MilterSettings, route: Route) -> Iterator[Finding]:
+    """Does a route end at Cyrus, and does the milter check its recipients?"""
+    transport, domains = route.transport, ", ".join(route.domains)
+    if not any(_may_reach_cyrus(postfix, ours, it) for it in route.ends):
+        yield _elsewhere(ours, route.ends[0], domains)
+    elif transport.name not in ours.mailers:
+        yield critical(
+            f"{transport.place} is {transport.name!r}, which is not in milter.mailers",
+            f"the milter does not check recipients in {domains}",
+            f"autocreate.toml: add {transport.name!r} to milter.mailers",
+        )
+
+
+def _may_reach_cyrus(postfix: Postfix, ours: MilterSettings, transport: Transport) -> bool:
+    match transport.command:
+        case "lmtp" | "smtp":
+            return True
+        case "pipe":  # a program that we do not know counts if the administrator named it to us
+            return _is_deliver(transport.service) or transport.name in ours.mailers
+        case "local":
+            return "cyrus" in postfix.get("mailbox_command")
+    return False
+
+
+def _is_deliver(service: Service | None) -> bool:
+    """Is it Cyrus's deliver(8), which hands mail to lmtpd?"""
+    return service is not None and {"cyrus", "deliver"} <= set(
+        re.findall(r"\w+", service.arguments)
+    )
+
+
+def _elsewhere(ours: MilterSettings, end: Transport, domains: str) -> Finding:
+    parameter = "mailbox_transport" if end.command == "local" else end.parameter
+    lmtpd = f"lmtp:{ours.lmtp or _USUAL_LMTPD}"
+    remedy = f"main.cf: {parameter} = {lmtpd}"
+    if end.table:
+        remedy = f"{end.table}: {domains} {lmtpd}; then run postmap {end.table}"
+    if not end.service:
+        return critical(
+            f"{end.place} is {end.name!r}, and master.cf has no such service",
+            f"{UNDELIVERED}; this concerns {domains}",
+            remedy,
+        )
+    return critical(
+        f"{end.place} is {end.name!r}: mail in {domains} is delivered by Postfix's {end.command}(8), "
+        "not to Cyrus",
+        "mailboxes are created in Cyrus, and no mail gets there",
+        remedy,
+    )
+
+
+def _quotes(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     """Do lmtp(8) and autocreate.toml agree on whether `a..b` is sent in quotes? Cyrus refuses quotes."""
     name = "lmtp_quote_rfc821_envelope"
     for place, value in postfix.values(name, postfix.running("lmtp")).items():
@@ -54,23 +108,3 @@ def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
                 else "users such as a..b and dot. are refused, though Cyrus would take their mail",
                 f"autocreate.toml: milter.{name} = {str(value == 'yes').lower()}",
             )
-
-
-def transports(postfix: Postfix, ours: MilterSettings) -> Iterator[Transport]:
-    """How mail in our domains is delivered."""
-    services = {it.name: it for it in postfix.services if it.kind == "unix"}
-    parameters = [it.transport for it in ADDRESS_CLASSES if our_domains(postfix, it.domains, ours)]
-    if "local_transport" in parameters:
-        parameters.append("mailbox_transport")  # local(8) hands mail on to it
-    for parameter in parameters:
-        name, _, nexthop = postfix.get(parameter).partition(":")
-        yield Transport(parameter, services.get(name), name, nexthop)
-
-
-def deliveries(postfix: Postfix, ours: MilterSettings) -> Iterator[Delivery]:
-    """The Unix sockets to which mail in our domains is delivered (lmtp(8): `lmtp:unix:PATH`)."""
-    for transport in transports(postfix, ours):
-        kind, _, path = transport.nexthop.partition(":")
-        service = transport.service
-        if kind == "unix" and service:
-            yield Delivery(transport.parameter, service, path, postfix.socket_path(service, path))

@@ -4,12 +4,11 @@ See MILTER_README, postconf(5) and cleanup(8): milters see the recipients of the
 always_bcc and bcc maps add later.
 """
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from autocreate.doctor.findings import Finding, MilterSettings, warning
-from autocreate.doctor.postconf import Postfix, words
+from autocreate.doctor.postconf import Postfix, items, words
 from autocreate.doctor.postfix_milter import asks_us
 
 _MAPS = ("recipient_bcc_maps", "sender_bcc_maps")
@@ -53,8 +52,7 @@ def copies(postfix: Postfix) -> Iterator[Copies]:
             yield Copies(f"{place}: always_bcc", value)
     for name in _MAPS:
         for place, value in postfix.values(name, cleanups).items():
-            # A map may have commas and spaces within braces: inline:{ a=b, c=d }
-            for map_ in re.findall(r"[^\s,{]+(?:\{[^}]*\})?", value):
+            for map_ in items(value):
                 yield Copies(f"{place}: {name}", map=map_)
 
 

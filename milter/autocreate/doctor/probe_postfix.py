@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autocreate.backends.regular_file import read_text
-from autocreate.doctor import postconf, postfix, probe_copies, probe_sockets
+from autocreate.doctor import postconf, postfix, postfix_routes, probe_copies, probe_sockets
 from autocreate.doctor.endpoints import UNDELIVERED, delivery_endpoint
-from autocreate.doctor.findings import Finding, critical
+from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.postconf import Postfix
+from autocreate.doctor.postfix_domains import Tables
 from autocreate.doctor.postfix_transport import Delivery, deliveries
 from autocreate.doctor.probe_users import unix_users
 from autocreate.doctor.programs import Runner, reason, run
@@ -32,9 +33,11 @@ def examine(site: Site, tools: Tools) -> tuple[tuple[UnixUser, ...], list[Findin
             )
         ]
     callers = unix_users([settings.get("mail_owner")])
-    findings = postfix.examine(settings, ours)
+    tables = _Tables(folder, tools.run)
+    routes = postfix_routes.routes(settings, ours, Tables(tables.find, tables.read))
+    findings = [*tables.findings.values(), *postfix.examine(settings, ours, routes)]
     findings += probe_copies.examine(settings, folder, ours, tools)
-    for delivery in deliveries(settings, ours):
+    for delivery in deliveries(settings, routes):
         findings += _delivery(delivery, callers)
     return callers, findings
 
@@ -62,6 +65,47 @@ def read_postfix(folder: Path, runner: Runner = run) -> Postfix:
         postconf.read_services(output("-M"), parameters.get("compatibility_level", "")),
         postconf.read_overrides(output("-Px")),
     )
+
+
+class _Tables:
+    """What the lists of main.cf refer to.
+
+    A table that cannot be looked into is a finding. It counts as one that has each domain and no transport
+    of its own, so that there are no more findings for the same cause.
+    """
+
+    def __init__(self, folder: Path, run: Runner) -> None:
+        self.findings: dict[str, Finding] = {}
+        self._folder = folder
+        self._run = run
+
+    def find(self, table: str, key: str) -> str | None:
+        """The value of a key in a table, asked as Postfix asks it, but not by proxymap(8)."""
+        if table in self.findings:
+            return ""
+        name = table.removeprefix("proxy:")
+        try:
+            return self._run("postmap", "-c", str(self._folder), "-q", key, name).strip()
+        except (OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, subprocess.CalledProcessError) and not error.stderr:
+                return None  # how postmap says that the table does not have the key
+            self._cannot_tell(table, reason(error))
+        return ""
+
+    def read(self, path: str) -> str:
+        """The text of a file of items."""
+        try:
+            return read_text(path)
+        except OSError as error:
+            self._cannot_tell(path, reason(error))
+            return ""
+
+    def _cannot_tell(self, source: str, why: str) -> None:
+        self.findings[source] = warning(
+            f"Postfix's {source} cannot be looked into: {why}",
+            "how Postfix delivers mail in the domains of this table was not checked",
+            f"run: postmap -q example.org {source}",
+        )
 
 
 def _delivery(delivery: Delivery, callers: tuple[UnixUser, ...]) -> Iterator[Finding]:

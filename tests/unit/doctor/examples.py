@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from autocreate.doctor.findings import MilterSettings
-from autocreate.doctor.postconf import Service
+from collections.abc import Mapping
+
+from autocreate.doctor import postfix as postfix_rules
+from autocreate.doctor.findings import Finding, MilterSettings
+from autocreate.doctor.postconf import Postfix, Service
+from autocreate.doctor.postfix_domains import Tables
+from autocreate.doctor.postfix_routes import Route, routes
 
 SOCKET = "unix:/var/spool/postfix/autocreate/milter.sock"
 OURS = MilterSettings(
@@ -18,6 +23,8 @@ SERVICES = (
     Service("smtp", "inet", True, "smtpd"),
     Service("cleanup", "unix", True, "cleanup"),
     Service("lmtp", "unix", True, "lmtp"),
+    Service("local", "unix", False, "local"),
+    Service("virtual", "unix", False, "virtual"),
 )
 GOOD = {
     "queue_directory": "/var/spool/postfix",
@@ -33,3 +40,31 @@ GOOD = {
     "lmtp_quote_rfc821_envelope": "yes",
     "internal_mail_filter_classes": "bounce, notify",
 }
+
+
+def routes_of(
+    postfix: Postfix,
+    ours: MilterSettings = OURS,
+    tables: Mapping[str, Mapping[str, str]] | None = None,
+    files: Mapping[str, str] | None = None,
+) -> list[Route]:
+    """How a Postfix delivers mail in our domains.
+
+    Args:
+        tables: the entries of its tables; a table that is not among them has none.
+        files: the texts of files of items.
+    """
+
+    def find(table: str, key: str) -> str | None:
+        return (tables or {}).get(table, {}).get(key)
+
+    return routes(postfix, ours, Tables(find, (files or {}).__getitem__))
+
+
+def examine(
+    postfix: Postfix,
+    ours: MilterSettings = OURS,
+    tables: Mapping[str, Mapping[str, str]] | None = None,
+) -> list[Finding]:
+    """What is wrong with a Postfix."""
+    return postfix_rules.examine(postfix, ours, routes_of(postfix, ours, tables))

@@ -9,7 +9,7 @@ import pytest
 from autocreate.doctor import lmtp as lmtp_rules
 from autocreate.doctor.findings import Finding, Gravity, MilterSettings, gravest
 from autocreate.doctor.postconf import Postfix, Service
-from tests.unit.doctor.examples import GOOD, OURS, SERVICES
+from tests.unit.doctor.examples import GOOD, OURS, SERVICES, routes_of
 
 WITHOUT = replace(OURS, lmtp="")
 VIRTUAL = replace(OURS, default_domain="example.org")
@@ -21,7 +21,8 @@ DELIVERING = (
 
 
 def lmtpd(ours: MilterSettings, **changes: str) -> list[Finding]:
-    return list(lmtp_rules.examine_postfix(Postfix({**GOOD, **changes}, DELIVERING), ours))
+    postfix = Postfix({**GOOD, **changes}, DELIVERING)
+    return list(lmtp_rules.examine_postfix(postfix, ours, routes_of(postfix, ours)))
 
 
 @pytest.mark.parametrize(

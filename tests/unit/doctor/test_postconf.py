@@ -16,12 +16,15 @@ def test_what_postconf_prints_is_parsed() -> None:
     )
     assert services == (
         Service("smtp", "inet", True, "smtpd"),
-        Service("smtp", "unix", False, "smtp"),
+        Service("smtp", "unix", False, "smtp", "-o syslog_name=x"),
     )
     assert postconf_rules.read_overrides("submission/inet/smtpd_milters = unix:/x\n") == {
         ("submission/inet", "smtpd_milters"): "unix:/x"
     }
     assert postconf_rules.read_parameters("a = b = c\nempty =\n") == {"a": "b = c", "empty": ""}
+    assert postconf_rules.items("a, hash:/b !c\tinline:{ d=e, f=g },h") == [
+        *("a", "hash:/b", "!c", "inline:{ d=e, f=g }", "h")
+    ]
     assert [postconf_rules.seconds(it) for it in ("30", "30s", "5m", "1h")] == [30, 30, 300, 3600]
 
 

@@ -57,6 +57,15 @@ def test_a_configuration_that_postconf_cannot_read_is_critical(
     assert words in found.what
 
 
+def test_a_table_that_postmap_cannot_open_is_told_once(tmp_path: Path) -> None:
+    mtas = MtaPaths(tmp_path, tmp_path / "sendmail.cf")
+    run = Postconf(virtual_mailbox_domains="example.org", transport_maps="pgsql:/etc/postfix/t.cf")
+    (found,) = probe_postfix.examine(site(tmp_path, mtas=mtas), tools(run=run))[1]
+    assert found.gravity is Gravity.WARNING
+    assert found.what.startswith("Postfix's pgsql:/etc/postfix/t.cf cannot be looked into: ")
+    assert [it[0] for it in run.commands].count("postmap") == 1
+
+
 def test_postfix_connects_as_its_owner(tmp_path: Path) -> None:
     mtas = MtaPaths(tmp_path, tmp_path / "sendmail.cf")
     run = Postconf(mail_owner="root", virtual_transport="lmtp:inet:127.0.0.1:24")
