@@ -8,10 +8,13 @@ from autocreate.core.naming import Users
 from autocreate.doctor.cyrus_services import CyrusService, of_kind, reached, services_of
 from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.imapdconf.parser import Options
-from autocreate.imapdconf.settings import CyrusFiles, ImapdConf
+from autocreate.imapdconf.settings import CyrusFiles
 
 # libsasl's default for sasl_saslauthd_path.
 _USUAL_SASLAUTHD = "/run/saslauthd/mux"
+
+# The options that Cyrus's native autocreate needs: policies._why_not() in imapdconf reads them.
+_TURNS_NATIVE_ON = r"(^|_)(autocreate_quota|autocreatequota|autocreate_post|createonpost)$"
 
 # From these releases of their series on, and in every later series, STARTTLS is off unless
 # `allowstarttls` says otherwise (Cyrus's release notes, CVE-2025-49812).
@@ -29,6 +32,7 @@ class Expected:
         login_socket: where Cyrus has to send passwords; "" if nowhere.
         notify_socket: where Cyrus has to send notifications; "" if nowhere.
         managesieve: some policy has a script, and ManageSieve installs it.
+        written: the keys of [cyrus] that autocreate.toml has.
     """
 
     admin: str
@@ -38,6 +42,7 @@ class Expected:
     login_socket: str = ""
     notify_socket: str = ""
     managesieve: bool = False
+    written: frozenset[str] = frozenset()
 
 
 def examine(
@@ -52,9 +57,9 @@ def examine(
     found = (
         *_administrator(services, expected),
         *_mechanisms(reached(services, "imap", expected.imap)),
-        *_names(conf, expected.users),
-        *_capitals(conf),
-        *_native(conf),
+        *_names(files, expected),
+        *_capitals(files),
+        *_native(files),
         *_passwords(of_kind(services, "imap", "pop3", "sieve"), expected.login_socket),
         *_notifications(of_kind(services, "imap", "pop3"), expected.notify_socket),
         *(_managesieve(files) if expected.managesieve else ()),
@@ -130,7 +135,9 @@ def _mechanisms(services: Sequence[CyrusService]) -> Iterator[Finding]:
             )
 
 
-def _names(conf: ImapdConf, users: Users) -> Iterator[Finding]:
+def _names(files: CyrusFiles, expected: Expected) -> Iterator[Finding]:
+    """Do both files say the same about how user names are spelled?"""
+    conf, users = files.conf, expected.users
     theirs: dict[str, object] = {
         "virtdomains": conf.virtdomains != "off",
         "username_tolower": conf.username_tolower,
@@ -144,36 +151,49 @@ def _names(conf: ImapdConf, users: Users) -> Iterator[Finding]:
     if conf.virtdomains != "off":
         theirs["defaultdomain"], ours["defaultdomain"] = conf.defaultdomain, users.default_domain
     for key in [key for key in theirs if theirs[key] != ours[key]]:
+        remedy = f'write cyrus.imapd_conf = "{conf.path}"'
+        if key in expected.written:
+            remedy = f"remove cyrus.{key}, and {remedy}"
         yield critical(
-            f"{conf.path}: {key} is {_shown(theirs[key])}, cyrus.{key} in autocreate.toml is "
-            f"{_shown(ours[key])}",
+            f"{_as_written(files, key)}; autocreate.toml: cyrus.{key} is {_as_toml(key, ours[key])}",
             "the milter creates a different mailbox from the one that mail is delivered to",
-            f'autocreate.toml: remove cyrus.{key} and write cyrus.imapd_conf = "{conf.path}"',
+            f"autocreate.toml: {remedy}",
         )
 
 
-def _capitals(conf: ImapdConf) -> Iterator[Finding]:
+def _capitals(files: CyrusFiles) -> Iterator[Finding]:
+    conf = files.conf
     if conf.username_tolower == conf.lmtp_downcase_rcpt:
         return
     off = "lmtp_downcase_rcpt" if conf.username_tolower else "username_tolower"
     yield warning(
-        f"{conf.path}: {off} is off, so Cyrus lower-cases {'logins' if conf.username_tolower else 'mail'} only",
+        f"{_as_written(files, off)}, so Cyrus lower-cases "
+        f"{'logins' if conf.username_tolower else 'mail'} only",
         "mail to an account with capitals in its name, spelled that way, is for a different mailbox "
         "from the one that its user logs in to, and is deferred (451)",
         f"{conf.path}: {off}: yes",
     )
 
 
-def _native(conf: ImapdConf) -> Iterator[Finding]:
-    for policy in conf.policies:
+def _native(files: CyrusFiles) -> Iterator[Finding]:
+    written = [it for it in files.options.every if re.search(_TURNS_NATIVE_ON, it.key)]
+    for policy in files.conf.policies:
         if policy.create:
             by = ", ".join(sorted(policy.services)) or "every service"
+            keys = " and ".join(dict.fromkeys(option.key for option in written))
             yield warning(
-                f"{conf.path}: Cyrus's native autocreate is on as well, for {by}",
+                f"{files.conf.path}: Cyrus's native autocreate is on as well, for {by}",
                 "it creates mailboxes for users who reach Cyrus without this program, and repairs none",
-                f"{conf.path}: remove autocreate_quota and autocreate_post, once the policies in "
-                "autocreate.toml do the same",
+                f"{files.conf.path}: remove {keys}, once the policies in autocreate.toml do the same",
             )
+
+
+def _as_written(files: CyrusFiles, key: str) -> str:
+    """An option as its file has it: `/etc/imapd.conf, line 3: virtdomains: userid`."""
+    option = files.options.find(key)
+    if option is None:
+        return f"{files.conf.path}: {key} is not set"
+    return f"{option.place}: {option.key}: {option.value}"
 
 
 def _passwords(services: Sequence[CyrusService], socket: str) -> Iterator[Finding]:
@@ -242,5 +262,7 @@ def _plain(path: str) -> str:
     return path.removeprefix("/var") if path.startswith("/var/run/") else path
 
 
-def _shown(value: object) -> str:
-    return ("on" if value else "off") if isinstance(value, bool) else repr(value)
+def _as_toml(key: str, value: object) -> str:
+    if key == "virtdomains":
+        return 'not "off"' if value else '"off"'
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"'

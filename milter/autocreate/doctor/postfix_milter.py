@@ -1,6 +1,6 @@
 """Does Postfix ask the milter, and does it wait for its answer? See MILTER_README."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from autocreate.doctor.endpoints import reaches
@@ -42,42 +42,63 @@ def asks_us(postfix: Postfix, name: str, service: Service | None, ours: MilterSe
 
 def _smtpd(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     services = postfix.running("smtpd")
-    asking = 0
+    shown = [it for it in services if not _is_kept_from_milters(postfix, it)]
+    asking = [it for it in shown if asks_us(postfix, "smtpd_milters", it, ours)]
+    if services and not asking:
+        yield _nobody_asks(postfix, services, ours)
+        return
     for service in services:
-        if "no_milters" in words(postfix.get("receive_override_options", service)):
+        milter = _our_milter(postfix, "smtpd_milters", service, ours)
+        if service not in shown:
             yield warning(
                 f"{service.place}: receive_override_options has no_milters",
                 "no milter sees mail that arrives there: unknown recipients are accepted",
                 "remove no_milters, unless all mail that arrives there was checked before",
             )
-            continue
-        milter = _our_milter(postfix, "smtpd_milters", service, ours)
-        if milter is None:
+        elif milter is None:
             yield _not_asked(postfix, service, ours)
-            continue
-        asking += 1
-        yield from _settings(postfix, milter, service, f"{service.place}: smtpd_milters", ours)
-    if services and not asking:
-        yield critical(
-            "no smtpd of this Postfix asks the milter",
-            "no recipient is verified and no mailbox is created",
-            f"main.cf: smtpd_milters = {{ {_as_postfix_writes(ours)}, default_action=tempfail }}",
-        )
+        else:
+            yield from _settings(postfix, milter, service, f"{service.place}: smtpd_milters", ours)
+
+
+def _is_kept_from_milters(postfix: Postfix, service: Service) -> bool:
+    return "no_milters" in words(postfix.get("receive_override_options", service))
+
+
+def _nobody_asks(postfix: Postfix, services: Sequence[Service], ours: MilterSettings) -> Finding:
+    """No smtpd asks the milter: what is written, or that nothing is."""
+    for service in services:
+        if _is_invisible(postfix, service, ours):
+            return _not_asked(postfix, service, ours)
+    kept = [it for it in services if _is_kept_from_milters(postfix, it)]
+    places = ", ".join(postfix.values("receive_override_options", kept))
+    return critical(
+        "no smtpd of this Postfix asks the milter"
+        + (f"; {places}: receive_override_options has no_milters" if kept else ""),
+        "no recipient is verified and no mailbox is created",
+        (f"{places}: remove no_milters from receive_override_options; " if kept else "")
+        + _remedy(postfix, services, ours),
+    )
+
+
+def _is_invisible(postfix: Postfix, service: Service, ours: MilterSettings) -> bool:
+    """Does a service name the milter's socket by a path that it cannot see in its chroot?"""
+    return service.is_chrooted and _names(postfix.get("smtpd_milters", service), ours.socket)
 
 
 def _not_asked(postfix: Postfix, service: Service, ours: MilterSettings) -> Finding:
     where = service.place
-    if service.is_chrooted and _names(postfix.get("smtpd_milters", service), ours.socket):
-        queue = postfix.get("queue_directory")
+    if _is_invisible(postfix, service, ours):
         return critical(
-            f"{where}: smtpd is chrooted to {queue} and cannot see the milter's socket {ours.socket}",
+            f"{where}: smtpd is chrooted to {postfix.get('queue_directory')} and cannot see the "
+            f"milter's socket {ours.socket}",
             "it cannot connect to the milter, and by default defers (451) all mail",
-            f"autocreate.toml: milter.socket below {queue}, and smtpd_milters with the path from there",
+            f"{_remedy(postfix, [service], ours)}, and the same in non_smtpd_milters",
         )
     return warning(
         f"{where}: its smtpd_milters do not name the milter's socket {ours.socket}",
         "recipients of mail that arrives there are not verified, and get no mailbox",
-        f"main.cf, or -o for that service: smtpd_milters = {_as_postfix_writes(ours)}",
+        f"{_remedy(postfix, [service], ours)}, or -o for that service",
     )
 
 
@@ -88,7 +109,7 @@ def _local(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
         yield warning(
             "main.cf: non_smtpd_milters do not name the milter's socket",
             "mail that is submitted on this machine creates no mailbox, and bounces for a new user",
-            "main.cf: non_smtpd_milters = the same as smtpd_milters",
+            "main.cf: non_smtpd_milters = $smtpd_milters",
         )
     else:
         yield from _settings(postfix, milter, cleanup, "main.cf: non_smtpd_milters", ours)
@@ -142,5 +163,21 @@ def _names(value: str, socket: str) -> bool:
     return any(reaches(place, socket) for place in places)
 
 
-def _as_postfix_writes(ours: MilterSettings) -> str:
-    return "the milter's socket" if ours.socket.startswith("fd:") else ours.socket
+def _remedy(postfix: Postfix, services: Sequence[Service], ours: MilterSettings) -> str:
+    """What to write so that services ask the milter, where they see its socket."""
+    if ours.socket.startswith("fd:"):
+        return "main.cf: smtpd_milters with the milter's socket"
+    place, path = ours.socket, ours.socket.removeprefix("unix:")
+    queue = f"{postfix.get('queue_directory').rstrip('/')}/"
+    before = ""
+    if path.startswith(queue):
+        # Without a slash it is a path from the queue directory, in a chroot and outside.
+        inside = path.removeprefix(queue)
+        place = f"unix:/{inside}" if all(it.is_chrooted for it in services) else f"unix:{inside}"
+    elif path != place and any(it.is_chrooted for it in services):
+        place = "unix:autocreate/milter.sock"
+        before = (
+            f"install -d -o autocreate -g postfix -m 2750 {queue}autocreate; autocreate.toml: "
+            f'milter.socket = "unix:{queue}autocreate/milter.sock"; '
+        )
+    return f"{before}main.cf: smtpd_milters = {{ {place}, default_action=tempfail }}"

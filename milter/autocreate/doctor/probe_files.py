@@ -1,6 +1,8 @@
 """Can the users that the milter runs as read and write its files?"""
 
+import grp
 import os
+import pwd
 import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -9,6 +11,8 @@ from autocreate.doctor.findings import Finding, critical
 from autocreate.doctor.permissions import UnixUser
 
 _TEST = "/usr/bin/test"
+# Folders that belong to persons: nobody else is to be let in.
+_HOMES = {Path("/root"), Path("/home")}
 _TIMEOUT = 10.0  # seconds; the file may be on a file server
 
 
@@ -40,10 +44,14 @@ def _closed(user: UnixUser, key: str, path: Path) -> Iterator[Finding]:
     folders = (it for it in reversed(path.parents) if _fails(user, "-x", it))
     if folder := next(folders, None):
         what = f"{key}: user {user.name} may not enter {folder}, so it cannot read {path}"
-        remedy = f"chmod o+x {folder}; or chgrp it to a group of that user, and chmod g+x"
+        remedy = (
+            f"move it to /etc/autocreate, and name it there: {key}"
+            if _HOMES & {folder, *folder.parents}
+            else f"chmod o+x {folder}"
+        )
     else:
         what = f"{key}: user {user.name} may not read {path}"
-        remedy = f"chown {user.name} {path}; or chgrp it to a group of that user, and chmod g+r"
+        remedy = f"chgrp {_group(user)} {path}; chmod g+r {path}"
     yield critical(
         what,
         "the milter, which runs as that user, can neither start with this configuration nor reload it, "
@@ -54,13 +62,47 @@ def _closed(user: UnixUser, key: str, path: Path) -> Iterator[Finding]:
 
 def _unwritable(user: UnixUser, journal: Path) -> Iterator[Finding]:
     # SQLite creates other files in the same folder.
-    needed = [journal.parent, journal] if journal.exists() else [journal.parent]
-    if path := next((it for it in needed if _fails(user, "-w", it)), None):
-        yield critical(
-            f"journal.url: user {user.name} may not write to {path}",
-            "the milter, which runs as that user, does not start, or cannot record unfinished mailboxes",
-            f"chown {user.name} {path}",
+    folder = journal.parent
+    needed = [folder, journal] if journal.exists() else [folder]
+    path = next((it for it in needed if _fails(user, "-w", it)), None)
+    if path is None:
+        return
+    own = f"{folder}/autocreate"
+    elsewhere = (
+        f"install -d -o {user.name} -g {_group(user)} -m 750 {own}; autocreate.toml: "
+        f'journal.url = "sqlite:///{own}/{journal.name}"'
+    )
+    if _is_read_only(path):
+        what = f"journal.url: {path} is on a read-only file system"
+        remedy = "mount it for writing, or choose another folder in journal.url"
+    else:
+        what = f"journal.url: user {user.name} may not write to {path}"
+        # A folder that has anything else in it is not ours to give away.
+        is_shared = path == folder and any(
+            not it.name.startswith(journal.name) for it in folder.iterdir()
         )
+        remedy = elsewhere if is_shared else f"chown {user.name} {path}"
+    yield critical(
+        what,
+        "the milter, which runs as that user, does not start, or cannot record unfinished mailboxes",
+        remedy,
+    )
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _group(user: UnixUser) -> str:
+    """The name of a user's own group, as chgrp(1) takes it."""
+    try:
+        number = pwd.getpwuid(user.uid).pw_gid
+    except KeyError:
+        number = min(user.gids)
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def _fails(user: UnixUser, test: str, path: Path) -> bool:

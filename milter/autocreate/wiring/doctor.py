@@ -106,6 +106,7 @@ def cyrus_target(config: Config, server: Server) -> CyrusTarget:
         login_socket=_path(login.passwords),
         notify_socket=_path(login.notifications),
         managesieve=has_scripts,
+        written=frozenset(cyrus.model_fields_set),
     )
     named = Path(cyrus.imapd_conf.path) if cyrus.imapd_conf else None
     return CyrusTarget(

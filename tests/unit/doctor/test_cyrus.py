@@ -39,22 +39,40 @@ def test_a_mistake_in_imapd_conf_is_a_finding() -> None:
         "imapd.conf: 'cyrus' (cyrus.admin) is not in sieve_admins",
     ]
     assert cyrus("admins: cyrus\nusername_tolower: no\nlmtp_downcase_rcpt: no\n") == [
-        "imapd.conf: username_tolower is off, cyrus.username_tolower in autocreate.toml is on",
-        "imapd.conf: lmtp_downcase_rcpt is off, cyrus.lmtp_downcase_rcpt in autocreate.toml is on",
+        "imapd.conf, line 2: username_tolower: no; autocreate.toml: cyrus.username_tolower is true",
+        "imapd.conf, line 3: lmtp_downcase_rcpt: no; autocreate.toml: cyrus.lmtp_downcase_rcpt is true",
     ]
     assert cyrus("admins: cyrus\nusername_tolower: no\n")[1:] == [
-        "imapd.conf: username_tolower is off, so Cyrus lower-cases mail only"
+        "imapd.conf, line 2: username_tolower: no, so Cyrus lower-cases mail only"
     ]
     assert cyrus("admins: cyrus\nlmtp_downcase_rcpt: no\n")[1:] == [
-        "imapd.conf: lmtp_downcase_rcpt is off, so Cyrus lower-cases logins only"
+        "imapd.conf, line 2: lmtp_downcase_rcpt: no, so Cyrus lower-cases logins only"
     ]
     assert cyrus("admins: cyrus\nvirtdomains: userid\ndefaultdomain: example.org\n") == [
-        "imapd.conf: virtdomains is on, cyrus.virtdomains in autocreate.toml is off",
-        "imapd.conf: defaultdomain is 'example.org', cyrus.defaultdomain in autocreate.toml is ''",
+        'imapd.conf, line 2: virtdomains: userid; autocreate.toml: cyrus.virtdomains is "off"',
+        'imapd.conf, line 3: defaultdomain: example.org; autocreate.toml: cyrus.defaultdomain is ""',
     ]
     assert "Cyrus's native autocreate is on as well" in "".join(
         cyrus("admins: cyrus\nautocreate_quota: 1000\nautocreate_post: yes\n")
     )
+
+
+def remedies(text: str, **expected: Any) -> list[str]:
+    options = imapd_parser.read("imapd.conf", text, lambda _path: "")
+    files = CyrusFiles(imapd_settings.interpret("imapd.conf", options), options)
+    return [it.remedy for it in cyrus_rules.examine(files, Expected("cyrus", Users(), **expected))]
+
+
+def test_only_what_is_written_is_to_be_removed() -> None:
+    text = "admins: cyrus\nvirtdomains: userid\n"
+    named, *_ = remedies(text)
+    assert named == 'autocreate.toml: write cyrus.imapd_conf = "imapd.conf"'
+    named, *_ = remedies(text, written=frozenset({"virtdomains"}))
+    assert named == (
+        'autocreate.toml: remove cyrus.virtdomains, and write cyrus.imapd_conf = "imapd.conf"'
+    )
+    (native,) = remedies("admins: cyrus\nautocreatequota: 1000\n")
+    assert native.startswith("imapd.conf: remove autocreatequota, once ")
 
 
 SERVICES_OF_CYRUS = """

@@ -161,8 +161,8 @@ def test_aliases_that_the_milter_knows_and_those_of_other_domains_are_no_finding
         ),
         (
             {"receive_override_options": "no_unknown_recipient_checks,no_milters"},
-            Gravity.WARNING,
-            "receive_override_options has no_milters",
+            Gravity.CRITICAL,
+            "no smtpd of this Postfix asks the milter; main.cf: receive_override_options has no_milters",
         ),
     ],
 )
@@ -228,6 +228,47 @@ def test_the_unix_sockets_to_which_our_mail_is_delivered_are_found() -> None:
     ]
     without = Postfix({**GOOD, **theirs, "virtual_transport": "gone:unix:/run/x"}, (lmtp,))
     assert list(deliveries(without, routes_of(without))) == []
+
+
+@pytest.mark.parametrize(
+    ("socket", "is_chrooted", "written", "first"),
+    [
+        (
+            "unix:/var/spool/postfix/autocreate/milter.sock",
+            True,
+            "unix:/autocreate/milter.sock",
+            "",
+        ),
+        (
+            "unix:/var/spool/postfix/autocreate/milter.sock",
+            False,
+            "unix:autocreate/milter.sock",
+            "",
+        ),
+        ("unix:/run/autocreate/milter.sock", False, "unix:/run/autocreate/milter.sock", ""),
+        (
+            "unix:/run/autocreate/milter.sock",
+            True,
+            "unix:autocreate/milter.sock",
+            "install -d -o autocreate -g postfix -m 2750 /var/spool/postfix/autocreate; "
+            'autocreate.toml: milter.socket = "unix:/var/spool/postfix/autocreate/milter.sock"; ',
+        ),
+        ("inet:127.0.0.1:8891", True, "inet:127.0.0.1:8891", ""),
+        ("fd:3", True, "", ""),
+    ],
+)
+def test_the_remedy_names_the_socket_as_the_service_sees_it(
+    socket: str, is_chrooted: bool, written: str, first: str
+) -> None:
+    smtpd = Service("smtp", "inet", is_chrooted, "smtpd")
+    theirs = Postfix({**GOOD, "smtpd_milters": ""}, (smtpd, *SERVICES[1:]))
+    found = examine(theirs, replace(OURS, socket=socket))
+    assert found[0].what == "no smtpd of this Postfix asks the milter"
+    assert found[0].remedy == (
+        f"{first}main.cf: smtpd_milters = {{ {written}, default_action=tempfail }}"
+        if written
+        else "main.cf: smtpd_milters with the milter's socket"
+    )
 
 
 def test_a_service_of_master_cf_without_milters_is_a_warning() -> None:

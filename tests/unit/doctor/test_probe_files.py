@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,53 @@ def test_the_journals_folder_must_be_writable_and_the_journal_if_it_exists(
     assert found(journal) == [f"journal.url: user autocreate may not write to {journal}"]
     denied.add(("-w", str(tmp_path)))
     assert found(journal) == [f"journal.url: user autocreate may not write to {tmp_path}"]
+
+
+def remedy(path: str = "/etc/autocreate/secret", journal: Path | None = None) -> str:
+    (finding,) = examine([MILTER], [("cyrus.password_file", Path(path))], journal)
+    return finding.remedy
+
+
+def test_no_remedy_opens_a_secret_to_everybody_or_gives_a_home_away(
+    denied: set[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = pwd.struct_passwd(("autocreate", "x", 107, 113, "", "/", "/"))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: own)
+    monkeypatch.setattr(grp, "getgrgid", lambda gid: grp.struct_group((f"g{gid}", "x", gid, [])))
+    denied |= {("-r", "/etc/autocreate/secret"), ("-r", "/root/secret"), ("-r", "/srv/mail/secret")}
+    assert remedy() == "chgrp g113 /etc/autocreate/secret; chmod g+r /etc/autocreate/secret"
+    denied |= {("-x", "/root"), ("-x", "/srv/mail")}
+    assert remedy("/srv/mail/secret") == "chmod o+x /srv/mail"
+    assert (
+        remedy("/root/secret")
+        == "move it to /etc/autocreate, and name it there: cyrus.password_file"
+    )
+
+
+def test_a_folder_that_others_use_too_is_never_given_to_the_milters_user(
+    denied: set[tuple[str, str]], tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal.db"
+    (tmp_path / "journal.db-wal").touch()
+    denied.add(("-w", str(tmp_path)))
+    assert remedy(journal=journal) == f"chown autocreate {tmp_path}"
+    (tmp_path / "dpkg").mkdir()
+    assert remedy(journal=journal).startswith("install -d -o autocreate -g ")
+    assert remedy(journal=journal).endswith(
+        f'{tmp_path}/autocreate; autocreate.toml: journal.url = "sqlite:///{tmp_path}/autocreate/journal.db"'
+    )
+
+
+def test_a_read_only_file_system_is_told_from_a_missing_permission(
+    denied: set[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied.add(("-w", str(tmp_path)))
+    status = os.statvfs(tmp_path)
+    read_only = os.statvfs_result((*status[:8], status.f_flag | os.ST_RDONLY, *status[9:]))
+    monkeypatch.setattr(os, "statvfs", lambda _path: read_only)
+    assert found(tmp_path / "journal.db") == [
+        f"journal.url: {tmp_path} is on a read-only file system"
+    ]
 
 
 def test_root_may_do_everything_and_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
