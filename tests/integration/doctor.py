@@ -24,14 +24,15 @@ def findings(product: Product, *arguments: str) -> tuple[int, list[dict[str, str
 
 
 def told(product: Product, *arguments: str) -> tuple[int, list[dict[str, str]]]:
-    """Its exit status, and all that it says, as on a machine where the product is not installed."""
+    """Its exit status, and all that it finds, as on a machine where the product is not installed."""
     with fresh_folder("passwd") as folder:
         contained = ("unshare", "--mount", "sh", "-euc", WITHOUT_OUR_USER, folder / "passwd")
         done = product.run(
             *("doctor", "--json", *arguments, *files_of(product.cyrus)), contained=contained
         )
     assert not done.stderr
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, [it for it in said if it["gravity"] != "ok"]
 
 
 def files_of(cyrus: Cyrus) -> list[str]:

@@ -50,12 +50,17 @@ def test_the_lines_of_contrib_for_postfix_have_no_findings(cyrus: Cyrus, nowhere
                 *("doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf"),
                 *files_of(cyrus),
             )
-            none, checked = done.stdout.splitlines()
+            *checked, none = done.stdout.splitlines()
             assert (done.returncode, none) == (0, "No problems found.")
-            assert checked.startswith(
-                f"Checked: {product.config_file}, Postfix ({postfix.config}), "
-            )
-            assert f"{cyrus.imapd_conf_file} and {cyrus.cyrus_conf_file}" in checked
+            assert checked[:2] == [
+                f"ok  {product.config_file}",
+                f"ok  Postfix ({postfix.config})",
+            ]
+            assert f"ok  {cyrus.imapd_conf_file} and {cyrus.cyrus_conf_file}" in checked
+            done = product.run("doctor", "--only", "journal", "--only", "accounts")
+            assert done.stdout.splitlines() == [
+                *("ok  journal.url", "ok  accounts.staff", "No problems found.")
+            ]
 
             postfix.set(milter_default_action="accept", smtpd_milters=product.socket)
             postfix.set(virtual_mailbox_maps="socketmap:unix:/run/cyrus/socket/smmap:smmapd")

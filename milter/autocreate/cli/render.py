@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from autocreate.core.printable import printable
-from autocreate.doctor.findings import Finding
 from autocreate.model import Verdict
 from autocreate.tree.plan import as_json
 
@@ -44,23 +43,6 @@ def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
         "aliases": list(verdict.aliases),
         "parts": [_part_as_json(part) for part in verdict.parts],
     }
-
-
-def finding_as_text(finding: Finding) -> str:
-    """A finding of `doctor`, as lines for a person."""
-    return "\n".join(
-        printable(line)
-        for line in (
-            f"{finding.gravity.name}: {finding.what}",
-            f"  why:    {finding.why}",
-            f"  remedy: {finding.remedy}",
-        )
-    )
-
-
-def finding_as_json(finding: Finding) -> str:
-    """A finding of `doctor`, as one JSON object."""
-    return json.dumps({**asdict(finding), "gravity": finding.gravity.name.lower()})
 
 
 def _part_as_json(part: Verdict) -> dict[str, Any]:

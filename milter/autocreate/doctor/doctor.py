@@ -5,8 +5,8 @@ it got by rules without I/O: `postfix*`, `sendmail`, `lmtp`, `cyrus*`, `permissi
 names are looked up except those of servers that autocreate.toml names.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from autocreate.doctor import (
@@ -28,73 +28,68 @@ from autocreate.doctor.endpoints import (
     milter_endpoint,
     notify_endpoint,
 )
-from autocreate.doctor.findings import Finding, warning
+from autocreate.doctor.findings import Checked, Finding, Part, warning
 from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.site import MtaPaths, Site, Tools
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What doctor found, and what it checked."""
+class Check(NamedTuple):
+    """What can be checked, and how. `subject` is "" if it cannot be, which `run` explains."""
 
-    findings: tuple[Finding, ...] = ()
-    checked: tuple[str, ...] = ()
-
-
-class _Check(NamedTuple):
-    """What is checked, in words for the administrator, and what was found; "" if it could not be."""
-
+    part: Part
     subject: str
-    findings: Iterable[Finding]
+    run: Callable[[], Iterable[Finding]]
 
 
-def examine(site: Site, tools: Tools) -> Diagnosis:
-    """Check everything."""
-    findings: list[Finding] = []
-    checked = []
-    for check in _checks(site, tools):
-        findings += check.findings
-        if check.subject:
-            checked.append(check.subject)
-    return Diagnosis(tuple(findings), tuple(checked))
+def examine(site: Site, tools: Tools, only: Collection[Part] = tuple(Part)) -> list[Checked]:
+    """Check everything, or some parts."""
+    wanted = (it for it in _checks(site, tools) if it.part in only)
+    checked = (Checked(it.part, it.subject, tuple(it.run())) for it in wanted)
+    return [it for it in checked if it.subject or it.findings]
 
 
-def _checks(site: Site, tools: Tools) -> Iterator[_Check]:
+def _checks(site: Site, tools: Tools) -> Iterator[Check]:
     """What is checked, one after the other."""
     mtas, cyrus, lmtp = site.mtas, site.cyrus, site.lmtp
     users = probe_users.running(site.control_sockets, tools.ask_process)
-    callers: tuple[UnixUser, ...] = ()
-
-    yield _Check(str(site.config_file), ())
-    has_postfix = (mtas.postfix / "main.cf").exists()
-    has_sendmail = mtas.sendmail.exists()
-    if has_postfix:
-        callers, found = probe_postfix.examine(site, tools)
-        yield _Check(f"Postfix ({mtas.postfix})", found)
-    if has_sendmail:
-        yield _Check(
-            f"Sendmail ({mtas.sendmail})", probe_sendmail.examine(mtas.sendmail, site.milter)
+    # The settings are correct, or there would be no site.
+    yield Check(Part.CONFIG, str(site.config_file), tuple)
+    postfix = None
+    if (mtas.postfix / "main.cf").exists():
+        postfix = probe_postfix.read(mtas.postfix, tools.run)
+        yield Check(
+            Part.POSTFIX,
+            f"Postfix ({mtas.postfix})",
+            partial(probe_postfix.examine, postfix, site, tools),
         )
-    if not has_postfix and not has_sendmail:
-        yield _Check("", [_no_mta(mtas)])
-    for endpoint in _endpoints(site, callers):
+    if mtas.sendmail.exists():
+        check = partial(probe_sendmail.examine, mtas.sendmail, site.milter)
+        yield Check(Part.SENDMAIL, f"Sendmail ({mtas.sendmail})", check)
+    elif postfix is None:
+        yield Check(Part.POSTFIX, "", lambda: [_no_mta(mtas)])
+    for endpoint in _endpoints(site, probe_postfix.callers(postfix)):
         subject = "" if endpoint.is_inherited else endpoint.key
-        yield _Check(subject, probe_sockets.examine(endpoint))
+        yield Check(Part.SOCKETS, subject, partial(probe_sockets.examine, endpoint))
     subject = f"{cyrus.server}{' and its ManageSieve' if cyrus.sieve else ''}"
-    yield _Check(subject, probe_cyrus.examine(cyrus.server, cyrus.sieve, tools.clock))
+    login = partial(probe_cyrus.examine, cyrus.server, cyrus.sieve, tools.clock)
+    yield Check(Part.CYRUS, subject, login)
     paths = probe_cyrus_files.choose(site.cyrus_paths, cyrus.named, cyrus.server.host)
-    yield _Check(str(paths), probe_cyrus_files.examine(paths, cyrus, tools))
+    yield Check(Part.CYRUS, str(paths), partial(probe_cyrus_files.examine, paths, cyrus, tools))
     if lmtp:
-        yield _Check(f"lmtpd ({lmtp.address})", probe_lmtp.examine(*lmtp, users))
-    yield _Check("journal.url", probe_journal.examine(site.journal_url, site.journal_password_file))
-    subject = ", ".join(tools.accounts)
-    yield _Check(subject, probe_accounts.findings(tools.accounts, cyrus.expected.users))
-    subject = ", ".join((*tools.domains, *tools.aliases))
-    yield _Check(subject, probe_tables.findings(tools.domains, tools.aliases))
+        session = partial(probe_lmtp.examine, *lmtp, users)
+        yield Check(Part.LMTP, f"lmtpd ({lmtp.address})", session)
+    journal = partial(probe_journal.examine, site.journal_url, site.journal_password_file)
+    yield Check(Part.JOURNAL, "journal.url", journal)
+    accounts = partial(probe_accounts.findings, tools.accounts, cyrus.expected.users)
+    yield Check(Part.ACCOUNTS, ", ".join(tools.accounts), accounts)
+    tables = partial(probe_tables.findings, tools.domains, tools.aliases)
+    yield Check(Part.TABLES, ", ".join((*tools.domains, *tools.aliases)), tables)
     files = [("autocreate.toml", site.config_file), *site.files]
-    journal = probe_journal.path_of(site.journal_url)
+    permissions = partial(
+        probe_files.examine, users, files, probe_journal.path_of(site.journal_url)
+    )
     subject = "file permissions" if probe_files.can_check(users) else ""
-    yield _Check(subject, probe_files.examine(users, files, journal))
+    yield Check(Part.FILES, subject, permissions)
 
 
 def _endpoints(site: Site, mta_users: tuple[UnixUser, ...]) -> Iterator[Endpoint]:

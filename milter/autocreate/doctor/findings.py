@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class Gravity(IntEnum):
@@ -27,6 +27,40 @@ class Finding:
     what: str
     why: str
     remedy: str
+
+
+class Part(StrEnum):
+    """A part of what is checked: what `--only` can name."""
+
+    CONFIG = "config"
+    POSTFIX = "postfix"
+    SENDMAIL = "sendmail"
+    SOCKETS = "sockets"
+    CYRUS = "cyrus"
+    LMTP = "lmtp"
+    JOURNAL = "journal"
+    ACCOUNTS = "accounts"
+    TABLES = "tables"
+    FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was checked.
+
+    Args:
+        subject: in words for the administrator.
+    """
+
+    part: Part
+    subject: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def gravity(self) -> str:
+        """Its gravest finding in one word, in lower case; "ok" if there is none."""
+        worst = max((it.gravity for it in self.findings), default=None)
+        return "ok" if worst is None else worst.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +112,12 @@ def advice(what: str, why: str, remedy: str) -> Finding:
     return Finding(Gravity.ADVICE, what, why, remedy)
 
 
-def gravest(findings: Iterable[Finding]) -> int:
-    """The exit status: that of the gravest finding, 0 if there is none."""
-    return max((int(finding.gravity) for finding in findings), default=0)
+def exit_status(checked: Iterable[Checked]) -> int:
+    """That of the gravest finding, 0 if there is none."""
+    return max((int(it.gravity) for check in checked for it in check.findings), default=0)
+
+
+def first(checked: Iterable[Checked]) -> Finding | None:
+    """The finding to begin with: the first of the gravest. None if there is only advice, or nothing."""
+    serious = (it for check in checked for it in check.findings if it.gravity)
+    return max(serious, key=lambda it: it.gravity, default=None)

@@ -36,13 +36,13 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
         yield critical(
             f"{where} asks a server whether the mailbox exists: {value}",
             f"new users in {domains} are refused before any milter is asked",
-            f"{where} = (empty); the milter refuses unknown users instead",
+            f"{where} = ; the milter refuses unknown users instead",
         )
     elif value and not value.startswith("static:"):
         yield warning(
             f"{where} = {value}",
             f"recipients in {domains} who are not listed there are refused before any milter is asked",
-            f"{where} = (empty), unless it lists all accounts",
+            f"{where} = , unless it lists all accounts",
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autocreate.backends.regular_file import read_text
-from autocreate.doctor import postconf, postfix, postfix_routes, probe_copies, probe_sockets
+from autocreate.doctor import postconf, postfix_routes, probe_copies, probe_sockets
+from autocreate.doctor import postfix as postfix_rules
 from autocreate.doctor.endpoints import UNDELIVERED, delivery_endpoint
 from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.doctor.permissions import UnixUser
@@ -19,27 +20,39 @@ from autocreate.doctor.programs import Runner, reason, run
 from autocreate.doctor.site import Site, Tools
 
 
-def examine(site: Site, tools: Tools) -> tuple[tuple[UnixUser, ...], list[Finding]]:
-    """The users that Postfix connects to the milter as, and what was found."""
-    folder, ours = site.mtas.postfix, site.milter
+def read(folder: Path, runner: Runner) -> Postfix | Finding:
+    """A Postfix's configuration, or why postconf(1) cannot tell it."""
     try:
-        settings = read_postfix(folder, tools.run)
+        return read_postfix(folder, runner)
     except (OSError, subprocess.SubprocessError) as error:
-        return (), [
-            critical(
-                f"postconf cannot read {folder}: {reason(error)}",
-                "Postfix's configuration was not checked",
-                f"run: postconf -c {folder} -n",
-            )
-        ]
-    callers = unix_users([settings.get("mail_owner")])
+        return critical(
+            f"postconf cannot read {folder}: {reason(error)}",
+            "Postfix's configuration was not checked",
+            f"run: postconf -c {folder} -n",
+        )
+
+
+def callers(postfix: Postfix | Finding | None) -> tuple[UnixUser, ...]:
+    """The users that Postfix connects to sockets as."""
+    return unix_users([postfix.get("mail_owner")]) if isinstance(postfix, Postfix) else ()
+
+
+def examine(postfix: Postfix | Finding, site: Site, tools: Tools) -> list[Finding]:
+    """What was found.
+
+    Args:
+        postfix: what `read` returned.
+    """
+    if isinstance(postfix, Finding):
+        return [postfix]
+    folder, ours = site.mtas.postfix, site.milter
     tables = _Tables(folder, tools.run)
-    routes = postfix_routes.routes(settings, ours, Tables(tables.find, tables.read))
-    findings = [*tables.findings.values(), *postfix.examine(settings, ours, routes)]
-    findings += probe_copies.examine(settings, folder, ours, tools)
-    for delivery in deliveries(settings, routes):
-        findings += _delivery(delivery, callers)
-    return callers, findings
+    routes = postfix_routes.routes(postfix, ours, Tables(tables.find, tables.read))
+    findings = [*tables.findings.values(), *postfix_rules.examine(postfix, ours, routes)]
+    findings += probe_copies.examine(postfix, folder, ours, tools)
+    for delivery in deliveries(postfix, routes):
+        findings += _delivery(delivery, callers(postfix))
+    return findings
 
 
 def read_postfix(folder: Path, runner: Runner = run) -> Postfix:
@@ -108,7 +121,7 @@ class _Tables:
         )
 
 
-def _delivery(delivery: Delivery, callers: tuple[UnixUser, ...]) -> Iterator[Finding]:
+def _delivery(delivery: Delivery, users: tuple[UnixUser, ...]) -> Iterator[Finding]:
     """Can Postfix deliver to Cyrus there?"""
     service, where = delivery.service, f"main.cf: {delivery.parameter}"
     if delivery.place != delivery.path and _is_missing(delivery.place):
@@ -120,7 +133,7 @@ def _delivery(delivery: Delivery, callers: tuple[UnixUser, ...]) -> Iterator[Fin
             "lmtpd that listens there",
         )
         return
-    yield from probe_sockets.examine(delivery_endpoint(where, f"unix:{delivery.place}", callers))
+    yield from probe_sockets.examine(delivery_endpoint(where, f"unix:{delivery.place}", users))
 
 
 def _is_missing(path: str) -> bool:

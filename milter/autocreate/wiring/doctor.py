@@ -1,7 +1,7 @@
 """Builds what `doctor` is given, from the configuration."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from autocreate.config.sections import Config
 from autocreate.core.address import parse
 from autocreate.doctor import configuration, doctor
 from autocreate.doctor.cyrus import Expected
-from autocreate.doctor.doctor import Diagnosis
-from autocreate.doctor.findings import MilterSettings
+from autocreate.doctor.findings import Checked, MilterSettings, Part
 from autocreate.doctor.site import (
     CyrusPaths,
     CyrusTarget,
@@ -37,18 +36,22 @@ from autocreate.wiring.policies import scripts
 from autocreate.wiring.users import users_of
 
 
-def diagnose(path: Path, mtas: MtaPaths, cyrus_paths: CyrusPaths) -> Diagnosis:
+def diagnose(
+    path: Path, mtas: MtaPaths, cyrus_paths: CyrusPaths, only: Collection[Part] = tuple(Part)
+) -> list[Checked]:
     """Check the configuration of the MTA, of Cyrus, and ours.
 
     Args:
         path: of autocreate.toml. If it has mistakes, nothing else is checked.
         mtas, cyrus_paths: the files that the command names.
+        only: the parts to check.
     """
     try:
         config = load(path)
         server = server_of(config)
     except ConfigurationError as error:
-        return Diagnosis(tuple(configuration.unusable(str(error).splitlines())))
+        wrong = tuple(configuration.unusable(str(error).splitlines()))
+        return [Checked(Part.CONFIG, str(path), wrong)]
     site = Site(
         config_file=path,
         files=tuple(files_of(config)),
@@ -62,7 +65,7 @@ def diagnose(path: Path, mtas: MtaPaths, cyrus_paths: CyrusPaths) -> Diagnosis:
         mtas=mtas,
         cyrus_paths=cyrus_paths,
     )
-    return doctor.examine(site, tools(config, server))
+    return doctor.examine(site, tools(config, server), only)
 
 
 def milter_settings(config: Config) -> MilterSettings:

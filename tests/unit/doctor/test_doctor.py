@@ -11,7 +11,7 @@ import pytest
 from autocreate.core.naming import Users
 from autocreate.doctor import doctor, probe_cyrus, probe_files, probe_lmtp
 from autocreate.doctor.cyrus import Expected
-from autocreate.doctor.findings import Finding, critical
+from autocreate.doctor.findings import Checked, Finding, Part, critical
 from autocreate.doctor.site import CyrusPaths, CyrusTarget, Lmtpd, LoginSockets, MtaPaths
 from autocreate.errors import ConfigurationError
 from autocreate.mailstore.server import Server
@@ -36,6 +36,14 @@ def unavailable() -> NoReturn:
     raise ConfigurationError("it", ["a driver is missing"])
 
 
+def subjects(checked: list[Checked]) -> list[str]:
+    return [it.subject for it in checked if it.subject]
+
+
+def findings(checked: list[Checked]) -> list[Finding]:
+    return [it for check in checked for it in check.findings]
+
+
 def with_mtas(folder: Path) -> MtaPaths:
     (folder / "main.cf").touch()
     (folder / "sendmail.cf").write_text(
@@ -52,9 +60,10 @@ def test_a_good_site_has_no_findings_and_names_what_was_checked(tmp_path: Path) 
         CyrusPaths(Path("/etc/imapd.conf"), Path("/etc/cyrus.conf")),
     )
     mtas = with_mtas(tmp_path)
-    diagnosis = doctor.examine(site(tmp_path, mtas=mtas, cyrus=target), tools())
-    assert diagnosis.findings == ()
-    assert diagnosis.checked == (
+    checked = doctor.examine(site(tmp_path, mtas=mtas, cyrus=target), tools())
+    assert findings(checked) == []
+    assert {it.gravity for it in checked} == {"ok"}
+    assert subjects(checked) == [
         f"{tmp_path}/autocreate.toml",
         f"Postfix ({tmp_path})",
         f"Sendmail ({tmp_path}/sendmail.cf)",
@@ -62,11 +71,11 @@ def test_a_good_site_has_no_findings_and_names_what_was_checked(tmp_path: Path) 
         "/etc/imapd.conf and /etc/cyrus.conf",
         "journal.url",
         "accounts.staff",
-    )
+    ]
 
 
 def test_what_is_not_configured_is_not_said_to_be_checked(tmp_path: Path) -> None:
-    checked = doctor.examine(site(tmp_path), tools()).checked
+    checked = subjects(doctor.examine(site(tmp_path), tools()))
     assert not [it for it in checked if "lmtpd" in it or "login" in it or "imapd.conf" in it]
 
 
@@ -76,10 +85,10 @@ def test_the_sockets_of_logins_and_lmtpd_are_checked_if_they_are_configured(
     monkeypatch.setattr(probe_lmtp, "examine", lambda address, timeout, users: ())
     login = LoginSockets(f"unix:{tmp_path}/l.sock", f"unix:{tmp_path}/n.sock", ("cyrus",))
     configured = site(tmp_path, login=login, lmtp=Lmtpd("unix:/run/lmtp", 5.0))
-    diagnosis = doctor.examine(configured, tools())
+    checked = doctor.examine(configured, tools())
     names = {"login.socket", "login.notify_socket", "lmtpd (unix:/run/lmtp)"}
-    assert names <= set(diagnosis.checked)
-    assert [it.what.partition(" (")[0] for it in diagnosis.findings[1:]] == [
+    assert names <= set(subjects(checked))
+    assert [it.what.partition(" (")[0] for it in findings(checked)[1:]] == [
         "nobody listens at login.socket",
         "nobody listens at login.notify_socket",
     ]
@@ -87,18 +96,18 @@ def test_the_sockets_of_logins_and_lmtpd_are_checked_if_they_are_configured(
 
 def test_a_socket_that_systemd_holds_is_not_said_to_be_checked(tmp_path: Path) -> None:
     login = LoginSockets("fd:4", "fd:5", ("cyrus",))
-    checked = doctor.examine(site(tmp_path, login=login), tools()).checked
+    checked = subjects(doctor.examine(site(tmp_path, login=login), tools()))
     assert not {"milter.socket", "login.socket", "login.notify_socket"} & set(checked)
 
 
 def test_managesieve_is_named_if_it_is_checked(tmp_path: Path) -> None:
     target = CyrusTarget(SERVER, SERVER, Expected("cyrus", Users(), managesieve=True))
-    checked = doctor.examine(site(tmp_path, cyrus=target), tools()).checked
+    checked = subjects(doctor.examine(site(tmp_path, cyrus=target), tools()))
     assert "Cyrus at imap.test:143 and its ManageSieve" in checked
 
 
 def test_without_an_mta_there_is_a_warning(tmp_path: Path) -> None:
-    (found,) = doctor.examine(site(tmp_path), tools()).findings
+    (found,) = findings(doctor.examine(site(tmp_path), tools()))
     assert found.what == f"neither {tmp_path}/postfix/main.cf nor {tmp_path}/sendmail.cf exists"
     assert "--postfix FOLDER" in found.remedy
 
@@ -124,7 +133,8 @@ def test_findings_come_in_the_order_of_the_checks(
         accounts={"accounts.staff": unavailable},
         aliases={"aliases.lists": unavailable},
     )
-    found = doctor.examine(examined, given).findings
+    checked = doctor.examine(examined, given)
+    found = findings(checked)
     begin = [it.what.partition(" ")[0] for it in found]
     assert begin == [
         "main.cf:",
@@ -135,6 +145,18 @@ def test_findings_come_in_the_order_of_the_checks(
         "accounts.staff",
         "aliases.lists",
     ]
+
+
+def test_only_the_parts_that_are_named_are_checked(
+    tmp_path: Path, cyrus_logins: list[Finding]
+) -> None:
+    cyrus_logins.append(critical("login", "", ""))
+    examined = site(tmp_path, mtas=with_mtas(tmp_path))
+    given = tools(run=Postconf(milter_default_action="accept"), accounts={"it": unavailable})
+    (postfix,) = doctor.examine(examined, given, [Part.POSTFIX])
+    assert (postfix.part, postfix.gravity, len(postfix.findings)) == (Part.POSTFIX, "critical", 1)
+    parts = [it.part for it in doctor.examine(examined, given, [Part.ACCOUNTS, Part.CYRUS])]
+    assert parts == [Part.CYRUS, Part.ACCOUNTS]
 
 
 def test_a_milters_user_that_may_not_read_a_file_is_asked_for(
@@ -161,14 +183,14 @@ def test_the_files_that_autocreate_toml_names_need_no_check_of_folders(tmp_path:
 
     def folders(cyrus_paths: CyrusPaths, named: CyrusPaths) -> list[str]:
         target = CyrusTarget(SERVER, None, Expected("cyrus", Users()), named)
-        found = doctor.examine(
+        checked = doctor.examine(
             site(tmp_path, cyrus=target, cyrus_paths=cyrus_paths),
             tools(
                 impossible_folders=lambda _conf: ["INBOX.Sent cannot exist"],
                 read_cyrus=lambda path, _cyrus_conf: imapd_conf(path, "admins: cyrus\n"),
             ),
-        ).findings
-        return [it.what for it in found if "INBOX.Sent" in it.what]
+        )
+        return [it.what for it in findings(checked) if "INBOX.Sent" in it.what]
 
     paths = CyrusPaths(Path("/etc/imapd.conf"))
     assert folders(paths, CyrusPaths()) == ["INBOX.Sent cannot exist"]

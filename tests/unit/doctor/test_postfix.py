@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autocreate.doctor.findings import Finding, Gravity, gravest
+from autocreate.doctor.findings import Finding, Gravity
 from autocreate.doctor.postconf import Postfix, Service
 from autocreate.doctor.postfix_transport import Delivery, deliveries
 from tests.unit.doctor.examples import GOOD, OURS, SERVICES, SOCKET, examine, routes_of
@@ -18,7 +18,6 @@ def postfix(**changes: str) -> list[Finding]:
 
 def test_a_good_postfix_has_no_findings() -> None:
     assert postfix() == []
-    assert gravest([]) == 0
 
 
 def test_domains_in_a_table_of_postfix_may_be_those_in_ours() -> None:

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from autocreate.doctor import probe_postfix, programs
-from autocreate.doctor.findings import Gravity
-from autocreate.doctor.site import MtaPaths
+from autocreate.doctor.findings import Finding, Gravity
+from autocreate.doctor.permissions import UnixUser
+from autocreate.doctor.site import MtaPaths, Tools
 from tests.unit.doctor.sites import Postconf, site, tools
+
+
+def examined(folder: Path, tools: Tools) -> tuple[tuple[UnixUser, ...], list[Finding]]:
+    """The users that Postfix connects as, and what was found."""
+    postfix = probe_postfix.read(folder, tools.run)
+    checked = site(folder, mtas=MtaPaths(folder, folder / "sendmail.cf"))
+    return probe_postfix.callers(postfix), probe_postfix.examine(postfix, checked, tools)
 
 
 def test_postconf_is_asked_for_the_folders_files(tmp_path: Path) -> None:
@@ -49,8 +57,7 @@ def test_a_configuration_that_postconf_cannot_read_is_critical(
     def fails(*command: str) -> str:
         raise error
 
-    mtas = MtaPaths(tmp_path, tmp_path / "sendmail.cf")
-    callers, (found,) = probe_postfix.examine(site(tmp_path, mtas=mtas), tools(run=fails))
+    callers, (found,) = examined(tmp_path, tools(run=fails))
     assert callers == ()
     assert found.gravity is Gravity.CRITICAL
     assert found.what.startswith(f"postconf cannot read {tmp_path}: ")
@@ -58,34 +65,29 @@ def test_a_configuration_that_postconf_cannot_read_is_critical(
 
 
 def test_a_table_that_postmap_cannot_open_is_told_once(tmp_path: Path) -> None:
-    mtas = MtaPaths(tmp_path, tmp_path / "sendmail.cf")
     run = Postconf(virtual_mailbox_domains="example.org", transport_maps="pgsql:/etc/postfix/t.cf")
-    (found,) = probe_postfix.examine(site(tmp_path, mtas=mtas), tools(run=run))[1]
+    (found,) = examined(tmp_path, tools(run=run))[1]
     assert found.gravity is Gravity.WARNING
     assert found.what.startswith("Postfix's pgsql:/etc/postfix/t.cf cannot be looked into: ")
     assert [it[0] for it in run.commands].count("postmap") == 1
 
 
 def test_postfix_connects_as_its_owner(tmp_path: Path) -> None:
-    mtas = MtaPaths(tmp_path, tmp_path / "sendmail.cf")
     run = Postconf(mail_owner="root", virtual_transport="lmtp:inet:127.0.0.1:24")
-    callers, found = probe_postfix.examine(site(tmp_path, mtas=mtas), tools(run=run))
+    callers, found = examined(tmp_path, tools(run=run))
     assert [it.name for it in callers] == ["root"]
     assert found == []
     unknown = tools(run=Postconf(mail_owner="no-such-user"))
-    assert probe_postfix.examine(site(tmp_path, mtas=mtas), unknown)[0] == ()
+    assert examined(tmp_path, unknown)[0] == ()
 
 
 def test_a_socket_that_postfix_delivers_to_and_that_does_not_exist_is_critical(
     tmp_path: Path,
 ) -> None:
-    mtas = MtaPaths(tmp_path, tmp_path / "sendmail.cf")
 
     def found(socket: str) -> list[str]:
         run = Postconf(queue_directory=str(tmp_path), virtual_transport=f"lmtp:unix:{socket}")
-        return [
-            it.what for it in probe_postfix.examine(site(tmp_path, mtas=mtas), tools(run=run))[1]
-        ]
+        return [it.what for it in examined(tmp_path, tools(run=run))[1]]
 
     assert found(f"{tmp_path}/lmtp") == [
         f"nobody listens at main.cf: virtual_transport (unix:{tmp_path}/lmtp): "

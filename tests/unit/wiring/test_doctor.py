@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,7 @@ import pytest
 from autocreate.config import load
 from autocreate.config.sections import Config
 from autocreate.doctor import doctor
-from autocreate.doctor.doctor import Diagnosis
-from autocreate.doctor.findings import MilterSettings
+from autocreate.doctor.findings import Checked, MilterSettings, Part
 from autocreate.doctor.site import CyrusPaths, LoginSockets, MtaPaths, Site, Tools
 from autocreate.errors import Temporary
 from autocreate.imapdconf.settings import ImapdConf
@@ -51,9 +50,9 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Site, Tools]]:
     """What doctor was given."""
     calls: list[tuple[Site, Tools]] = []
 
-    def examine(site: Site, tools: Tools) -> Diagnosis:
+    def examine(site: Site, tools: Tools, only: Collection[Part]) -> list[Checked]:
         calls.append((site, tools))
-        return Diagnosis(checked=("all",))
+        return [Checked(part, "it") for part in only]
 
     monkeypatch.setattr(doctor, "examine", examine)
     return calls
@@ -64,7 +63,8 @@ def test_doctor_is_given_the_values_of_the_configuration(
 ) -> None:
     file = write()
     paths = CyrusPaths(Path("/a/imapd.conf"))
-    assert wiring.diagnose(file, MTAS, paths) == Diagnosis(checked=("all",))
+    checked = wiring.diagnose(file, MTAS, paths, [Part.CYRUS])
+    assert checked == [Checked(Part.CYRUS, "it")]
     ((site, _tools),) = given
     assert (site.config_file, site.mtas, site.cyrus_paths) == (file, MTAS, paths)
     assert dict(site.files) == {
@@ -80,7 +80,8 @@ def test_a_configuration_with_mistakes_is_all_that_is_checked(
     write: Callable[..., Path], given: list[tuple[Site, Tools]]
 ) -> None:
     file = write(milter="deadlin = 3")
-    (found,) = wiring.diagnose(file, MTAS, CyrusPaths()).findings
+    (checked,) = wiring.diagnose(file, MTAS, CyrusPaths())
+    (found,) = checked.findings
     assert found.what == f"{file}: milter.deadlin: unknown key; did you mean 'deadline'?"
     assert given == []
 
