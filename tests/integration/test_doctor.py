@@ -16,6 +16,7 @@ from tests.integration.doctor import files_of, findings, no_mta, told
 from tests.integration.test_contrib import parameters_of_main_cf, reply_to_mail
 from tests.servers.common import aged, free_port, fresh_folder, run
 from tests.servers.cyrus import Cyrus
+from tests.servers.cyrusversion import version
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
 from tests.servers.sendmail import Sendmail
@@ -26,6 +27,7 @@ QUIET = {
     "virtual_alias_maps": "",
     "virtual_transport": "lmtp:inet:127.0.0.1:24",
     "internal_mail_filter_classes": "bounce, notify",
+    "smtputf8_enable": "no",
 }
 
 
@@ -44,7 +46,7 @@ def test_the_lines_of_contrib_for_postfix_have_no_findings(cyrus: Cyrus, nowhere
                 "unix:/run/cyrus/socket/lmtp", f"inet:{cyrus.host}:{cyrus.lmtp_port}"
             )
             for name, value in parameters_of_main_cf().items()
-        } | {"virtual_alias_maps": ""}
+        } | {"virtual_alias_maps": "", "smtputf8_enable": "no"}
         with Postfix(parameters=parameters) as postfix:
             done = product.run(
                 *("doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf"),
@@ -257,6 +259,11 @@ def test_lmtpd_is_recommended_by_what_the_mta_delivers_to_and_then_tried(
 
             product.configure({"lmtp": {"address": lmtpd}})
             assert told(product, *places) == (0, [])
+            postfix.set(smtputf8_enable="yes")
+            offers_it = version() >= (3, 12)
+            assert [it["remedy"].partition(",")[0] for it in told(product, *places)[1]] == (
+                [] if offers_it else ["main.cf: smtputf8_enable = no"]
+            )
             product.configure({"lmtp": {"address": f"{cyrus.host}:{free_port()}"}})
             status, (away,) = told(product, *places)
             assert (status, away["why"]) == (

@@ -30,6 +30,7 @@ from autocreate.doctor.endpoints import (
 )
 from autocreate.doctor.findings import Checked, Finding, Part, warning
 from autocreate.doctor.permissions import UnixUser
+from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.site import MtaPaths, Site, Tools
 
 
@@ -76,7 +77,8 @@ def _checks(site: Site, tools: Tools) -> Iterator[Check]:
     paths = probe_cyrus_files.choose(site.cyrus_paths, cyrus.named, cyrus.server.host)
     yield Check(Part.CYRUS, str(paths), partial(probe_cyrus_files.examine, paths, cyrus, tools))
     if lmtp:
-        session = partial(probe_lmtp.examine, *lmtp, users)
+        is_utf8 = isinstance(postfix, Postfix) and postfix.get("smtputf8_enable") == "yes"
+        session = partial(probe_lmtp.examine, *lmtp, users, is_utf8)
         yield Check(Part.LMTP, f"lmtpd ({lmtp.address})", session)
     journal = partial(probe_journal.examine, site.journal_url, site.journal_password_file)
     yield Check(Part.JOURNAL, "journal.url", journal)

@@ -27,6 +27,7 @@ def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> 
         for place, value in postfix.values(maps, postfix.running("smtpd")).items():
             if used:
                 yield from _maps(value, f"{place}: {maps}", shown)
+                yield from _details(postfix, value, f"{place}: {maps}")
     yield from _unverified(postfix)
     yield from _undelivered(postfix, ours, routes)
 
@@ -43,6 +44,16 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
             f"{where} = {value}",
             f"recipients in {domains} who are not listed there are refused before any milter is asked",
             f"{where} = , unless it lists all accounts",
+        )
+
+
+def _details(postfix: Postfix, value: str, where: str) -> Iterator[Finding]:
+    """Postfix looks for user+detail in a map of recipients, and for user only with a delimiter."""
+    if value and not postfix.get("recipient_delimiter") and not value.startswith("static:"):
+        yield warning(
+            f"main.cf: recipient_delimiter is empty, and {where} lists recipients",
+            "mail to user+folder is refused before any milter is asked, unless it is listed",
+            "main.cf: recipient_delimiter = +",
         )
 
 

@@ -5,10 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from autocreate.doctor.endpoints import UNDELIVERED
-from autocreate.doctor.findings import Finding, MilterSettings, critical
-from autocreate.doctor.postconf import Postfix, Service
+from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
+from autocreate.doctor.postconf import Postfix, Service, seconds
 from autocreate.doctor.postfix_routes import Route, Transport, ends
 
+# Seconds for an answer of a busy lmtpd. Postfix's defaults are longer.
+_LEAST_TIMEOUTS = {
+    "lmtp_lhlo_timeout": 30.0,
+    "lmtp_mail_timeout": 30.0,
+    "lmtp_rcpt_timeout": 30.0,
+    "lmtp_data_done_timeout": 120.0,
+}
 _USUAL_LMTPD = "unix:/run/cyrus/socket/lmtp"
 
 
@@ -34,6 +41,7 @@ def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> 
     for route in routes:
         yield from _end(postfix, ours, route)
     yield from _quotes(postfix, ours)
+    yield from _timeouts(postfix, routes)
 
 
 def deliveries(postfix: Postfix, routes: Sequence[Route]) -> Iterator[Delivery]:
@@ -94,6 +102,22 @@ def _elsewhere(ours: MilterSettings, end: Transport, domains: str) -> Finding:
         "mailboxes are created in Cyrus, and no mail gets there",
         remedy,
     )
+
+
+def _timeouts(postfix: Postfix, routes: Sequence[Route]) -> Iterator[Finding]:
+    """Does lmtp(8) wait for Cyrus?"""
+    services = [
+        it for it in postfix.running("lmtp") if any(end.service == it for end in ends(routes))
+    ]
+    for name, least in _LEAST_TIMEOUTS.items():
+        for place, value in postfix.values(name, services).items():
+            if value and seconds(value) < least:
+                yield warning(
+                    f"{place}: {name} is {value}",
+                    "Postfix gives up on a busy Cyrus: mail waits in the queue"
+                    + (", and is delivered twice" if name == "lmtp_data_done_timeout" else ""),
+                    f"{place}: {name} = {least:.0f}s or more, or no line for the default",
+                )
 
 
 def _quotes(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:

@@ -26,7 +26,11 @@ def examine(text: str, path: str, ours: MilterSettings) -> list[Finding]:
     for name in dict.fromkeys(asked):
         equates = dict(re.findall(r"\b([SFT])=([^,]*)", filters.get(name, "")))
         if _same(equates.get("S", ""), ours.socket) or ours.socket.startswith("fd:"):
-            return [*_filter(name, equates, path, ours), *_aliases(text, path, ours)]
+            return [
+                *_filter(name, equates, path, ours),
+                *_asks_cyrus(text, path),
+                *_aliases(text, path, ours),
+            ]
     return [
         critical(
             f"{path}: no input mail filter uses the milter's socket {ours.socket}",
@@ -76,6 +80,17 @@ def _filter(
             f"{ours.deadline:g} s",
             "Sendmail does not wait for a slow verdict",
             f"sendmail.mc: T=R:{ours.deadline + 2:g}s or more, or a shorter milter.deadline",
+        )
+
+
+def _asks_cyrus(text: str, path: str) -> Iterator[Finding]:
+    """Does a rule set ask Cyrus's smmapd(8), as FEATURE(`ckuser_cyrus') of Cyrus's own guide does?"""
+    for match in re.finditer(r"(?m)^K(\w+)[ \t]+socket[ \t].*smmap.*$", text):
+        yield critical(
+            f"{path}: map {match[1]} asks Cyrus whether the mailbox exists: {match[0]}",
+            "new users are refused before any milter is asked",
+            "sendmail.mc: remove FEATURE(`ckuser_cyrus'), or the rules that use this map; the milter "
+            "refuses unknown users instead",
         )
 
 

@@ -82,7 +82,7 @@ def test_what_is_not_configured_is_not_said_to_be_checked(tmp_path: Path) -> Non
 def test_the_sockets_of_logins_and_lmtpd_are_checked_if_they_are_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe_lmtp, "examine", lambda address, timeout, users: ())
+    monkeypatch.setattr(probe_lmtp, "examine", lambda address, timeout, users, is_utf8: ())
     login = LoginSockets(f"unix:{tmp_path}/l.sock", f"unix:{tmp_path}/n.sock", ("cyrus",))
     configured = site(tmp_path, login=login, lmtp=Lmtpd("unix:/run/lmtp", 5.0))
     checked = doctor.examine(configured, tools())

@@ -152,6 +152,13 @@ def test_aliases_that_the_milter_knows_and_those_of_other_domains_are_no_finding
             Gravity.WARNING,
             "has reject_unverified_recipient",
         ),
+        (
+            {"recipient_delimiter": "", "virtual_mailbox_maps": "hash:/etc/postfix/vmailbox"},
+            Gravity.WARNING,
+            "recipient_delimiter is empty, and main.cf: virtual_mailbox_maps lists recipients",
+        ),
+        ({"lmtp_rcpt_timeout": "5s"}, Gravity.WARNING, "main.cf: lmtp_rcpt_timeout is 5s"),
+        ({"lmtp_data_done_timeout": "30s"}, Gravity.WARNING, "lmtp_data_done_timeout is 30s"),
         ({"recipient_delimiter": "+-"}, Gravity.WARNING, "recipient_delimiter has '-'"),
         (
             {"lmtp_quote_rfc821_envelope": "no"},

@@ -23,6 +23,22 @@ SENDMAIL = "O InputMailFilters=autocreate\nXautocreate, S=local:/run/autocreate/
 
 
 @pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("Kcyrus socket -a<OK> -T<TMPF> local:/run/cyrus/socket/smmap", 1),
+        ("#Kcyrus socket -T<TMPF> local:/run/cyrus/socket/smmap", 0),
+        ("Kother socket -T<TMPF> local:/run/other", 0),
+    ],
+)
+def test_rules_that_ask_cyrus_before_us_are_critical(line: str, count: int) -> None:
+    text = SENDMAIL.format("F=T, T=R:10s") + line + "\n"
+    ours = MilterSettings("unix:/run/autocreate/milter.sock", 8.0, OURS.domains, OURS.mailers, "+")
+    found = sendmail_rules.examine(text, "sendmail.cf", ours)
+    assert [it.gravity for it in found] == [Gravity.CRITICAL] * count
+    assert all("map cyrus asks Cyrus" in it.what for it in found)
+
+
+@pytest.mark.parametrize(
     ("equates", "words"),
     [
         ("F=T, T=C:30s;S:10s;R:10s;E:1m", None),
