@@ -61,6 +61,7 @@ class Recipient:
         mailer: the transport that will deliver it (`{rcpt_mailer}`), if the MTA said.
         refusable: False for mail that is already in the MTA's queue: a refusal would only make it bounce.
         envelope: what was said before.
+        is_refused: the MTA has refused it as unknown. Only dry run asks to be told of those.
     """
 
     argument: str
@@ -68,6 +69,7 @@ class Recipient:
     mailer: str | None = None
     refusable: bool = True
     envelope: Envelope = Envelope()
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,12 @@ _REPLIES = {
 }
 
 
+# Why an answer is not given to the sender.
+DRY_RUN = "dry run"
+DRY_RUN_REFUSED = "dry run; the MTA refused it"  # as unknown, before it asked the milter
+NOT_BY_SMTP = "not by SMTP"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A decision about one recipient, and what led to it, for the administrator.
@@ -200,7 +208,7 @@ class Verdict:
         plan: what is to be done; only shown where nothing is applied.
         report: the result of the plan, if it was applied.
         created: a mailbox was created for this recipient.
-        suppressed: why the answer is not given to the sender ("dry run"); empty if it is.
+        suppressed: why the answer is not given to the sender, such as DRY_RUN; empty if it is.
         refusal: the reply to a recipient that Cyrus refuses.
         aliases: the aliases that were followed, a line each.
         parts: the verdict about each user, if the aliases led to several.

@@ -46,7 +46,7 @@ def test_the_lines_of_contrib_for_postfix_have_no_findings(cyrus: Cyrus, nowhere
                 "unix:/run/cyrus/socket/lmtp", f"inet:{cyrus.host}:{cyrus.lmtp_port}"
             )
             for name, value in parameters_of_main_cf().items()
-        } | {"virtual_alias_maps": "", "smtputf8_enable": "no"}
+        } | {"virtual_alias_maps": ""}
         with Postfix(parameters=parameters) as postfix:
             done = product.run(
                 *("doctor", "--postfix", str(postfix.config), "--sendmail", f"{nowhere}/cf"),

@@ -31,7 +31,9 @@ class Milter(Section):
     """A Unix socket where root's commands and `autocreate login` reach this process. Default: next to
     `socket`; none if `socket` is not a path. Needs a restart."""
     mode: Literal["enforce", "dry-run"] = "enforce"
-    """`dry-run` accepts all mail and creates nothing, but logs and records what it would do."""
+    """`dry-run` refuses and creates nothing, but logs and records what it would do. Keep the MTA's own maps of
+    recipients meanwhile: the milter is also told of recipients that they refuse, and `autocreate report` compares
+    both answers."""
     domains: tuple[Domain, ...] = ()
     """The domains whose recipients are verified, besides those in tables ([domains.NAME]). Other recipients
     pass unchecked. `*` means every recipient with one of `mailers`; with [aliases], also list the domains

@@ -80,6 +80,7 @@ class MilterSettings:
         lmtp: the address of lmtpd; empty if it is not asked.
         lowers_domains: autocreate.toml says that the MTA delivers with domains in lower case.
         default_domain: of a Cyrus with virtual domains; else empty.
+        is_dry_run: the milter lets every recipient pass.
     """
 
     socket: str
@@ -95,6 +96,7 @@ class MilterSettings:
     lmtp: str = ""
     lowers_domains: bool = False
     default_domain: str = ""
+    is_dry_run: bool = False
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:

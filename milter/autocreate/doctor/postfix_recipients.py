@@ -25,11 +25,25 @@ def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> 
         shown = ", ".join(sorted(domain for route in used for domain in route.domains))
         maps = address_class.recipients
         for place, value in postfix.values(maps, postfix.running("smtpd")).items():
-            if used:
+            if used and ours.is_dry_run:
+                yield from _no_maps(value, f"{place}: {maps}", shown)
+            elif used:
                 yield from _maps(value, f"{place}: {maps}", shown)
                 yield from _details(postfix, value, f"{place}: {maps}")
-    yield from _unverified(postfix)
+    if not ours.is_dry_run:
+        yield from _unverified(postfix)
     yield from _undelivered(postfix, ours, routes)
+
+
+def _no_maps(value: str, where: str, domains: str) -> Iterator[Finding]:
+    """In dry run the site's own maps are what refuses unknown recipients."""
+    if not value:
+        yield warning(
+            f"{where} is empty, and the milter is in dry run",
+            f"unknown recipients in {domains} are accepted, and their mail bounces",
+            f"{where}: as it was before, until you leave dry run; or leave it now: remove "
+            'mode = "dry-run" from autocreate.toml',
+        )
 
 
 def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:

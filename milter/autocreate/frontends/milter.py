@@ -7,6 +7,7 @@ for nothing but the answers about recipients: see decision 0049.
 """
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -62,6 +63,7 @@ class _Session(pymilter.Base):
     def __init__(self, gate: ServiceGate, is_local: bool) -> None:
         self._gate = gate
         self._is_local = is_local
+        self._sees_refused = False
         self._silent = 0
         self._client = ""
         self._envelope = Envelope()
@@ -77,6 +79,9 @@ class _Session(pymilter.Base):
         if self._is_local:
             self._silent = offered & _SILENT
             options[1] |= self._silent | (offered & pymilter.P_NODATA)
+        if self._gate.service.rules.dry_run:
+            self._sees_refused = bool(offered & pymilter.P_RCPT_REJ)
+            options[1] |= offered & pymilter.P_RCPT_REJ
         return answer
 
     def connect(self, hostname: str, family: int, address: Any) -> int:
@@ -110,14 +115,20 @@ class _Session(pymilter.Base):
     def _recipient(self, argument: str) -> int:
         begun = time.monotonic()
         mailer = self._macro("{rcpt_mailer}")
-        recipient = Recipient(
-            argument,
-            rewritten=self._macro("{rcpt_addr}"),
-            mailer=mailer,
-            # Postfix gives the mailer of every recipient by SMTP, and of no other.
-            refusable=mailer is not None,
-            envelope=self._envelope,
-        )
+        if self._sees_refused and mailer == _REFUSED_MAILER and (code := self._refusal()):
+            # The MTA ignores the answer. A reload may have ended dry run since the connection began.
+            if not _UNKNOWN_CODE.fullmatch(code) or not self._gate.service.rules.dry_run:
+                return _CONTINUE
+            recipient = Recipient(argument, envelope=self._envelope, is_refused=True)
+        else:
+            recipient = Recipient(
+                argument,
+                rewritten=self._macro("{rcpt_addr}"),
+                mailer=mailer,
+                # Postfix gives the mailer of every recipient by SMTP, and of no other.
+                refusable=mailer is not None,
+                envelope=self._envelope,
+            )
         with self._gate.enter() as service:
             if service is None:
                 return self._reply(Answer.TEMPORARY.reply)
@@ -140,6 +151,15 @@ class _Session(pymilter.Base):
         self.setreply(*reply)
         return _REJECT if reply.code.startswith("5") else _TEMPFAIL
 
+    def _refusal(self) -> str:
+        """The enhanced code by which the MTA has refused this recipient; "" if it has not.
+
+        For a recipient in virtual_alias_domains that has an alias, Postfix sends `error`, too, and the code
+        with a text behind it.
+        """
+        host = self._macro("{rcpt_host}") or ""
+        return host if _CODE.fullmatch(host) else ""
+
     def _nothing(self, step: int) -> int:
         """To a step that decides nothing: no reply if the MTA agreed to wait for none, else CONTINUE."""
         return _NOREPLY if self._silent & step else _CONTINUE
@@ -152,6 +172,12 @@ class _Session(pymilter.Base):
             return ""
         return None if value is None else str(value)
 
+
+# What the MTA sends for a recipient that it has refused (SMFIP_RCPT_REJ, see smfi_setsymlist in libmilter's
+# documentation, and smtpd_milter_eval() in Postfix's smtpd/smtpd_milter.c).
+_REFUSED_MAILER = "error"
+_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_UNKNOWN_CODE = re.compile(r"[45]\.1\.[01]")  # RFC 3463: a bad destination mailbox address
 
 _CONTINUE: int = pymilter.CONTINUE
 _NOREPLY: int = pymilter.NOREPLY

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from autocreate.model import Answer
+from autocreate.model import DRY_RUN, DRY_RUN_REFUSED, Answer
 from autocreate.service.journal import SEEN_LIMIT, Journal
 from autocreate.service.journal_hours import DAY, HOUR
 from autocreate.statistics.tally import Tally
 
 WEEK = 7 * DAY
+
+_OF_DRY_RUN = (DRY_RUN, DRY_RUN_REFUSED)
 
 # The epoch was a Thursday; this is the first Monday.
 _MONDAY = 4 * DAY
@@ -22,14 +24,19 @@ OUTCOMES = ("accept", "created", "unknown", "refused", "malformed", "temporary",
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What was recorded in dry-run mode, every recipient once.
+    """What was decided in dry-run mode.
 
     Args:
-        answers: that recipients would have had.
+        cells: how many recipients the MTA accepted or refused as unknown (True), by the answer that they would
+            have had.
+        reasons: how many, by that answer and its reason.
+        answers: the same answers, every recipient once.
         trees: the users whose mailboxes would have been created, by (policy, domain).
         begins: since when the recipients of the period are kept, in seconds since the epoch; None if all are.
     """
 
+    cells: Counter[tuple[bool, str]] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     trees: Counter[tuple[str, str]] = field(default_factory=Counter)
     begins: float | None = None
@@ -73,7 +80,7 @@ class Report:
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many recipients there were, by outcome."""
+        """How many recipients there were, by outcome. Those of dry run are counted apart."""
         return outcomes_of(self.total)
 
     @property
@@ -81,7 +88,8 @@ class Report:
         """(answer, reason, how many), the most frequent first."""
         counts: Counter[tuple[str, str]] = Counter()
         for kind, count in self.total.kinds.items():
-            counts[kind.answer, kind.reason] += count
+            if kind.suppressed not in _OF_DRY_RUN:
+                counts[kind.answer, kind.reason] += count
         return [(*key, count) for key, count in counts.most_common()]
 
     @property
@@ -109,7 +117,7 @@ def gather(journal: Journal, since: float, until: float) -> Report:
             continue
         total.merge(tally)
         parts.append(Slot(begins, seconds, outcomes_of(tally)))
-    dry_run = _dry_run(journal.seen(), since, left_out)
+    dry_run = _dry_run(total, journal.seen(), since, left_out)
     return Report(
         since,
         until,
@@ -124,11 +132,14 @@ def gather(journal: Journal, since: float, until: float) -> Report:
 
 
 def outcomes_of(tally: Tally) -> Counter[str]:
-    """How many recipients there were, by outcome."""
+    """How many recipients there were, by outcome, without those of dry run."""
     counts: Counter[str] = Counter()
     for (_, outcome), times in tally.times.items():
         counts[outcome] += times.total
-    return counts
+    for kind, count in tally.kinds.items():
+        if kind.suppressed in _OF_DRY_RUN:
+            counts[kind.answer] -= count
+    return +counts
 
 
 def _slots(parts: Sequence[Slot], until: float) -> Iterator[Slot]:
@@ -158,8 +169,14 @@ def _slot_of(begins: int, size: int) -> int:
     return (begins - offset) // size * size + offset
 
 
-def _dry_run(rows: Iterable[Mapping[str, Any]], since: float, left_out: list[str]) -> DryRun:
+def _dry_run(
+    total: Tally, rows: Iterable[Mapping[str, Any]], since: float, left_out: list[str]
+) -> DryRun:
     seen = DryRun()
+    for kind, count in total.kinds.items():
+        if kind.suppressed in _OF_DRY_RUN and kind.answer != Answer.PASS.value:
+            seen.cells[kind.suppressed == DRY_RUN_REFUSED, kind.answer] += count
+            seen.reasons[kind.answer, kind.reason] += count
     users: set[str] = set()
     for number, row in enumerate(rows, 1):
         try:

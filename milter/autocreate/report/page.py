@@ -8,7 +8,16 @@ from autocreate.model import Answer
 from autocreate.report.chart import Column, Series, bar, number, stacked
 from autocreate.report.gather import OUTCOMES, Report
 from autocreate.report.time_axis import labels
-from autocreate.report.words import WORDS, milliseconds, name_of, notes, period, quantiles
+from autocreate.report.words import (
+    WORDS,
+    cells_of,
+    milliseconds,
+    name_of,
+    notes,
+    period,
+    quantiles,
+    times_of,
+)
 from autocreate.statistics.tally import BOUNDS, Histogram
 
 _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
@@ -82,10 +91,13 @@ def _cards(found: Report) -> Iterator[str]:
         title = "Deferred (451) over time"
         yield _card(title, _over_time(found, deferred, title, 150), wide=True)
     yield _card("Verdicts and reasons", _reasons(found), wide=True)
-    yield _card("Time until the verdict", _legend(shown) + _times(found, shown), wide=True)
+    measured = {outcome for outcome, _ in times_of(found)}
+    timed = [it for it in _SERIES if it.css in measured]
+    yield _card("Time until the verdict", _legend(timed) + _times(found, timed), wide=True)
     created = _trees(total.created.most_common(_MOST))
-    yield _card("Mailboxes created", created, wide=not found.dry_run.answers)
-    if found.dry_run.answers:
+    is_dry = bool(found.dry_run.answers or found.dry_run.cells)
+    yield _card("Mailboxes created", created, wide=not is_dry)
+    if is_dry:
         yield _card("Dry run", _dry_run(found))
     yield _card("Most frequent unknown recipients", _names(total.unknown.most(_MOST)))
     yield _card("Clients that sent to them most", _names(total.clients.most(_MOST)))
@@ -131,7 +143,7 @@ def _short(bound: float) -> str:
 
 
 def _reasons(found: Report) -> str:
-    most = max(count for *_, count in found.reasons)
+    most = max((count for *_, count in found.reasons), default=1)
     rows = [
         _row(
             count,
@@ -166,6 +178,7 @@ def _names(names: Sequence[tuple[str, int]]) -> str:
 
 
 def _dry_run(found: Report) -> str:
+    cells = [_row(count, "", *it) for it, count in cells_of(found)]
     answers = found.dry_run.answers.most_common()
     rows = [
         _row(count, bar(f"{count:,}", answer, count / answers[0][1]), WORDS[answer])
@@ -173,6 +186,8 @@ def _dry_run(found: Report) -> str:
     ]
     trees = _trees(found.dry_run.trees.most_common(_MOST))
     return (
+        '<p class="note">What the MTA did, and what we would say:</p>'
+        f"{_table(cells, ('', '', 'the MTA', 'we'))}"
         f'<p class="note">Answers, distinct recipients:</p>{_table(rows)}'
         f'<p class="note">Mailboxes that would be created:</p>{trees}'
     )

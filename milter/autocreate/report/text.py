@@ -6,7 +6,7 @@ from typing import Any
 
 from autocreate.core.printable import printable
 from autocreate.report.gather import Report
-from autocreate.report.words import PARTS, WORDS, notes, period, quantiles, times_of
+from autocreate.report.words import PARTS, WORDS, cells_of, notes, period, quantiles, times_of
 from autocreate.statistics.tally import Histogram
 
 
@@ -44,6 +44,14 @@ def data(found: Report) -> dict[str, Any]:
             for outcome, times in times_of(found)
         },
         "dry_run": {
+            "recipients": [
+                {"refused": refused, "answer": answer, "count": count}
+                for (refused, answer), count in found.dry_run.cells.most_common()
+            ],
+            "reasons": [
+                {"answer": answer, "reason": reason, "count": count}
+                for (answer, reason), count in found.dry_run.reasons.most_common()
+            ],
             "answers": dict(found.dry_run.answers.most_common()),
             "created": trees(found.dry_run.trees),
             "begins": _stamp_of(found.dry_run.begins),
@@ -87,6 +95,17 @@ def text(found: Report) -> Iterator[str]:
     yield from _section(
         "Time until the verdict (median, 95th and 99th percentile)",
         [(f"{count:,}", WORDS[it], *rest) for it, count, *rest in quantiles(found)],
+    )
+    yield from _section(
+        "Dry run: what the MTA did, and what we would say",
+        [(f"{count:,}", *it) for it, count in cells_of(found)],
+    )
+    yield from _section(
+        "Dry run: verdicts and reasons",
+        [
+            (f"{count:,}", WORDS[answer], reason)
+            for (answer, reason), count in found.dry_run.reasons.most_common(20)
+        ],
     )
     yield from _section(
         "Dry run: answers, distinct recipients",

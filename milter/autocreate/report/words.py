@@ -59,6 +59,12 @@ def notes(found: Report) -> list[str]:
     return said
 
 
+def cells_of(found: Report) -> Iterator[tuple[tuple[str, str], int]]:
+    """What the MTA did with recipients in dry run and what we would say, and how many; the most first."""
+    for (is_refused, answer), count in found.dry_run.cells.most_common():
+        yield ("refused" if is_refused else "accepted", WORDS[answer]), count
+
+
 def milliseconds(value: float) -> str:
     """A duration: `0.1 ms`, `44 ms`, `1.2 s`."""
     if value == float("inf"):

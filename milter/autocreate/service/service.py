@@ -17,7 +17,16 @@ from autocreate.core.naming import ANONYMOUS
 from autocreate.domains.hosted import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
-from autocreate.model import Address, Answer, Login, Recipient, Verdict
+from autocreate.model import (
+    DRY_RUN,
+    DRY_RUN_REFUSED,
+    NOT_BY_SMTP,
+    Address,
+    Answer,
+    Login,
+    Recipient,
+    Verdict,
+)
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.decisions import Decisions
@@ -83,9 +92,9 @@ class Service:
         verdict = self._recipients.judge(recipient, until, apply=not self.rules.dry_run)
         if self.rules.dry_run:
             self._record(recipient, verdict, until)
-            return replace(verdict, suppressed="dry run")
+            return replace(verdict, suppressed=DRY_RUN_REFUSED if recipient.is_refused else DRY_RUN)
         if not recipient.refusable and verdict.reply:
-            return replace(verdict, suppressed="not by SMTP")
+            return replace(verdict, suppressed=NOT_BY_SMTP)
         return verdict
 
     def log_in(self, login: Login, timeout: float | None = None) -> Verdict:
@@ -111,7 +120,7 @@ class Service:
         verdict = self._decisions.decide(request, until)
         if rules.dry_run:
             self._record(Recipient(str(address), mailer=login.service), verdict, until)
-            return replace(verdict, suppressed="dry run")
+            return replace(verdict, suppressed=DRY_RUN)
         return verdict
 
     def schedule_retry(self, login: Login) -> None:
@@ -192,7 +201,7 @@ class Service:
         apply = apply and not self.rules.dry_run
         decide = self._recipients.decide_user if is_user else self._recipients.decide
         verdict = decide(address, until, apply)
-        return replace(verdict, suppressed="dry run") if self.rules.dry_run else verdict
+        return replace(verdict, suppressed=DRY_RUN) if self.rules.dry_run else verdict
 
     def scripts(self) -> tuple[tuple[str, Script], ...]:
         """The Sieve scripts that policies give, each with the policy's name."""

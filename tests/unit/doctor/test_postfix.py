@@ -182,6 +182,24 @@ def test_a_mistake_in_postfix_is_a_finding(
     assert found[0].remedy
 
 
+@pytest.mark.parametrize(
+    ("maps", "words"),
+    [
+        ("", ["virtual_mailbox_maps is empty, and the milter is in dry run"]),
+        ("hash:/etc/postfix/vmailbox", []),
+        ("socketmap:unix:/run/cyrus/socket/smmap:smmapd", []),
+    ],
+)
+def test_in_dry_run_the_sites_own_maps_stay(maps: str, words: list[str]) -> None:
+    changes = {
+        "virtual_mailbox_maps": maps,
+        "smtpd_recipient_restrictions": "reject_unverified_recipient",
+    }
+    found = examine(Postfix({**GOOD, **changes}, SERVICES), replace(OURS, is_dry_run=True))
+    assert [it.what for it in found] == [f"main.cf: {it}" for it in words]
+    assert {it.gravity for it in found} <= {Gravity.WARNING}
+
+
 def test_delimiters_must_match_where_aliases_are_looked_up() -> None:
     changed = Postfix({**GOOD, "recipient_delimiter": ""}, SERVICES)
     assert examine(changed, OURS) == []

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,13 +16,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from autocreate.cli.main import main
-from autocreate.model import Answer, Recipient, Verdict
+from autocreate.model import DRY_RUN, DRY_RUN_REFUSED, Answer, Recipient, Verdict
 from autocreate.report import gather as gather_module
 from autocreate.report import words as words_module
 from autocreate.report.gather import Report, gather
 from autocreate.report.page import page
 from autocreate.report.text import data, text
-from autocreate.report.words import date_and_time, notes
+from autocreate.report.words import cells_of, date_and_time, notes
 from autocreate.service import journal_hours
 from autocreate.service.journal import Journal
 from autocreate.service.journal_hours import DAY, HOUR
@@ -165,6 +166,27 @@ def test_dry_run_counts_every_recipient_and_every_tree_once(rig: Rig) -> None:
     found = rig.report().dry_run
     assert found.answers == {"accept": 2, "unknown": 1}
     assert found.trees == {("students", "example.org"): 1}
+
+
+def test_dry_run_is_counted_apart_by_what_the_mta_did(rig: Rig) -> None:
+    rig.see(0, ACCEPTED, "<joe@example.org>")
+    rig.see(0, replace(ACCEPTED, suppressed=DRY_RUN), "<joe@example.org>")
+    rig.see(0, replace(ACCEPTED, suppressed=DRY_RUN_REFUSED), "<new@example.org>")
+    for _ in range(3):
+        rig.see(0, replace(UNKNOWN, suppressed=DRY_RUN_REFUSED), "<nobody@example.org>")
+    rig.see(0, Verdict(Answer.PASS, "not ours", suppressed=DRY_RUN), "<joe@far.test>")
+    found = rig.report()
+    assert found.outcomes == {"accept": 1}
+    assert [(answer, count) for answer, _, count in found.reasons] == [("accept", 1)]
+    assert found.dry_run.cells == {
+        (False, "accept"): 1,
+        (True, "accept"): 1,
+        (True, "unknown"): 3,
+    }
+    assert next(iter(cells_of(found))) == (("refused", "unknown (550)"), 3)
+    html = page(found, "mx1.example.org")
+    assert "What the MTA did, and what we would say" in html
+    assert "<td>refused</td><td>unknown (550)</td>" in html
 
 
 def test_what_dry_run_does_not_have_any_more_is_said(
@@ -334,7 +356,13 @@ def test_json_has_the_same_figures(tmp_path: Path) -> None:
         "created": [{"policy": "students", "domain": "example.org", "count": 1}],
         "unknown": [{"recipient": "nobody@example.org", "count": 1}],
         "clients": [{"client": "192.0.2.1", "count": 1}],
-        "dry_run": {"answers": {}, "created": [], "begins": None},
+        "dry_run": {
+            "recipients": [],
+            "reasons": [],
+            "answers": {},
+            "created": [],
+            "begins": None,
+        },
         "unfinished": 0,
         "left_out": [],
     }
