@@ -24,6 +24,7 @@ BENCHES = {
     "audit": "`audit` of up to a million accounts: against the time and the memory that were promised",
     "bulk": "`provision --all`: against a hand-written loop over raw IMAP with the same commands",
     "existence": "a check that no cache answers: 10,000 and 100,000 mailboxes against 1,000",
+    "files": "accounts, groups and aliases in files of millions of lines: against what was promised",
     "first": "the first delivery to a new user: against Cyrus's native autocreate",
     "flood": "recipients that are unknown, and good mail beside them: against Postfix's own maps",
     "lmtp": "recipients that are known, with lmtpd asked: against the same without [lmtp]",

@@ -14,10 +14,8 @@ from autocreate.aliases.syntax import (
     folded,
     members,
     one_value,
-    parse_aliases,
-    parse_table,
-    parse_virtusertable,
 )
+from autocreate.aliases.texts import parse_aliases, parse_table, parse_virtusertable
 from autocreate.config import load
 from autocreate.core.address import domain_of, parse
 from autocreate.core.naming import CYRUS_DEFAULTS, owner
@@ -140,6 +138,10 @@ def _file(data: bytes) -> Iterator[Path]:
         yield aged(path)
 
 
+def _of_pieces(read: Callable[[Iterator[str]], object]) -> Callable[[bytes], object]:
+    return lambda data: read(iter(text_of(data).splitlines(keepends=True)))
+
+
 def _of_text(read: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda data: read(text_of(data))
 
@@ -157,7 +159,7 @@ TEXTS: Mapping[str, Reader] = {
     ),
     "rewritten": Reader(_rewritten, (repeated(b"a.", b"<joe@example.org>\n", b"b@example.org"),)),
     "virtual": Reader(
-        _of_text(parse_table),
+        _of_pieces(parse_table),
         (
             numbered("user{}@example.org joe\n"),
             numbered("  member{}@example.org,\n"),
@@ -167,10 +169,10 @@ TEXTS: Mapping[str, Reader] = {
         ),
     ),
     "virtusertable": Reader(
-        _of_text(parse_virtusertable), (numbered("user{}@example.org\tjoe\n"),)
+        _of_pieces(parse_virtusertable), (numbered("user{}@example.org\tjoe\n"),)
     ),
     "aliases": Reader(
-        _of_text(parse_aliases),
+        _of_pieces(parse_aliases),
         (
             numbered("user{}: joe\n"),
             repeated(b" joe,\n", b"all: joe,\n"),
@@ -206,7 +208,7 @@ TEXTS: Mapping[str, Reader] = {
         ),
     ),
     "domains": Reader(
-        _of_text(parse_domains),
+        _of_pieces(parse_domains),
         (
             numbered("host{}.example.org OK\n"),
             repeated(b"a."),

@@ -26,6 +26,7 @@ from autocreate.config import load
 from autocreate.core.address import parse
 from autocreate.errors import Temporary
 from autocreate.statistics.recorder import Statistics
+from autocreate.wiring.loading import Loader
 from autocreate.wiring.sources import aliases_of
 
 # local.example is in mydestination, box.example in virtual_mailbox_domains, the others in virtual_alias_domains.
@@ -137,7 +138,7 @@ def resolved(
 ) -> dict[str, set[str]]:
     """To which users we follow each of some recipients."""
     product.configure({"milter": {"domains": OURS}, "aliases": tables})
-    aliases = aliases_of(load(product.config_file), Statistics(), None)
+    aliases = aliases_of(load(product.config_file), Statistics(), None, Loader())
     assert aliases
     found: dict[str, set[str]] = {}
     for recipient in recipients:

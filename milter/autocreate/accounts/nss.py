@@ -92,7 +92,7 @@ class NssSource:
         self.name = name
         self._users = users
         self._spellings = ReloadingFile(
-            _PASSWD, lambda text: Spellings(_names(text), users), errors="surrogateescape"
+            _PASSWD, lambda pieces: Spellings(_names(pieces), users), errors="surrogateescape"
         )
         self._uids = range(min_uid, max_uid + 1)
         self._limit = TimeLimit("the system", _AT_ONCE, timeout)
@@ -111,6 +111,10 @@ class NssSource:
         self.lookup(_NOBODY)
         users = [user.pw_name for user in pwd.getpwall() if user.pw_uid in self._uids]
         return iter(users) if users else None
+
+    def load(self, until: float) -> None:
+        """See `ReloadingFile.load`."""
+        self._spellings.load(until)
 
     def close(self) -> None:
         """End the threads."""
@@ -171,9 +175,10 @@ class NssSource:
         return text_of(entry.gr_name) if entry else ""
 
 
-def _names(passwd: str) -> list[str]:
+def _names(pieces: Iterator[str]) -> Iterator[str]:
     """The names of passwd(5)."""
-    return [line.partition(":")[0] for line in passwd.splitlines() if ":" in line]
+    lines = (line for text in pieces for line in text.splitlines())
+    return (line.partition(":")[0] for line in lines if ":" in line)
 
 
 def entry_of(function: Any, key: Any, kind: Callable[[], Any], what: str) -> Any:

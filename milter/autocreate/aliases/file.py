@@ -5,23 +5,15 @@ A file that is being written may be incomplete: see `autocreate.backends.reloadi
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cachetools import LRUCache
 
 from autocreate.aliases.stages import Found, Included
-from autocreate.aliases.syntax import (
-    AliasText,
-    abbreviate,
-    folded,
-    lowered,
-    members,
-    parse_aliases,
-    parse_table,
-    parse_virtusertable,
-)
+from autocreate.aliases.syntax import abbreviate, folded, lowered, members
+from autocreate.aliases.texts import AliasText, parse_aliases, parse_table, parse_virtusertable
 from autocreate.backends.regular_file import MAX_INCLUDE, Rules
 from autocreate.backends.reloading_file import ReloadingFile
 from autocreate.errors import Temporary
@@ -41,7 +33,7 @@ class VirtualFile:
         clock: the time in seconds since the epoch.
     """
 
-    _parse: Callable[[str], AliasText] = staticmethod(parse_table)
+    _parse: Callable[[Iterator[str]], AliasText] = staticmethod(parse_table)
     _fold: Callable[[str], str] = staticmethod(folded)
 
     def __init__(self, name: str, path: Path, clock: Callable[[], float] = time.time) -> None:
@@ -52,11 +44,11 @@ class VirtualFile:
         """See `AliasTable.find`."""
         read, incomplete, owner, is_outdated = self._file.read()
         names = [self._fold(key) for key in keys]
-        position = next((at for at, name in enumerate(names) if name in read.entries), -1)
+        values = ((at, read.entries.get(name)) for at, name in enumerate(names))
+        position, text = next(((at, text) for at, text in values if text is not None), (-1, ""))
         if incomplete and position >= 0 and names[position] == read.last:
             # Mail must not be accepted for only part of a list.
             raise Temporary(incomplete)
-        text = read.entries[names[position]] if position >= 0 else ""
         if position == 0:
             # Nobody is refused because an older version names them.
             return Found(position, text, incomplete if is_outdated else "", owner)
@@ -65,6 +57,10 @@ class VirtualFile:
         )
         return Found(position, text, "; ".join(filter(None, [incomplete, *problems])), owner)
 
+    def load(self, until: float) -> None:
+        """See `ReloadingFile.load`."""
+        self._file.load(until)
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -72,13 +68,13 @@ class VirtualFile:
 class AliasesFile(VirtualFile):
     """`name: value, value` lines: aliases(5)."""
 
-    _parse: Callable[[str], AliasText] = staticmethod(parse_aliases)
+    _parse: Callable[[Iterator[str]], AliasText] = staticmethod(parse_aliases)
 
 
 class Virtusertable(VirtualFile):
     """`key value` lines: Sendmail's virtusertable."""
 
-    _parse: Callable[[str], AliasText] = staticmethod(parse_virtusertable)
+    _parse: Callable[[Iterator[str]], AliasText] = staticmethod(parse_virtusertable)
     _fold: Callable[[str], str] = staticmethod(lowered)
 
 
@@ -129,10 +125,11 @@ class _List:
     """The text of an included file, read.
 
     Args:
-        text: what it says.
+        pieces: what it says.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, pieces: Iterator[str]) -> None:
+        text = "".join(pieces)
         self.members = members(text)
         self.size = _PER_BYTE * len(text)
 

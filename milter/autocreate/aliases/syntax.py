@@ -1,13 +1,7 @@
-"""The text formats of aliases: Postfix's tables, aliases(5), and their right-hand sides.
-
-They are read as by the MTAs (postmap(1), postalias(1), newaliases of Sendmail): of two entries with the same
-key the first counts, keys are case-insensitive, and a line with a syntax error is ignored. Ignored lines are
-reported, because the name in such a line may exist.
-"""
+"""The keys and right-hand sides of aliases, read as by the MTAs (postmap(1), postalias(1), Sendmail's newaliases)."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from autocreate.core.address import needs_quotes
@@ -26,38 +20,8 @@ def _tokens(separator: str) -> re.Pattern[str]:
     return re.compile(rf'\\.|["()<>]|{separator}', re.DOTALL)
 
 
-_COMMA, _COLON, _SPACE = _tokens(","), _tokens(":"), _tokens(r"\s")
+_COMMA, COLON, SPACE = _tokens(","), _tokens(":"), _tokens(r"\s")
 _QUOTING = re.compile(r'\\(.?)|"', re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class AliasText:
-    """The content of a text.
-
-    Args:
-        entries: right-hand sides by key, `folded` or `lowered`.
-        problems: one for each line with a syntax error.
-        last: the key of the last entry. If the text is incomplete, this entry may be.
-    """
-
-    entries: Mapping[str, str]
-    problems: tuple[str, ...] = ()
-    last: str = ""
-
-
-def parse_table(text: str) -> AliasText:
-    """Read `key whitespace value` lines: virtual(5), canonical(5)."""
-    return _parsed(text, _SPACE, "has no value after its key", folded)
-
-
-def parse_virtusertable(text: str) -> AliasText:
-    """Read the same lines as Sendmail does: makemap(8) has no full case folding."""
-    return _parsed(text, _SPACE, "has no value after its key", lowered)
-
-
-def parse_aliases(text: str) -> AliasText:
-    """Read `name: value, value` lines: aliases(5) of Postfix and Sendmail."""
-    return _parsed(text, _COLON, "has no name, colon and value", folded)
 
 
 def folded(key: str) -> str:
@@ -148,61 +112,34 @@ def abbreviate(words: Sequence[str], between: str = ", ", most: int = 5) -> str:
 
 
 def _plain(key: str) -> str:
+    if key.isascii() and '"' not in key and "\\" not in key:
+        return key
     return normalized("NFC", unquoted(key))
-
-
-def _parsed(
-    text: str, ends_key: re.Pattern[str], problem: str, fold: Callable[[str], str]
-) -> AliasText:
-    entries: dict[str, str] = {}
-    problems = []
-    last = ""
-    for number, line in _logical_lines(text):
-        end = next(_separators(line, ends_key), len(line))
-        key, value = line[:end].strip(), line[end + 1 :].strip()
-        if not key or not value:
-            problems.append(f"line {number} {problem}")
-            last = ""
-        else:
-            name = fold(key)
-            last = "" if name in entries else name
-            entries.setdefault(name, value)
-    return AliasText(entries, tuple(problems), last)
-
-
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines joined with their continuation lines, each with the number of the first."""
-    number = 0
-    gathered: list[str] = []
-    for current, line in enumerate(text.split("\n"), 1):
-        content = line.strip()
-        if not content or content.startswith("#"):
-            continue  # these do not end a logical line, as in postmap(1)
-        if line[0].isspace() and gathered:
-            gathered.append(content)
-            continue
-        if gathered:
-            yield number, " ".join(gathered)
-        number, gathered = current, [content]
-    if gathered:
-        yield number, " ".join(gathered)
 
 
 def _split(text: str, tokens: re.Pattern[str]) -> list[str]:
     """The text split at its separators."""
     pieces, begin = [], 0
-    for end in _separators(text, tokens):
+    for end in separators(text, tokens):
         pieces.append(text[begin:end])
         begin = end + 1
     pieces.append(text[begin:])
     return pieces
 
 
-def _separators(text: str, tokens: re.Pattern[str]) -> Iterator[int]:
+def first_separator(text: str, tokens: re.Pattern[str]) -> int:
+    """The first of `separators`; the length of the text if there is none."""
+    token = tokens.search(text)
+    if token and token[0] not in _CLOSING and token[0][0] not in _NO_SEPARATOR:
+        return token.start()  # nearly always, and three times as fast
+    return next(separators(text, tokens), len(text))
+
+
+def separators(text: str, tokens: re.Pattern[str]) -> Iterator[int]:
     """Where separators are that are outside quotes and brackets.
 
     Args:
-        tokens: `_tokens` of the separator.
+        tokens: COLON or another of these.
     """
     closing: list[str] = []
     for token in tokens.finditer(text):
@@ -220,7 +157,7 @@ def _words(item: str) -> list[str]:
     """The addresses of one item, of which there can be several; or its command or file."""
     if item.lstrip('"').startswith(("|", "/")) or item.lower().startswith((":include:", "error:")):
         return [item]
-    words = [word for word in _split(item, _SPACE) if word and not word.startswith("(")]
+    words = [word for word in _split(item, SPACE) if word and not word.startswith("(")]
     if words and words[-1].startswith("<"):
         return words[-1:]  # Joe Doe <joe@example.org>
     return words

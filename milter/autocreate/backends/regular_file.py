@@ -17,13 +17,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-# Bytes. A million users or aliases take less.
-MAX_TABLE = 128 * 1024 * 1024
+# Bytes. Three million users or aliases take less, even as lines of passwd(5).
+MAX_TABLE = 256 * 1024 * 1024
 # 10,000 addresses of the greatest length, which is all that is followed.
 MAX_INCLUDE = 4 * 1024 * 1024
 MAX_SETTINGS = 1024 * 1024  # of Cyrus's and the MTA's own files, Sieve scripts and passwords
 
 _MAX_LINKS = 40  # as in Linux
+_LEAST_READ = 1 << 16  # bytes
 
 
 class Rules(NamedTuple):
@@ -99,14 +100,17 @@ def read_open(file: int, path: str | Path, limit: int) -> Opened:
         path: for messages.
     """
     size = require_regular(os.fstat(file), path).st_size
+    pieces = []
     if size <= limit:
-        data = bytearray()
-        while len(data) <= limit and (piece := os.read(file, limit + 1 - len(data))):
-            data += piece
-        size = len(data)
+        # At once, since copying a large file stops all threads.
+        left, most = limit + 1, max(size + 1, _LEAST_READ)
+        while left > 0 and (piece := os.read(file, min(left, most))):
+            pieces.append(piece)
+            left -= len(piece)
+        size = limit + 1 - left
     if size > limit:
         raise OSError(errno.EFBIG, f"is larger than {limit:,} bytes, the limit", str(path))
-    return Opened(bytes(data), os.fstat(file))
+    return Opened(b"".join(pieces), os.fstat(file))
 
 
 def require_regular(found: os.stat_result, path: str | Path) -> os.stat_result:

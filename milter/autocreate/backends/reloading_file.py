@@ -4,13 +4,19 @@ The file may be read while it is being written. So something that is missing in 
 than two seconds ago may exist all the same (Postfix treats fresh files in the same way).
 
 A new version is read and parsed in a thread of its own, however large it is. Until it is there, the version before
-it answers, for a few seconds: it may say yes, and never no (docs/decisions/0045).
+it answers, for a few seconds: it may say yes, and never no (docs/decisions/0045). It is parsed piece by piece, so
+that Python can run other threads in between; and not at all if it has the same bytes as before
+(docs/decisions/0052).
 """
 
+import codecs
+import contextlib
+import hashlib
+import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -18,12 +24,17 @@ from typing import Generic, NamedTuple, TypeVar
 from autocreate.backends.regular_file import Rules, read_regular
 from autocreate.errors import MalformedValue, Temporary
 
+log = logging.getLogger(__name__)
+
 # Seconds without a change after which a file is complete.
 _SETTLED = 2.0
-# Seconds that a lookup waits for a new version: nearly all files are read by then.
+# Seconds since a new version began to be read for which lookups wait for it: nearly all files are read by then.
 _AT_ONCE = 0.5
 # Seconds for which the version before a change may be used, and a lookup waits where there is none.
 _LONGEST = 10.0
+# Bytes that are parsed at a time: a few milliseconds, as long as Python lets one thread run while others wait.
+_PIECE = 1 << 16
+_DIGEST = 32  # bytes
 
 T = TypeVar("T")
 
@@ -48,17 +59,19 @@ class ReloadingFile(Generic[T]):
 
     Args:
         path: the file, in UTF-8.
-        parse: makes the content from the text.
+        parse: makes the content from the text, which comes in pieces of whole lines that end with a line feed.
+            Nothing in `parse` may take long at a time, but all of it may.
         clock: the time in seconds since the epoch.
         errors: how to treat bytes that are not UTF-8, as in `bytes.decode`.
         rules: what the file must be like.
-        at_once: seconds that a lookup waits for a new version while there is an older one.
+        at_once: seconds for which lookups wait for a new version, since it began to be read, while there is an
+            older one.
     """
 
     def __init__(
         self,
         path: Path,
-        parse: Callable[[str], T],
+        parse: Callable[[Iterator[str]], T],
         clock: Callable[[], float] = time.time,
         errors: str = "strict",
         rules: Rules = Rules(),  # noqa: B008 -- immutable
@@ -83,20 +96,31 @@ class ReloadingFile(Generic[T]):
             Temporary: the file cannot be read, breaks a rule of `read_regular`, is not UTF-8, changes while it
                 is read, or takes too long.
         """
-        until = None
+        asked = time.monotonic()
         while True:
             load = self._wanted()
             if isinstance(load, Reading):
                 return load
             now = time.monotonic()
             older = self._current if now < load.outdated + _LONGEST else None
-            until = until or now + (_LONGEST if older is None else self._at_once)
+            until = min(asked, load.begun) + self._at_once if older else asked + _LONGEST
             if not load.ended.wait(until - now):
                 return self._outdated(older)
             if isinstance(load.error, Temporary):
                 raise Temporary(str(load.error)) from load.error
             if load.error:
                 raise load.error
+
+    def load(self, until: float) -> None:
+        """Read the file before the first lookup. If it cannot be read, each lookup says so, and this does not.
+
+        Args:
+            until: how long to wait, by the monotonic clock.
+        """
+        with contextlib.suppress(Temporary):
+            load = self._wanted()
+            if isinstance(load, _Load) and not load.ended.wait(until - time.monotonic()):
+                log.warning("%s is still being read; until then its lookups fail (451)", self.path)
 
     def _wanted(self) -> "Reading[T] | _Load":
         """What this version of the file says, or the thread that reads it."""
@@ -154,13 +178,16 @@ class ReloadingFile(Generic[T]):
                 raise Temporary(f"{self.path} changes while it is read")
         except OSError as error:
             raise Temporary(f"{self.path} cannot be read: {error.strerror}") from error
+        digest = hashlib.blake2b(opened.data, digest_size=_DIGEST).digest()
+        before = self._current
         try:
-            # Without the byte order mark that some editors write.
-            text = opened.data.decode("utf-8-sig", self._errors)
-            content = self._parse(text.replace("\r\n", "\n").replace("\r", "\n"))
-        except (UnicodeDecodeError, MalformedValue) as error:
+            if before and before.digest == digest:
+                content = before.content
+            else:
+                content = self._parse(_pieces(opened.data, self._errors))
+        except MalformedValue as error:
             raise _Unusable(f"{self.path} cannot be read: {error}", now) from error
-        return _Version(content, now, opened.status.st_mtime, opened.status.st_uid)
+        return _Version(content, digest, now, opened.status.st_mtime, opened.status.st_uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +195,7 @@ class _Version(Generic[T]):
     """A version of the file that was read."""
 
     content: T
+    digest: bytes
     version: tuple[int, ...]
     written: float
     owner: int
@@ -182,6 +210,7 @@ class _Load:
 
     def __init__(self, outdated: float) -> None:
         self.outdated = outdated
+        self.begun = time.monotonic()
         self.ended = threading.Event()
         self.error: Exception | None = None
 
@@ -192,6 +221,27 @@ class _Unusable(Temporary):
     def __init__(self, text: str, version: tuple[int, ...]) -> None:
         super().__init__(text)
         self.version = version
+
+
+def _pieces(data: bytes, errors: str) -> Iterator[str]:
+    """The text of a file, a piece after the other, with a line feed for each end of a line.
+
+    Raises:
+        MalformedValue: it is not UTF-8.
+    """
+    # Without the byte order mark that some editors write.
+    begin = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    while begin < len(data):
+        end = data.find(b"\n", begin + _PIECE) + 1 or len(data)
+        try:
+            text = data[begin:end].decode(errors=errors)
+        except UnicodeDecodeError as error:
+            at = begin + error.start
+            raise MalformedValue(
+                f"'utf-8' codec can't decode byte {data[at]:#04x} in position {at:,}: {error.reason}"
+            ) from error
+        yield text.replace("\r\n", "\n").replace("\r", "\n")
+        begin = end
 
 
 def is_settled(written: float, now: float) -> bool:

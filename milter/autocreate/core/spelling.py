@@ -5,11 +5,16 @@ also find `joe` for full-width letters, accents or odd spaces.
 """
 
 import unicodedata
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from autocreate.core.naming import Users, is_possible, lowered
+from autocreate.core.text_index import TextIndexBuilder
 from autocreate.core.unicode import normalized
 from autocreate.errors import Temporary
+
+# Names that are compared at a time.
+_AT_A_TIME = 4096
 
 
 class Spellings:
@@ -19,20 +24,39 @@ class Spellings:
     """
 
     def __init__(self, names: Iterable[str], users: Users) -> None:
-        self._odd: dict[str, list[str]] = {}
-        for name in names:
-            key = lowered(users.of_account(name))
-            if key != name:
-                self._odd.setdefault(key, []).append(name)
+        self._users = users
+        odd = TextIndexBuilder()
+        possible = (name for name in names if "\n" not in name)
+        while some := list(islice(possible, _AT_A_TIME)):
+            keys = spelling_keys(some, users)
+            pairs = [it for it in zip(keys, some, strict=True) if it[0] != it[1]]
+            odd.add([key for key, _ in pairs], [name for _, name in pairs])
+        self._odd = odd.built()
 
-    def of(self, user: str, names: Container[str] = ()) -> Sequence[str]:
-        """The names that may be meant by `user`, who is in lower case wherever Cyrus lowers mail.
+    def of(self, user: str) -> Sequence[str]:
+        """The odd names that may be meant by `user`, who is in lower case wherever Cyrus lowers mail."""
+        found = dict.fromkeys(self._odd.find(user))
+        return [name for name in found if spelling_key(name, self._users) == user]
 
-        Args:
-            names: all that the database has, odd or not.
-        """
-        plain = [user] if user in names else []
-        return [*plain, *self._odd.get(user, ())]
+
+def spelling_key(name: str, users: Users) -> str:
+    """What all spellings of a name have in common: the user id, in lower case."""
+    return lowered(users.of_account(name))
+
+
+def spelling_keys(names: Sequence[str], users: Users) -> Sequence[str]:
+    """`spelling_key` of some thousand names, ten times as fast.
+
+    Args:
+        names: none has a line feed.
+    """
+    joined = "\n".join(names)
+    lower = joined.lower() if joined.isascii() else lowered(joined)
+    keys = names if lower == joined else lower.split("\n")
+    if users.virtual_domains and "@" in joined:
+        ours = f"@{users.default_domain}"
+        return [key[:-1] if key.endswith("@") else key.removesuffix(ours) for key in keys]
+    return keys
 
 
 def own_name(user: str, found: Sequence[str], users: Users) -> str | None:

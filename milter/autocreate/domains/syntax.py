@@ -1,10 +1,11 @@
 """The keys that are looked up in a table of domains, and its text format. As in Postfix's domain_list.c."""
 
 import re
+from collections.abc import Iterator
 
 import idna
 
-from autocreate.aliases.syntax import AliasText
+from autocreate.aliases.texts import AliasText
 from autocreate.core.address import normal_domain
 from autocreate.errors import Malformed, MalformedValue
 
@@ -37,7 +38,7 @@ def domain_parts(key: str) -> dict[str, str]:
     return {"domain": key}
 
 
-def parse_domains(text: str) -> AliasText:
+def parse_domains(pieces: Iterator[str]) -> AliasText:
     """Read one domain per line; the rest of the line is ignored.
 
     This is the format of Postfix's tables of domains (`example.org OK`) and files with lists, and of the file
@@ -46,6 +47,7 @@ def parse_domains(text: str) -> AliasText:
     entries: dict[str, str] = {}
     problems = []
     last = ""
+    text = "".join(pieces)
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue

@@ -31,6 +31,7 @@ from autocreate.model import Address
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring import sources
 from autocreate.wiring.frontends import control_sockets
+from autocreate.wiring.loading import Loader
 from autocreate.wiring.mailstore import server_of, sieve_server_of
 from autocreate.wiring.policies import scripts
 from autocreate.wiring.users import users_of
@@ -139,10 +140,10 @@ def _recipients(config: Config, server: Server) -> Iterator[Recipients]:
     """The aliases and Cyrus, opened to look recipients up."""
     spelled = users_of(config)
     with contextlib.ExitStack() as opened:
-        domains = sources.domains_of(config, Statistics())
+        domains = sources.domains_of(config, Statistics(), Loader())
         if domains:
             opened.callback(domains.close)
-        aliases = sources.aliases_of(config, Statistics(), domains)
+        aliases = sources.aliases_of(config, Statistics(), domains, Loader())
         if aliases:
             opened.callback(aliases.close)
         store = opened.enter_context(contextlib.closing(Cyrus(server, 1)))

@@ -19,6 +19,7 @@ from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
 from autocreate.service.unfinished import Unfinished
 from autocreate.statistics.recorder import Statistics
+from autocreate.wiring.loading import Loader
 from autocreate.wiring.mailstore import delivery_of, store_of
 from autocreate.wiring.policies import policies_of
 from autocreate.wiring.sources import aliases_of, domains_of, sources_of
@@ -40,7 +41,8 @@ def build_service(
         dry_run: decide and change nothing, whatever the configuration says.
         statistics: where to count; None if nobody reads the statistics.
         before: the service that this one replaces: a user whom it works on is not worked on twice.
-        serves: it is for mail and logins, to which `[limits]` applies.
+        serves: it is for mail and logins, to which `[limits]` applies. Files that are kept in memory are read
+            now, so that nobody waits for them.
 
     Raises:
         ConfigurationError: an account source lacks its library.
@@ -60,11 +62,14 @@ def build_components(
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
     statistics = statistics or Statistics()
-    directory = Directory(sources_of(config, statistics))
-    domains = domains_of(config, statistics)
-    aliases = aliases_of(config, statistics, domains)
+    loader = Loader()
+    directory = Directory(sources_of(config, statistics, loader))
+    domains = domains_of(config, statistics, loader)
+    aliases = aliases_of(config, statistics, domains, loader)
     store = store_of(config)
     journal = journal_of(config)
+    if serves:
+        loader.load()  # before anything is taken over from the service that goes on meanwhile
     mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
 

@@ -27,6 +27,7 @@ from autocreate.domains.tables import DOMAIN_TABLES
 from autocreate.errors import ConfigurationError
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.statistics.recorder import Statistics
+from autocreate.wiring.loading import Loader
 from autocreate.wiring.users import users_of
 
 # The keys of a table of aliases that say how it is asked, whatever its type.
@@ -57,11 +58,11 @@ def alias_makers(config: Config) -> dict[str, Callable[[], AliasTable]]:
     }
 
 
-def sources_of(config: Config, statistics: Statistics) -> list[AccountSource]:
+def sources_of(config: Config, statistics: Statistics, loader: Loader) -> list[AccountSource]:
     """The account sources in their order, each with its memory and breaker."""
     return [
         CachedSource(
-            source_of(name, config),
+            loader.noted(source_of(name, config)),
             Limits(*(getattr(settings, key) for key in _CACHE_KEYS)),
             stats=statistics.stats(f"accounts.{name}"),
         )
@@ -88,14 +89,16 @@ def account_source(name: str, settings: AccountSettings, users: Users) -> Accoun
     return source
 
 
-def domains_of(config: Config, statistics: Statistics) -> DomainTables | None:
+def domains_of(config: Config, statistics: Statistics, loader: Loader) -> DomainTables | None:
     """All tables of domains as one; None if there are none."""
     if not config.domains:
         return None
     with contextlib.ExitStack() as opened:  # closes those that are open if one cannot be made
         tables = [
             InstrumentedTable(
-                opened.enter_context(contextlib.closing(domain_table(name, settings))),
+                loader.noted(
+                    opened.enter_context(contextlib.closing(domain_table(name, settings)))
+                ),
                 stats=statistics.stats(f"domains.{name}"),
                 key=f"domains.{name}",
             )
@@ -114,7 +117,10 @@ def domains_of(config: Config, statistics: Statistics) -> DomainTables | None:
 
 
 def aliases_of(
-    config: Config, statistics: Statistics, domain_tables: DomainTables | None
+    config: Config,
+    statistics: Statistics,
+    domain_tables: DomainTables | None,
+    loader: Loader,
 ) -> Aliases | None:
     """All tables of aliases as one; None if there are none."""
     if not config.aliases:
@@ -123,7 +129,7 @@ def aliases_of(
     with contextlib.ExitStack() as opened:
         tables = {
             name: InstrumentedTable(
-                opened.enter_context(contextlib.closing(alias_table(name, settings))),
+                loader.noted(opened.enter_context(contextlib.closing(alias_table(name, settings)))),
                 stats=statistics.stats(f"aliases.{name}"),
             )
             for name, settings in config.aliases.items()

@@ -15,12 +15,10 @@ from autocreate.aliases.syntax import (
     lowered,
     members,
     one_value,
-    parse_aliases,
-    parse_table,
-    parse_virtusertable,
     quoted,
     unquoted,
 )
+from autocreate.aliases.texts import parse_aliases, parse_table, parse_virtusertable
 from autocreate.errors import MalformedValue
 
 VIRTUAL = """\
@@ -48,7 +46,7 @@ a\\:b: kim
 
 
 def test_a_table_has_a_key_and_a_value_a_line() -> None:
-    assert parse_table(VIRTUAL).entries == {
+    assert parse_table(iter([VIRTUAL])).entries == {
         "sales@example.org": "joe, kim",
         "@catch.test": "bob, ann",
         "two words@example.org": "joe",
@@ -56,7 +54,7 @@ def test_a_table_has_a_key_and_a_value_a_line() -> None:
 
 
 def test_aliases_have_a_name_a_colon_and_values() -> None:
-    assert parse_aliases(ALIASES).entries == {
+    assert parse_aliases(iter([ALIASES])).entries == {
         "postmaster": "root",
         "root": 'joe, "|/usr/bin/vacation joe, again", /var/mail/archive',
         "joe smith": "joe",
@@ -66,8 +64,10 @@ def test_aliases_have_a_name_a_colon_and_values() -> None:
 
 
 def test_lines_that_mean_nothing_are_told_by_their_numbers() -> None:
-    assert parse_table("a b\n\nalone\nc d\n").problems == ("line 3 has no value after its key",)
-    assert parse_aliases("a: b\nno colon here\n").problems == (
+    assert parse_table(iter(["a b\n\nalone\nc d\n"])).problems == (
+        "line 3 has no value after its key",
+    )
+    assert parse_aliases(iter(["a: b\nno colon here\n"])).problems == (
         "line 2 has no name, colon and value",
     )
 
@@ -75,7 +75,7 @@ def test_lines_that_mean_nothing_are_told_by_their_numbers() -> None:
 def test_a_name_with_nothing_behind_its_colon_is_no_alias_as_postalias_and_newaliases_have_it() -> (
     None
 ):
-    read = parse_aliases("a: b\nnobody:\n")
+    read = parse_aliases(iter(["a: b\nnobody:\n"]))
     assert (read.entries, read.problems) == (
         {"a": "b"},
         ("line 2 has no name, colon and value",),
@@ -93,7 +93,7 @@ def test_a_name_with_nothing_behind_its_colon_is_no_alias_as_postalias_and_newal
     ],
 )
 def test_the_entry_that_a_text_ends_with_is_told(text: str, last: str) -> None:
-    assert parse_table(text).last == last
+    assert parse_table(iter([text])).last == last
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,11 @@ def test_keys_are_the_same_however_they_are_spelled(key: str, expected: str) -> 
 def test_sendmail_knows_no_full_case_folding() -> None:
     assert lowered("Straße@A.test") == "straße@a.test"
     text = "Straße@a.test joe\nstrasse@a.test kim\n"
-    assert parse_virtusertable(text).entries == {"straße@a.test": "joe", "strasse@a.test": "kim"}
-    assert parse_table(text).entries == {"strasse@a.test": "joe"}
+    assert parse_virtusertable(iter([text])).entries == {
+        "straße@a.test": "joe",
+        "strasse@a.test": "kim",
+    }
+    assert parse_table(iter([text])).entries == {"strasse@a.test": "joe"}
 
 
 @given(st.text())
@@ -183,7 +186,7 @@ def test_what_is_quoted_is_itself_without_its_quotes(local: str) -> None:
 @given(st.text(alphabet='ab:@,"\\ #\n\t|/(<>)') | st.text())
 def test_any_text_can_be_read(text: str) -> None:
     for parse in (parse_table, parse_aliases):
-        for value in parse(text).entries.values():
+        for value in parse(iter([text])).entries.values():
             assert all(item for item in items(value))
 
 

@@ -25,7 +25,7 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     "a device, a FIFO or a socket": os.mkfifo,
     "a device": lambda path: path.symlink_to("/dev/zero"),
     "a folder": Path.mkdir,
-    "is larger than 134,217,728 bytes, the limit": sparse,
+    "is larger than 268,435,456 bytes, the limit": sparse,
 }
 
 
@@ -37,7 +37,7 @@ def test_what_is_no_small_regular_file_is_a_temporary_error_at_once(
     begun = time.monotonic()
     tracemalloc.start()
     with pytest.raises(Temporary, match=words):
-        ReloadingFile(tmp_path / "it", str).read()
+        ReloadingFile(tmp_path / "it", "".join).read()
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 4_000_000

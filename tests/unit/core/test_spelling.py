@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate.core.naming import CYRUS_DEFAULTS, Users
-from autocreate.core.spelling import Spellings, own_name, shared_groups
+from autocreate.core.spelling import (
+    Spellings,
+    own_name,
+    shared_groups,
+    spelling_key,
+    spelling_keys,
+)
 from autocreate.errors import Temporary
 
 VIRTUAL = Users(virtual_domains=True, default_domain="example.org")
@@ -96,9 +102,26 @@ NAMES = st.text("aAbBé ", min_size=1, max_size=3)
 
 @given(st.lists(NAMES, max_size=6), NAMES.map(str.lower))
 def test_what_is_indexed_is_found_in_any_case_and_nothing_else(names: list[str], user: str) -> None:
-    found = Spellings(names, CYRUS_DEFAULTS).of(user, names)
+    found = Spellings(names, CYRUS_DEFAULTS).of(user)
     # Not str.lower(): Cyrus lowers ASCII alone.
-    assert set(found) == {name for name in names if CYRUS_DEFAULTS.of_account(name) == user}
+    assert set(found) == {
+        name for name in names if CYRUS_DEFAULTS.of_account(name) == user and name != user
+    }
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        CYRUS_DEFAULTS,
+        Users(logins_to_lower=False),
+        Users(virtual_domains=True),
+        Users(virtual_domains=True, default_domain="b.b"),
+        Users(virtual_domains=True, default_domain="b.b", logins_to_lower=False),
+    ],
+)
+@given(st.lists(st.text("aAbBé@. "), max_size=6))
+def test_many_names_have_the_keys_that_each_has_alone(users: Users, names: list[str]) -> None:
+    assert [*spelling_keys(names, users)] == [spelling_key(name, users) for name in names]
 
 
 @pytest.mark.parametrize(

@@ -39,25 +39,25 @@ def test_a_key_is_the_domain_of_a_databases_query() -> None:
 
 
 def test_lines_of_blanks_or_of_an_indented_comment_are_no_problem() -> None:
-    read = parse_domains("  \n\t\n  # ours\nexample.org\n")
+    read = parse_domains(iter(["  \n\t\n  # ours\nexample.org\n"]))
     assert (list(read.entries), read.problems) == (["example.org"], ())
 
 
 def test_a_text_has_a_domain_a_line_whatever_stands_behind_it() -> None:
     read = parse_domains(
-        "# ours\nexample.org\n\n  Other.Test OK\nbücher.test\tx y\n.hosted.test #all\n"
+        iter(["# ours\nexample.org\n\n  Other.Test OK\nbücher.test\tx y\n.hosted.test #all\n"])
     )
     assert list(read.entries) == ["example.org", "other.test", "xn--bcher-kva.test", ".hosted.test"]
     assert (read.problems, read.last) == ((), "")
 
 
 def test_a_last_line_without_an_end_may_go_on() -> None:
-    assert parse_domains("example.org\nexample.co").last == "example.co"
+    assert parse_domains(iter(["example.org\nexample.co"])).last == "example.co"
 
 
 @pytest.mark.parametrize("line", ["joe@example.org", "hash:/etc/postfix/domains", "a..b", "[::1]"])
 def test_a_line_that_does_not_begin_with_a_domain_is_a_problem(line: str) -> None:
-    read = parse_domains(f"example.org\n{line}\n")
+    read = parse_domains(iter([f"example.org\n{line}\n"]))
     assert (list(read.entries), read.problems) == (
         ["example.org"],
         ("line 2 does not begin with a domain",),

@@ -16,6 +16,7 @@ from autocreate.config.sections import Config
 from autocreate.errors import ConfigurationError
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring import sources
+from autocreate.wiring.loading import Loader
 from tests.configured import section
 
 
@@ -37,8 +38,8 @@ Build = Callable[[Config], object]
 @pytest.mark.parametrize(
     ("kind", "build"),
     [
-        ("domain", lambda config: sources.domains_of(config, Statistics())),
-        ("alias", lambda config: sources.aliases_of(config, Statistics(), None)),
+        ("domain", lambda config: sources.domains_of(config, Statistics(), Loader())),
+        ("alias", lambda config: sources.aliases_of(config, Statistics(), None, Loader())),
     ],
 )
 def test_open_tables_are_closed_if_another_cannot_be_made(
