@@ -17,9 +17,11 @@ class ServiceGate:
     def __init__(self, service: Service, statistics: Statistics | None = None) -> None:
         self.statistics = statistics or Statistics()
         self._service = service
-        self._inside: dict[Service, int] = {}  # without those that nobody is inside
+        self._inside: dict[Service, int] = {}  # of replaced services only those with callers
         self._is_draining = False
-        self._changed = threading.Condition()
+        # Taken twice for each recipient: a condition's own lock would cost three times as much.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def enter(self) -> "_Visit":
         """The service to ask, or None while this process is shutting down. To be used with `with`."""
@@ -27,7 +29,7 @@ class ServiceGate:
 
     def admit(self) -> Service | None:
         """Count a caller in. Call `leave` with what was returned."""
-        with self._changed:
+        with self._lock:
             if self._is_draining:
                 return None
             service = self._service
@@ -38,13 +40,12 @@ class ServiceGate:
         """Count a caller out."""
         if service is None:
             return
-        with self._changed:
+        with self._lock:
             remaining = self._inside[service] - 1
-            if remaining:
-                self._inside[service] = remaining
-                return
-            del self._inside[service]
-            self._changed.notify_all()
+            self._inside[service] = remaining
+            if not remaining and (self._is_draining or service is not self._service):
+                del self._inside[service]
+                self._changed.notify_all()  # nobody waits for the present service to be empty
 
     @property
     def service(self) -> Service:
@@ -53,8 +54,10 @@ class ServiceGate:
 
     def replace(self, service: Service) -> Service:
         """Let a new service answer from now on. Returns the old one, which may still have callers."""
-        with self._changed:
+        with self._lock:
             old, self._service = self._service, service
+            if not self._inside.get(old):
+                self._inside.pop(old, None)
             return old
 
     def wait_out(self, service: Service, timeout: float) -> None:
@@ -73,7 +76,7 @@ class ServiceGate:
         """
         with self._changed:
             self._is_draining = True
-            return self._changed.wait_for(lambda: not self._inside, timeout)
+            return self._changed.wait_for(lambda: not any(self._inside.values()), timeout)
 
 
 class _Visit:

@@ -118,3 +118,17 @@ def test_a_caller_that_fails_has_left() -> None:
     with contextlib.suppress(ValueError), gate.enter():
         raise ValueError
     assert gate.drain(0.01)
+
+
+def test_services_that_were_replaced_are_not_kept() -> None:
+    gate = ServiceGate(service())
+    for _ in range(10):
+        with gate.enter():
+            pass
+        old = gate.replace(service())
+        with gate.enter():
+            gate.wait_out(old, LONG)
+    with gate.enter():
+        gate.replace(service())
+    assert gate.drain(LONG)
+    assert not gate._inside
