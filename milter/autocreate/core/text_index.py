@@ -8,7 +8,7 @@ kept that the collector looks at, and no step on the way takes longer than a few
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, count
 
 # An entry is one number: 32 bits of its key's hash, and 32 bits for where its text begins.
@@ -65,8 +65,8 @@ class TextIndexBuilder:
         self._block = bytearray()
         self._runs: list[array[int]] = []
 
-    def add(self, keys: Iterable[str], texts: Sequence[str]) -> None:
-        """Add texts, none of which has a line feed.
+    def add(self, keys: Sequence[str], texts: Sequence[str]) -> None:
+        """Add texts, none of which has a line feed. One that repeats the one before with its key is not found again.
 
         Args:
             keys: of each text its key.
@@ -90,7 +90,22 @@ class TextIndexBuilder:
             for key, at, before in zip(keys, begins, count())
         ]
         run.sort()
+        if len(set(keys)) < len(keys):
+            run = self._without_repeats(run)
         self._runs.append(array("Q", run))
+
+    def _without_repeats(self, run: Sequence[int]) -> list[int]:
+        """Or who finds a key would get the same line of a file as often as somebody has put it there."""
+        kept: list[int] = []
+        for entry in run:
+            is_same_key = bool(kept) and entry >> _POSITION == kept[-1] >> _POSITION
+            if not is_same_key or self._text(entry) != self._text(kept[-1]):
+                kept.append(entry)
+        return kept
+
+    def _text(self, entry: int) -> bytes:
+        begin = entry & _LOW
+        return bytes(self._block[begin : self._block.find(b"\n", begin)])
 
     def built(self) -> TextIndex:
         """The index. Nothing is added afterwards."""
