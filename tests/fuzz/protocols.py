@@ -29,6 +29,7 @@ from autocreate.passwords.imap import Imap
 from autocreate.passwords.request import SaslauthdRequest
 from autocreate.passwords.saslauthd import Saslauthd
 from autocreate.report.gather import gather
+from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.service.journal import Journal
 from autocreate.service.service import Service
 from tests.servers.common import HOST
@@ -172,8 +173,13 @@ def _saslauthd(data: bytes) -> None:
         Saslauthd(server.path, _TIMEOUT).check(_attempt())
 
 
+def _always_quiet() -> contextlib.AbstractContextManager[object]:
+    """The server of a reader says everything at once, which counts as nothing that nobody asked for."""
+    return mock.patch.object(LimitedStream, "is_quiet", return_value=True)
+
+
 def _managesieve(data: bytes) -> None:
-    with _server(_Says, data) as server:
+    with _always_quiet(), _server(_Says, data) as server:
         session = managesieve.Session(_cyrus(server))
         try:
             session.log_in("joe")
@@ -185,7 +191,7 @@ def _managesieve(data: bytes) -> None:
 
 
 def _lmtpd(data: bytes) -> None:
-    with _server(_Says, data) as server:
+    with _always_quiet(), _server(_Says, data) as server:
         session = lmtp.Session(f"inet:{HOST}:{server.port}", _TIMEOUT)
         try:
             session.ask("joe@example.org", Envelope())
