@@ -311,10 +311,12 @@ class Cyrus(Program):
             return {imapwords.decode(str(words[2])) for words in _ask(imap, "LSUB", '""', '"*"')}
 
     def partition(self, mailbox: str) -> str:
-        with self.admin_session() as imap:
-            told = _ask(
-                imap, "GETMETADATA", imapwords.quote(mailbox), PARTITION, untagged="METADATA"
-            )
+        return self.annotation(mailbox, PARTITION)
+
+    def annotation(self, mailbox: str, entry: str, user: str = "") -> str:
+        """The value of an entry as the administrator sees it, or as a user does."""
+        with self._session(user or self.admin) as imap:
+            told = _ask(imap, "GETMETADATA", imapwords.quote(mailbox), entry, untagged="METADATA")
             return str(next(iter(told))[1][1])
 
     def messages(self, user: str, mailbox: str = "INBOX") -> list[bytes]:

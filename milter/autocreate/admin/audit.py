@@ -110,6 +110,8 @@ def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:
             user,
             "a source lists the user, but no source finds it: mail for it is refused (550)",
         )
+    for note in verdict.notes:
+        yield Discrepancy(TREE, user, note)
     for action in verdict.plan.actions if verdict.plan else ():
         kind = QUOTA if isinstance(action, SetQuota) else TREE
         yield Discrepancy(kind, user, f"policy {verdict.policy}: {action.description}")

@@ -18,6 +18,7 @@ from autocreate.errors import AutocreateError, Temporary
 from autocreate.mailstore import MailStore
 from autocreate.model import LMTP, Account, Address, Recipient, Verdict
 from autocreate.service.service import Service
+from autocreate.tree.languages import settled, with_alternatives
 from autocreate.tree.plan import as_text, difference
 from autocreate.tree.values import Tree
 
@@ -262,12 +263,14 @@ def _existing(user: str, site: Site, wanted: Tree = Tree()) -> Iterator[str]:  #
             yield "no INBOX"
             return
         yield "INBOX exists"
-        observed = site.store.observe(user, wanted)
+        observed = site.store.observe(user, with_alternatives(wanted))
     except AutocreateError as error:
         yield _failed(error)
         return
     yield f"quota {observed.quota.description}"
-    existing = {folder.path for folder in observed.folders}
-    for folder in wanted.folders:
+    existing = {folder.path: folder for folder in observed.folders}
+    for folder in settled(wanted, observed).folders:
         if folder.path:
             yield f"{folder.name} {'exists' if folder.path in existing else 'is missing'}"
+        for entry, value in existing[folder.path].annotations if folder.path in existing else ():
+            yield f"{folder.name} has {entry} {value!r}"

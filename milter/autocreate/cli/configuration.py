@@ -83,10 +83,12 @@ def _from_imapd_conf(settings: "Config") -> list[str]:
 
 def _notices(settings: "Config") -> list[str]:
     """What is not wrong, and still should be known."""
+    from autocreate.admin import annotations
     from autocreate.admin.scripts import notices
-    from autocreate.wiring.policies import scripts
+    from autocreate.wiring.policies import policies_of, scripts
     from autocreate.wiring.tools import compiler_of
 
     imapd = settings.cyrus.imapd_conf
     of_scripts = notices(scripts(settings), compiler_of(settings))
-    return [*(imapd.notices if imapd else ()), *of_scripts]
+    of_annotations = annotations.notices(policies_of(settings), imapd)
+    return [*(imapd.notices if imapd else ()), *of_annotations, *of_scripts]

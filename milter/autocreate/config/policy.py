@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 
 from autocreate.config.types import (
     Domain,
+    Entry,
     Identifier,
+    Language,
     Limit,
     Name,
     Partition,
@@ -20,7 +22,9 @@ from autocreate.config.types import (
     SpecialUse,
     Switch,
 )
+from autocreate.core.annotations import entry_problem, full_name, value_problem
 from autocreate.core.naming import NOT_IN_FOLDER, Mailboxes
+from autocreate.core.placeholders import filled, names_in
 from autocreate.core.sizes import limit
 from autocreate.errors import Refused
 from autocreate.imapdconf.settings import ImapdConf
@@ -32,8 +36,9 @@ Service = Literal["lmtp", "imap", "pop3", "sieve"]
 class Folder(Section):
     """A folder of a policy, `/` between its levels; "INBOX" is INBOX itself."""
 
-    name: str
-    """Its name, in any script."""
+    name: str | Mapping[Language, str]
+    """Its name, in any script; or its name in each language: `{ en = "Sent", de = "Gesendet" }`. `{user}`
+    and `{attribute}` are filled in: see docs/trees.md."""
     special_use: SpecialUse | None = None
     """Its special use (RFC 6154), such as `\\\\Sent`; only directly below INBOX."""
     subscribe: Switch = False
@@ -42,41 +47,67 @@ class Folder(Section):
     """Rights (RFC 4314) of others: `{ anyone = "p" }`."""
     partition: Partition | None = None
     """The partition it is created on; Cyrus chooses if it is not given."""
+    annotations: Mapping[Entry, str] = {}
+    """Its annotations (METADATA, RFC 5464): `{ "/vendor/cmu/cyrus-imapd/expire" = "30" }`. They are shared
+    ones; write `/private/...` for one of the user's own, such as `/private/comment`. `{user}` and
+    `{attribute}` are filled in."""
 
     @property
-    def path(self) -> tuple[str, ...]:
-        return () if self.name == "INBOX" else tuple(self.name.removeprefix("INBOX/").split("/"))
+    def names(self) -> dict[str, str]:
+        """The name in each language; "" for a folder with one name."""
+        return {"": self.name} if isinstance(self.name, str) else dict(self.name)
 
-    def value(self) -> values.Folder:
-        """The folder that the policy wants."""
+    @property
+    def paths(self) -> dict[str, values.Path]:
+        """The path in each language, as `names`."""
+        return {language: _path(name) for language, name in self.names.items()}
+
+    @property
+    def is_inbox(self) -> bool:
+        return () in self.paths.values()
+
+    def value(self, language: str) -> values.Folder:
+        """The folder that the policy wants, in its default language."""
+        paths = self.paths
         return values.Folder(
-            self.path,
+            paths.get("", paths.get(language, ())),
             special_use=self.special_use,
             subscribe=self.subscribe,
             acl=tuple(self.acl.items()),
             partition=self.partition,
+            annotations=tuple((full_name(it), value) for it, value in self.annotations.items()),
+            names=() if "" in paths else tuple(paths.items()),
         )
 
     @model_validator(mode="after")
     def _possible(self) -> "Folder":
-        if not all(level and level.isprintable() for level in self.path):
-            raise ValueError('name: write it like "Sent" or "Archive/2026"')
-        if impossible := sorted(NOT_IN_FOLDER & set(self.name)):
-            raise ValueError(
-                f"name: {self.name!r} has {' '.join(impossible)}, which Cyrus does not allow"
-            )
-        if self.path and self.path[0].upper() == "INBOX":
-            raise ValueError('name: write INBOX in capitals: "INBOX"')
-        try:
-            Mailboxes("/").as_user(self.path)
-        except Refused as refusal:
-            raise ValueError(f"name: {refusal}") from refusal
-        if self.special_use and len(self.path) != 1:
-            raise ValueError(
-                "special_use: Cyrus gives it only to folders directly below INBOX, "
-                f"which {self.name!r} is not"
-            )
+        if not self.names:
+            raise ValueError('name: write it like { en = "Sent", de = "Gesendet" }')
+        for name in self.names.values():
+            _check_name(name)
+            if self.special_use and len(_path(name)) != 1:
+                raise ValueError(
+                    "special_use: Cyrus gives it only to folders directly below INBOX, "
+                    f"which {name!r} is not"
+                )
+        if self.is_inbox and "" not in self.names:
+            raise ValueError('name: INBOX has one name in every language: "INBOX"')
+        for entry, value in self.annotations.items():
+            problem = entry_problem(full_name(entry))
+            if not problem and not names_in(value):
+                problem = value_problem(full_name(entry), value)
+            if problem:
+                raise ValueError(f"annotations: {entry}: {problem}")
+        names = [full_name(entry) for entry in self.annotations]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"annotations: {twice} is listed twice")
         return self
+
+    @property
+    def placeholders(self) -> list[str]:
+        """The names in braces, in lower case."""
+        texts = (*self.names.values(), *self.annotations.values())
+        return list(dict.fromkeys(name for text in texts for name in names_in(text)))
 
 
 class Policy(Section):
@@ -117,6 +148,11 @@ class Policy(Section):
     """The partition for INBOX and the folders below it; Cyrus chooses if it is not given."""
     partition_attribute: Name | None = None
     """The name of the user's own partition in the account source, as in `quota_attribute`."""
+    language: Language = "en"
+    """The language of folders' names for users of whom no other is known."""
+    language_attribute: Name | None = None
+    """The name of the user's languages in the account source, such as LDAP's `preferredLanguage`: `de`, or
+    `de-AT, en;q=0.5`. The first one in which the folders have names is used, otherwise `language`."""
     folders: tuple[Folder, ...] = ()
     """Folders below INBOX; one named `INBOX` is for INBOX itself."""
     subscribe_shared: tuple[Name, ...] = ()
@@ -125,6 +161,8 @@ class Policy(Section):
     mailbox it has."""
     sieve: ScriptFile | None = None
     """A Sieve script for users who have none, named after its file; active before their first message."""
+    sieve_placeholders: Switch = False
+    """Fill in `{user}` and `{attribute}` in the strings of the script. Users without a value get no script."""
     sieve_compiled: Path | None = None
     """With `cyrus.sieve` = `files`: the script as compiled by Cyrus's sievec, so that sievec need not run."""
     sieve_keep_compiled: Switch = False
@@ -133,10 +171,13 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _distinct(self) -> "Policy":
-        names = [folder.path for folder in self.folders]
-        twice = next((path for path in names if names.count(path) > 1), None)
-        if twice is not None:
-            raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is listed twice")
+        self._check_languages()
+        for language in self._languages() or [self.language]:
+            names = [folder.value(language).path for folder in self.folders]
+            twice = next((path for path in names if names.count(path) > 1), None)
+            if twice is not None:
+                where = f" in language {language!r}" if self._languages() else ""
+                raise ValueError(f"folders: {'/'.join(twice) or 'INBOX'!r} is listed twice{where}")
         uses = [folder.special_use for folder in self.folders if folder.special_use]
         if use := next((use for use in uses if uses.count(use) > 1), None):
             raise ValueError(
@@ -144,19 +185,39 @@ class Policy(Section):
             )
         if (self.sieve_compiled or self.sieve_keep_compiled) and not self.sieve:
             raise ValueError("sieve: is missing; name the script that is to be compiled")
+        if self.sieve_placeholders and (self.sieve_compiled or not self.sieve):
+            raise ValueError(
+                "sieve_placeholders: needs `sieve`, and no sieve_compiled: every user has another script"
+            )
         if self.sieve_keep_compiled and not self.sieve_compiled:
             raise ValueError("sieve_compiled: is missing; name the file to keep the script in")
         if (self.partition or self.partition_attribute) and any(
-            folder.partition for folder in self.folders if folder.path == ()
+            folder.partition for folder in self.folders if folder.is_inbox
         ):
             raise ValueError(
                 "partition: the folder INBOX has a different one; write only one of them"
             )
         return self
 
+    def _languages(self) -> list[str]:
+        """The languages in which folders have names."""
+        return list(dict.fromkeys(it for folder in self.folders for it in folder.names if it))
+
+    def _check_languages(self) -> None:
+        languages = self._languages()
+        if self.language_attribute and not languages:
+            raise ValueError("language_attribute: has no effect, no folder has names by language")
+        for folder in self.folders:
+            missing = sorted(set(languages) - set(folder.names))
+            if "" not in folder.names and missing:
+                raise ValueError(f"folders: {folder.name} has no name in {', '.join(missing)}")
+        if languages and self.language not in languages:
+            raise ValueError(f"language: the folders have no names in {self.language!r}")
+
     def tree(self) -> values.Tree:
         """The tree that the policy wants, but for the script, which is in a file."""
-        folders = {folder.path: folder.value() for folder in self.folders}
+        wanted = (folder.value(self.language) for folder in self.folders)
+        folders = {folder.path: folder for folder in wanted}
         inbox = folders.pop((), values.Folder())
         inbox = replace(inbox, partition=self.partition or inbox.partition)
         return values.Tree(
@@ -174,10 +235,35 @@ def impossible_folders(policies: Iterable[Policy], conf: ImapdConf) -> Iterator[
     """
     for policy in policies:
         for folder in policy.folders:
-            try:
-                conf.mailboxes.as_user(folder.path)
-            except Refused as refusal:
-                yield f"policy {policy.name!r}: folders: {refusal} (by {conf.path})"
+            for name in folder.names.values():
+                try:
+                    conf.mailboxes.as_user(_path(_sample(name)))
+                except Refused as refusal:
+                    yield f"policy {policy.name!r}: folders: {refusal} (by {conf.path})"
+
+
+def _path(name: str) -> values.Path:
+    return () if name == "INBOX" else tuple(name.removeprefix("INBOX/").split("/"))
+
+
+def _sample(name: str) -> str:
+    """A name with something in the place of what is filled in for each account."""
+    return filled(name, dict.fromkeys(names_in(name), "x"))
+
+
+def _check_name(name: str) -> None:
+    sample = _sample(name)
+    path = _path(sample)
+    if not all(level and level.isprintable() for level in path):
+        raise ValueError('name: write it like "Sent" or "Archive/2026"')
+    if impossible := sorted(NOT_IN_FOLDER & set(sample)):
+        raise ValueError(f"name: {name!r} has {' '.join(impossible)}, which Cyrus does not allow")
+    if path and path[0].upper() == "INBOX":
+        raise ValueError('name: write INBOX in capitals: "INBOX"')
+    try:
+        Mailboxes("/").as_user(path)
+    except Refused as refusal:
+        raise ValueError(f"name: {refusal}") from refusal
 
 
 def _limit(value: int | None) -> int | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from autocreate.backends.regular_file import read_settings
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
 from autocreate.config.cyrus import Cyrus
@@ -16,6 +17,7 @@ from autocreate.config.login import Login
 from autocreate.config.milter import Milter
 from autocreate.config.policy import Policy, impossible_folders
 from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp, Whole
+from autocreate.core.sieve_template import names_in_script
 from autocreate.domains.syntax import ANY_DOMAIN
 
 
@@ -159,13 +161,24 @@ def _missing_attributes(config: Config) -> Iterator[str]:
         return
     asked = {it.lower() for source in sources if source.type == "ldap" for it in source.attributes}
     for policy in config.policy:
-        for key in ("quota_attribute", "partition_attribute"):
-            attribute = getattr(policy, key)
-            if attribute and attribute.lower() not in asked:
+        for key, attribute in _attributes_of(policy):
+            if attribute.lower() not in asked:
                 yield (
                     f"policy {policy.name!r}: {key}: no source has {attribute!r}; add it to "
                     "`attributes` of an LDAP source"
                 )
+
+
+def _attributes_of(policy: Policy) -> Iterator[tuple[str, str]]:
+    """The attributes that a policy uses, each with the key that names it."""
+    for key in ("quota_attribute", "partition_attribute", "language_attribute"):
+        if attribute := getattr(policy, key):
+            yield key, attribute
+    names = [("folders", name) for folder in policy.folders for name in folder.placeholders]
+    if policy.sieve and policy.sieve_placeholders:
+        text = read_settings(str(policy.sieve))
+        names += [("sieve", name) for name in names_in_script(text)]
+    yield from (pair for pair in dict.fromkeys(names) if pair[1] != "user")
 
 
 def _impossible_files(cyrus: Cyrus) -> Iterator[str]:

@@ -14,6 +14,7 @@ from autocreate.backends.options import is_secret
 from autocreate.backends.password_file import first_line
 from autocreate.backends.regular_file import check_readable
 from autocreate.core.address import a_labels, normal_domain
+from autocreate.core.language import is_tag
 from autocreate.core.sizes import countable, parse_size
 from autocreate.errors import Malformed
 from autocreate.mailstore.sieve.script import script_name
@@ -240,6 +241,21 @@ def _script(path: Path) -> Path:
     return _readable(path)
 
 
+def _language(value: str) -> str:
+    if not is_tag(value):
+        raise ValueError(f'{value!r} is not a language; write it like "de" or "pt-BR"')
+    return value.lower()
+
+
+def _entry(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", value):
+        raise ValueError(
+            f"{value!r} is not the entry of an annotation; write it like "
+            '"/vendor/cmu/cyrus-imapd/expire" or "/private/comment"'
+        )
+    return value.lower()
+
+
 # TOML has types: "yes" and 1 are not booleans, and `true` and "5" are not numbers.
 Switch = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
@@ -274,6 +290,8 @@ Cached = Annotated[float, Field(ge=0, le=86400, strict=True)]
 Seconds = Annotated[float, Field(gt=0, le=600, strict=True)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
+Language = Annotated[str, AfterValidator(_language)]
+Entry = Annotated[str, AfterValidator(_entry)]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 # Cyrus refuses \All and \Flagged, which are for folders that show the messages of other folders.
 SpecialUse = Literal["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash"]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
+from autocreate.core.personal import fill_in, in_language, sample_of, values_of
 from autocreate.core.sizes import limit, parse_size
 from autocreate.core.spelling import shared_groups
 from autocreate.errors import MalformedValue
@@ -16,11 +17,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AttributeOverrides:
-    """Attributes of an account's entry that say what its policy would say otherwise; "" for none."""
+    """Attributes of an account's entry that say what its policy would say otherwise; "" for none.
+
+    `default_language` is for who has no attribute `language`, or one that the policy has no names in.
+    """
 
     quota: str = ""
     quota_unit: str = "K"
     partition: str = ""
+    language: str = ""
+    default_language: str = ""
 
 
 class OlderQuota(NamedTuple):
@@ -108,7 +114,15 @@ class Policy:
         tree = self.tree
         if self.older_quota and version() < self.older_quota.before:
             tree = replace(tree, quota=self.older_quota.quota)
-        if self.entry == AttributeOverrides():
+        tree, problems = self._with_overrides(tree, account)
+        preferred = account.values(self.entry.language) if self.entry.language else ()
+        tree = in_language(tree, preferred, self.entry.default_language)
+        tree, missing = fill_in(tree, values_of(account))
+        return tree, (*problems, *(f"policy {self.name!r}: the account {it}" for it in missing))
+
+    def _with_overrides(self, tree: Tree, account: Account) -> tuple[Tree, tuple[str, ...]]:
+        """The tree with the account's own quota and partition, and what is wrong with these."""
+        if not (self.entry.quota or self.entry.partition):
             return tree, ()
         problems: list[str] = []
 
@@ -174,10 +188,10 @@ def is_creating(
 
 
 def scripts_of(policies: Iterable[Policy]) -> tuple[tuple[str, Script], ...]:
-    """The Sieve scripts that policies give, each with the policy's name."""
+    """The Sieve scripts that policies give, each with the policy's name: filled in for nobody in particular."""
     return tuple(
         dict.fromkeys(
-            (policy.name, policy.tree.script)
+            (policy.name, sample_of(policy.tree.script))
             for policy in policies
             if policy.create and policy.tree.script
         )

@@ -71,6 +71,8 @@ class ImapdConf:
     postuser: str = ""
     userprefix: str = "Other Users"
     sharedprefix: str = "Shared Folders"
+    annotation_definitions: str = ""
+    annotation_allow_undefined: bool = False
     sieve: Sieve = Sieve()
     policies: tuple[Policy, ...] = ()
     notices: tuple[str, ...] = ()
@@ -140,6 +142,8 @@ def interpret(
         postuser=reading.text("postuser", "", lmtp),
         userprefix=reading.text("userprefix", "Other Users"),
         sharedprefix=reading.text("sharedprefix", "Shared Folders"),
+        annotation_definitions=reading.text("annotation_definitions", ""),
+        annotation_allow_undefined=reading.switch("annotation_allow_undefined", False),
         sieve=_sieve(reading, lmtp),
     )
     conf = replace(

@@ -213,6 +213,18 @@ def quoted(text: str) -> bytes:
     return f'"{escaped}"'.encode("ascii")
 
 
+def quoted_text(text: str) -> bytes:
+    """A quoted string in UTF-8 (RFC 9051, 4.3), which Cyrus takes in values of annotations.
+
+    Raises:
+        Refused: it has control characters.
+    """
+    if not text.isprintable():
+        raise Refused(f"{text!r} has characters that IMAP cannot quote", Reason.IMPOSSIBLE)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'.encode()
+
+
 def atom(text: str) -> bytes:
     """A word that IMAP takes unquoted: a partition's name, a special-use attribute.
 

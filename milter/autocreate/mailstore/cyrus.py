@@ -16,6 +16,12 @@ from typing import TypeVar
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
 from autocreate.errors import AutocreateError, Temporary
 from autocreate.mailstore import Outcome, ScriptStore
+from autocreate.mailstore.annotations import (
+    Annotations,
+    annotations_of,
+    entries_of,
+    with_annotations,
+)
 from autocreate.mailstore.cyrus_tree import (
     HOW,
     Administrator,
@@ -28,6 +34,7 @@ from autocreate.mailstore.server import Server
 from autocreate.model import Version
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.pool import Pool
+from autocreate.tree.annotations import PRIVATE, SHARED
 from autocreate.tree.base import Action
 from autocreate.tree.plan import ApplyResult, Plan
 from autocreate.tree.values import Folder, Quota, Script, Tree
@@ -66,6 +73,9 @@ class Cyrus:
 
     def observe(self, user: str, wanted: Tree) -> Tree:
         """What exists of `wanted`. See `MailStore.observe`."""
+        return self._annotated(user, wanted, self._observe(user, wanted))
+
+    def _observe(self, user: str, wanted: Tree) -> Tree:
         folders, quota = self._administer(
             lambda session: self._observe_mailboxes(session, user, wanted)
         )
@@ -133,6 +143,27 @@ class Cyrus:
         self._pool.close()
         if self._scripts:
             self._scripts.close()
+
+    def _annotated(self, user: str, wanted: Tree, observed: Tree) -> Tree:
+        """What was observed, with the annotations for which the policy has values."""
+
+        def shared_ones(session: Session) -> Annotations:
+            names = self._names(session)
+            return {
+                path: annotations_of(session, names.of_user(user, path), entries)
+                for path, entries in shared.items()
+            }
+
+        if shared := entries_of(wanted, observed, SHARED):
+            observed = with_annotations(observed, self._administer(shared_ones))
+        if private := entries_of(wanted, observed, PRIVATE):
+            with self._session_of(user) as own:
+                found = {
+                    path: annotations_of(own.session, own.names.as_user(path), entries)
+                    for path, entries in private.items()
+                }
+            observed = with_annotations(observed, found)
+        return observed
 
     def _active_script(self, user: str) -> Script | None:
         """The user's script, if the store can tell. Installing one looks again."""

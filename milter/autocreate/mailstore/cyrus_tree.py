@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from autocreate.core.naming import Mailboxes
 from autocreate.errors import Reason, Refused
 from autocreate.mailstore import ScriptStore
+from autocreate.mailstore.annotations import annotate
 from autocreate.mailstore.imap import SPECIAL_USE, Session
 from autocreate.tree.actions import (
     CreateMailbox,
@@ -21,6 +22,7 @@ from autocreate.tree.actions import (
     Subscribe,
     SubscribeShared,
 )
+from autocreate.tree.annotations import SetPrivateAnnotation, SetSharedAnnotation
 from autocreate.tree.base import Action, Lane
 from autocreate.tree.plan import Plan
 from autocreate.tree.values import ALL_SHARED, Folder, Quota
@@ -64,6 +66,10 @@ class Administrator:
                 f"SETQUOTA: Cyrus said OK, and {root} has no quota root (was the disk full?): "
                 f"run its quota -f {root}"
             )
+
+    def annotate(self, action: SetSharedAnnotation) -> None:
+        name = self.names.of_user(self.user, action.path)
+        annotate(self.session, name, action.entry, action.value)
 
     def set_acl(self, action: SetAcl) -> None:
         name = self.names.of_user(self.user, action.path)
@@ -109,6 +115,9 @@ class User(NamedTuple):
     def set_special_use(self, action: SetSpecialUse) -> None:
         self.session.set_metadata(self.names.as_user(action.path), SPECIAL_USE, action.special_use)
 
+    def annotate(self, action: SetPrivateAnnotation) -> None:
+        annotate(self.session, self.names.as_user(action.path), action.entry, action.value)
+
     def subscribe(self, action: Subscribe) -> None:
         self.session.subscribe(self.names.as_user(action.path))
 
@@ -138,7 +147,9 @@ HOW: Mapping[type[Action], Callable[[Any, Any], None]] = {
     CreateMailbox: Administrator.create,
     SetQuota: Administrator.set_quota,
     SetAcl: Administrator.set_acl,
+    SetSharedAnnotation: Administrator.annotate,
     InstallScript: Scripts.install,
+    SetPrivateAnnotation: User.annotate,
     SetSpecialUse: User.set_special_use,
     Subscribe: User.subscribe,
     SubscribeShared: User.subscribe_shared,

@@ -1,11 +1,12 @@
 """A mail store that lives in memory. The contract tests keep it like the real one."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from autocreate.core.annotations import is_defined, value_problem
 from autocreate.core.naming import Mailboxes
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import AutocreateError, Reason, Refused, Temporary
@@ -20,6 +21,7 @@ from autocreate.tree.actions import (
     Subscribe,
     SubscribeShared,
 )
+from autocreate.tree.annotations import SetAnnotation, SetPrivateAnnotation, SetSharedAnnotation
 from autocreate.tree.base import Action, Lane
 from autocreate.tree.plan import ApplyResult, Plan
 from autocreate.tree.values import ALL_SHARED, Folder, Script, Tree
@@ -76,7 +78,10 @@ class Memory:
             raise self.failure
         self._names.of_user(user)
         tree = self.trees.get(user, Tree())
-        existing = {folder.path: replace(folder, partition=None) for folder in tree.folders}
+        asked = {folder.path: dict(folder.annotations) for folder in wanted.folders}
+        existing = {
+            folder.path: _seen(folder, asked.get(folder.path, {})) for folder in tree.folders
+        }
         return Tree(
             tuple(existing[folder.path] for folder in wanted.folders if folder.path in existing),
             tree.quota,
@@ -185,6 +190,23 @@ def _set_acl(_store: Memory, tree: Tree, user: str, action: SetAcl) -> Tree:
     return _with(tree, action.path, lambda folder: _granted(folder, user, identifier, rights))
 
 
+def _annotate(_store: Memory, tree: Tree, _user: str, action: SetAnnotation) -> Tree:
+    if not is_defined(action.entry) or value_problem(action.entry, action.value):
+        raise Refused("Permission denied", Reason.FORBIDDEN)
+
+    def annotated(folder: Folder) -> Folder:
+        values = dict(folder.annotations) | {action.entry: action.value}
+        return replace(folder, annotations=tuple(values.items()))
+
+    return _with(tree, action.path, annotated)
+
+
+def _seen(folder: Folder, entries: Container[str]) -> Folder:
+    """A folder as it is observed: with those annotations that are asked for."""
+    annotations = tuple(pair for pair in folder.annotations if pair[0] in entries)
+    return replace(folder, partition=None, annotations=annotations)
+
+
 def _set_special_use(_store: Memory, tree: Tree, _user: str, action: SetSpecialUse) -> Tree:
     if any(folder.special_use == action.special_use for folder in tree.folders):
         raise Refused("SPECIAL-USE flag conflict", Reason.TAKEN)
@@ -199,6 +221,8 @@ HOW: Mapping[type[Action], Callable[[Memory, Tree, str, Any], Tree]] = {
     CreateMailbox: Memory.create,
     SetQuota: _set_quota,
     SetAcl: _set_acl,
+    SetSharedAnnotation: _annotate,
+    SetPrivateAnnotation: _annotate,
     InstallScript: Memory.install,
     SetSpecialUse: _set_special_use,
     Subscribe: _subscribe,

@@ -21,6 +21,7 @@ from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
 from autocreate.service.unfinished import Unfinished
 from autocreate.tree.actions import CreateMailbox
+from autocreate.tree.languages import settled, with_alternatives
 from autocreate.tree.plan import ApplyResult, by_error, difference, notes_of, without_user_removed
 from autocreate.tree.values import Script, Tree
 
@@ -241,7 +242,10 @@ class Provisioner:
         """What is missing of an account's tree, as a plan."""
         user = account.user
         wanted, problems = policy.tree_for(account, self._store.version)
-        observed = self._store.observe(user, wanted) if exists else Tree()
+        observed = Tree()
+        if exists:
+            observed = self._store.observe(user, with_alternatives(wanted))
+            wanted = settled(wanted, observed)
         plan = difference(user, policy.name, wanted, observed)
         reason = (
             "INBOX exists, its tree is incomplete" if exists else "has an account and no mailbox"

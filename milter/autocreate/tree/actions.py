@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocreate.errors import Reason
+from autocreate.tree.annotations import SetPrivateAnnotation, SetSharedAnnotation
 from autocreate.tree.base import Action, Lane
 from autocreate.tree.values import (
     ALL_SHARED,
@@ -31,6 +32,8 @@ class CreateMailbox(Action):
     path: Path
     special_use: str | None = None
     partition: str | None = None
+    alternatives: tuple[Path, ...] = ()
+    """What it would be called in other languages."""
 
     # Taken: the user has given the special use to another folder.
     final_reasons = frozenset({Reason.IMPOSSIBLE, Reason.TAKEN})
@@ -39,7 +42,7 @@ class CreateMailbox(Action):
     def missing(cls, wanted: Tree, observed: Tree) -> Iterator[Action]:
         for folder, existing in _pairs(wanted, observed):
             if existing is None:
-                yield cls(folder.path, folder.special_use, folder.partition)
+                yield cls(folder.path, folder.special_use, folder.partition, folder.alternatives)
 
     @property
     def description(self) -> str:
@@ -66,6 +69,12 @@ class CreateMailbox(Action):
     @property
     def user_removable(self) -> str:
         return f"folder {folder_name(self.path)}" if self.path else ""  # mail needs INBOX
+
+    @property
+    def user_removed_as(self) -> frozenset[str]:
+        # Who has removed Sent does not want Gesendet either.
+        names = (f"folder {folder_name(path)}" for path in self.alternatives)
+        return frozenset({self.user_removable, *names})
 
     def is_final(self, reason: Reason) -> bool:
         # Without INBOX no mail is accepted, so that is tried for ever.
@@ -249,8 +258,10 @@ KINDS: tuple[type[Action], ...] = (
     CreateMailbox,
     SetQuota,
     SetAcl,
+    SetSharedAnnotation,
     InstallScript,
     SetSpecialUse,
+    SetPrivateAnnotation,
     Subscribe,
     SubscribeShared,
 )

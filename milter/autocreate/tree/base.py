@@ -57,6 +57,11 @@ class Action(ABC):
         """What it gives a user that the user may remove for good, as the journal names it; "" for nothing."""
         return ""
 
+    @property
+    def user_removed_as(self) -> frozenset[str]:
+        """All names under which the journal may know what it gives."""
+        return frozenset({self.user_removable})
+
     def is_final(self, reason: Reason) -> bool:
         """Is another attempt of no use after a refusal for this reason?"""
         return reason in self.final_reasons

@@ -96,7 +96,7 @@ def without_user_removed(plan: Plan, provisioned: frozenset[str]) -> Plan:
     Args:
         provisioned: what the user was given, as `Action.user_removable` names it.
     """
-    kept = [action for action in plan.actions if action.user_removable not in provisioned]
+    kept = [action for action in plan.actions if not action.user_removed_as & provisioned]
     missing = {
         action.path
         for action in plan.actions

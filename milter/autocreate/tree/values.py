@@ -65,7 +65,9 @@ class Quota:
 class Folder:
     """A mailbox of a user.
 
-    `acl` holds (identifier, rights) pairs of RFC 4314; `special_use` an attribute of RFC 6154.
+    `acl` holds (identifier, rights) pairs of RFC 4314; `special_use` an attribute of RFC 6154;
+    `annotations` holds (entry, value) pairs of RFC 5464, each entry with `/shared` or `/private`.
+    `names` is for a policy that names the folder by language: (language tag, path) pairs.
     """
 
     path: Path = ()
@@ -73,6 +75,13 @@ class Folder:
     subscribe: bool = False
     acl: tuple[tuple[str, str], ...] = ()
     partition: str | None = None
+    annotations: tuple[tuple[str, str], ...] = ()
+    names: tuple[tuple[str, Path], ...] = ()
+
+    @property
+    def alternatives(self) -> tuple[Path, ...]:
+        """The folder's paths in other languages, each once."""
+        return tuple(dict.fromkeys(path for _, path in self.names if path != self.path))
 
     @property
     def name(self) -> str:
@@ -89,6 +98,7 @@ class Script:
         source: the file it was read from.
         compiled: a file with its bytecode, for servers whose scripts we write as files.
         save: keep what we compile in the file `compiled`.
+        is_template: `{name}` in its strings is filled in for each account.
     """
 
     name: str
@@ -96,6 +106,7 @@ class Script:
     source: str = ""
     compiled: str = ""
     save: bool = False
+    is_template: bool = False
 
 
 @dataclass(frozen=True, slots=True)

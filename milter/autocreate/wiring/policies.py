@@ -47,9 +47,10 @@ def _with_script(policy: Policy, script: Script | None) -> Policy:
 def _script_of(settings: PolicySettings) -> Script | None:
     if not settings.sieve:
         return None
-    return _script(
+    script = _script(
         str(settings.sieve), str(settings.sieve_compiled or ""), settings.sieve_keep_compiled
     )
+    return script and replace(script, is_template=settings.sieve_placeholders)
 
 
 def _default_script(sieve: Sieve) -> Script | None:
@@ -77,6 +78,10 @@ def _policy(settings: PolicySettings, users: Users) -> Policy:
         services=frozenset(settings.services),
         create=settings.create,
         entry=AttributeOverrides(
-            settings.quota_attribute or "", settings.quota_unit, settings.partition_attribute or ""
+            quota=settings.quota_attribute or "",
+            quota_unit=settings.quota_unit,
+            partition=settings.partition_attribute or "",
+            language=settings.language_attribute or "",
+            default_language=settings.language,
         ),
     )
