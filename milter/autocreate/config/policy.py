@@ -14,6 +14,7 @@ from autocreate.config.types import (
     Language,
     Limit,
     Name,
+    NameOrNames,
     Partition,
     Rights,
     ScriptFile,
@@ -36,7 +37,7 @@ Service = Literal["lmtp", "imap", "pop3", "sieve"]
 class Folder(Section):
     """A folder of a policy, `/` between its levels; "INBOX" is INBOX itself."""
 
-    name: str | Mapping[Language, str]
+    name: NameOrNames
     """Its name, in any script; or its name in each language: `{ en = "Sent", de = "Gesendet" }`. `{user}`
     and `{attribute}` are filled in: see docs/trees.md."""
     special_use: SpecialUse | None = None
@@ -210,7 +211,9 @@ class Policy(Section):
         for folder in self.folders:
             missing = sorted(set(languages) - set(folder.names))
             if "" not in folder.names and missing:
-                raise ValueError(f"folders: {folder.name} has no name in {', '.join(missing)}")
+                raise ValueError(
+                    f"folders: {next(iter(folder.names.values()))!r} has no name in {', '.join(missing)}"
+                )
         if languages and self.language not in languages:
             raise ValueError(f"language: the folders have no names in {self.language!r}")
 

@@ -247,6 +247,12 @@ def _language(value: str) -> str:
     return value.lower()
 
 
+def _by_language(value: str | dict[str, str]) -> str | dict[str, str]:
+    if isinstance(value, str):
+        return value
+    return {_language(tag): name for tag, name in value.items()}
+
+
 def _entry(value: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", value):
         raise ValueError(
@@ -291,6 +297,7 @@ Seconds = Annotated[float, Field(gt=0, le=600, strict=True)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Language = Annotated[str, AfterValidator(_language)]
+NameOrNames = Annotated[str | dict[str, str], AfterValidator(_by_language)]
 Entry = Annotated[str, AfterValidator(_entry)]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 # Cyrus refuses \All and \Flagged, which are for folders that show the messages of other folders.

@@ -37,7 +37,8 @@ def _in_order(preferred: Iterable[str]) -> list[str]:
     """Language tags in lower case, the most wanted first. A quality of 0 means: not this one."""
     ranges: list[tuple[float, str]] = []
     for item in ",".join(preferred).split(","):
-        locale = re.sub(r"[.@][^;]*", "", item).strip().replace("_", "-")
-        if found := _RANGE.fullmatch(locale):
+        tag, semicolon, quality = item.partition(";")
+        tag = re.sub(r"[.@].*", "", tag).strip().replace("_", "-")
+        if found := _RANGE.fullmatch(f"{tag}{semicolon}{quality.rstrip()}"):
             ranges.append((-float(found[2] or 1), found[1].lower()))
-    return [tag for quality, tag in sorted(ranges, key=lambda it: it[0]) if quality]
+    return [tag for negative, tag in sorted(ranges, key=lambda it: it[0]) if negative]
