@@ -111,7 +111,8 @@ class LdapAccounts(LdapServer, _Accounts):
     """The attribute with the user id. Upper and lower case are compared as Cyrus does: see
     `username_tolower`."""
     attributes: tuple[Name, ...] = ()
-    """Further attributes to read, for `quota_attribute` and `partition_attribute` of policies."""
+    """Further attributes to read, for policies: `quota_attribute`, `partition_attribute`, `language_attribute`,
+    and `{attribute}` in names, annotations and scripts."""
     member_of: Name | None = None
     """The attribute of a user's entry with the names of the user's groups, such as `memberOf`."""
     groups_base: Name | None = None
@@ -131,8 +132,9 @@ class SqlAccounts(SqlServer, _Accounts):
     type: Literal["sql"]
     query: Name
     """Selects the user id as the first column, in at most one row. Further columns are attributes, for
-    `quota_attribute` and `partition_attribute` of policies. `:user` is in lower case, as in Cyrus: if the
-    column has capitals and its comparison is case-sensitive, write `lower(userid) = :user`."""
+    policies: `quota_attribute`, `partition_attribute`, `language_attribute`, and `{attribute}`. `:user` is
+    in lower case, as in Cyrus: if the column has capitals and its comparison is case-sensitive, write
+    `lower(userid) = :user`."""
     groups_query: Name | None = None
     """Selects the user's groups, one name per row. If the account's name has capitals, the query runs with
     either spelling."""

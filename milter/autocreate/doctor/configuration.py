@@ -25,3 +25,13 @@ def impossible_folders(problems: Iterable[str]) -> Iterator[Finding]:
             "new users do not get this folder, and the log says so for each of them",
             "autocreate.toml: change its name; write / between levels",
         )
+
+
+def lost_annotations(problems: Iterable[str]) -> Iterator[Finding]:
+    """Annotations of policies that this Cyrus does not take, or that nothing acts on."""
+    for problem in problems:
+        yield warning(
+            problem,
+            "the folder is made, but what the annotation is for does not happen",
+            "see docs/trees.md, Annotations",
+        )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autocreate.doctor import cyrus
-from autocreate.doctor.configuration import impossible_folders
+from autocreate.doctor.configuration import impossible_folders, lost_annotations
 from autocreate.doctor.cyrus_services import own_files
 from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.doctor.site import CyrusPaths, CyrusTarget, Tools
@@ -61,6 +61,7 @@ def examine(paths: CyrusPaths, target: CyrusTarget, tools: Tools) -> list[Findin
     findings[:0] = cyrus.examine(files, target.expected, others)
     if not target.named.imapd_conf:  # else `config check` reports them
         findings += impossible_folders(tools.impossible_folders(files.conf))
+    findings += lost_annotations(tools.lost_annotations(files))
     return findings
 
 

@@ -122,6 +122,7 @@ class Tools:
             raises Temporary if none runs.
         read_cyrus: reads an imapd.conf, and a cyrus.conf; raises OSError and ConfigurationError.
         impossible_folders: the problems of policies with folders that a Cyrus cannot have.
+        lost_annotations: the annotations of policies that a Cyrus does not take, or has no use for.
         recipients: opens aliases and mailboxes; raises AutocreateError.
         accounts: make the account sources, by their key: `accounts.staff`.
         domains, aliases: make the tables of domains and of aliases, by their key.
@@ -138,3 +139,4 @@ class Tools:
     aliases: Mapping[str, Callable[[], AliasTable]]
     run: Runner = programs.run
     clock: Callable[[], float] = time.time
+    lost_annotations: Callable[[CyrusFiles], Iterable[str]] = lambda _files: ()

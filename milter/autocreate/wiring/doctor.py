@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
+from autocreate.admin import annotations
 from autocreate.config import imapd, load
 from autocreate.config.files import files_of
 from autocreate.config.policy import impossible_folders
@@ -33,7 +34,7 @@ from autocreate.wiring import sources
 from autocreate.wiring.frontends import control_sockets
 from autocreate.wiring.loading import Loader
 from autocreate.wiring.mailstore import server_of, sieve_server_of
-from autocreate.wiring.policies import scripts
+from autocreate.wiring.policies import policies_of, scripts
 from autocreate.wiring.users import users_of
 
 
@@ -128,6 +129,7 @@ def tools(config: Config, server: Server) -> Tools:
         ask_process=lambda control_socket: ask(control_socket, "user"),
         read_cyrus=partial(imapd.read, lmtp_service=config.cyrus.lmtp_service),
         impossible_folders=partial(impossible_folders, config.policy),
+        lost_annotations=lambda files: annotations.problems(policies_of(config), files),
         recipients=partial(_recipients, config, server),
         accounts=sources.account_makers(config),
         domains=sources.domain_makers(config),
