@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.lmtp import deliver
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
@@ -53,7 +54,7 @@ def policy(script: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def slapd() -> Iterator[Slapd]:
     with Slapd() as made:
-        names = ("german", "greek", "english", "moved", "removed", "odd", "path")
+        names = ("german", "greek", "english", "moved", "removed", "odd", "path", "late")
         made.put(dict.fromkeys((f"tree-{it}" for it in names), ()))
         made.set("tree-german", preferredLanguage="de-AT, en;q=0.5", departmentNumber="Physik")
         made.set("tree-greek", preferredLanguage="el", departmentNumber="Φυσική")
@@ -189,3 +190,73 @@ def test_a_value_is_never_a_path(product: Product, cyrus: Cyrus) -> None:
     create(product, "tree-path")
     assert folders(cyrus, "tree-path") == {"Sent", "Junk"}
     product.wait_for_log(r"^ERROR tree-path: .*left out: folder {departmentNumber}")
+
+
+def test_apply_brings_annotations_and_filled_in_folders_to_existing_users(
+    product: Product, cyrus: Cyrus, slapd: Slapd
+) -> None:
+    cyrus.create("user/tree-late")
+    shown = product.run("apply", "--policy", "everyone", "--to", "tree-late")
+    assert (
+        "has no value for {departmentnumber}; left out: folder {departmentNumber}" in shown.stdout
+    )
+    slapd.set("tree-late", preferredLanguage="de", departmentNumber="Chemie")
+    shown = product.run("apply", "--policy", "everyone", "--to", "tree-late")
+    assert f"annotate Junk with {EXPIRE} '30'" in shown.stdout
+    checksum = shown.stdout.split()[-1]
+    product.run("apply", "--policy", "everyone", "--to", "tree-late", "--yes", checksum)
+    assert folders(cyrus, "tree-late") == {"Gesendet", "Junk", "Chemie"}
+    assert cyrus.annotation("user/tree-late/Junk", EXPIRE) == "30"
+    assert audit(product, "tree-late") == [NO_COLOR]
+
+
+def test_explain_shows_what_is_filled_in_what_exists_and_what_is_missing(product: Product) -> None:
+    create(product, "tree-german")
+    told = product.run("explain", "tree-german@example.org").stdout
+    for line in (
+        "create Gesendet as \\Sent",
+        "annotate Junk with /private/comment 'of tree-german, Physik'",
+        "Gesendet exists",
+        f"Junk has {EXPIRE} '30'",
+    ):
+        assert line in told
+    told = product.run("explain", "tree-odd@example.org").stdout
+    assert "left out: folder {departmentNumber}" in told
+
+
+def test_config_check_and_the_plan_name_an_annotation_that_cyrus_may_not_have(
+    product: Product,
+) -> None:
+    told = product.run("config", "check").stdout
+    assert (
+        "notice: policy 'everyone': folder Junk: annotations: /shared/vendor/example/color" in told
+    )
+
+
+def test_columns_of_a_query_are_filled_in_and_every_user_has_a_compiled_script_of_their_own(
+    cyrus: Cyrus, tmp_path: Path
+) -> None:
+    script = tmp_path / "students.sieve"
+    script.write_bytes(SCRIPT.replace(b"departmentNumber", b"dept"))
+    wanted = {
+        "name": "everyone",
+        "language_attribute": "lang",
+        "sieve": str(script),
+        "sieve_placeholders": True,
+        "folders": [{"name": {"en": "Sent", "de": "Gesendet"}}, {"name": "{dept}"}],
+    }
+    query = (
+        "SELECT userid, 'de-CH' AS lang, 'Of ' || userid AS dept FROM accounts WHERE userid = :user"
+    )
+    in_files = {"sieve": "files", "imapd_conf": str(cyrus.imapd_conf_file)}
+    users = ("tree-sql-one", "tree-sql-two")
+    with Product(cyrus, accounts=users, policies=[wanted]) as product:
+        staff = {"type": "sql", "url": f"sqlite:///{product.database}", "query": query}
+        product.configure({"cyrus": in_files, "accounts": {"staff": staff}})
+        product.start()
+        for user in users:
+            create(product, user)
+            assert folders(cyrus, user) == {"Gesendet", f"Of {user}"}
+            deliver(cyrus, user, "Subject: lists\r\n\r\nfiled by bytecode\r\n")
+            (message,) = cyrus.messages(user, f"INBOX/Of {user}")
+            assert b"filed by bytecode" in message

@@ -59,7 +59,7 @@ def _as_text(outcome: "Outcome") -> str:
     user, verdict, state = outcome
     if verdict.plan and verdict.plan.actions:
         details = [action.description for action in verdict.done]
-        details += verdict.notes if verdict.report else ()
+        details += verdict.notes
         return printable(f"{user}: {state.value}: {'; '.join(details)}")
     if state is State.UP_TO_DATE:
         return ""

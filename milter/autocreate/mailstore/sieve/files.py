@@ -158,6 +158,8 @@ class SieveFiles:
 
     def _bytecode_of(self, script: Script) -> bytes:
         """What was compiled before, or else is compiled now, once in the life of this store."""
+        if script.is_template:  # nobody else has this one
+            return self._compiler.compile(script.text)
         if script.compiled and (found := _bytecode_in(script.compiled)):
             return found
         with self._lock:
