@@ -6,13 +6,7 @@ from typing import Any
 from autocreate.core.naming import Mailboxes
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import Reason, Refused, Unreachable
-from autocreate.mailstore.connection import (
-    Connection,
-    atom,
-    mailbox_name,
-    quoted,
-    text_of,
-)
+from autocreate.mailstore.connection import Connection, atom, mailbox_name, quoted, text_of
 from autocreate.tree.values import Quota
 
 # The entry of a folder's metadata that holds its special use, for each user (RFC 6154, section 4).
