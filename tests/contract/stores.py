@@ -83,6 +83,10 @@ class Place(ABC):
     @abstractmethod
     def partition(self, user: str, path: Path) -> str: ...
 
+    @abstractmethod
+    def welcomes(self, user: str) -> int:
+        """How many welcome messages are in INBOX."""
+
 
 class MemoryPlace(Place):
     def __init__(self) -> None:
@@ -120,6 +124,9 @@ class MemoryPlace(Place):
 
     def partition(self, user: str, path: Path) -> str:
         return self._tree(user)[path].partition or "default"
+
+    def welcomes(self, user: str) -> int:
+        return int(self._memory.trees[user].welcome is not None)
 
 
 class CyrusPlace(Place):
@@ -225,6 +232,9 @@ class CyrusPlace(Place):
 
     def partition(self, user: str, path: Path) -> str:
         return self._server.partition(self.name(user, path))
+
+    def welcomes(self, user: str) -> int:
+        return sum(b"Subject: Welcome" in it for it in self._server.messages(user))
 
 
 class Servers:

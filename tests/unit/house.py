@@ -18,6 +18,8 @@ from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Answer, Recipient, Verdict
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.creation_limit import CreationLimit
+from autocreate.service.creations import Creations
+from autocreate.service.hooks import Hooks
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
@@ -115,11 +117,13 @@ class House:
                 directory,
                 self.store,
                 unfinished,
+                Creations(self.journal, clock),
                 self.mailboxes,
                 limit=limit,
             ),
             self.journal,
             unfinished,
+            Hooks(self.journal, policies, not dry_run, clock),
             SingleFlight(workers, before.service.single_flight if before else None),
             self.mailboxes,
             release,

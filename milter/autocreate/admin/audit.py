@@ -12,6 +12,7 @@ from autocreate.admin.survey import Survey
 from autocreate.admin.surveying import require_known, survey_accounts
 from autocreate.model import Answer, Verdict
 from autocreate.service.journal import Entry
+from autocreate.service.journal_creations import DueHook
 from autocreate.tree.actions import SetQuota
 
 NO_MAILBOX = "no-mailbox"
@@ -61,6 +62,8 @@ class Audit:
         yield from mismatches(survey, is_whole)
         entries = self._components.journal.all_unfinished()
         yield from unfinished_trees(it for it in entries if is_whole or survey.has_account(it.user))
+        hooks = self._components.journal.creations.all_hooks()
+        yield from unfinished_hooks(it for it in hooks if is_whole or survey.has_account(it.user))
 
     def count_trees(self) -> int:
         """How many trees `trees` compares."""
@@ -94,6 +97,13 @@ def unfinished_trees(entries: Iterable[Entry]) -> Iterator[Discrepancy]:
     for entry in entries:
         detail = entry.error or "the first attempt was interrupted, or is still running"
         yield Discrepancy(UNFINISHED, entry.user, detail)
+
+
+def unfinished_hooks(hooks: Iterable[DueHook]) -> Iterator[Discrepancy]:
+    """Hooks that are still to run, by the journal."""
+    for hook in hooks:
+        detail = hook.error or "not run yet, or still running"
+        yield Discrepancy(UNFINISHED, hook.user, f"hook of policy {hook.policy}: {detail}")
 
 
 def differences(user: str, verdict: Verdict) -> Iterator[Discrepancy]:

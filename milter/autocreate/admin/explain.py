@@ -180,10 +180,15 @@ def _user(part: Verdict, site: Site) -> User:
         domain = address.domain or site.default_domain
         looks, policy = _policies(site, account, domain, directory)
         wanted, problems = policy.tree_for(account, site.store.version) if policy else (Tree(), ())
+        if policy:
+            welcome, lacking = policy.welcome_for(account, address, site.default_domain)
+            wanted, problems = replace(wanted, welcome=welcome), (*problems, *lacking)
     except Temporary as error:
         looks, policy = (PolicyLook("", False, _failed(error)),), None
         wanted, problems = Tree(), ()
     plan = difference(part.user, policy.name, wanted, Tree()) if policy else None
+    if plan and policy:
+        plan = replace(plan, hook=policy.hook)
     return User(
         part.user,
         str(address),

@@ -7,17 +7,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from autocreate.config.program import Program
 from autocreate.config.types import (
     Domain,
     Entry,
     Identifier,
     Language,
     Limit,
+    MessageFile,
     Name,
     NameOrNames,
     Partition,
     Rights,
     ScriptFile,
+    Seconds,
     Section,
     Size,
     SpecialUse,
@@ -169,6 +172,17 @@ class Policy(Section):
     sieve_keep_compiled: Switch = False
     """With `cyrus.sieve` = `files`: if the file `sieve_compiled` does not exist, keep the compiled
     script there."""
+    welcome: MessageFile | None = None
+    """A message that is in INBOX before the first mail, in a new mailbox only: with its header fields, as a
+    mail program saves it. `{user}`, `{address}`, `{domain}` and the attributes of the account are filled in.
+    Delivered once, by LMTP with [lmtp], otherwise by APPEND in the user's name. See docs/welcome.md."""
+    on_created: Program | None = None
+    """A program and its arguments, run once a new tree is complete: `["/usr/local/lib/autocreate/hook"]`. It
+    reads what was made as JSON on its standard input. It runs as the user of this service, and mail does not
+    wait for it. If it fails, it is run again, after a pause that grows from a minute to six hours. See
+    docs/welcome.md."""
+    on_created_timeout: Seconds = 30.0
+    """Seconds after which the program is ended, with its whole process group."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "Policy":
@@ -192,6 +206,9 @@ class Policy(Section):
             )
         if self.sieve_keep_compiled and not self.sieve_compiled:
             raise ValueError("sieve_compiled: is missing; name the file to keep the script in")
+        if not self.create and (self.welcome or self.on_created):
+            key = "welcome" if self.welcome else "on_created"
+            raise ValueError(f"{key}: has no effect with create = false; remove it")
         if (self.partition or self.partition_attribute) and any(
             folder.partition for folder in self.folders if folder.is_inbox
         ):

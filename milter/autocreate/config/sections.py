@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from autocreate.backends.message_file import read_message
 from autocreate.backends.regular_file import read_settings
 from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
@@ -17,6 +18,7 @@ from autocreate.config.login import Login
 from autocreate.config.milter import Milter
 from autocreate.config.policy import Policy, impossible_folders
 from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp, Whole
+from autocreate.core.placeholders import OWN
 from autocreate.core.sieve_template import names_in_script
 from autocreate.domains.syntax import ANY_DOMAIN
 
@@ -179,6 +181,9 @@ def _attributes_of(policy: Policy) -> Iterator[tuple[str, str]]:
         text = read_settings(str(policy.sieve))
         names += [("sieve", name) for name in names_in_script(text)]
     yield from (pair for pair in dict.fromkeys(names) if pair[1] != "user")
+    if policy.welcome:
+        message = read_message(policy.welcome)
+        yield from (("welcome", name) for name in message.names if name not in OWN)
 
 
 def _impossible_files(cyrus: Cyrus) -> Iterator[str]:

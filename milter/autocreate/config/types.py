@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from autocreate.backends.message_file import read_message
 from autocreate.backends.options import is_secret
 from autocreate.backends.password_file import first_line
 from autocreate.backends.regular_file import check_readable
 from autocreate.core.address import a_labels, normal_domain
 from autocreate.core.language import is_tag
 from autocreate.core.sizes import countable, parse_size
-from autocreate.errors import Malformed
+from autocreate.errors import Malformed, MalformedValue
 from autocreate.mailstore.sieve.script import script_name
 
 
@@ -262,6 +263,14 @@ def _entry(value: str) -> str:
     return value.lower()
 
 
+def _message(path: Path) -> Path:
+    try:
+        read_message(_readable(path))
+    except MalformedValue as error:
+        raise ValueError(f"{path}: {error}") from error
+    return path
+
+
 # TOML has types: "yes" and 1 are not booleans, and `true` and "5" are not numbers.
 Switch = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
@@ -281,6 +290,7 @@ Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 Directory = Annotated[Path, AfterValidator(_directory)]
 Map = Annotated[str, AfterValidator(_map)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
+MessageFile = Annotated[Path, AfterValidator(_message)]
 ScriptFile = Annotated[Path, AfterValidator(_script)]
 SecretFile = Annotated[Path, AfterValidator(_secret)]
 Limit = Annotated[Whole, Field(ge=0), AfterValidator(countable)]

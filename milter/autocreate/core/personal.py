@@ -5,7 +5,6 @@ is left out, and said: a folder, an annotation or a script with a hole in it wou
 keeps mail waiting.
 """
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,19 +14,7 @@ from autocreate.core.naming import Mailboxes
 from autocreate.core.placeholders import filled, names_in
 from autocreate.core.sieve_template import filled_script, names_in_script
 from autocreate.errors import MalformedValue, Refused
-from autocreate.model import Account
 from autocreate.tree.values import Folder, Path, Script, Tree
-
-
-def values_of(account: Account) -> dict[str, str]:
-    """What each name in a policy's tree stands for. Of several values of an attribute, the first.
-
-    The address is not among them: a user may have several, and has one tree.
-    """
-    values: dict[str, str] = {}
-    for name, value in account.attributes:
-        values.setdefault(name.lower(), unicodedata.normalize("NFC", value))
-    return values | {"user": account.user}
 
 
 def in_language(tree: Tree, preferred: Iterable[str], default: str) -> Tree:

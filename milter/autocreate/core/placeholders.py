@@ -4,6 +4,7 @@ Only a word in braces is a placeholder. Any other brace, as in a style sheet, is
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 
 from autocreate.model import Account, Address
@@ -30,11 +31,19 @@ def filled(text: str, values: Mapping[str, str], treated: Callable[[str], str] =
     return _PLACEHOLDER.sub(lambda found: treated(values.get(found[1].lower(), "")), text)
 
 
-def values_of(account: Account, address: Address, default_domain: str) -> dict[str, str]:
-    """What each name stands for. Of several values of an attribute, the first."""
+def values_of(account: Account) -> dict[str, str]:
+    """What each name in a policy's tree stands for. Of several values of an attribute, the first.
+
+    The address is not among them: a user may have several, and has one tree.
+    """
     values: dict[str, str] = {}
     for name, value in account.attributes:
-        values.setdefault(name, value)
+        values.setdefault(name.lower(), unicodedata.normalize("NFC", value))
+    return values | {"user": account.user}
+
+
+def values_for(account: Account, address: Address, default_domain: str) -> dict[str, str]:
+    """What each name in a message to an account's address stands for: `OWN` too."""
     domain = address.domain or default_domain
     whole = str(Address(address.local, domain))
-    return values | {"user": account.user, "address": whole, "domain": domain}
+    return values_of(account) | {"address": whole, "domain": domain}

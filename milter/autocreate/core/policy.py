@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
-from autocreate.core.personal import fill_in, in_language, sample_of, values_of
+from autocreate.core.message import MessageTemplate
+from autocreate.core.personal import fill_in, in_language, sample_of
+from autocreate.core.placeholders import values_for, values_of
 from autocreate.core.sizes import limit, parse_size
 from autocreate.core.spelling import shared_groups
 from autocreate.errors import MalformedValue
-from autocreate.model import LMTP, Account, Version
-from autocreate.tree.values import Quota, Script, Tree
+from autocreate.model import LMTP, Account, Address, Version
+from autocreate.tree.values import Hook, Quota, Script, Tree, Welcome
 
 T = TypeVar("T")
 
@@ -53,7 +55,7 @@ class Policy:
     Without `users` and `groups` it is for everyone, else for any of them; `domains`, if given,
     narrows that to recipients of these domains, `services` to these. With `create` off, its users
     get no mailbox, and `why` may say why not. `tree` is what everyone gets whose entry says nothing
-    else.
+    else. `welcome` and `hook` are for mailboxes that are new.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Policy:
     entry: AttributeOverrides = AttributeOverrides()
     why: str = ""
     older_quota: OlderQuota | None = None
+    welcome: MessageTemplate | None = None
+    hook: Hook | None = None
 
     def matches(
         self, user: str, domain: str, service: str, groups: Callable[[], frozenset[str]]
@@ -149,6 +153,26 @@ class Policy:
             folders=(replace(inbox, partition=partition), *tree.folders[1:]),
         )
         return tree, tuple(problems)
+
+    def welcome_for(
+        self, account: Account, address: Address, default_domain: str
+    ) -> tuple[Welcome | None, tuple[str, ...]]:
+        """The welcome message for the new mailbox of an account, and what its entry lacks for it.
+
+        An attribute that is missing leaves nothing in its place: the message still counts.
+
+        Args:
+            address: what the mailbox is created for.
+        """
+        if not self.welcome:
+            return None, ()
+        values = values_for(account, address, default_domain)
+        missing = [name for name in self.welcome.names if not values.get(name)]
+        problems = tuple(
+            f"has no attribute {name}, which the welcome message {self.welcome.source} names"
+            for name in missing
+        )
+        return Welcome(self.welcome.filled(values), self.welcome.source), problems
 
 
 def select(

@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
+from autocreate.frontends.hooks import STATS
 from autocreate.frontends.listener import Listener
 from autocreate.statistics.tally import BOUNDS, Histogram, Tally
 
@@ -97,6 +98,7 @@ class _ServiceCollector(Collector):
                     yield from _limits(stats["limits"])
                 yield from _caches(stats)
                 yield from _journal(stats["unfinished"])
+                yield from _hooks(self._gate.statistics.stats(STATS).snapshot(), stats["hooks"])
 
 
 def _decided(totals: Tally) -> Iterator[Metric]:
@@ -245,3 +247,14 @@ def _journal(unfinished: int | None) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "autocreate_unfinished_trees", "Mailbox trees that are unfinished.", unfinished
         )
+
+
+def _hooks(stats: Mapping[str, Any], waiting: int | None) -> Iterator[Metric]:
+    for key, name, said in (
+        ("lookups", "runs", "Hooks (on_created) that were run."),
+        ("errors", "failures", "Hooks that failed, and are run again."),
+        ("seconds", "run_seconds", "Time that hooks took."),
+    ):
+        yield CounterMetricFamily(f"autocreate_hook_{name}", said, stats[key])
+    if waiting is not None:
+        yield GaugeMetricFamily("autocreate_hooks_waiting", "Hooks that are still to run.", waiting)

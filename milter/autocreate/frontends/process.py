@@ -17,6 +17,7 @@ from typing import NoReturn, Protocol
 from autocreate import logs
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.frontends.gate import ServiceGate
+from autocreate.frontends.hooks import HookRunner
 from autocreate.model import Answer
 from autocreate.resilience import throttled_log
 from autocreate.service.service import Service
@@ -29,6 +30,7 @@ _DRAIN = 10.0
 _BETWEEN_LOOKS = 5.0
 _BETWEEN_SAVES = 60.0
 _LAST_SAVE = 5.0
+_LAST_HOOKS = 4.0
 
 
 class FrontEnd(Protocol):
@@ -63,6 +65,8 @@ def run(
     for frontend in frontends:
         frontend.serve(gate, events.fail)
     _in_background("completer", lambda: complete_unfinished(gate, stopping))
+    hooks = HookRunner(gate, stopping)
+    _in_background("hooks", hooks.run)
     _in_background("scripts", lambda: report_scripts(gate))
     _in_background("statistics", lambda: save_statistics(gate, stopping))
     _in_background("left out", lambda: log_what_was_left_out(stopping))
@@ -81,6 +85,7 @@ def run(
                 stopping.set()
                 if not gate.drain(_DRAIN):
                     log.warning("some requests were unanswered after %g s", _DRAIN)
+                hooks.wait(_LAST_HOOKS)
                 _save_at_last(gate)
                 log.info("stopped")
                 _exit(0)

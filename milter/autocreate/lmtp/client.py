@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from autocreate.errors import ServerTimeout, Temporary, Unreachable
+from autocreate.errors import Refused, ServerTimeout, Temporary, Unreachable
 from autocreate.lmtp.replies import (
     Forecast,
     LmtpReply,
@@ -50,6 +50,7 @@ class Lmtpd:
     def __init__(
         self, address: str, connections: int, timeout: float, default_domain: str = ""
     ) -> None:
+        self._address = address
         self._timeout = timeout
         self._default_domain = default_domain
         self._breaker = Breaker(f"lmtpd at {address}")
@@ -78,6 +79,24 @@ class Lmtpd:
             if crashes_on(self._server, domain, self._default_domain):
                 return Forecast(Outcome.CRASH, _CRASH)
             raise
+
+    def deliver(self, user: str, message: bytes) -> None:
+        """Deliver a message to a user's INBOX, over a connection of its own.
+
+        Args:
+            user: as Cyrus knows it.
+            message: its lines end in CRLF.
+
+        Raises:
+            Temporary: it is not known to be delivered: lmtpd cannot be reached, or did not answer.
+            Refused: lmtpd does not take it.
+        """
+        # A kept connection may have ended unnoticed, and what became of a message would be unknown.
+        session = self._breaker.call(lambda: Session(self._address, self._timeout))
+        try:
+            session.deliver(user, message)
+        finally:
+            session.close()
 
     def snapshot(self) -> dict[str, int]:
         """How many connections are `busy`, `idle`, and may be open (`size`)."""
@@ -154,6 +173,24 @@ class Session:
         except Unreachable:
             self.is_spent = True
         return first, second
+
+    def deliver(self, recipient: str, message: bytes) -> None:
+        """MAIL, RCPT and DATA for one recipient (RFC 2033). Raises `Refused` if one of them is refused."""
+        data = re.sub(rb"(?m)^\.", b"..", message)
+        if not data.endswith(b"\r\n"):
+            data += b"\r\n"
+        for command in (
+            b"MAIL FROM:<>",
+            b"RCPT TO:<" + _path(recipient) + b">",
+            b"DATA",
+            data + b".",
+        ):
+            self._stream.allow(self.timeout)
+            (lines,) = self._exchange([command])
+            reply = lines[-1]
+            if not (reply.is_positive or (command == b"DATA" and reply.code == 354)):
+                what = "the message" if command.endswith(b"\r\n.") else command.decode()
+                raise Refused(f"lmtpd at {self.address} refused {what}: {reply}")
 
     def begin(self) -> None:
         """Check that it takes mail from us, without a recipient."""

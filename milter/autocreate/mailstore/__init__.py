@@ -79,6 +79,7 @@ class Outcome:
     def __init__(self, earlier: "Outcome | None" = None) -> None:
         self.failed: list[Failure] = []
         self.skipped: list[Failure] = []
+        self.created_inbox = False
         self._earlier = earlier
 
     @classmethod
@@ -129,6 +130,18 @@ class Outcome:
                 self.skipped.append(Failure(action, error))
                 return True
         return False
+
+
+class Delivery(Protocol):
+    """Another way for a message to a mailbox than APPEND."""
+
+    def deliver(self, user: str, message: bytes) -> None:
+        """Hand over a message. Lines end in CRLF.
+
+        Raises:
+            Temporary: it is not known to be delivered.
+            Refused: it is not delivered.
+        """
 
 
 class ScriptStore(Protocol):

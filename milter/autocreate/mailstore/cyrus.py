@@ -15,25 +15,20 @@ from typing import TypeVar
 
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
 from autocreate.errors import AutocreateError, Temporary
-from autocreate.mailstore import Outcome, ScriptStore
+from autocreate.mailstore import Delivery, Outcome, ScriptStore
 from autocreate.mailstore.annotations import (
     Annotations,
     annotations_of,
     entries_of,
     with_annotations,
 )
-from autocreate.mailstore.cyrus_tree import (
-    HOW,
-    Administrator,
-    Scripts,
-    User,
-    split,
-)
+from autocreate.mailstore.cyrus_tree import HOW, Administrator, Inbox, Scripts, User, split
 from autocreate.mailstore.imap import Session
 from autocreate.mailstore.server import Server
 from autocreate.model import Version
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.pool import Pool
+from autocreate.tree.actions import DeliverWelcome
 from autocreate.tree.annotations import PRIVATE, SHARED
 from autocreate.tree.base import Action
 from autocreate.tree.plan import ApplyResult, Plan
@@ -51,13 +46,19 @@ class Cyrus:
         server: where it is.
         connections: how many administrator sessions may be open at once.
         scripts: where users' scripts are kept, or None for a server whose scripts are not ours.
+        delivery: how a message gets into INBOX, or None: by APPEND in the user's name.
     """
 
     def __init__(
-        self, server: Server, connections: int, scripts: ScriptStore | None = None
+        self,
+        server: Server,
+        connections: int,
+        scripts: ScriptStore | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         self._server = server
         self._scripts = scripts
+        self._delivery = delivery
         self._breaker = Breaker(str(server))
         self._pool: Pool[Session] = Pool(partial(Session, server), connections, server.timeout)
         self._admin_names: Mailboxes | None = None
@@ -95,7 +96,7 @@ class Cyrus:
 
         Once INBOX exists, three connections work at once: the administrator's creates folders, the
         user's own is opened and subscribes to them as soon as they exist, and another installs the
-        script.
+        script. A welcome message comes first, so that the script does not see it.
         """
         parts = split(plan)
         outcome = self._as_admin(plan.user, parts.essential, Outcome())
@@ -103,10 +104,14 @@ class Cyrus:
             others = (*parts.folders, *parts.rest, *parts.scripts, *parts.users)
             outcome.not_tried(others, outcome.failed[0].action)
             return outcome.of(plan)
-        folders_exist = threading.Event()
+        folders_exist, welcomed = threading.Event(), threading.Event()
+        inbox = _inbox(plan, outcome)
         with ThreadPoolExecutor(2, thread_name_prefix="aside") as aside:
-            as_user = partial(self._as_user, plan.user, parts.users, outcome, folders_exist)
-            install = partial(self._install, plan.user, parts.scripts)
+            as_user = partial(self._as_user, plan.user, parts.users, outcome, inbox)
+            as_user = partial(as_user, folders_exist, welcomed)
+            if not any(isinstance(action, DeliverWelcome) for action in parts.users):
+                welcomed.set()
+            install = partial(self._install, plan.user, parts.scripts, welcomed)
             lanes = [aside.submit(as_user)] if parts.users else []
             lanes += [aside.submit(install)] if parts.scripts else []
             try:
@@ -187,6 +192,7 @@ class Cyrus:
             outcome = Outcome(earlier)
             administrator = Administrator(session, self._names(session), user)
             outcome.attempt(actions, partial(_carry_out, administrator))
+            outcome.created_inbox = administrator.is_new
             return outcome
 
         if not actions:
@@ -194,19 +200,34 @@ class Cyrus:
         return _all_or_broken(actions, lambda: self._administer(work))
 
     def _as_user(
-        self, user: str, actions: Sequence[Action], earlier: Outcome, folders_exist: threading.Event
+        self,
+        user: str,
+        actions: Sequence[Action],
+        earlier: Outcome,
+        inbox: Inbox,
+        folders_exist: threading.Event,
+        welcomed: threading.Event,
     ) -> Outcome:
+        first = [action for action in actions if isinstance(action, DeliverWelcome)]
+        others = [action for action in actions if action not in first]
+
         def work() -> Outcome:
             outcome = Outcome(earlier)
-            with self._session_of(user) as session:
+            with self._session_of(user, inbox) as session:
+                outcome.attempt(first, partial(_carry_out, session))
+                welcomed.set()
                 folders_exist.wait()
-                outcome.attempt(session.expanded(actions), partial(_carry_out, session))
+                outcome.attempt(session.expanded(others), partial(_carry_out, session))
             return outcome
 
-        return _all_or_broken(actions, work)
+        try:
+            return _all_or_broken(actions, work)
+        finally:
+            welcomed.set()
 
-    def _install(self, user: str, actions: Sequence[Action]) -> Outcome:
+    def _install(self, user: str, actions: Sequence[Action], welcomed: threading.Event) -> Outcome:
         def work() -> Outcome:
+            welcomed.wait()
             outcome = Outcome()
             outcome.attempt(actions, partial(_carry_out, Scripts(self._scripts, user)))
             return outcome
@@ -217,11 +238,11 @@ class Cyrus:
         return self._breaker.call(lambda: self._pool.run(work))
 
     @contextlib.contextmanager
-    def _session_of(self, user: str) -> Iterator[User]:
+    def _session_of(self, user: str, inbox: Inbox = Inbox.OLDER) -> Iterator[User]:
         require_possible(user)  # SASL would log somebody else in for some user ids
         session = self._breaker.call(lambda: Session(self._server, user))
         try:
-            yield User(session, self._names_as_user(session))
+            yield User(session, self._names_as_user(session), user, self._delivery, inbox)
         except Temporary:
             session.discard()
             raise
@@ -243,6 +264,13 @@ class Cyrus:
 
 def _carry_out(by: Administrator | User | Scripts, action: Action) -> None:
     HOW[type(action)](by, action)
+
+
+def _inbox(plan: Plan, outcome: Outcome) -> Inbox:
+    """Where INBOX comes from, once the essential part of a plan is done."""
+    if not plan.creates_inbox:
+        return Inbox.OLDER
+    return Inbox.CREATED if outcome.created_inbox else Inbox.CREATED_BY_ANOTHER
 
 
 def _all_or_broken(actions: Sequence[Action], work: Callable[[], Outcome]) -> Outcome:

@@ -4,17 +4,23 @@
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from email.utils import formatdate
+from enum import Enum
 from typing import Any, NamedTuple
 
+from autocreate.core.address import needs_quotes
+from autocreate.core.message import stamped
 from autocreate.core.naming import Mailboxes
-from autocreate.errors import Reason, Refused
-from autocreate.mailstore import ScriptStore
+from autocreate.errors import Reason, Refused, Temporary
+from autocreate.mailstore import Delivery, ScriptStore
 from autocreate.mailstore.annotations import annotate
 from autocreate.mailstore.imap import SPECIAL_USE, Session
 from autocreate.tree.actions import (
     CreateMailbox,
+    DeliverWelcome,
     InstallScript,
     SetAcl,
     SetQuota,
@@ -76,11 +82,26 @@ class Administrator:
         self.session.set_acl(name, action.identifier, action.rights)
 
 
+class Inbox(Enum):
+    """Where INBOX comes from, as far as one plan knows."""
+
+    OLDER = "it existed before"
+    CREATED = "this plan has created it"
+    CREATED_BY_ANOTHER = "it did not exist, and somebody else was faster"
+
+
 class User(NamedTuple):
-    """A session in the user's own name."""
+    """A session in the user's own name.
+
+    Args:
+        delivery: how the user gets a message; None: by APPEND.
+    """
 
     session: Session
     names: Mailboxes
+    user: str
+    delivery: Delivery | None = None
+    inbox: Inbox = Inbox.OLDER
 
     def observe(self, folder: Folder, subscribed: frozenset[str]) -> Folder:
         """A folder that exists, with what only its user sees.
@@ -111,6 +132,30 @@ class User(NamedTuple):
                 yield from map(SubscribeShared, self._shared(action.name))
             else:
                 yield action
+
+    def welcome(self, action: DeliverWelcome) -> None:
+        """Put a message into INBOX, unless it is there.
+
+        Its Message-ID is the mailbox's own. So whoever tries again, here or on another MTA, finds it,
+        and lmtpd's duplicate suppression knows it.
+        """
+        if self.inbox is Inbox.CREATED_BY_ANOTHER:
+            raise Refused(
+                "INBOX was created by somebody else at the same moment; looking again later"
+            )
+        inbox = self.names.as_user(())
+        message_id = welcome_id(self.session.unique_id(inbox))
+        if self.inbox is Inbox.OLDER and self.session.has_message(inbox, message_id):
+            return
+        message = stamped(action.welcome.message, message_id, formatdate(localtime=True))
+        # lmtpd takes no local part with a blank or another mark that needs quotes.
+        if self.delivery is None or needs_quotes(self.user.partition("@")[0]):
+            self.session.append(inbox, message)
+            return
+        try:
+            self.delivery.deliver(self.user, message)
+        except Temporary as error:  # of lmtpd: this session is still good
+            raise Refused(str(error)) from error
 
     def set_special_use(self, action: SetSpecialUse) -> None:
         self.session.set_metadata(self.names.as_user(action.path), SPECIAL_USE, action.special_use)
@@ -150,6 +195,7 @@ HOW: Mapping[type[Action], Callable[[Any, Any], None]] = {
     SetSharedAnnotation: Administrator.annotate,
     InstallScript: Scripts.install,
     SetPrivateAnnotation: User.annotate,
+    DeliverWelcome: User.welcome,
     SetSpecialUse: User.set_special_use,
     Subscribe: User.subscribe,
     SubscribeShared: User.subscribe_shared,
@@ -197,6 +243,11 @@ def split(plan: Plan) -> Parts:
         lanes[Lane.SCRIPTS],
         lanes[Lane.USER],
     )
+
+
+def welcome_id(unique_id: str) -> str:
+    """The Message-ID (RFC 5322, 3.6.4) of the welcome message in the INBOX with this unique id."""
+    return f"<welcome.{re.sub('[^A-Za-z0-9-]', '-', unique_id)}@autocreate-milter.invalid>"
 
 
 @contextlib.contextmanager

@@ -7,10 +7,13 @@ from autocreate.core.naming import Mailboxes
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import Reason, Refused, Unreachable
 from autocreate.mailstore.connection import Connection, atom, mailbox_name, quoted, text_of
+from autocreate.mailstore.refusals import imap_reason
 from autocreate.tree.values import Quota
 
 # The entry of a folder's metadata that holds its special use, for each user (RFC 6154, section 4).
 SPECIAL_USE = "/private/specialuse"
+# A mailbox keeps it when it is renamed; one that was deleted and created again has another.
+_UNIQUE_ID = "/shared/vendor/cmu/cyrus-imapd/uniqueid"
 
 
 class Session(Connection):
@@ -131,6 +134,33 @@ class Session(Connection):
         """SETMETADATA (RFC 5464): give an entry of a mailbox's metadata a value. See `metadata`."""
         pair = f"({entry} ".encode("ascii") + quoted(value) + b")"
         self.command("SETMETADATA", mailbox_name(mailbox), pair)
+
+    def unique_id(self, mailbox: str) -> str:
+        """What tells a mailbox from every other, and from an earlier one of its name."""
+        found = self.metadata(mailbox, _UNIQUE_ID)
+        if not found:
+            raise Unreachable(f"{self._server} does not tell the unique id of {mailbox}")
+        return found
+
+    def has_message(self, mailbox: str, message_id: str) -> bool:
+        """Is there a message with this Message-ID? EXAMINE leaves the mailbox's flags as they are."""
+        self.command("EXAMINE", mailbox_name(mailbox))
+        self._imap.state = "SELECTED"
+        try:
+            answer = self.command("SEARCH", b"HEADER Message-ID", quoted(message_id))
+            return any(isinstance(it, int) for it in answer)
+        finally:
+            self._imap.state = "AUTH"
+
+    def append(self, mailbox: str, message: bytes) -> None:
+        """APPEND a message, unseen."""
+        with self.exchange("APPEND"):
+            # imaplib sends a literal only by its own method, and ends its lines in CRLF itself.
+            self._imap.literal = message
+            status, data = self._imap._simple_command("APPEND", mailbox_name(mailbox).decode())
+        if status != "OK":
+            said = text_of(data[0])
+            raise Refused(f"APPEND: {said}", imap_reason(said))
 
     def subscribe(self, mailbox: str) -> None:
         """SUBSCRIBE this session's user."""

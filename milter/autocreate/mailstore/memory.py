@@ -14,6 +14,7 @@ from autocreate.mailstore import Outcome
 from autocreate.model import Version
 from autocreate.tree.actions import (
     CreateMailbox,
+    DeliverWelcome,
     InstallScript,
     SetAcl,
     SetQuota,
@@ -213,6 +214,11 @@ def _set_special_use(_store: Memory, tree: Tree, _user: str, action: SetSpecialU
     return _with(tree, action.path, lambda it: replace(it, special_use=action.special_use))
 
 
+def _welcome(_store: Memory, tree: Tree, _user: str, action: DeliverWelcome) -> Tree:
+    _find(tree, ())
+    return tree if tree.welcome else replace(tree, welcome=action.welcome)
+
+
 def _subscribe(_store: Memory, tree: Tree, _user: str, action: Subscribe) -> Tree:
     return _with(tree, action.path, lambda folder: replace(folder, subscribe=True))
 
@@ -224,6 +230,7 @@ HOW: Mapping[type[Action], Callable[[Memory, Tree, str, Any], Tree]] = {
     SetSharedAnnotation: _annotate,
     SetPrivateAnnotation: _annotate,
     InstallScript: Memory.install,
+    DeliverWelcome: _welcome,
     SetSpecialUse: _set_special_use,
     Subscribe: _subscribe,
     SubscribeShared: Memory.subscribe_shared,

@@ -17,6 +17,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from autocreate.model import LMTP, Answer, Recipient, Verdict
+from autocreate.service import journal_creations
+from autocreate.service.journal_creations import Creation, DueHook, JournalCreations
 from autocreate.service.journal_database import Duplicate, JournalDatabase
 from autocreate.service.journal_hours import Counted, JournalHours
 from autocreate.service.journal_tables import (
@@ -86,48 +88,57 @@ class Journal:
         self._database = JournalDatabase(url, METADATA, password_file)
         self._new_rows = itertools.count()  # of what dry run saw, by this process
         self._hours = JournalHours(self._database, clock)
+        self.creations = JournalCreations(self._database)
 
-    def begin(self, entry: Entry) -> None:
+    def begin(self, entry: Entry, creation: Creation | None = None) -> None:
         """Note that a tree is being made, or is to be looked at.
 
         An existing entry is kept, except that it may now be begun; or, if it was not, gets the new
         time.
-        """
-        try:
-            self._database.write(lambda connection: connection.execute(BEGIN, _row(entry)))
-        except Duplicate:
-            noted = UNFINISHED.update().where(UNFINISHED.c.user == entry.user)
-            if entry.begun:
-                noted = noted.values(begun=True)
-            else:
-                noted = noted.where(~UNFINISHED.c.begun).values(
-                    attempts=entry.attempts, next_try=entry.next_try
-                )
-            self._database.write(lambda connection: connection.execute(noted))
 
-    def fail(self, entry: Entry, given: Collection[str] = ()) -> None:
+        Args:
+            creation: for a mailbox that is new and gets what only a new one gets. Work on it that was
+                begun earlier goes on as it is.
+        """
+
+        def begin(connection: sa.Connection) -> None:
+            connection.execute(BEGIN, _row(entry))
+            if creation:
+                journal_creations.begin(connection, creation)
+
+        try:
+            self._database.write(begin)
+        except Duplicate:
+            self._database.write(lambda connection: _begin_again(connection, entry, creation))
+
+    def fail(self, entry: Entry, given: Collection[str] = (), held: Creation | None = None) -> None:
         """Note an attempt that left something missing.
 
         Args:
             given: what it gave the user: see `Action.user_removable`.
+            held: the creation that this process held, and now does not hold any more.
         """
         noted = UNFINISHED.update().where(UNFINISHED.c.user == entry.user).values(**_row(entry))
 
         def write(connection: sa.Connection) -> None:
             connection.execute(noted)
             _give(connection, entry.user, given)
+            if held:
+                journal_creations.release(connection, held)
 
         self._database.write(write)
 
-    def finish(self, user: str, given: Collection[str] = ()) -> None:
+    def finish(self, user: str, given: Collection[str] = (), hook: DueHook | None = None) -> None:
         """Remove an entry: the tree is complete, or is no longer needed.
 
         Args:
             given: as for `fail`.
+            hook: is to run, if the mailbox is new.
         """
 
         def write(connection: sa.Connection) -> None:
             connection.execute(FINISH, {"whose": user})
+            journal_creations.finish(connection, user, hook)
             _give(connection, user, given)
 
         self._database.write(write)
@@ -236,6 +247,18 @@ class Journal:
             SEEN.update().where(SEEN.c.recipient == key).values(times=SEEN.c.times + 1, **values)
         )
         return self._database.write(lambda it: it.execute(seen_again).rowcount > 0)
+
+
+def _begin_again(connection: sa.Connection, entry: Entry, creation: Creation | None) -> None:
+    """Note the beginning for a user who has an entry."""
+    noted = UNFINISHED.update().where(UNFINISHED.c.user == entry.user)
+    if not entry.begun:
+        times = {"attempts": entry.attempts, "next_try": entry.next_try}
+        connection.execute(noted.where(~UNFINISHED.c.begun).values(**times))
+        return
+    is_first = connection.execute(noted.where(~UNFINISHED.c.begun).values(begun=True)).rowcount
+    if is_first and creation:
+        journal_creations.begin(connection, creation)
 
 
 def _forget_oldest(connection: sa.Connection) -> None:

@@ -73,3 +73,28 @@ HOURS = sa.Table(
         "tally", sa.Text().with_variant(sa.Text(_LONGEST_TALLY), "mysql", "mariadb"), nullable=False
     ),
 )
+
+# Mailboxes that are being made for users who had none, each held by one process at a time: see
+# `autocreate.service.journal_creations`.
+CREATIONS = sa.Table(
+    "creations",
+    METADATA,
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("holder", sa.String(256), nullable=False),
+    sa.Column("held_until", sa.Double, nullable=False),
+    sa.Column("welcomed", sa.Boolean, nullable=False),
+)
+
+# Programs that are still to run for new mailboxes. `attempts` tells whether a row was changed since.
+HOOKS = sa.Table(
+    "hooks",
+    METADATA,
+    sa.Column("user", _key(250), primary_key=True),
+    sa.Column("policy", sa.String(256), nullable=False),
+    sa.Column(
+        "event", sa.Text().with_variant(sa.Text(_LONGEST_TALLY), "mysql", "mariadb"), nullable=False
+    ),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_try", sa.Double, nullable=False, index=True),
+    sa.Column("error", sa.Text, nullable=False),
+)

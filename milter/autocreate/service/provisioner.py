@@ -16,7 +16,10 @@ from autocreate.core.policy import Policy, scripts_of
 from autocreate.mailstore import MailStore
 from autocreate.model import LMTP, Account, Address, Answer, Verdict
 from autocreate.service.creation_limit import CreationLimit
+from autocreate.service.creations import Creations, is_for_new, released, still_due
+from autocreate.service.hooks import due_hook, with_event
 from autocreate.service.journal import Entry
+from autocreate.service.journal_creations import Creation
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
 from autocreate.service.unfinished import Unfinished
@@ -63,6 +66,7 @@ class Provisioner:
 
     Args:
         unfinished: notes what is being made, and when it is tried again.
+        creations: holds new mailboxes, for what happens once.
         mailboxes: is told which mailboxes exist.
         created: is told of each mailbox that was created: its policy, and the domain it was for.
         limit: says how many mailboxes may be created in a minute.
@@ -74,6 +78,7 @@ class Provisioner:
         directory: Directory,
         store: MailStore,
         unfinished: Unfinished,
+        creations: Creations,
         mailboxes: MailboxCache,
         created: Callable[[str, str], None] = lambda _policy, _domain: None,
         limit: CreationLimit = CreationLimit(),  # noqa: B008 -- without limits it keeps no state
@@ -83,6 +88,7 @@ class Provisioner:
         self._directory = directory
         self._store = store
         self._unfinished = unfinished
+        self._creations = creations
         self._mailboxes = mailboxes
         self._created = created
         self.limit = limit
@@ -148,7 +154,7 @@ class Provisioner:
         policy, why_none = self._policies.choose(address, account, LMTP)
         if policy is None:
             return Verdict(Answer.PASS, why_none, user, account.source)
-        planned = self._planned(account, policy, exists=True)
+        planned = self._planned(account, policy, address, LMTP, exists=True)
         assert planned.plan is not None
         plan = planned.plan
         if any(isinstance(it, CreateMailbox) and not it.path for it in plan.actions):
@@ -217,7 +223,7 @@ class Provisioner:
         policy, why_none = self._policies.choose(address, account, service)
         if policy is None:
             return _not_to_create(account, exists, f"no mailbox for this user: {why_none}")
-        verdict = self._planned(account, policy, exists)
+        verdict = self._planned(account, policy, address, service, exists)
         for problem in verdict.notes:
             log.error("%s: %s", user, problem)
         if not apply:
@@ -238,7 +244,9 @@ class Provisioner:
         """The domain that a mailbox is created for."""
         return address.domain or self._rules.users.default_domain
 
-    def _planned(self, account: Account, policy: Policy, exists: bool) -> Verdict:
+    def _planned(
+        self, account: Account, policy: Policy, address: Address, service: str, exists: bool
+    ) -> Verdict:
         """What is missing of an account's tree, as a plan."""
         user = account.user
         wanted, problems = policy.tree_for(account, self._store.version)
@@ -246,13 +254,35 @@ class Provisioner:
         if exists:
             observed = self._store.observe(user, with_alternatives(wanted))
             wanted = settled(wanted, observed)
+        is_new, is_welcomed = self._is_new(user, policy, exists)
+        if is_new:
+            welcome, lacking = policy.welcome_for(
+                account, address, self._rules.users.default_domain
+            )
+            wanted, problems = replace(wanted, welcome=welcome), (*problems, *lacking)
+            observed = replace(observed, welcome=welcome if is_welcomed else None)
         plan = difference(user, policy.name, wanted, observed)
+        if is_new and policy.hook:
+            whole = difference(user, policy.name, wanted, Tree())
+            plan = replace(plan, hook=with_event(policy.hook, account, address, service, whole))
         reason = (
             "INBOX exists, its tree is incomplete" if exists else "has an account and no mailbox"
         )
         return Verdict(
             Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
         )
+
+    def _is_new(self, user: str, policy: Policy, exists: bool) -> tuple[bool, bool]:
+        """Is a mailbox new, so that it gets what only a new one gets? And has it the welcome message?
+
+        Only the journal knows it of one that exists. It is asked only if there is something to get.
+        """
+        if not exists:
+            return True, False
+        if not (policy.welcome or policy.hook):
+            return False, False
+        creation = self._creations.of(user)
+        return creation is not None, creation is not None and creation.welcomed
 
     def _apply(
         self, verdict: Verdict, address: Address, service: str, existed: bool, usable: bool = False
@@ -261,8 +291,15 @@ class Provisioner:
         assert verdict.plan is not None
         user = verdict.user
         generation = self._mailboxes.generation
-        entry = self._unfinished.begin(user, address, service, usable)
-        result = self._store.apply(verdict.plan)
+        plan, creation, held = verdict.plan, None, None
+        if is_for_new(plan) and not existed:
+            creation = self._creations.new(user)
+        entry = self._unfinished.begin(user, address, service, usable, creation)
+        if is_for_new(plan):
+            held = self._creations.held(user)
+            if held is None or held != creation:
+                plan = still_due(plan, held, self._store.exists)
+        result = self._store.apply(plan)
         _log_result(user, result)
         created = not existed and result.usable
         verdict = replace(verdict, report=result, created=created)
@@ -272,17 +309,20 @@ class Provisioner:
             log.info("%s: mailbox created, by policy %r", user, verdict.policy)
             self._created(verdict.policy, self._domain(address))
         if result.failed:
-            return self._left_unfinished(entry, result, verdict)
-        self._unfinished.finish(user, _provisioned(result))
+            return self._left_unfinished(entry, result, verdict, held)
+        self._unfinished.finish(user, _provisioned(result), due_hook(result))
         self._mailboxes.add(user, generation)
         reason = "completed" if existed else "created"
         return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(result.skipped)))
 
-    def _left_unfinished(self, entry: Entry, result: ApplyResult, verdict: Verdict) -> Verdict:
+    def _left_unfinished(
+        self, entry: Entry, result: ApplyResult, verdict: Verdict, held: Creation | None
+    ) -> Verdict:
         first = result.failed[0]
         error = f"could not {first.action.description}: {first.error}"
         begun = self._unfinished.begun(entry.user) or entry
-        self._unfinished.postpone(replace(begun, usable=result.usable), error, _provisioned(result))
+        begun = replace(begun, usable=result.usable)
+        self._unfinished.postpone(begun, error, _provisioned(result), released(held, result))
         notes = (*verdict.notes, *notes_of(result.failed))
         if not result.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)

@@ -30,6 +30,7 @@ from autocreate.model import (
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.decisions import Decisions
+from autocreate.service.hooks import Hooks
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import DecisionRequest, Provisioner
@@ -49,6 +50,7 @@ class Service:
             joins it.
         mailboxes: remembers which mailboxes exist.
         unfinished: when unfinished trees are tried again.
+        hooks: what is run for new mailboxes, and when. In dry run there are none.
         release: closes every connection and file below.
         aliases: where an address leads; None: there are no aliases.
         domains: tables of further domains of ours; None: there are none.
@@ -61,6 +63,7 @@ class Service:
         provisioner: Provisioner,
         journal: Journal,
         unfinished: Unfinished,
+        hooks: Hooks,
         single_flight: SingleFlight[Verdict],
         mailboxes: MailboxCache,
         release: Callable[[], None],
@@ -72,6 +75,7 @@ class Service:
         self._provisioner = provisioner
         self._journal = journal
         self._unfinished = unfinished
+        self.hooks = hooks
         self._decisions = Decisions(provisioner, single_flight, mailboxes)
         self._recipients = Recipients(
             rules, self._decisions, self._invalidate_user, aliases, domains, delivery
@@ -164,6 +168,7 @@ class Service:
             "domains": self._domains.snapshot() if self._domains else None,
             "aliases": self._aliases.snapshot() if self._aliases else None,
             "lmtp": self._delivery.snapshot() if self._delivery else None,
+            "hooks": self._hooks_left(),
             **self._provisioner.stats(),
         }
 
@@ -254,6 +259,13 @@ class Service:
             self._delivery.close()
         self.single_flight.close()
         self._release()
+
+    def _hooks_left(self) -> int | None:
+        """How many hooks are still to run; None while the journal cannot tell."""
+        try:
+            return self.hooks.count()
+        except Temporary:
+            return None
 
     def _invalidate_user(self, user: str) -> None:
         """Forget what was remembered about a user's account and mailbox."""

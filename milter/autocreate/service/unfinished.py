@@ -12,6 +12,7 @@ from dataclasses import replace
 from autocreate.errors import Temporary
 from autocreate.model import LMTP, Address, Verdict
 from autocreate.service.journal import Entry, Journal
+from autocreate.service.journal_creations import Creation, DueHook
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,11 @@ _PROOF = 3600.0
 _BATCH = 1000
 
 
+def pause_after(attempts: int) -> float:
+    """Seconds until the next attempt, after so many earlier ones that failed, too."""
+    return float(min(_PAUSE * 2.0 ** min(attempts, 10), _LONGEST_PAUSE))
+
+
 class Unfinished:
     """The journal's entries, and their times.
 
@@ -36,27 +42,36 @@ class Unfinished:
         self._journal = journal
         self._clock = clock
 
-    def begin(self, user: str, address: Address, service: str, usable: bool = False) -> Entry:
+    def begin(
+        self,
+        user: str,
+        address: Address,
+        service: str,
+        usable: bool = False,
+        creation: Creation | None = None,
+    ) -> Entry:
         """Note that a tree is about to be made.
 
         Args:
             usable: INBOX and quota exist already.
+            creation: for a mailbox that is new and gets what only a new one gets.
 
         Raises:
             Temporary: the journal cannot be written.
         """
         entry = Entry(user, str(address), service, usable=usable, next_try=self._clock() + _PAUSE)
-        self._journal.begin(entry)
+        self._journal.begin(entry, creation)
         return entry
 
-    def finish(self, user: str, provisioned: Collection[str]) -> None:
+    def finish(self, user: str, provisioned: Collection[str], hook: DueHook | None = None) -> None:
         """Strike out a tree that is complete. If that fails, it is looked at once more, no harm done.
 
         Args:
             provisioned: what the user was given: see `Action.user_removable`.
+            hook: is to run now, if the mailbox is new.
         """
         try:
-            self._journal.finish(user, provisioned)
+            self._journal.finish(user, provisioned, hook)
         except Temporary as error:
             log.error("%s: tree complete, but its journal entry remains: %s", user, error)
 
@@ -71,14 +86,24 @@ class Unfinished:
         )
         self._journal.begin(entry)
 
-    def postpone(self, entry: Entry, error: str, provisioned: Collection[str] = ()) -> None:
-        """Note an attempt that left something missing, and when to make the next."""
-        pause = min(_PAUSE * 2.0 ** min(entry.attempts, 10), _LONGEST_PAUSE)
+    def postpone(
+        self,
+        entry: Entry,
+        error: str,
+        provisioned: Collection[str] = (),
+        held: Creation | None = None,
+    ) -> None:
+        """Note an attempt that left something missing, and when to make the next.
+
+        Args:
+            held: the creation that this process held, and now does not hold any more.
+        """
+        pause = pause_after(entry.attempts)
         later = replace(
             entry, attempts=entry.attempts + 1, next_try=self._clock() + pause, error=error
         )
         try:
-            self._journal.fail(later, provisioned)
+            self._journal.fail(later, provisioned, held)
         except Temporary as failure:
             log.error("%s: retry time not updated in the journal: %s", entry.user, failure)
 

@@ -19,6 +19,7 @@ from autocreate.tree.values import (
     Quota,
     Script,
     Tree,
+    Welcome,
     folder_name,
 )
 
@@ -168,6 +169,31 @@ class InstallScript(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class DeliverWelcome(Action):
+    """First in its lane: whoever waits for the verdict has mail that must come behind it."""
+
+    welcome: Welcome
+
+    lane = Lane.USER
+
+    @classmethod
+    def missing(cls, wanted: Tree, observed: Tree) -> Iterator[Action]:
+        if wanted.welcome and not observed.welcome:
+            yield cls(wanted.welcome)
+
+    @property
+    def description(self) -> str:
+        return f"deliver the welcome message {self.welcome.source}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"action": "welcome", "message": self.welcome.source}
+
+    @property
+    def folder(self) -> Path:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
 class SetSpecialUse(Action):
     """For a folder that exists; a new one gets its special use when it is created."""
 
@@ -260,6 +286,7 @@ KINDS: tuple[type[Action], ...] = (
     SetAcl,
     SetSharedAnnotation,
     InstallScript,
+    DeliverWelcome,
     SetSpecialUse,
     SetPrivateAnnotation,
     Subscribe,

@@ -7,16 +7,20 @@ from typing import Any, NamedTuple
 
 from autocreate.tree.actions import KINDS, CreateMailbox
 from autocreate.tree.base import Action, Lane
-from autocreate.tree.values import Tree
+from autocreate.tree.values import Hook, Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done for a user, in the order in which it is to be done."""
+    """What is to be done for a user, in the order in which it is to be done.
+
+    `hook` is run afterwards, outside of it: no mail waits for it.
+    """
 
     user: str
     policy: str
     actions: tuple[Action, ...] = ()
+    hook: Hook | None = None
 
     @property
     def essential(self) -> tuple[Action, ...]:
@@ -116,7 +120,8 @@ def checksum(lines: Iterable[str]) -> str:
 
 def as_text(plan: Plan) -> list[str]:
     """A plan as lines for a person."""
-    return [action.description for action in plan.actions]
+    lines = [action.description for action in plan.actions]
+    return [*lines, f"then run {plan.hook.argv[0]}"] if plan.hook else lines
 
 
 def as_json(plan: Plan, *others: Plan) -> dict[str, Any]:
@@ -126,6 +131,8 @@ def as_json(plan: Plan, *others: Plan) -> dict[str, Any]:
         "policy": plan.policy,
         "actions": [action.as_json() for action in plan.actions],
     }
+    if plan.hook:
+        data["on_created"] = list(plan.hook.argv)
     return data | {"others": [as_json(other) for other in others]} if others else data
 
 

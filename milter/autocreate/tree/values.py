@@ -110,17 +110,47 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class Welcome:
+    """A message that a new user finds in INBOX before any other.
+
+    Args:
+        message: filled in for the user, without Message-ID and Date; lines end in CRLF.
+        source: the file it was made from.
+    """
+
+    message: bytes = field(default=b"", repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A program that is run once a new tree is complete.
+
+    Args:
+        argv: the program and its arguments.
+        timeout: seconds, after which it is ended.
+        event: what it reads, as JSON text; empty where only the program is known.
+    """
+
+    argv: tuple[str, ...]
+    timeout: float = 30.0
+    event: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     """What exists, or should exist, for one user: folders (INBOX first), quota, shared folders.
 
     `shared` names subscriptions to folders outside the user's own, `/` between levels; `ALL_SHARED`
-    among them means all that the user may see. `script` is the one that filters the mail.
+    among them means all that the user may see. `script` is the one that filters the mail. `welcome`
+    is wanted for a new mailbox only, and never observed: whether it is owed is in the journal.
     """
 
     folders: tuple[Folder, ...] = ()
     quota: Quota = Quota()
     shared: tuple[str, ...] = ()
     script: Script | None = None
+    welcome: Welcome | None = None
 
 
 def folder_name(path: Iterable[str]) -> str:

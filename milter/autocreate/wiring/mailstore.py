@@ -18,18 +18,27 @@ from autocreate.statistics.recorder import Statistics
 def store_of(config: Config) -> MailStore:
     """Cyrus as the mail store."""
     server = server_of(config)
-    return Cyrus(server, config.cyrus.connections, _scripts(config, server))
+    # A delivery waits for the disk, other than a question at RCPT.
+    lmtpd = _lmtpd(config, config.cyrus.timeout) if config.lmtp else None
+    return Cyrus(server, config.cyrus.connections, _scripts(config, server), lmtpd)
 
 
 def delivery_of(config: Config, statistics: Statistics) -> DeliveryCheck | None:
     """Who asks lmtpd before mail is accepted; None if nobody does."""
-    lmtp, cyrus = config.lmtp, config.cyrus
+    lmtp = config.lmtp
     if lmtp is None:
         return None
-    default_domain = cyrus.defaultdomain if cyrus.virtdomains != "off" else ""
-    server = Lmtpd(lmtp.address, lmtp.connections, lmtp.timeout, default_domain)
     stats = statistics.stats("lmtp")
-    return DeliveryCheck(server, lmtp.cache_seconds, config.milter.cache_size, stats)
+    return DeliveryCheck(
+        _lmtpd(config, lmtp.timeout), lmtp.cache_seconds, config.milter.cache_size, stats
+    )
+
+
+def _lmtpd(config: Config, timeout: float) -> Lmtpd:
+    lmtp, cyrus = config.lmtp, config.cyrus
+    assert lmtp is not None
+    default_domain = cyrus.defaultdomain if cyrus.virtdomains != "off" else ""
+    return Lmtpd(lmtp.address, lmtp.connections, timeout, default_domain)
 
 
 def server_of(config: Config) -> Server:

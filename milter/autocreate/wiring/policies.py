@@ -2,15 +2,19 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
+from autocreate.backends.message_file import read_message
 from autocreate.backends.regular_file import read_settings
 from autocreate.config.policy import Policy as PolicySettings
 from autocreate.config.sections import Config
+from autocreate.core.message import MessageTemplate
 from autocreate.core.naming import Users
 from autocreate.core.policy import AttributeOverrides, Policy, scripts_of
+from autocreate.errors import MalformedValue
 from autocreate.imapdconf.settings import Sieve
 from autocreate.mailstore.sieve.script import script_name
-from autocreate.tree.values import Script
+from autocreate.tree.values import Hook, Script
 from autocreate.wiring.users import users_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +34,8 @@ def policies_of(config: Config) -> tuple[Policy, ...]:
     imapd = config.cyrus.imapd_conf
     users = users_of(config)
     policies = [
-        _with_script(_policy(settings, users), _script_of(settings)) for settings in config.policy
+        _with_extras(_with_script(_policy(settings, users), _script_of(settings)), settings)
+        for settings in config.policy
     ]
     if imapd:
         script = _default_script(imapd.sieve)
@@ -42,6 +47,24 @@ def policies_of(config: Config) -> tuple[Policy, ...]:
 
 def _with_script(policy: Policy, script: Script | None) -> Policy:
     return replace(policy, tree=replace(policy.tree, script=script))
+
+
+def _with_extras(policy: Policy, settings: PolicySettings) -> Policy:
+    """A policy with what only new mailboxes get."""
+    hook = Hook(settings.on_created, settings.on_created_timeout) if settings.on_created else None
+    welcome = _welcome(settings.welcome) if settings.welcome else None
+    return replace(policy, welcome=welcome, hook=hook)
+
+
+def _welcome(path: Path) -> MessageTemplate | None:
+    """The message in a file. Without it users still get their mail."""
+    try:
+        return read_message(path)
+    except OSError as error:
+        log.error("welcome message %s cannot be used, so nobody gets it: %s", path, error.strerror)
+    except MalformedValue as error:
+        log.error("welcome message %s cannot be used, so nobody gets it: %s", path, error)
+    return None
 
 
 def _script_of(settings: PolicySettings) -> Script | None:

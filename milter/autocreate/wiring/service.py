@@ -12,6 +12,8 @@ from autocreate.config.sections import Config
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import recipients
 from autocreate.service.creation_limit import CreationLimit
+from autocreate.service.creations import Creations
+from autocreate.service.hooks import Hooks
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
@@ -79,20 +81,24 @@ def build_components(
         journal.close()
 
     unfinished = Unfinished(journal)
+    policies = policies_of(config)
+    rules = _recipient_rules(config, dry_run)
     provisioner = Provisioner(
-        AccountRules(users, policies_of(config), _without_mailbox(config)),
+        AccountRules(users, policies, _without_mailbox(config)),
         directory,
         store,
         unfinished,
+        Creations(journal),
         mailboxes,
         created=statistics.created,
         limit=_limit_of(config, before) if serves else CreationLimit(),
     )
     service_ = Service(
-        _recipient_rules(config, dry_run),
+        rules,
         provisioner,
         journal,
         unfinished,
+        Hooks(journal, policies, is_active=not rules.dry_run),
         SingleFlight(config.milter.workers, before.single_flight if before else None),
         mailboxes,
         release,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autocreate.core.personal import fill_in, in_language, values_of
+from autocreate.core.personal import fill_in, in_language
+from autocreate.core.placeholders import values_of
 from autocreate.model import Account
 from autocreate.tree.values import Folder, Path, Script, Tree
 

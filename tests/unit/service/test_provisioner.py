@@ -19,6 +19,7 @@ from autocreate.core.policy import AttributeOverrides, Policy
 from autocreate.errors import Refused, Temporary
 from autocreate.mailstore.memory import Memory
 from autocreate.model import Account, Address, Answer, Verdict
+from autocreate.service.creations import Creations
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
@@ -82,6 +83,7 @@ class Site:
             Directory([self.accounts]),
             self.store,
             Unfinished(self.journal, self.clock),
+            Creations(self.journal, self.clock),
             self.mailboxes,
             lambda policy, domain: self.created.append((policy, domain)),
         )

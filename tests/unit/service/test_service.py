@@ -17,6 +17,7 @@ from autocreate.core.policy import Policy
 from autocreate.errors import Refused, Temporary
 from autocreate.model import Account, Address, Answer, Recipient, Verdict
 from autocreate.service.journal import Entry
+from autocreate.service.journal_creations import DueHook
 from autocreate.tree.actions import CreateMailbox, SetQuota, SubscribeShared
 from autocreate.tree.base import Action
 from autocreate.tree.plan import ApplyResult, Failure, Plan
@@ -168,7 +169,7 @@ def test_a_journal_that_fails_when_all_is_done_costs_nothing_but_a_line(
 ) -> None:
     house = build()
 
-    def fail(user: str, given: Collection[str] = ()) -> None:
+    def fail(user: str, given: Collection[str] = (), hook: DueHook | None = None) -> None:
         raise Temporary("journal is away")
 
     house.journal.finish = fail  # type: ignore[method-assign]
