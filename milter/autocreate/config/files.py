@@ -1,4 +1,4 @@
-"""The files that a configuration names."""
+"""The files and programs that a configuration names."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,13 @@ def files_of(config: Config) -> Iterator[tuple[str, Path]]:
     for key, table in config.databases.items():
         if found := re.match(r"sqlite(?:\+\w+)?:///(/[^?]*)", getattr(table, "url", "")):
             yield f"{key}.url", Path(found[1])
+
+
+def programs_of(config: Config) -> Iterator[tuple[str, Path]]:
+    """Each program that is run, with its key."""
+    for number, policy in enumerate(config.policy, start=1):
+        if policy.on_created:
+            yield f"policy[{number}].on_created", Path(policy.on_created[0])
 
 
 def _named(key: str, value: Any) -> Iterator[tuple[str, Path]]:

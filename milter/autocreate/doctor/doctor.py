@@ -87,9 +87,8 @@ def _checks(site: Site, tools: Tools) -> Iterator[Check]:
     tables = partial(probe_tables.findings, tools.domains, tools.aliases)
     yield Check(Part.TABLES, ", ".join((*tools.domains, *tools.aliases)), tables)
     files = [("autocreate.toml", site.config_file), *site.files]
-    permissions = partial(
-        probe_files.examine, users, files, probe_journal.path_of(site.journal_url)
-    )
+    database = probe_journal.path_of(site.journal_url)
+    permissions = partial(probe_files.examine, users, files, database, site.programs)
     subject = "file permissions" if probe_files.can_check(users) else ""
     yield Check(Part.FILES, subject, permissions)
 

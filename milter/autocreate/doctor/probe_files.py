@@ -1,4 +1,4 @@
-"""Can the users that the milter runs as read and write its files?"""
+"""Can the users that the milter runs as read and write its files, and run its hooks?"""
 
 import grp
 import os
@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from autocreate.doctor.findings import Finding, critical
+from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.doctor.permissions import UnixUser
 
 _TEST = "/usr/bin/test"
@@ -22,18 +22,24 @@ def can_check(users: Collection[UnixUser]) -> bool:
 
 
 def examine(
-    users: Iterable[UnixUser], files: Iterable[tuple[str, Path]], journal: Path | None
+    users: Iterable[UnixUser],
+    files: Iterable[tuple[str, Path]],
+    journal: Path | None,
+    programs: Iterable[tuple[str, Path]] = (),
 ) -> Iterator[Finding]:
     """Check what the milter's users may read and write. Only root can; others find nothing.
 
     Args:
         files: the files that the milter reads, each with the setting that names it.
         journal: the file that it writes, and creates if it is missing; None if there is none.
+        programs: what it runs, each with the setting that names it.
     """
-    files = list(files)
+    files, programs = list(files), list(programs)
     for user in users:
         for key, path in files:
             yield from _closed(user, key, path.absolute())
+        for key, path in programs:
+            yield from _unexecutable(user, key, path)
         if journal and journal.parent.is_dir():
             yield from _unwritable(user, journal)
 
@@ -57,6 +63,19 @@ def _closed(user: UnixUser, key: str, path: Path) -> Iterator[Finding]:
         "the milter, which runs as that user, can neither start with this configuration nor reload it, "
         "though commands work for root",
         remedy,
+    )
+
+
+def _unexecutable(user: UnixUser, key: str, path: Path) -> Iterator[Finding]:
+    if not _fails(user, "-x", path):
+        return
+    folders = (it for it in reversed(path.parents) if _fails(user, "-x", it))
+    closed = next(folders, path)
+    yield warning(
+        f"{key}: user {user.name} may not run {path}"
+        + (f", because it may not enter {closed}" if closed != path else ""),
+        "the hook fails for each new mailbox, and is tried again until it can be run",
+        f"chmod o+x {closed}; or chgrp it to a group of that user, and chmod g+x",
     )
 
 

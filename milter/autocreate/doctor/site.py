@@ -86,6 +86,7 @@ class Site:
         journal_password_file: `journal.password_file`.
         control_sockets: of the processes that run with this configuration.
         cyrus_paths: the files that the command names.
+        programs: what the milter runs, each with its key.
     """
 
     config_file: Path
@@ -99,6 +100,7 @@ class Site:
     cyrus: CyrusTarget
     mtas: MtaPaths
     cyrus_paths: CyrusPaths = CyrusPaths()
+    programs: Sequence[tuple[str, Path]] = ()
 
 
 class Recipients(NamedTuple):

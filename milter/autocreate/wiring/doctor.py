@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autocreate.admin import annotations
 from autocreate.config import imapd, load
-from autocreate.config.files import files_of
+from autocreate.config.files import files_of, programs_of
 from autocreate.config.policy import impossible_folders
 from autocreate.config.sections import Config
 from autocreate.core.address import parse
@@ -66,6 +66,7 @@ def diagnose(
         cyrus=cyrus_target(config, server),
         mtas=mtas,
         cyrus_paths=cyrus_paths,
+        programs=tuple(programs_of(config)),
     )
     return doctor.examine(site, tools(config, server), only)
 

@@ -165,17 +165,19 @@ def test_a_milters_user_that_may_not_read_a_file_is_asked_for(
     """Which file root can read and that user cannot, test(1) tells: see the integration tests."""
     asked = []
 
-    def examine(users: list[Any], files: list[Any], journal: Path) -> list[Finding]:
-        asked.append(([it.uid for it in users], [key for key, _ in files], journal))
+    def examine(users: list[Any], files: list[Any], journal: Path, programs: Any) -> list[Finding]:
+        asked.append(([it.uid for it in users], [key for key, _ in files], journal, programs))
         return []
 
     monkeypatch.setattr(probe_files, "examine", examine)
     secret = ("cyrus.password_file", tmp_path / "secret")
-    running = site(tmp_path, control_sockets=(tmp_path / "control",), files=(secret,))
+    hooks = (("policy[1].on_created", tmp_path / "hook"),)
+    running = site(
+        tmp_path, control_sockets=(tmp_path / "control",), files=(secret,), programs=hooks
+    )
     doctor.examine(running, tools(ask_process=lambda path: {"uid": 4711, "gids": [8]}))
-    assert asked == [
-        ([4711], ["autocreate.toml", "cyrus.password_file"], tmp_path / "journal.db"),
-    ]
+    files = ["autocreate.toml", "cyrus.password_file"]
+    assert asked == [([4711], files, tmp_path / "journal.db", hooks)]
 
 
 def test_the_files_that_autocreate_toml_names_need_no_check_of_folders(tmp_path: Path) -> None:

@@ -51,6 +51,21 @@ def test_the_first_folder_that_the_user_may_not_enter_is_named(
     ]
 
 
+def test_a_hook_that_the_user_may_not_run_is_found(denied: set[tuple[str, str]]) -> None:
+    def hooks() -> list[tuple[str, str]]:
+        programs = [("policy[1].on_created", Path("/usr/local/lib/autocreate/hook"))]
+        found = examine([MILTER], [], None, programs)
+        return [(it.what, it.remedy.partition(";")[0]) for it in found]
+
+    assert hooks() == []
+    may_not = "policy[1].on_created: user autocreate may not run /usr/local/lib/autocreate/hook"
+    denied.add(("-x", "/usr/local/lib/autocreate/hook"))
+    assert hooks() == [(may_not, "chmod o+x /usr/local/lib/autocreate/hook")]
+    denied.add(("-x", "/usr/local/lib/autocreate"))
+    because = f"{may_not}, because it may not enter /usr/local/lib/autocreate"
+    assert hooks() == [(because, "chmod o+x /usr/local/lib/autocreate")]
+
+
 def test_the_journals_folder_must_be_writable_and_the_journal_if_it_exists(
     denied: set[tuple[str, str]], tmp_path: Path
 ) -> None:
