@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import WHOLE_TREE, Way
-from tests.servers.common import wait_until
+from tests.integration.test_metrics import Scraper
+from tests.servers.common import free_port, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import POLICY, Product
@@ -123,12 +124,16 @@ def test_one_that_hangs_delays_no_mail_and_is_ended_and_retried(start: Start, ho
 
 def test_one_that_fails_is_tried_again_after_a_pause(start: Start, hook: Hook) -> None:
     hook.write("echo no directory >&2; exit 7")
-    here = start("failing")
+    port = free_port()
+    here = start("failing", metrics={"listen": f"127.0.0.1:{port}"})
     assert here.codes("failing") == [250]
     here.product.wait_for_log("ERROR failing: hook .* exited with status 7: no directory")
     wait_until(lambda: waiting(here)[0]["error"], 10.0, "the failure in the journal")
     (row,) = waiting(here)
     assert row["attempts"] == 1
+    seen = Scraper(port)()
+    assert seen["autocreate_hook_runs_total"] == seen["autocreate_hook_failures_total"] == 1
+    assert seen["autocreate_hooks_waiting"] == 1
     hook.write("exit 0")
     make_due(here)
     wait_until(lambda: not waiting(here), 20.0, "the next attempt")

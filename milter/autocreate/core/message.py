@@ -54,19 +54,14 @@ class MessageTemplate:
 
     data: bytes = field(repr=False)
     source: str = ""
+    names: tuple[str, ...] = field(init=False)
+    """The names of its placeholders, in lower case."""
 
     def __post_init__(self) -> None:
-        if problems := list(_problems(_parsed(self.data))):
+        message = _parsed(self.data)
+        if problems := list(_problems(message)):
             raise MalformedValue("; ".join(dict.fromkeys(problems)))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its placeholders, in lower case."""
-        texts: list[str] = []
-        for part in _parts(_parsed(self.data)):
-            texts += (_decoded(str(value)) for _, value in part.raw_items())
-            texts.append(_text(part) or "")
-        return tuple(names_in("\n".join(texts)))
+        object.__setattr__(self, "names", tuple(names_in("\n".join(_texts(message)))))
 
     def filled(self, values: Mapping[str, str]) -> bytes:
         """The message for one user, without Date and Message-ID; lines end in CRLF.
@@ -104,6 +99,13 @@ def _parts(message: Message) -> Iterator[Message]:
         for part in message.get_payload():
             assert isinstance(part, Message)
             yield from _parts(part)
+
+
+def _texts(message: Message) -> Iterator[str]:
+    """Every text in which there may be a placeholder."""
+    for part in _parts(message):
+        yield from (_decoded(str(value)) for _, value in part.raw_items())
+        yield _text(part) or ""
 
 
 def _problems(message: Message) -> Iterator[str]:

@@ -29,17 +29,11 @@ class HookRunner:
         self._gate = gate
         self._stopping = stopping
         self._running: set[threading.Thread] = set()
+        self._looking = threading.Thread(target=self._run_all, name="hooks", daemon=True)
 
-    def run(self) -> None:
-        """Run hooks until the service stops."""
-        while not self._stopping.is_set():
-            try:
-                self._begin_due()
-            except Temporary as error:
-                log.debug("hooks are not run: %s", error)  # the journal logs it
-            except Exception:
-                log.exception("a defect of this program, while running hooks")
-            self._stopping.wait(_BETWEEN_LOOKS)
+    def start(self) -> None:
+        """Run hooks, in threads of this object's, until the service stops."""
+        self._looking.start()
 
     def wait(self, timeout: float) -> None:
         """Wait until those that were ended are noted.
@@ -48,8 +42,19 @@ class HookRunner:
             timeout: seconds, for all of them.
         """
         until = time.monotonic() + timeout
+        self._looking.join(timeout)  # then no more are begun
         for thread in tuple(self._running):
             thread.join(max(0.0, until - time.monotonic()))
+
+    def _run_all(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._begin_due()
+            except Temporary as error:
+                log.debug("hooks are not run: %s", error)  # the journal logs it
+            except Exception:
+                log.exception("a defect of this program, while running hooks")
+            self._stopping.wait(_BETWEEN_LOOKS)
 
     def _begin_due(self) -> None:
         self._running = {it for it in self._running if it.is_alive()}

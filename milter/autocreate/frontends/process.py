@@ -66,7 +66,7 @@ def run(
         frontend.serve(gate, events.fail)
     _in_background("completer", lambda: complete_unfinished(gate, stopping))
     hooks = HookRunner(gate, stopping)
-    _in_background("hooks", hooks.run)
+    hooks.start()
     _in_background("scripts", lambda: report_scripts(gate))
     _in_background("statistics", lambda: save_statistics(gate, stopping))
     _in_background("left out", lambda: log_what_was_left_out(stopping))

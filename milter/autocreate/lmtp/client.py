@@ -1,6 +1,7 @@
 """Cyrus's lmtpd, asked what it will say at delivery: MAIL, RCPT and RSET over a kept connection (RFC 2033).
 
-No message is ever sent, and a question changes nothing. Each answer is bounded in time and bytes.
+A question sends no message and changes nothing. The only messages that are sent are welcome messages, each over
+a connection of its own. Each answer is bounded in time and bytes.
 """
 
 import contextlib

@@ -29,6 +29,8 @@ _GRACE = 2.0
 _BETWEEN_LOOKS = 0.05
 _PIECE = 4096
 
+_STOPPED = "was ended, because the service stops"
+
 
 class HookResult(NamedTuple):
     """What became of a hook.
@@ -51,6 +53,8 @@ def run(hook: Hook, event: str, stopping: threading.Event) -> HookResult:
         event: what it reads.
         stopping: when set, the hook is ended.
     """
+    if stopping.is_set():
+        return HookResult(f"{hook.argv[0]} {_STOPPED}", is_stopped=True)
     try:
         with tempfile.TemporaryFile() as given:
             # A file, and no pipe: a hook that does not read cannot hold us up.
@@ -95,20 +99,17 @@ class _Running:
         error = why or _failure(self._process.returncode)
         if error and output:
             error = f"{error}: {output}"
-        return HookResult(error and f"{self._hook.argv[0]} {error}", output, self._is_stopped(why))
+        return HookResult(error and f"{self._hook.argv[0]} {error}", output, why == _STOPPED)
 
     def _wait(self, until: float) -> str:
         """Wait until the process ends. Returns why it has to be ended; "" if it has ended."""
         while not self._has_ended():
             if self._stopping.is_set():
-                return "was ended, because the service stops"
+                return _STOPPED
             if time.monotonic() > until:
                 return f"did not end within {self._hook.timeout:g} s"
             self._read(_BETWEEN_LOOKS)
         return ""
-
-    def _is_stopped(self, why: str) -> bool:
-        return bool(why) and self._stopping.is_set()
 
     def _has_ended(self) -> bool:
         # It is left unreaped: until then nobody else can get its number, which is its group's.

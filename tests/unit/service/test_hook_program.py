@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -10,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from autocreate.backends.message_file import read_message
+from autocreate.core.placeholders import OWN
 from autocreate.service.hook_program import HookResult, run
 from autocreate.tree.values import Hook
 from tests.servers.common import wait_until
+
+CONTRIB = Path(__file__).parents[3] / "contrib/welcome"
 
 Make = Callable[..., Hook]
 
@@ -105,6 +110,13 @@ def test_a_service_that_stops_ends_it(make: Make) -> None:
     assert told.error.endswith("was ended, because the service stops")
 
 
+def test_a_service_that_stops_begins_none(make: Make, tmp_path: Path) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    assert done(make(f"touch {tmp_path}/begun"), stopping=stopping).is_stopped
+    assert not (tmp_path / "begun").exists()
+
+
 def test_what_it_leaves_in_the_background_does_not_hold_us_up(make: Make) -> None:
     begun = time.monotonic()
     assert done(make("sleep 5 & echo begun")) == HookResult("", "begun")
@@ -117,3 +129,16 @@ def _runs(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_the_example_says_what_was_made() -> None:
+    event = {
+        "user": "joe",
+        "address": "joe@example.org",
+        "made": [{"action": "create", "folder": "INBOX"}, {"action": "welcome"}],
+    }
+    assert done(Hook((str(CONTRIB / "hook"),)), json.dumps(event)) == HookResult("", "1 folders")
+
+
+def test_the_example_of_a_message_needs_no_attribute() -> None:
+    assert set(read_message(CONTRIB / "welcome.eml").names) <= OWN
