@@ -124,7 +124,7 @@ def _problems(message: Message) -> Iterator[str]:
         )
     for part in _parts(message):
         yield from _unfillable(part)
-    if (begin := _before_body(message)) and b"\0" in begin:
+    if (written := _written(message)) and b"\0" in written:
         yield "it has NUL characters, which Cyrus refuses"
 
 
@@ -148,7 +148,7 @@ def _unfillable(part: Message) -> Iterator[str]:
         yield "it has NUL characters, which Cyrus refuses"
 
 
-def _before_body(message: Message) -> bytes:
+def _written(message: Message) -> bytes:
     """The message as it would be sent, if it can be written at all."""
     try:
         return message.as_bytes()

@@ -145,7 +145,7 @@ class Session(Connection):
     def has_message(self, mailbox: str, message_id: str) -> bool:
         """Is there a message with this Message-ID? EXAMINE leaves the mailbox's flags as they are."""
         self.command("EXAMINE", mailbox_name(mailbox))
-        self._imap.state = "SELECTED"
+        self._imap.state = "SELECTED"  # else imaplib sends no SEARCH
         try:
             answer = self.command("SEARCH", b"HEADER Message-ID", quoted(message_id))
             return any(isinstance(it, int) for it in answer)

@@ -6,10 +6,12 @@ when it is done again. See docs/decisions/0070-welcome-message.md.
 """
 
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from autocreate.errors import Temporary
 from autocreate.service.journal import Journal
@@ -24,13 +26,16 @@ _HOLD = 120.0
 _WAIT = 10.0
 _BETWEEN_LOOKS = 0.05
 
+# Of this process: a reload makes new objects, and the process is the same.
+_TOKEN = secrets.token_hex(4)
+
 
 class Creations:
     """Holds new mailboxes.
 
     Args:
         clock: the time in seconds since the epoch.
-        holder: names this process; by default `HOST:PID`.
+        holder: names this process, and no other that ever was: see `holder_of`.
     """
 
     def __init__(
@@ -41,7 +46,7 @@ class Creations:
     ) -> None:
         self._journal = journal
         self._clock = clock
-        self._holder = holder or f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = holder or holder_of(os.getpid())
 
     def new(self, user: str) -> Creation:
         """A creation that this process begins."""
@@ -109,10 +114,28 @@ def released(held: Creation | None, result: ApplyResult) -> Creation | None:
     return replace(held, welcomed=held.welcomed or is_delivered)
 
 
+def holder_of(pid: int) -> str:
+    """What a process is called: `HOST:PID:TOKEN@KERNEL/NAMESPACE`.
+
+    Containers may have one host name, and one process id each; a process id may be used again.
+    """
+    return f"{socket.gethostname()[:64]}:{pid}:{_TOKEN}@{_processes()}"
+
+
+def _processes() -> str:
+    """Which processes this one can see: the kernel's boot and the namespace; "" if that is unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
 def _is_dead(holder: str) -> bool:
-    """Is it a process of this machine that has ended? So what a kill left is free at once."""
-    host, _, pid = holder.rpartition(":")
-    if host != socket.gethostname() or not pid.isdecimal():
+    """Is it a process that we would see, and do not? So what a kill left is free at once."""
+    name, _, processes = holder.partition("@")
+    pid = name.split(":")[-2:][0]
+    if not processes or processes != _processes() or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)

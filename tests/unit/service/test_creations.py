@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,7 +12,13 @@ import pytest
 
 from autocreate.errors import Temporary
 from autocreate.service import creations as module
-from autocreate.service.creations import Creations, is_for_new, released, still_due
+from autocreate.service.creations import (
+    Creations,
+    holder_of,
+    is_for_new,
+    released,
+    still_due,
+)
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.journal_creations import Creation
 from autocreate.tree.actions import CreateMailbox, DeliverWelcome, Subscribe
@@ -88,7 +93,7 @@ def test_one_of_this_machine_that_has_died_is_passed_over_at_once(
 ) -> None:
     dead = subprocess.Popen(["/bin/true"])
     dead.wait()
-    begin(journal, Creations(journal, clock, f"{socket.gethostname()}:{dead.pid}"))
+    begin(journal, Creations(journal, clock, holder_of(dead.pid)))
     assert Creations(journal, clock, "other:1").held("joe") is not None
 
 
@@ -96,9 +101,26 @@ def test_one_of_this_machine_that_lives_is_not(
     journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_WAIT", 0.1)
-    begin(journal, Creations(journal, clock, f"{socket.gethostname()}:{os.getpid()}"))
+    begin(journal, Creations(journal, clock, holder_of(os.getpid())))
     with pytest.raises(Temporary):
         Creations(journal, clock, "other:1").held("joe")
+
+
+def test_one_of_another_container_is_not_looked_for_here(
+    journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WAIT", 0.1)
+    dead = subprocess.Popen(["/bin/true"])
+    dead.wait()
+    elsewhere = holder_of(dead.pid).replace("pid:[", "pid:[1")
+    begin(journal, Creations(journal, clock, elsewhere))
+    with pytest.raises(Temporary):
+        Creations(journal, clock, "other:1").held("joe")
+
+
+def test_a_reload_is_the_same_process(journal: Journal, clock: Clock) -> None:
+    creation = begin(journal, Creations(journal, clock))
+    assert Creations(journal, clock).held("joe") == creation
 
 
 def test_a_time_of_a_wrong_clock_holds_nobody_up(journal: Journal, clock: Clock) -> None:
