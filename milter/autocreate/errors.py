@@ -39,6 +39,10 @@ class MalformedRequest(MalformedInput):
     """A request to check a password that is not one of saslauthd's protocol."""
 
 
+class MalformedLookup(MalformedInput):
+    """A request at the socket map that is not a netstring with a map's name and a key."""
+
+
 class MalformedNotification(MalformedInput):
     """A notification that is not one of Cyrus's notify protocol, or has an event without its fields."""
 

@@ -177,6 +177,30 @@ def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **field
     _decision(_recipients, level, "recipient", shown, verdict, milliseconds)
 
 
+def lookup(recipient: Recipient, verdict: Verdict, milliseconds: float, **fields: str) -> None:
+    """Log what the socket map said about a recipient.
+
+    It is a line of debugging if the milter is asked next, which logs the recipient itself.
+
+    Args:
+        fields: the name of the map, and the answer: said.
+    """
+    is_last = not fields["said"].startswith("OK")
+    # Of a recipient that is not ours, or would be accepted but for dry run, senders can cause as many too.
+    is_countless = verdict.answer is not Answer.TEMPORARY
+    if is_last and is_countless and not _no_such.admits(""):
+        return
+    level = logging.INFO if is_last or verdict.suppressed else logging.DEBUG
+    _decision(
+        _recipients,
+        level,
+        "lookup",
+        {"recipient": recipient.argument, **fields},
+        verdict,
+        milliseconds,
+    )
+
+
 def _decision(
     logger: logging.Logger,
     level: int,

@@ -215,6 +215,7 @@ class Verdict:
         asked: the account sources and tables of aliases that were asked for it.
         address: where Cyrus delivers, after aliases; its domain may choose the policy.
         limited: it is temporary because of `[limits]`, which is logged once for many.
+        foreign: it passes because its domain, or its mailer, is not ours; nobody was asked about it.
     """
 
     answer: Answer
@@ -233,6 +234,7 @@ class Verdict:
     asked: tuple[Lookup, ...] = ()
     address: Address | None = None
     limited: bool = False
+    foreign: bool = False
 
     @property
     def plans(self) -> tuple[Plan, ...]:

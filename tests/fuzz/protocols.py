@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import imaplib
+import io
 import json
 import socket
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any, cast
 from unittest import mock
 
 from autocreate.core.naming import CYRUS_DEFAULTS
-from autocreate.frontends import control
+from autocreate.frontends import control, map_protocol, socketmap
 from autocreate.frontends.gate import ServiceGate
 from autocreate.lmtp import client as lmtp
 from autocreate.mailstore.imap import SPECIAL_USE, Session
@@ -219,6 +220,28 @@ def _control_answer(data: bytes) -> None:
         control.ask(server.path, "figures")
 
 
+class _Sent:
+    """The end of a connection at which these bytes have come, and then no more."""
+
+    def __init__(self, data: bytes) -> None:
+        self._stream = io.BytesIO(data)
+
+    def recv(self, most: int, _flags: int = 0) -> bytes:
+        return self._stream.read(most)
+
+    def settimeout(self, seconds: float) -> None:
+        assert seconds > 0
+
+
+def _socketmap(data: bytes) -> None:
+    """As many requests as there are."""
+    connection = cast(socket.socket, _Sent(data))
+    # Of a client that leaves within a request.
+    with contextlib.suppress(ConnectionAbortedError):
+        while lookup := socketmap._read(connection):
+            map_protocol.reply(map_protocol.OK, lookup.key)
+
+
 def _dry_run(data: bytes) -> None:
     """Plans that dry run kept, as `autocreate report` reads them."""
     row = {"recipient": "joe@example.org", "answer": "accept", "last_seen": 1.0}
@@ -245,6 +268,7 @@ def _attempt() -> SaslauthdRequest:
 _DONE = b"\r\nTAG OK done\r\n"
 
 PROTOCOLS: Mapping[str, Reader] = {
+    "socketmap": Reader(_socketmap, (repeated(b"5:m joe,"), repeated(b"m ", b"4000:"))),
     "imap answer": Reader(
         _imap,
         (

@@ -67,6 +67,7 @@ MAILER(`local')dnl
 {cyrus}\
 LOCAL_CONFIG
 {domains}
+{rules}\
 """
 
 
@@ -89,13 +90,14 @@ class Sendmail(Program):
         mailer_flags: str = "",
         milter_flags: str = "F=T",
         milter_timeouts: str = "C:5m;S:10s;R:10s;E:5m",
+        rules: str = "",
         base: Path | None = None,
     ) -> None:
         """`milter` as Postfix writes it: unix:/path or inet:host:port. Without `lmtp` mail is accepted and discarded.
 
         `aliases` are aliases(5) ones: local part -> recipients; `virtual_users` the virtusertable.
         `virtual_map` is another map in its place, as FEATURE takes it. `mailer_flags` are flags for
-        cyrusv2 besides its own: `+5`.
+        cyrusv2 besides its own: `+5`. `rules` are further lines of sendmail.mc, the last.
         """
         super().__init__(base)
         self._milter = milter
@@ -106,6 +108,7 @@ class Sendmail(Program):
         self._virtual_map = virtual_map
         self._mailer_flags = mailer_flags
         self._milter_options = f"{milter_flags}, T={milter_timeouts}"
+        self._rules = rules
         self.port = free_port()
         self.unpacked = Path(os.environ.get("AUTOCREATE_SENDMAIL", ROOT / ".cache/sendmail"))
 
@@ -237,6 +240,7 @@ class Sendmail(Program):
             mailer=mailer,
             cyrus=cyrus,
             domains="\n".join(f"Cw{domain}" for domain in self._domains),
+            rules=self._rules,
         )
 
 

@@ -17,6 +17,7 @@ from autocreate.config.lmtp import Lmtp
 from autocreate.config.login import Login
 from autocreate.config.milter import Milter
 from autocreate.config.policy import Policy, impossible_folders
+from autocreate.config.socketmap import SocketMap
 from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp, Whole
 from autocreate.core.placeholders import OWN
 from autocreate.core.sieve_template import names_in_script
@@ -75,6 +76,7 @@ class Config(Section):
     tables of local parts, each in the order of the file. An address without an alias must be an account's."""
     policy: tuple[Policy, ...] = ()
     lmtp: Lmtp | None = None
+    socketmap: SocketMap | None = None
     login: Login | None = None
     limits: Limits = Limits()
     journal: Journal = Journal()

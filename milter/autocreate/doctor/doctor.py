@@ -27,6 +27,7 @@ from autocreate.doctor.endpoints import (
     login_endpoint,
     milter_endpoint,
     notify_endpoint,
+    socketmap_endpoint,
 )
 from autocreate.doctor.findings import Checked, Finding, Part, warning
 from autocreate.doctor.permissions import UnixUser
@@ -96,6 +97,8 @@ def _checks(site: Site, tools: Tools) -> Iterator[Check]:
 def _endpoints(site: Site, mta_users: tuple[UnixUser, ...]) -> Iterator[Endpoint]:
     """Our sockets."""
     yield milter_endpoint(site.milter.socket, mta_users)
+    if site.milter.socketmap:
+        yield socketmap_endpoint(site.milter.socketmap, mta_users)
     peers = probe_users.unix_users(site.login.peers)
     if site.login.passwords:
         yield login_endpoint(site.login.passwords, peers)

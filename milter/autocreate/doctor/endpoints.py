@@ -60,6 +60,19 @@ def milter_endpoint(place: str, callers: tuple[UnixUser, ...]) -> Endpoint:
     )
 
 
+def socketmap_endpoint(place: str, callers: tuple[UnixUser, ...]) -> Endpoint:
+    """Where the MTA asks whether a recipient exists."""
+    return Endpoint(
+        "socketmap.socket",
+        place,
+        callers,
+        matters="an MTA whose recipient maps name it defers (451) all mail",
+        remedy='autocreate.toml: socketmap.socket_group = "postfix"; for a folder: chgrp postfix and '
+        "chmod 2750, as in contrib/postfix/README.md",
+        unit="autocreate-milter",
+    )
+
+
 def login_endpoint(place: str, callers: tuple[UnixUser, ...]) -> Endpoint:
     """Where Cyrus sends passwords."""
     return Endpoint(

@@ -81,6 +81,7 @@ class MilterSettings:
         lowers_domains: autocreate.toml says that the MTA delivers with domains in lower case.
         default_domain: of a Cyrus with virtual domains; else empty.
         is_dry_run: the milter lets every recipient pass.
+        socketmap: where our socket map listens; empty if it does not.
     """
 
     socket: str
@@ -97,6 +98,7 @@ class MilterSettings:
     lowers_domains: bool = False
     default_domain: str = ""
     is_dry_run: bool = False
+    socketmap: str = ""
 
 
 def critical(what: str, why: str, remedy: str) -> Finding:

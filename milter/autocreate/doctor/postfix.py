@@ -7,6 +7,7 @@ from autocreate.doctor import (
     postfix_addresses,
     postfix_milter,
     postfix_recipients,
+    postfix_socketmap,
     postfix_transport,
     postfix_unseen,
 )
@@ -24,6 +25,7 @@ def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> 
     return [
         *postfix_milter.examine(postfix, ours),
         *postfix_recipients.examine(postfix, ours, routes),
+        *postfix_socketmap.examine(postfix, ours),
         *postfix_addresses.examine(postfix, ours, routes),
         *postfix_transport.examine(postfix, ours, routes),
         *postfix_unseen.examine(postfix, ours),

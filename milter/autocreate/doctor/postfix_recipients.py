@@ -7,6 +7,7 @@ from autocreate.doctor.findings import Finding, MilterSettings, critical, warnin
 from autocreate.doctor.postconf import Postfix, items
 from autocreate.doctor.postfix_domains import ADDRESS_CLASSES, is_table
 from autocreate.doctor.postfix_routes import Route
+from autocreate.doctor.postfix_socketmap import asks_ours
 from autocreate.domains.syntax import ANY_DOMAIN
 
 # With these Postfix asks Cyrus itself, where a new user does not exist yet.
@@ -27,7 +28,7 @@ def examine(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) -> 
         for place, value in postfix.values(maps, postfix.running("smtpd")).items():
             if used and ours.is_dry_run:
                 yield from _no_maps(value, f"{place}: {maps}", shown)
-            elif used:
+            elif used and not asks_ours(value, postfix, ours):
                 yield from _maps(value, f"{place}: {maps}", shown)
                 yield from _details(postfix, value, f"{place}: {maps}")
     if not ours.is_dry_run:
@@ -51,7 +52,8 @@ def _maps(value: str, where: str, domains: str) -> Iterator[Finding]:
         yield critical(
             f"{where} asks a server whether the mailbox exists: {value}",
             f"new users in {domains} are refused before any milter is asked",
-            f"{where} = ; the milter refuses unknown users instead",
+            f"{where} = ; the milter refuses unknown users instead; or our own socket map: "
+            "docs/socketmap.md",
         )
     elif value and not value.startswith("static:"):
         yield warning(

@@ -5,7 +5,8 @@ threads (`most`), time (`seconds`), the log (one line per user and hour), and th
 are no descriptors left (a pause). Mail must go on meanwhile.
 
 The threads wait for clients at one epoll(7). Whichever the kernel wakes accepts, and handles what it
-accepted: no connection changes hands. A client that has not sent anything yet waits there without a thread.
+accepted: no connection changes hands. A client that has not sent anything yet, or nothing since it was
+answered, waits there without a thread.
 """
 
 import errno
@@ -25,7 +26,7 @@ from autocreate.resilience.throttled_log import ThrottledLog
 
 log = logging.getLogger(__name__)
 
-Handle = Callable[[socket.socket], None]
+Handle = Callable[[socket.socket], bool | None]
 Failed = Callable[[BaseException], None]
 
 _HOUR = 3600.0
@@ -37,7 +38,7 @@ _FOR_ONE = select.EPOLLIN | select.EPOLLONESHOT  # one thread gets the event
 class _Client:
     connection: socket.socket
     uid: int
-    accepted: float  # both by time.monotonic()
+    since: float  # when it was accepted, or last answered; both by time.monotonic()
     deadline: float
 
 
@@ -92,8 +93,9 @@ class Acceptor:
         """Accept in threads of its own until `stop`.
 
         Args:
-            handle: speaks with a client; the connection is closed after it. If it raises BlockingIOError,
-                the client has not sent anything yet: it is called again when that has happened.
+            handle: speaks with a client; the connection is closed after it, unless it returns True. Then,
+                and if it raises BlockingIOError because the client has not sent anything yet, it is called
+                again when the client has sent something.
             failed: called with the error if nothing can be accepted any more.
         """
         self._ready.register(self._wake, select.EPOLLIN)
@@ -206,8 +208,9 @@ class Acceptor:
         return True
 
     def _handle(self, client: _Client, handle: Handle) -> None:
+        stays: bool | None = False
         try:
-            handle(client.connection)
+            stays = handle(client.connection)
         except BlockingIOError:
             self._wait_for(client)
             return
@@ -219,6 +222,10 @@ class Acceptor:
         except BaseException as error:
             what = f"a defect of this program, at the {self._name}"
             self._log.log(logging.ERROR, type(error).__name__, what, exc_info=True)
+        if stays and not self._is_stopping:
+            client.since = time.monotonic()
+            self._wait_for(client)
+            return
         with self._lock:
             # Before its descriptor can belong to another connection.
             del self._handled[client.connection.fileno()]
@@ -230,11 +237,11 @@ class Acceptor:
         descriptor = client.connection.fileno()
         with self._lock:
             del self._handled[descriptor]
-            client.deadline = client.accepted + self._silence
+            client.deadline = client.since + self._silence
             self._silent[descriptor] = client
             if len(self._silent) > self._most:
                 # Threads come here in any order.
-                oldest = min(self._silent.values(), key=lambda it: it.accepted)
+                oldest = min(self._silent.values(), key=lambda it: it.since)
                 self._disconnect(oldest, "too many others that sent nothing")
                 if oldest is client:
                     return

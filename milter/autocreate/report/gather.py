@@ -21,6 +21,9 @@ _MONDAY = 4 * DAY
 # What becomes of recipients, in the order of the report: the answers, and `created` apart.
 OUTCOMES = ("accept", "created", "unknown", "refused", "malformed", "temporary", "pass")
 
+# With these answers the socket map finds a recipient, as a rule.
+_FOUND = ("accept", "pass", "refused")
+
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
@@ -88,7 +91,9 @@ class Report:
         """(answer, reason, how many), the most frequent first."""
         counts: Counter[tuple[str, str]] = Counter()
         for kind, count in self.total.kinds.items():
-            if kind.suppressed not in _OF_DRY_RUN:
+            if kind.suppressed not in _OF_DRY_RUN and not _is_asked_again(
+                kind.frontend, kind.answer
+            ):
                 counts[kind.answer, kind.reason] += count
         return [(*key, count) for key, count in counts.most_common()]
 
@@ -134,12 +139,18 @@ def gather(journal: Journal, since: float, until: float) -> Report:
 def outcomes_of(tally: Tally) -> Counter[str]:
     """How many recipients there were, by outcome, without those of dry run."""
     counts: Counter[str] = Counter()
-    for (_, outcome), times in tally.times.items():
-        counts[outcome] += times.total
+    for (frontend, outcome), times in tally.times.items():
+        if not _is_asked_again(frontend, outcome):
+            counts[outcome] += times.total
     for kind, count in tally.kinds.items():
-        if kind.suppressed in _OF_DRY_RUN:
+        if kind.suppressed in _OF_DRY_RUN and not _is_asked_again(kind.frontend, kind.answer):
             counts[kind.answer] -= count
     return +counts
+
+
+def _is_asked_again(frontend: str, answer: str) -> bool:
+    """Is it a recipient that the socket map finds? Then the milter is asked next, and counts it."""
+    return frontend == "socketmap" and answer in _FOUND
 
 
 def _slots(parts: Sequence[Slot], until: float) -> Iterator[Slot]:
@@ -174,7 +185,9 @@ def _dry_run(
 ) -> DryRun:
     seen = DryRun()
     for kind, count in total.kinds.items():
-        if kind.suppressed in _OF_DRY_RUN and kind.answer != Answer.PASS.value:
+        # Of the recipients that the socket map is asked for, the milter is told, too.
+        is_counted = kind.frontend != "socketmap" and kind.answer != Answer.PASS.value
+        if kind.suppressed in _OF_DRY_RUN and is_counted:
             seen.cells[kind.suppressed == DRY_RUN_REFUSED, kind.answer] += count
             seen.reasons[kind.answer, kind.reason] += count
     users: set[str] = set()

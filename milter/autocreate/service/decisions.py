@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from autocreate.errors import AutocreateError, CreationLimited, DeadlinePassed, Temporary
-from autocreate.model import Answer, Verdict
+from autocreate.model import Address, Answer, Verdict
 from autocreate.resilience.single_flight import Handle, SingleFlight
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import DecisionRequest, Provisioner
@@ -65,6 +65,23 @@ class Decisions:
     def invalidate(self) -> None:
         """Answer nobody who asks from now on with a no that is being worked on already."""
         self._generation = object()
+
+    def find_mailbox(self, user: str, until: float) -> Verdict:
+        """`ACCEPT` if a user's mailbox exists, `UNKNOWN` if not, by `until` on the monotonic clock."""
+        if user in self._mailboxes:
+            return Verdict(Answer.ACCEPT, "mailbox known to exist", user)
+        request = DecisionRequest(Address(user), user, apply=False)
+        try:
+            return self._single_flight.join(
+                ("mailbox", user),
+                partial(self._provisioner.find_mailbox, user),
+                until - time.monotonic(),
+            )
+        except AutocreateError as error:
+            return _temporary(request, str(error))
+        except Exception as error:
+            log.exception("%s: a defect of this program", user)
+            return _temporary(request, f"internal error: {error!r}")
 
     def decide(self, request: DecisionRequest, until: float) -> Verdict:
         """The verdict, by `until` on the monotonic clock."""

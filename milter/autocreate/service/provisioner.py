@@ -113,6 +113,16 @@ class Provisioner:
             self._unfinished.conclude(request.entry, verdict)
         return verdict
 
+    def find_mailbox(self, user: str) -> Verdict:
+        """`ACCEPT` if a user's mailbox exists, `UNKNOWN` if not. Asks Cyrus alone.
+
+        Raises:
+            Temporary, Refused: the mail store cannot tell.
+        """
+        if user == ANONYMOUS or not self._store.exists(user):
+            return Verdict(Answer.UNKNOWN, "INBOX does not exist", user)
+        return Verdict(Answer.ACCEPT, "INBOX exists", user)
+
     def is_exempt(self, address: Address, user: str) -> bool:
         """Is a user who has an account to have no mailbox, by the policies?
 

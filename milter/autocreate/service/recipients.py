@@ -112,7 +112,7 @@ class Recipients:
         mailer = recipient.mailer
         is_ours = mailer is None or mailer in rules.mailers
         if not is_ours and self._aliases is None:
-            return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours")
+            return Verdict(Answer.PASS, f"mailer {mailer!r} is not ours", foreign=True)
         written = as_the_mta_sees_it(recipient)
         domain = domain_of(written)
         try:
@@ -123,7 +123,7 @@ class Recipients:
             return _cannot_tell(error, written, "domains")
         if not is_hosted:
             what = f"domain {domain!r}" if domain and is_ours else f"mailer {mailer!r}"
-            return Verdict(Answer.PASS, f"{what} is not ours", asked=asked)
+            return Verdict(Answer.PASS, f"{what} is not ours", asked=asked, foreign=True)
         try:
             address = parse(written)
         except Malformed as error:

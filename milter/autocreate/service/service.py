@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from autocreate.aliases.resolver import Aliases
+from autocreate.core.address import parse
 from autocreate.core.naming import ANONYMOUS
 from autocreate.domains.hosted import DomainTables, find_domain
-from autocreate.errors import AutocreateError, Temporary
+from autocreate.errors import AutocreateError, Malformed, Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import (
     DRY_RUN,
@@ -34,7 +35,7 @@ from autocreate.service.hooks import Hooks
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.provisioner import DecisionRequest, Provisioner
-from autocreate.service.recipients import RecipientRules, Recipients
+from autocreate.service.recipients import SHARED_FOLDER, RecipientRules, Recipients
 from autocreate.service.unfinished import Unfinished
 from autocreate.statistics.recorder import Statistics
 from autocreate.tree.values import Script
@@ -194,6 +195,33 @@ class Service:
         return self._recipients.judge(
             recipient, time.monotonic() + self.rules.deadline, apply=False
         )
+
+    def check(self, recipient: Recipient) -> Verdict:
+        """What `verify` will decide about a recipient that it is asked about next. Creates nothing.
+
+        In dry run the verdict is recorded, and `suppressed`; `find_mailbox` says what is to be answered.
+        """
+        until = time.monotonic() + self.rules.deadline
+        verdict = self._recipients.judge(recipient, until, apply=False)
+        if self.rules.dry_run:
+            self._record(recipient, verdict, until)
+            return replace(verdict, suppressed="dry run")
+        return verdict
+
+    def find_mailbox(self, recipient: Recipient) -> Verdict:
+        """Does a recipient have a mailbox in Cyrus, whatever account sources, domains and aliases say?
+
+        `ACCEPT`, `UNKNOWN`, `MALFORMED` or `TEMPORARY`; `PASS` if it names a shared folder and no user. Never
+        raises, as `verify`.
+        """
+        try:
+            address = parse(recipient.argument)
+        except Malformed as error:
+            return Verdict(Answer.MALFORMED, str(error))
+        user = self.rules.users.user_id(address)
+        if not user:
+            return Verdict(Answer.PASS, SHARED_FOLDER)
+        return self._decisions.find_mailbox(user, time.monotonic() + self.rules.deadline)
 
     def provision(self, address: Address, apply: bool = True, is_user: bool = False) -> Verdict:
         """Make sure that the mailboxes behind an address exist, whatever its domain. Else as `verify`.

@@ -89,6 +89,7 @@ def milter_settings(config: Config) -> MilterSettings:
         lowers_domains=lmtp is not None and lmtp.lowercase_domains,
         default_domain=cyrus.defaultdomain if cyrus.virtdomains != "off" else "",
         is_dry_run=milter.mode == "dry-run",
+        socketmap=config.socketmap.socket if config.socketmap else "",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
+from autocreate.config.socketmap import SocketMap
 from autocreate.errors import ConfigurationError
 from autocreate.frontends.activation import InheritedSockets
 from autocreate.frontends.control import Control
@@ -18,8 +19,8 @@ from autocreate.frontends.process import FrontEnd
 from autocreate.passwords import CHECKERS, PasswordChecker
 
 _UNUSED = (
-    "but no key of the configuration names this socket: set milter.socket, login.socket or "
-    "login.notify_socket to the address in the .socket unit, or disable the unit"
+    "but no key of the configuration names this socket: set milter.socket, socketmap.socket, "
+    "login.socket or login.notify_socket to the address in the .socket unit, or disable the unit"
 )
 
 FrontEndName = Literal["milter", "login"]
@@ -38,6 +39,8 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
         frontends: list[FrontEnd] = []
         if "milter" in names:
             frontends.append(held.enter_context(_milter(config, inherited)))
+            if config.socketmap:
+                frontends.append(held.enter_context(_socketmap(config.socketmap, inherited)))
         if "login" in names:
             alone = "milter" not in names
             milter = _control_socket(config, ["milter"]) if alone else None
@@ -88,6 +91,17 @@ def _milter(config: Config, inherited: InheritedSockets) -> Iterator[FrontEnd]:
         "milter.socket", settings.socket, mode, settings.socket_group, handed_over=inherited
     ) as listener:
         yield Milter(listener)
+
+
+@contextlib.contextmanager
+def _socketmap(settings: SocketMap, inherited: InheritedSockets) -> Iterator[FrontEnd]:
+    from autocreate.frontends import socketmap  # noqa: PLC0415 -- only where it is served
+
+    mode, group = int(settings.socket_mode, 8), settings.socket_group
+    with listening(
+        "socketmap.socket", settings.socket, mode, group, handed_over=inherited
+    ) as listener:
+        yield socketmap.SocketMap(listener, settings.connections)
 
 
 @contextlib.contextmanager

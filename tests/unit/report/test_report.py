@@ -80,6 +80,24 @@ def test_what_several_processes_saw_adds_up(rig: Rig) -> None:
     assert found.total.clients.most() == [("192.0.2.1", 2)]
 
 
+def test_a_recipient_that_the_socket_map_finds_is_counted_once_by_the_milter(rig: Rig) -> None:
+    process = Statistics(rig.clock)
+    for frontend, verdict in (
+        ("socketmap", ACCEPTED),
+        ("milter", CREATED),
+        ("socketmap", UNKNOWN),
+        ("socketmap", Verdict(Answer.TEMPORARY, "the database is away")),
+    ):
+        process.count(frontend, verdict, 1.0, "joe@example.org")
+    process.save(rig.journal.tally)
+    assert rig.report().outcomes == {"created": 1, "unknown": 1, "temporary": 1}
+    assert {(answer, count) for answer, _, count in rig.report().reasons} == {
+        ("accept", 1),
+        ("unknown", 1),
+        ("temporary", 1),
+    }
+
+
 def test_what_lies_farther_back_does_not_count(rig: Rig) -> None:
     rig.see(30, ACCEPTED, "<joe@example.org>")
     rig.see(2, ACCEPTED, "<joe@example.org>")

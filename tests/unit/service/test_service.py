@@ -643,3 +643,42 @@ def test_who_is_forgotten_may_be_spelled_as_the_account_source_does(build: Build
     assert mail(house, "<klee@example.org>").reason == "mailbox known to exist"
     house.service.invalidate_accounts("KLee")
     assert mail(house, "<klee@example.org>").reason == "INBOX exists"
+
+
+# -- the socket map ----------------------------------------------------------------------------
+
+
+def test_a_check_decides_as_mail_will_be_and_changes_nothing(build: Build) -> None:
+    house = build()
+    verdict = house.service.check(Recipient("joe@example.org"))
+    assert (verdict.answer, verdict.user, verdict.suppressed) == (Answer.ACCEPT, "joe", "")
+    assert house.service.check(Recipient("who@example.org")).answer is Answer.UNKNOWN
+    assert house.service.check(Recipient("joe@elsewhere.test")).foreign
+    assert not house.store.trees
+    assert list(house.journal.all_unfinished()) == []
+    assert mail(house).created
+
+
+def test_a_check_in_dry_run_is_recorded(build: Build) -> None:
+    house = build(dry_run=True)
+    assert house.service.check(Recipient("joe@example.org")).suppressed == "dry run"
+    assert [it["recipient"] for it in house.journal.seen()] == ["joe@example.org"]
+
+
+def test_a_mailbox_is_found_in_cyrus_whatever_the_account_sources_know(build: Build) -> None:
+    house = build()
+    house.store.trees["old"] = TREE
+    house.accounts.fails = True
+
+    def answer(argument: str) -> Answer:
+        return house.service.find_mailbox(Recipient(argument)).answer
+
+    assert answer("old+detail@elsewhere.test") is Answer.ACCEPT
+    assert answer("joe@example.org") is Answer.UNKNOWN
+    assert answer("+shared@example.org") is Answer.PASS
+    assert answer("a b@example.org") is Answer.MALFORMED
+    house.store.failure = Temporary("Cyrus is away")
+    assert answer("old@example.org") is Answer.TEMPORARY
+    # An account is not proved by a mailbox, so mail asks for it all the same.
+    house.store.failure = None
+    assert mail(house, "<old@example.org>").answer is Answer.TEMPORARY
