@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TextIO
 
 from autocreate.core.printable import printable_lines
+from autocreate.errors import abridged
 from autocreate.log_lines import Fields, decision_fields, json_line, text_line
 from autocreate.model import Answer, Login, Recipient, Verdict
 from autocreate.statistics.line_budget import LeftOut, LineBudget
@@ -101,6 +102,26 @@ class _NoSuchRecipients:
 _no_such = _NoSuchRecipients(0)
 
 
+class _LastError(logging.Handler):
+    """Keeps the last line of level error, for `autocreate status`."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last: tuple[float, str] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = text_line(record.levelname, record.getMessage(), getattr(record, "fields", {}))
+        self.last = (record.created, abridged(line))
+
+
+_last_error = _LastError()
+
+
+def last_error() -> tuple[float, str] | None:
+    """When the last error was logged, in seconds since the epoch, and its line; None if there was none."""
+    return _last_error.last
+
+
 def flush() -> None:
     """Log the count of lines that were left out, if their minute is over. Call it now and then."""
     _no_such.flush()
@@ -134,7 +155,7 @@ def configure(
     root = logging.getLogger("autocreate")
     for old in root.handlers:
         old.close()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, _last_error]
     root.setLevel(level.upper())
     root.propagate = False
     # No line shows the place in the code, the thread or the process: finding them out would make each

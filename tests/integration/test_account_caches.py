@@ -138,7 +138,9 @@ def test_without_a_running_milter_the_command_says_so(product: Product) -> None:
 @pytest.mark.parametrize("line", [b"", b"nonsense", b"[]", b"{}", b'{"ask": "passwords"}', b"\xff"])
 def test_what_is_no_question_is_answered_by_those_that_are(product: Product, line: bytes) -> None:
     product.start()
-    assert control(product, line) == {"error": "unknown request; known are figures, user, forget"}
+    assert control(product, line) == {
+        "error": "unknown request; known are figures, status, user, forget"
+    }
 
 
 def test_nobody_but_root_and_the_programs_own_user_is_answered(product: Product) -> None:

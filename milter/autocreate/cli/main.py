@@ -23,6 +23,7 @@ from autocreate.cli.options import config_option, json_option, mailer_option
 from autocreate.cli.report import report
 from autocreate.cli.serve import login, milter, run
 from autocreate.cli.sieve import sieve
+from autocreate.cli.status import status
 from autocreate.cli.verdicts import show
 from autocreate.core.printable import printable
 from autocreate.errors import AutocreateError
@@ -146,6 +147,6 @@ def man(section: str) -> None:
 for command in (
     *(milter, login, run),
     *(accounts, aliases, cache, config, doctor, sieve),
-    *(explain, provision, apply, audit, report),
+    *(explain, provision, apply, audit, report, status),
 ):
     main.add_command(command)

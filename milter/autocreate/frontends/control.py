@@ -11,12 +11,13 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from autocreate.errors import MalformedInput, Temporary
 from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
+from autocreate.frontends.status import Process, status
 from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.service.service import Service
 
@@ -28,17 +29,32 @@ _LONGEST_ANSWER = 1 << 22  # bytes
 _MOST = 8  # requests at once
 
 # What can be asked. A new kind of request is one more line here.
-REQUESTS: Mapping[str, Callable[[Service, Mapping[str, Any]], Any]] = {
-    "figures": lambda service, _: service.stats(),
-    "user": lambda _service, _question: _user(),
-    "forget": lambda service, request: service.invalidate_accounts(_user_in(request)),
+REQUESTS: Mapping[str, Callable[["Asked"], Any]] = {
+    "figures": lambda it: it.service.stats(),
+    "status": lambda it: status(it.process, it.service, it.gate.statistics),
+    "user": lambda _: _user(),
+    "forget": lambda it: it.service.invalidate_accounts(_user_in(it.request)),
 }
 
 
-class Control:
-    """Answers on a control socket."""
+class Asked(NamedTuple):
+    """A request, and what its answer is made from."""
 
-    def __init__(self, listener: Listener) -> None:
+    service: Service
+    request: Mapping[str, Any]
+    gate: ServiceGate
+    process: Process
+
+
+class Control:
+    """Answers on a control socket.
+
+    Args:
+        process: what this process tells of itself.
+    """
+
+    def __init__(self, listener: Listener, process: Process | None = None) -> None:
+        self._process = process or Process()
         self._acceptor = Acceptor(
             "control socket",
             listener,
@@ -51,7 +67,7 @@ class Control:
     def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Mail does not depend on this socket, so `failed` is not called."""
         self._acceptor.start(
-            lambda connection: _answer(connection, gate),
+            lambda connection: _answer(connection, gate, self._process),
             lambda error: log.error("the control socket is not served any more: %r", error),
         )
 
@@ -60,10 +76,10 @@ class Control:
         self._acceptor.stop()
 
 
-def _answer(connection: socket.socket, gate: ServiceGate) -> None:
+def _answer(connection: socket.socket, gate: ServiceGate, process: Process) -> None:
     connection.settimeout(_TIMEOUT)
     with connection.makefile("rwb") as lines:
-        answer = answered(lines.readline(_LONGEST), gate)
+        answer = answered(lines.readline(_LONGEST), gate, process)
         lines.write(json.dumps(answer).encode() + b"\n")
 
 
@@ -79,7 +95,7 @@ def _user_in(request: Mapping[str, Any]) -> str | None:
     return user
 
 
-def answered(line: bytes, gate: ServiceGate) -> Mapping[str, Any]:
+def answered(line: bytes, gate: ServiceGate, process: Process = Process()) -> Mapping[str, Any]:  # noqa: B008 -- frozen
     """The answer to a request, whatever it is."""
     try:
         request = json.loads(line)
@@ -90,7 +106,7 @@ def answered(line: bytes, gate: ServiceGate) -> Mapping[str, Any]:
         if service is None:
             return {"error": "the process is shutting down"}
         try:
-            return {"answer": answer(service, request)}
+            return {"answer": answer(Asked(service, request, gate, process))}
         except MalformedInput as error:
             return {"error": str(error)}
 

@@ -1,7 +1,7 @@
 """Mail stores: Cyrus over IMAP, and one in memory for tests."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from autocreate.errors import AutocreateError, Refused
 from autocreate.model import Version
@@ -62,7 +62,7 @@ class MailStore(Protocol):
             Temporary: the store did not say, or not to the end.
         """
 
-    def snapshot(self) -> dict[str, int]:
+    def snapshot(self) -> dict[str, Any]:
         """How many connections are `busy`, `idle`, and may be open (`size`)."""
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from autocreate.core.naming import Mailboxes, owner_of_inbox, require_possible
 from autocreate.errors import AutocreateError, Temporary
@@ -139,9 +139,9 @@ class Cyrus:
         finally:
             session.discard()
 
-    def snapshot(self) -> dict[str, int]:
+    def snapshot(self) -> dict[str, Any]:
         """The administrators' connections: see `MailStore.snapshot`."""
-        return self._pool.snapshot()
+        return {**self._pool.snapshot(), "state": self._breaker.health.snapshot()}
 
     def close(self) -> None:
         """End every connection."""

@@ -135,9 +135,10 @@ class Memory:
             raise self.failure
         yield from tuple(self.trees)
 
-    def snapshot(self) -> dict[str, int]:
+    def snapshot(self) -> dict[str, Any]:
         """There are no connections: see `MailStore.snapshot`."""
-        return {"busy": 0, "idle": 0, "size": 0}
+        state = {"up": self.failure is None, "since": 0.0, "error": str(self.failure or "")}
+        return {"busy": 0, "idle": 0, "size": 0, "state": state}
 
     def close(self) -> None:
         """Nothing to let go of, but a closed store is not used again."""

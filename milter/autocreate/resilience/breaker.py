@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from autocreate.errors import Refused, Temporary, Unreachable
+from autocreate.resilience.health import Health
 
 T = TypeVar("T")
 
 
 class Breaker:
-    """After a server's failure, fails in its place for a pause.
+    """After a server's failure, fails in its place for a pause. `health` says whether it is down.
 
     When the pause is over, one caller's call is the trial. If it succeeds, all callers reach the server
     again; if not, the next pause is twice as long.
@@ -37,6 +38,7 @@ class Breaker:
         self._pause = 0.0  # 0 while the server is thought to be well
         self._until = 0.0
         self._error = ""
+        self.health = Health()
 
     def call(self, work: Callable[[], T]) -> T:
         """Do `work` if the server may be asked.
@@ -83,6 +85,7 @@ class Breaker:
             self._pause = min(self._longest, self._pause * 2) or self._first
             self._until = self._clock() + self._pause
             self._error = error
+            self.health.failed(error)
 
     def _undecided(self) -> None:
         """A trial that says nothing about the server: the next caller's is another."""
@@ -90,6 +93,7 @@ class Breaker:
             self._until = self._clock()
 
     def _answered(self) -> None:
-        if self._pause:
+        if self._pause or not self.health.is_up:
             with self._lock:
                 self._pause = 0.0
+                self.health.answered()

@@ -238,6 +238,11 @@ class Journal:
         """Since when there are tallies, in seconds since the epoch; None if there are none."""
         return self._hours.begins()
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """Whether the database answers: see `Health.snapshot`."""
+        return self._database.state
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()

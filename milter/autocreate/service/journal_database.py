@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
@@ -30,6 +30,7 @@ from autocreate.backends.sql_drivers import parsed, server_engine, shown
 from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
+from autocreate.resilience.health import Health
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class JournalDatabase:
             ) from error
         self._name = f"journal {shown(found)}"
         self._breaker = Breaker(self._name)
+        self._health = Health()
         self._is_open = False
         self._opening = threading.Lock()
         self._generation = 0  # how often dropped tables were created again
@@ -116,13 +118,13 @@ class JournalDatabase:
             Duplicate: a row exists already.
             Temporary: the database cannot be used.
         """
-        result = self._breaker.call(lambda: self._run(work))
+        result = self._called(work)
         self._logged.clear()  # not after a read: a database that is full can still be read
         return result
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """`write` for work that changes nothing."""
-        return self._breaker.call(lambda: self._run(work))
+        return self._called(work)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -136,9 +138,26 @@ class JournalDatabase:
             with self._engine.begin() as connection:
                 yield connection
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """Whether it answers: see `Health.snapshot`."""
+        return self._health.snapshot()
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def _called(self, work: Callable[[sa.Connection], T]) -> T:
+        try:
+            result = self._breaker.call(lambda: self._run(work))
+        except Duplicate:
+            raise
+        except Temporary as error:
+            # Not by the breaker, to which a quick failure is none.
+            self._health.failed(str(error))
+            raise
+        self._health.answered()
+        return result
 
     def _run(self, work: Callable[[sa.Connection], T]) -> T:
         in_time = time.monotonic() + _TIMEOUT * 0.9

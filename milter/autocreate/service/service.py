@@ -9,7 +9,7 @@ per user. Front ends hand in a `Recipient` and turn the `Verdict` into a reply;
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from autocreate.aliases.resolver import Aliases
@@ -41,6 +41,8 @@ from autocreate.statistics.recorder import Statistics
 from autocreate.tree.values import Script
 
 log = logging.getLogger(__name__)
+
+_MOST_TREES = 20  # that are named
 
 
 class Service:
@@ -171,6 +173,15 @@ class Service:
             "lmtp": self._delivery.snapshot() if self._delivery else None,
             "hooks": self._hooks_left(),
             **self._provisioner.stats(),
+        }
+
+    def status(self) -> dict[str, Any]:
+        """`stats`, the mode, whether the journal answers, and the unfinished trees that are tried next."""
+        return {
+            "mode": "dry-run" if self.rules.dry_run else "enforce",
+            **self.stats(),
+            "trees": [asdict(it) for it in self._unfinished.first(_MOST_TREES)],
+            "journal": self._unfinished.journal_state,
         }
 
     def save(self, statistics: Statistics) -> None:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import Any
 
 from autocreate.errors import Temporary
 from autocreate.model import LMTP, Address, Verdict
@@ -173,6 +174,18 @@ class Unfinished:
     def provisioned(self, user: str) -> frozenset[str]:
         """What a user was given, at any time. Raises `Temporary` if the journal cannot be read."""
         return self._journal.given(user)
+
+    def first(self, most: int) -> list[Entry]:
+        """The entries that are tried next, `most` at most; none while the journal cannot tell."""
+        try:
+            return self._journal.due(math.inf, most)
+        except Temporary:
+            return []
+
+    @property
+    def journal_state(self) -> dict[str, Any]:
+        """Whether the journal answers: see `Health.snapshot`."""
+        return self._journal.state
 
     def count(self) -> int | None:
         """How many entries there are; None while the journal cannot tell."""

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from autocreate.model import Lookup
+from autocreate.resilience.health import Health
 
 
 class LookupTrace(list[Lookup]):
@@ -59,6 +60,7 @@ class LookupStats:
         self._errors = 0
         self._seconds = 0.0
         self._last_error = ""
+        self._health = Health()
 
     def hit(self) -> None:
         """Count an answer from a cache."""
@@ -77,6 +79,9 @@ class LookupStats:
             if error:
                 self._errors += 1
                 self._last_error = error
+                self._health.failed(error)
+            else:
+                self._health.answered()
 
     def snapshot(self) -> dict[str, Any]:
         """The counts now, by name; `seconds` is the time of all look-ups together."""
@@ -87,4 +92,5 @@ class LookupStats:
                 "errors": self._errors,
                 "seconds": round(self._seconds, 6),
                 "last_error": self._last_error,
+                "state": self._health.snapshot(),
             }

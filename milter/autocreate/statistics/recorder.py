@@ -10,9 +10,11 @@ import secrets
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from autocreate.model import Verdict
+from autocreate.statistics.last_hour import LastHour
 from autocreate.statistics.lookups import LookupStats
 from autocreate.statistics.tally import Tally
 
@@ -38,6 +40,7 @@ class Statistics:
         self._changed: set[int] = set()
         self._past = Tally()
         self._latest = 0
+        self._last_hour = LastHour()
         self._stats: dict[str, LookupStats] = {}
 
     def count(
@@ -49,8 +52,10 @@ class Statistics:
         client: str = "",
     ) -> None:
         """Count a verdict: see `Tally.add`."""
+        outcome = "created" if verdict.created else verdict.answer.value
         with self._lock:
             self._now().add(frontend, verdict, milliseconds, recipient, client)
+            self._last_hour.add(self._clock(), frontend, outcome)
 
     def created(self, policy: str, domain: str) -> None:
         """Count a mailbox that was created."""
@@ -74,6 +79,11 @@ class Statistics:
             for tally in self._hours.values():
                 totals.merge(tally)
             return totals
+
+    def last_hour(self) -> Counter[tuple[str, str]]:
+        """How many of the last sixty minutes had which outcome, by (front end, outcome)."""
+        with self._lock:
+            return self._last_hour.totals(self._clock())
 
     def save(self, write: Callable[[int, str, str], None]) -> None:
         """Write the hours that have changed.

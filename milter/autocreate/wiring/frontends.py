@@ -16,6 +16,7 @@ from autocreate.frontends.activation import InheritedSockets
 from autocreate.frontends.control import Control
 from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
+from autocreate.frontends.status import Process
 from autocreate.passwords import CHECKERS, PasswordChecker
 
 _UNUSED = (
@@ -47,7 +48,7 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
             frontends += held.enter_context(_login(config.login, milter, inherited))
         if place := _control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
-            frontends.append(Control(listener))
+            frontends.append(Control(listener, Process(_sockets(config, names))))
         if config.metrics.listen:
             frontends.append(held.enter_context(_metrics(config.metrics.listen, inherited)))
         if unused := inherited.left():
@@ -55,6 +56,19 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
                 "systemd", [f"listens at {place}, {_UNUSED}" for place in unused]
             )
         yield frontends
+
+
+def _sockets(config: Config, names: Sequence[FrontEndName]) -> dict[str, str]:
+    """Where a process with these front ends listens, by the keys of the configuration."""
+    found: dict[str, str | None] = {}
+    if "milter" in names:
+        found["milter.socket"] = config.milter.socket
+        found["socketmap.socket"] = config.socketmap.socket if config.socketmap else None
+    if "login" in names and (login := config.login):
+        found["login.socket"] = login.socket if login.upstream else None
+        found["login.notify_socket"] = login.notify_socket
+    found["metrics.listen"] = config.metrics.listen
+    return {key: place for key, place in found.items() if place}
 
 
 @contextlib.contextmanager

@@ -209,6 +209,8 @@ def test_figures_count_hits_look_ups_errors_and_time(
         remembered.lookup("kim")
     snapshot = remembered.snapshot()
     del snapshot["remembered"]
+    state = snapshot.pop("state")
+    assert (state["up"], state["error"]) == (False, "two rows")
     assert snapshot == {
         "hits": 1,
         "lookups": 2,

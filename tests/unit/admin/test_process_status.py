@@ -1,0 +1,50 @@
+"""How grave it is what a process tells of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autocreate.admin.process_status import Level, level_of, parts
+
+UP = {"state": {"up": True, "since": 1.0, "error": ""}}
+DOWN = {"state": {"up": False, "since": 2.0, "error": "away"}}
+UNASKED = {"state": {"up": None, "since": 0.0, "error": ""}}
+WELL: dict[str, Any] = {
+    "cyrus": UP,
+    "journal": UP["state"],
+    "sources": {"staff": UP},
+    "domains": None,
+    "aliases": {"tables": {"virtual": UP}},
+    "lmtp": UP,
+    "trees": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "level"),
+    [
+        ({}, Level.OK),
+        ({"cyrus": UNASKED, "sources": {"staff": UNASKED}}, Level.OK),
+        ({"sources": {"staff": UP, "old": DOWN}}, Level.WARNING),
+        ({"aliases": {"tables": {"virtual": DOWN}}}, Level.WARNING),
+        ({"domains": {"tables": {"ours": DOWN}}}, Level.WARNING),
+        ({"lmtp": DOWN}, Level.WARNING),
+        ({"trees": [{"attempts": 0}]}, Level.OK),  # it is being made
+        ({"trees": [{"attempts": 1}]}, Level.WARNING),
+        ({"cyrus": DOWN}, Level.CRITICAL),
+        ({"journal": DOWN["state"], "lmtp": DOWN}, Level.CRITICAL),
+    ],
+)
+def test_the_level(change: dict[str, Any], level: Level) -> None:
+    assert level_of({**WELL, **change}) is level
+
+
+def test_each_part_has_its_key_in_the_configuration() -> None:
+    told = {**WELL, "domains": {"tables": {"ours": DOWN}}}
+    assert [it.name for it in parts(told)] == [
+        *("cyrus", "journal", "accounts.staff", "domains.ours", "aliases.virtual", "lmtp")
+    ]
+    (down,) = [it for it in parts(told) if it.up is False]
+    assert (down.since, down.error) == (2.0, "away")
