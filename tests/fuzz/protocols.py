@@ -33,6 +33,7 @@ from autocreate.report.gather import gather
 from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.service.journal import Journal
 from autocreate.service.service import Service
+from autocreate.statistics.recorder import Statistics
 from tests.servers.common import HOST
 from tests.servers.scripted import ScriptedServer
 
@@ -206,9 +207,11 @@ def _control(data: bytes) -> None:
         if user is not None:
             CYRUS_DEFAULTS.of_account(user)
 
-    service = SimpleNamespace(stats=dict, invalidate_accounts=invalidate_accounts)
+    service = SimpleNamespace(stats=dict, status=dict, invalidate_accounts=invalidate_accounts)
 
     class Gate:
+        statistics = Statistics()
+
         def enter(self) -> contextlib.AbstractContextManager[Service]:
             return contextlib.nullcontext(cast(Service, service))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
+import time
 from typing import Any
 
 from tests.integration.test_socketmap import rcpt
@@ -13,10 +15,18 @@ from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
 
+from autocreate.service.journal import Entry, Journal
+
 
 def told(product: Product) -> dict[str, Any]:
     (line,) = product.json("status")
     return line
+
+
+def leave_unfinished(product: Product, user: str) -> None:
+    """Write what a process leaves that was killed while it made a tree."""
+    with contextlib.closing(Journal(f"sqlite:///{product.journal}", time.time)) as journal:
+        journal.begin(Entry(user, f"{user}@example.org", error="killed", next_try=time.time()))
 
 
 def test_a_process_tells_what_it_depends_on_and_what_it_decided(cyrus: Cyrus) -> None:
@@ -86,3 +96,28 @@ def test_watching_looks_again_until_it_is_interrupted(cyrus: Cyrus) -> None:
             watching.send_signal(2)
             assert watching.wait(10) == 130
         assert times[1] > times[0]
+
+
+def test_an_unfinished_tree_is_listed_named_by_status_retried_and_dropped(cyrus: Cyrus) -> None:
+    with Cyrus() as own, Product(own, accounts=["ulf", "uwe"]) as product:
+        product.run("provision", "ulf@example.org")
+        for user in ("ulf", "uwe"):
+            leave_unfinished(product, user)
+        assert product.run("unfinished", "list").stderr == "2 unfinished trees\n"
+        lines = product.run("unfinished", "list").stdout.splitlines()
+        assert [line.split(":")[0] for line in lines] == ["ulf", "uwe"]
+        assert product.run("unfinished", "drop", "nobody", "ulf").returncode == 65
+        assert set(product.unfinished()) == {"ulf", "uwe"}
+        mailboxes = own.mailboxes("user/ulf*")
+        assert product.run("unfinished", "drop", "ulf").stdout == "ulf: dropped\n"
+        assert own.mailboxes("user/ulf*") == mailboxes
+        own.stop()
+        done = product.run("unfinished", "retry", "--all")
+        assert done.returncode == 75, done.stdout
+        own.start()
+        done = product.run("unfinished", "retry", "uwe")
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.startswith("uwe: accept\n")
+        assert own.mailboxes("user/uwe")
+        assert product.unfinished() == {}
+        assert product.run("unfinished", "retry").returncode == 2

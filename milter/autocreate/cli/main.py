@@ -24,6 +24,7 @@ from autocreate.cli.report import report
 from autocreate.cli.serve import login, milter, run
 from autocreate.cli.sieve import sieve
 from autocreate.cli.status import status
+from autocreate.cli.unfinished import unfinished
 from autocreate.cli.verdicts import show
 from autocreate.core.printable import printable
 from autocreate.errors import AutocreateError
@@ -147,6 +148,6 @@ def man(section: str) -> None:
 for command in (
     *(milter, login, run),
     *(accounts, aliases, cache, config, doctor, sieve),
-    *(explain, provision, apply, audit, report, status),
+    *(explain, provision, apply, audit, report, status, unfinished),
 ):
     main.add_command(command)
