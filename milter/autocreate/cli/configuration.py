@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autocreate.cli.options import config_option
+from autocreate.cli.options import config_option, json_option
 from autocreate.core.printable import printable, printable_lines
 from autocreate.errors import ConfigurationError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Check the configuration."""
+    """Check the configuration, or show what is in effect."""
 
 
 @config.command("check")
@@ -45,6 +45,29 @@ def config_check(config_path: Path, as_json: bool) -> None:
         click.echo(json.dumps(_data(config_path, settings)))
     else:
         _show(config_path, settings)
+
+
+@config.command("show")
+@config_option
+@json_option
+@click.option("--changed", is_flag=True, help="Only what a file says; not the defaults.")
+def config_show(config_path: Path, as_json: bool, changed: bool) -> None:
+    """Show the value of every key, and where it comes from: a line of a file, or the default.
+
+    What is taken from imapd.conf has its line there. Sections that the file does not have and that do
+    nothing without it are left out. Passwords are not shown: they are in files of their own.
+    """
+    from autocreate.admin.effective import effective
+    from autocreate.config import load
+
+    for setting in effective(load(config_path), config_path):
+        if changed and not setting.is_changed:
+            continue
+        if as_json:
+            data = {"key": setting.key, "value": setting.value, "place": setting.place}
+            click.echo(json.dumps(data))
+        else:
+            click.echo(printable(f"{setting.text}   # {setting.place}"))
 
 
 def _show(config_path: Path, settings: "Config") -> None:

@@ -70,7 +70,7 @@ class Places:
         self._path = path
         self._statements = list(_statements(read_text(path)))
 
-    def of(self, *keys: str) -> Line | None:
+    def of(self, *keys: str | int) -> Line | None:
         """Where a key is set, or a table begins; None if the file has neither."""
         return next(
             (self._line(it.line, it.text) for it in self._statements if it.sets(keys)), None
