@@ -131,11 +131,17 @@ class ConfigurationError(AutocreateError):
     Args:
         source: the file the problems are in.
         problems: one line each: the key, what is wrong with it, what would be right.
+        lines: the line in the file of each problem, None where there is none; empty if it is not known.
     """
 
     exit_status = 78  # EX_CONFIG
 
-    def __init__(self, source: str, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+    def __init__(
+        self, source: str, problems: Sequence[str], lines: Sequence[int | None] = ()
+    ) -> None:
         self.source = source
         self.problems = tuple(problems)
+        self.lines = tuple(lines) or (None,) * len(self.problems)
+        places = (f"{source}, line {line}" if line else source for line in self.lines)
+        told = zip(places, self.problems, strict=True)
+        super().__init__("\n".join(f"{place}: {problem}" for place, problem in told))

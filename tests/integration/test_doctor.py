@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -399,7 +400,7 @@ def test_a_wrong_configuration_is_critical_and_all_that_is_checked(
         (product.folder / "cyrus.secret").chmod(0o644)
         status, found = findings(product, *no_mta(nowhere))
         assert status == 2
-        assert [it["what"] for it in found] == [
+        assert [re.sub(r", line \d+: ", ": ", it["what"], count=1) for it in found] == [
             f"{product.config_file}: milter.deadlin: unknown key; did you mean 'deadline'?",
             f"{product.config_file}: cyrus.port: must be greater than 0",
             f"{product.config_file}: cyrus.password_file: {product.folder}/cyrus.secret is accessible to "

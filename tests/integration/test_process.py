@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import grp
 import json
+import re
 import signal
 import socket
 import stat
@@ -370,14 +371,17 @@ def test_a_start_on_a_wrong_file_lists_every_problem_with_its_key(cyrus: Cyrus) 
         status, words = refused_start(product)
         assert status == 78
         for key in ("milter.socket", "milter.domains", "cyrus.port", "cyrus.pasword_file"):
-            assert f"autocreate: {product.config_file}: {key}: " in words
+            beginning = re.escape(f"autocreate: {product.config_file}, line ")
+            assert re.search(rf"^{beginning}\d+: {re.escape(key)}: ", words, re.MULTILINE)
         assert len(words.splitlines()) == 4
 
 
 def test_a_secret_that_is_missing_empty_or_open_to_everyone_is_not_used(cyrus: Cyrus) -> None:
     with Product(cyrus) as product:
         secret = product.folder / "cyrus.secret"
-        key = f"autocreate: {product.config_file}: cyrus.password_file: "
+        text = product.config_file.read_text().splitlines()
+        (line,) = [it for it, key in enumerate(text, 1) if key.startswith("password_file")]
+        key = f"autocreate: {product.config_file}, line {line}: cyrus.password_file: "
         secret.chmod(0o644)
         assert refused_start(product) == (
             78,

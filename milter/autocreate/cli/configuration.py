@@ -39,6 +39,7 @@ def config_check(config_path: Path, as_json: bool) -> None:
         if not as_json:
             raise
         data = {"file": str(config_path), "good": False, "problems": error.problems}
+        data["lines"] = error.lines
         click.echo(json.dumps(data))
         sys.exit(error.exit_status)
     if as_json:

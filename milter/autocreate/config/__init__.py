@@ -18,6 +18,7 @@ from autocreate.config.accounts import Accounts
 from autocreate.config.aliases import Aliases
 from autocreate.config.domains import Domains
 from autocreate.config.login import Upstream
+from autocreate.config.places import Lines
 from autocreate.config.sections import Config
 from autocreate.config.types import Section
 from autocreate.errors import ConfigurationError
@@ -30,7 +31,8 @@ def load(path: Path) -> Config:
         ConfigurationError: with every problem found.
     """
     try:
-        data = tomllib.loads(read_regular(path, Rules()).data.decode())
+        text = read_regular(path, Rules()).data.decode()
+        data = tomllib.loads(text)
     except OSError as error:
         raise ConfigurationError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -38,21 +40,26 @@ def load(path: Path) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigurationError(str(path), list(_problems(error, data))) from None
+        found = list(_found(error, data))
+        places = Lines(text)
+        lines = [places.of(keys) for keys, _ in found]
+        raise ConfigurationError(str(path), [problem for _, problem in found], lines) from None
 
 
-def _problems(error: ValidationError, data: Any) -> Iterator[str]:
-    """pydantic's errors in terms of the file: the key as written, and what would be right."""
+def _found(error: ValidationError, data: Any) -> Iterator[tuple[Sequence[str | int], str]]:
+    """pydantic's errors in terms of the file: the keys, and what is wrong and would be right."""
     findings = error.errors(include_url=False, include_input=False)
     parents = {finding["loc"][:-1] for finding in findings}
     for finding in findings:
         location = finding["loc"]
         if not location:  # from `_impossible`, which names the keys itself
-            yield from _message(finding).split("\n")
+            for line in _message(finding).split("\n"):
+                yield _named_in(line, data), line
         elif finding["type"] != "too_short" or location not in parents:
             # A list of which all items are wrong is too short as well; the errors of its items suffice.
+            keys = _keys(location, data)
             for line in _text(finding).split("\n"):
-                yield f"{_key(location, data)}: {line}"
+                yield keys, f"{_shown(keys)}: {line}"
 
 
 def _text(finding: ErrorDetails) -> str:
@@ -87,21 +94,39 @@ def _message(finding: ErrorDetails) -> str:
     return str(finding["msg"]).removeprefix("Value error, ")
 
 
-def _key(location: Sequence[str | int], data: Any) -> str:
-    """A location in the file: `policy[2].folders[1].name`, counted from 1."""
-    key = ""
+def _keys(location: Sequence[str | int], data: Any) -> tuple[str | int, ...]:
+    """A location in the file, without what pydantic adds to it."""
+    keys: list[str | int] = []
     for item in location:
         if isinstance(item, int):
-            key += f"[{item + 1}]"
             data = data[item] if isinstance(data, list) and item < len(data) else None
         elif item == "[key]":
             continue  # pydantic: the name is wrong, not the value
         elif isinstance(data, dict) and item not in data and item == data.get("type"):
             continue  # pydantic's name of the section that `type` chose, which the file does not have
         else:
-            key += f".{item}" if key else item
             data = data.get(item) if isinstance(data, dict) else None
-    return key
+        keys.append(item)
+    return tuple(keys)
+
+
+def _shown(keys: Sequence[str | int]) -> str:
+    """`policy[2].folders[1].name`, counted from 1."""
+    shown = "".join(f"[{it + 1}]" if isinstance(it, int) else f".{it}" for it in keys)
+    return shown.removeprefix(".")
+
+
+def _named_in(problem: str, data: Any) -> tuple[str | int, ...]:
+    """The keys that a problem of `_impossible` begins with: `cyrus.timeout: ...`, `policy 'all': ...`."""
+    policies = data.get("policy", ()) if isinstance(data, dict) else ()
+    named = [
+        number
+        for number, policy in enumerate(policies)
+        if problem.startswith(f"policy {policy['name']!r}:")
+    ]
+    if len(named) == 1:
+        return ("policy", named[0])
+    return tuple(problem.partition(":")[0].partition(" ")[0].split("."))
 
 
 def _suggestion(location: Sequence[str | int]) -> str:

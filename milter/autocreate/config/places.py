@@ -59,6 +59,22 @@ class _Statement(NamedTuple):
         return True
 
 
+class Lines:
+    """Finds the lines of settings in the text of a TOML file, whatever their values are."""
+
+    def __init__(self, text: str) -> None:
+        self._statements = list(_statements(text))
+
+    def of(self, keys: Sequence[str | int]) -> int | None:
+        """The line of a key, or of the table or the value that it is in or missing in; None without any."""
+        while keys:
+            for statement in self._statements:
+                if statement.sets(keys):
+                    return statement.line
+            keys = keys[:-1]
+        return None
+
+
 class Places:
     """The configuration file, to find where something is set.
 

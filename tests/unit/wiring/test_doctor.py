@@ -82,7 +82,7 @@ def test_a_configuration_with_mistakes_is_all_that_is_checked(
     file = write(milter="deadlin = 3")
     (checked,) = wiring.diagnose(file, MTAS, CyrusPaths())
     (found,) = checked.findings
-    assert found.what == f"{file}: milter.deadlin: unknown key; did you mean 'deadline'?"
+    assert found.what == f"{file}, line 4: milter.deadlin: unknown key; did you mean 'deadline'?"
     assert given == []
 
 
