@@ -96,7 +96,12 @@ def test_check_ends_with_the_gravest_of_several_verdicts(product: Product) -> No
 def test_plan_shows_what_provision_would_do_and_does_nothing(product: Product) -> None:
     status, lines = said(product, "plan", "planned@example.org")
     assert status == 0
-    assert lines[-len(ACTIONS) :] == [f"  would:    {action}" for action in ACTIONS]
+    marks = ["~" if it.startswith(("set ", "grant ")) else "+" for it in ACTIONS]
+    assert lines[-len(ACTIONS) - 1 :] == [
+        *(f"  {mark}         {it}" for mark, it in zip(marks, ACTIONS, strict=True)),
+        "Plan: 6 to create, 2 to change.",
+    ]
+    assert said(product, "plan", "standing@example.org")[1][-1] == "Plan: nothing to do."
     (found,) = product.json("plan", "planned@example.org")
     assert found["plan"][0] == {
         "action": "create",

@@ -25,7 +25,7 @@ from autocreate.cli.serve import login, milter, run
 from autocreate.cli.sieve import sieve
 from autocreate.cli.status import status
 from autocreate.cli.unfinished import unfinished
-from autocreate.cli.verdicts import show
+from autocreate.cli.verdicts import show, show_plans
 from autocreate.core.printable import printable
 from autocreate.errors import AutocreateError
 
@@ -111,11 +111,15 @@ def check(addresses: tuple[str, ...], config_path: Path, as_json: bool, mailer: 
 @config_option
 @json_option
 def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
-    """Show what `provision` would do. Changes nothing."""
+    """Show what `provision` would do. Changes nothing.
+
+    `+` is what would be created, `~` what would be changed; the last line counts both. Nothing is
+    ever deleted.
+    """
     from autocreate.core.address import parse
 
     with open_service(config_path) as service:
-        show(addresses, as_json, lambda it: service.provision(parse(it), apply=False))
+        show_plans(addresses, as_json, lambda it: service.provision(parse(it), apply=False))
 
 
 @main.command()

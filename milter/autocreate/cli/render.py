@@ -1,12 +1,13 @@
 """Verdicts as text for people and as JSON for programs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from autocreate.core.printable import printable
 from autocreate.model import Verdict
+from autocreate.tree.base import Action
 from autocreate.tree.plan import as_json
 
 
@@ -14,7 +15,8 @@ def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
     """A verdict as indented lines. No name in it can begin a line of its own.
 
     Args:
-        verb: "would" or "did": what became of the plan. A suppressed verdict always says "would".
+        verb: "would" or "did": what became of the plan. A suppressed verdict always says "would". Empty for
+            a plan that is only shown: `+` for what is created, `~` for what is changed.
     """
     lines = (f"{address}: {verdict.answer.value}", *(f"  {it}" for it in _facts(verdict, verb)))
     return [printable(line) for line in lines]
@@ -23,6 +25,19 @@ def text_lines(address: str, verdict: Verdict, verb: str) -> list[str]:
 def json_line(address: str, verdict: Verdict) -> str:
     """A verdict as one JSON object."""
     return json.dumps(as_data(address, verdict))
+
+
+def plan_count(verdicts: Sequence[Verdict]) -> str:
+    """The count at the end of plans: `Plan: 4 to create, 2 to change.`"""
+    actions = [action for it in verdicts for plan in it.plans for action in plan.actions]
+    created = sum(it.adds for it in actions)
+    if not actions:
+        return "Plan: nothing to do."
+    return f"Plan: {created} to create, {len(actions) - created} to change."
+
+
+def _mark(action: Action) -> str:
+    return "+" if action.adds else "~"
 
 
 def as_data(address: str, verdict: Verdict) -> dict[str, Any]:
@@ -80,7 +95,8 @@ def _facts(verdict: Verdict, verb: str) -> Iterator[str]:
         if value:
             yield f"{name + ':':9} {value}"
     for action in verdict.done:
-        yield f"{('would' if verdict.suppressed else verb) + ':':9} {action.description}"
+        became = f"{'would' if verdict.suppressed else verb}:" if verb else _mark(action)
+        yield f"{became:9} {action.description}"
     for note in verdict.notes:
         yield f"note:     {note}"
     for part in verdict.parts:

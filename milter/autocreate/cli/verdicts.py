@@ -24,15 +24,36 @@ def show(
         verb: "would" or "did": what became of the plans.
     """
     from autocreate.cli.render import json_line, text_lines
-    from autocreate.model import Answer, Verdict
 
     status = 0
     for address in addresses:
-        try:
-            verdict = decide(address)
-        except Malformed as error:
-            verdict = Verdict(Answer.MALFORMED, str(error))
+        verdict = _verdict(decide, address)
         status = max(status, verdict.exit_status)
         lines = [json_line(address, verdict)] if as_json else text_lines(address, verdict, verb)
         click.echo("\n".join(lines))
     sys.exit(status)
+
+
+def show_plans(
+    addresses: tuple[str, ...], as_json: bool, decide: Callable[[str], "Verdict"]
+) -> None:
+    """Print the plan for each address and a count of all, and exit as `show` does."""
+    from autocreate.cli.render import plan_count, text_lines
+
+    if as_json:
+        show(addresses, as_json, decide)
+    verdicts = []
+    for address in addresses:
+        verdicts.append(_verdict(decide, address))
+        click.echo("\n".join(text_lines(address, verdicts[-1], "")))
+    click.echo(plan_count(verdicts))
+    sys.exit(max(it.exit_status for it in verdicts))
+
+
+def _verdict(decide: Callable[[str], "Verdict"], address: str) -> "Verdict":
+    from autocreate.model import Answer, Verdict
+
+    try:
+        return decide(address)
+    except Malformed as error:
+        return Verdict(Answer.MALFORMED, str(error))

@@ -36,6 +36,7 @@ class CreateMailbox(Action):
     alternatives: tuple[Path, ...] = ()
     """What it would be called in other languages."""
 
+    adds = True
     # Taken: the user has given the special use to another folder.
     final_reasons = frozenset({Reason.IMPOSSIBLE, Reason.TAKEN})
 
@@ -148,6 +149,7 @@ class InstallScript(Action):
     script: Script
 
     lane = Lane.SCRIPTS
+    adds = True
     # Taken: the user has a script of that name, which is not ours to replace.
     final_reasons = frozenset({Reason.IMPOSSIBLE, Reason.TAKEN})
 
@@ -231,6 +233,7 @@ class Subscribe(Action):
     path: Path
 
     lane = Lane.USER
+    adds = True
 
     @classmethod
     def missing(cls, wanted: Tree, observed: Tree) -> Iterator[Action]:
@@ -259,6 +262,7 @@ class SubscribeShared(Action):
     name: str
 
     lane = Lane.USER
+    adds = True
     # A shared folder that does not exist, or not for this user.
     final_reasons = frozenset({Reason.IMPOSSIBLE, Reason.MISSING, Reason.FORBIDDEN})
     is_optional = True

@@ -25,6 +25,8 @@ class Action(ABC):
     lane: ClassVar[Lane] = Lane.ADMINISTRATOR
     final_reasons: ClassVar[frozenset[Reason]] = frozenset({Reason.IMPOSSIBLE})
     """The refusals after which another attempt is of no use."""
+    adds: ClassVar[bool] = False
+    """It makes something of its own, such as a folder; else it changes something, such as a folder's rights."""
     is_optional: ClassVar[bool] = False
     """Only for users who can have it: to skip it is no fault of the tree's."""
 
