@@ -28,5 +28,6 @@ class SocketMap(Section):
     """The group of a Unix socket. The MTA must be a member: `postfix`."""
     connections: Annotated[Whole, Field(ge=1, le=2000)] = 200
     """The greatest number of lookups at the same time, and of idle connections. When there are more, the one
-    that was idle for longest is closed. Postfix has one for each smtpd, or a few in all with `proxy:` before
+    that was idle for longest is closed. Sendmail has one for each session, and defers (451) a recipient if it is
+    closed. Postfix has one for each smtpd, or a few in all with `proxy:` before
     the map."""

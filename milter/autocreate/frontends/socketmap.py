@@ -24,9 +24,10 @@ from autocreate.service.service import Service
 log = logging.getLogger(__name__)
 
 # Seconds for a whole request, and for the beginning of the next. MTAs write a request in one piece, and keep
-# the connection for further ones: Postfix for 10 s, Sendmail as long as its client stays.
+# the connection for further ones: Postfix for 10 s, Sendmail as long as its client stays, which it lets wait
+# for an hour between two commands. If its connection is gone, Postfix makes another, but Sendmail says 451.
 _READING = 5.0
-_IDLE = 600.0
+_IDLE = 3900.0
 _MINUTE = 60.0
 _HOUR = 3600.0
 
