@@ -63,8 +63,7 @@ class SocketMap:
                 "request", "a request at the map socket is malformed: %s", error
             )
             # Where it ends is not known, so this connection is of no more use.
-            with contextlib.suppress(BlockingIOError):
-                _write(connection, map_protocol.reply(PERM))
+            _write(connection, map_protocol.reply(PERM))
             return False
         if lookup is None:
             return False
@@ -128,6 +127,15 @@ def _receive(connection: socket.socket, most: int, until: float) -> bytes:
 
 
 def _write(connection: socket.socket, answer: bytes) -> None:
-    """Send an answer. The buffer of a socket has room for one, so this never waits."""
-    if connection.send(answer, socket.MSG_DONTWAIT) < len(answer):
-        raise ConnectionAbortedError("it does not read its answer")
+    """Send an answer. The buffer of a socket has room for one, so this never waits.
+
+    Raises:
+        ConnectionAbortedError: it has none, because the client does not read. An answer that was left out
+            would give the client the next one for it.
+    """
+    connection.settimeout(None)  # with one, Python would wait for room
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        sent = connection.send(answer, socket.MSG_DONTWAIT)
+    if sent < len(answer):
+        raise ConnectionAbortedError("it does not read its answers")

@@ -235,6 +235,28 @@ def test_of_too_many_idle_connections_the_longest_idle_is_closed(start: Start) -
         second.close()
 
 
+def test_a_client_that_does_not_read_is_disconnected_and_gets_no_answer_of_another(
+    start: Start,
+) -> None:
+    request = netstring(b"m joe@example.org")
+    with start() as rig, rig.connect() as client:
+        client.settimeout(0.5)
+        sent = 0
+        with contextlib.suppress(OSError):  # it is disconnected
+            while True:
+                client.sendall(request)
+                sent += 1
+        client.settimeout(20.0)
+        said = b""
+        with contextlib.suppress(ConnectionResetError):
+            while more := client.recv(65536):
+                said += more
+        answer = b"18:OK joe@example.org,"
+        assert 0 < said.count(answer) < sent
+        assert said == (answer * sent)[: len(said)]
+        assert rig.ask("joe@example.org") == "OK"
+
+
 def test_verdicts_are_counted_as_the_maps_own(start: Start) -> None:
     with start() as rig:
         rig.ask("joe@example.org")
