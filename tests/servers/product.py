@@ -176,7 +176,7 @@ class Product(Program):
 
     def add_account(self, user: str, *groups: str) -> None:
         with contextlib.closing(sqlite3.connect(self.database)) as database, database:
-            database.execute("INSERT INTO accounts VALUES (?, 1)", (user,))
+            database.execute("INSERT INTO accounts (userid) VALUES (?)", (user,))
             database.executemany(
                 "INSERT INTO memberships VALUES (?, ?)", [(user, group) for group in groups]
             )

@@ -37,6 +37,7 @@ include /etc/ldap/schema/dyngroup.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload dynlist
+{module}
 {schema}
 pidfile {folder}/slapd.pid
 argsfile {folder}/slapd.args
@@ -58,6 +59,7 @@ index member eq
 index memberUid eq
 overlay dynlist
 dynlist-attrset groupOfURLs memberURL member+memberOf@groupOfNames*
+{overlay}
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact="cn=reader,{suffix}" read
   by dn.exact="gidNumber=0+uidNumber=0,cn=peercred,cn=external,cn=auth" read
@@ -79,9 +81,15 @@ class Slapd(DatabaseServer):
     reader: Final = f"cn=reader,{SUFFIX}"
     reader_password: Final = "liest-nur 7"
 
-    def __init__(self, sizelimit: str = "unlimited", schema: Path | None = None) -> None:
-        """`schema` has other attributes and classes, as slapd.conf(5) defines them."""
+    def __init__(
+        self, sizelimit: str = "unlimited", schema: Path | None = None, syncprov: bool = False
+    ) -> None:
+        """`schema` has other attributes and classes, as slapd.conf(5) defines them.
+
+        `syncprov`: it reports changes to whoever asks for that (RFC 4533).
+        """
         super().__init__()
+        self._syncprov = syncprov
         self._schema = schema.read_text() if schema else _SCHEMA
         self.tls_port = free_port()
         self._sizelimit = sizelimit
@@ -191,6 +199,8 @@ class Slapd(DatabaseServer):
                 password="geheim",
                 sizelimit=self._sizelimit,
                 schema=self._schema,
+                module="moduleload syncprov" if self._syncprov else "",
+                overlay="overlay syncprov" if self._syncprov else "",
             )
         )
         self._own()

@@ -31,6 +31,10 @@ class PrivateDatabase:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the database."""
         self._database.close()
 
     def _count(self, what: str) -> int:

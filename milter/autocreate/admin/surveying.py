@@ -28,7 +28,7 @@ def survey_accounts(survey: Survey, components: Components, selection: Selection
         survey.add_mailboxes(
             filter_in_parallel(survey.without_mailbox(), exists, components.parallel)
         )
-    _add_exempt(survey, components, selection)
+    add_exempt(survey, components, selection)
 
 
 def failed_lookups(survey: Survey) -> Iterator[Outcome]:
@@ -66,7 +66,7 @@ def require_known(components: Components, selection: Selection, policy: str | No
         )
 
 
-def _add_exempt(survey: Survey, components: Components, selection: Selection) -> None:
+def add_exempt(survey: Survey, components: Components, selection: Selection) -> None:
     """Mark who is to have no mailbox.
 
     Whoever a source has just listed has an account. Another lookup of each would take most of the

@@ -88,11 +88,19 @@ class DirectoryServer:
         Raises:
             Temporary: as `find_all` does.
         """
-        connection = self._connect()
+        connection = self.connect()
         try:
             yield from connection.pages(base, scope, filter_, attribute)
         finally:
             connection.close()
+
+    def connect(self) -> Connection:
+        """A connection of its own, outside the pool. The caller closes it.
+
+        Raises:
+            Unreachable: as `find_one` does.
+        """
+        return self._connect()
 
     def close(self) -> None:
         """Close every connection."""

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import ldap
 import ldap.sasl
-from ldap.controls import SimplePagedResultsControl
+from ldap.controls import RequestControl, SimplePagedResultsControl
 
 from autocreate.backends.ldap_errors import ERRORS, Attempt
 from autocreate.backends.ldap_tls import shake_hands
@@ -73,9 +73,9 @@ class Connection:
     def _open(self, options: LdapOptions, password: Password, start_tls: bool) -> None:
         try:
             if start_tls:
-                with self._mapped("cannot start TLS"):
+                with self.mapped("cannot start TLS"):
                     self._ldap.start_tls_s()
-            with self._mapped(f"cannot bind as {options.bind_dn or 'nobody'}"):
+            with self.mapped(f"cannot bind as {options.bind_dn or 'nobody'}"):
                 if options.external:
                     self._ldap.sasl_interactive_bind_s("", ldap.sasl.external())
                 else:
@@ -91,7 +91,7 @@ class Connection:
         self, base: str, scope: str, filter_: str, attributes: Sequence[str], is_for_one: bool
     ) -> list[Entry]:
         limit = self._limit()
-        with self._mapped(f"cannot search {base!r} for {filter_}"):
+        with self.mapped(f"cannot search {base!r} for {filter_}"):
             found, _ = self._found(
                 limit,
                 base,
@@ -111,7 +111,7 @@ class Connection:
     def pages(self, base: str, scope: str, filter_: str, attribute: str) -> Iterator[Entry]:
         page = SimplePagedResultsControl(criticality=True, size=_PAGE, cookie="")
         while True:
-            with self._mapped(f"cannot search {base!r} for {filter_}"):
+            with self.mapped(f"cannot search {base!r} for {filter_}"):
                 found, controls = self._found(
                     self._limit(), base, _SCOPES[scope], filter_, [attribute], serverctrls=[page]
                 )
@@ -124,6 +124,27 @@ class Connection:
             )
             if not page.cookie:
                 return
+
+    def search_open(
+        self, base: str, scope: str, filter_: str, attribute: str, control: RequestControl
+    ) -> int:
+        """Begin a search that the server keeps open. Take what it answers by `answer`."""
+        id_: int = self._ldap.search_ext(
+            base, _SCOPES[scope], filter_, [attribute], serverctrls=[control]
+        )
+        return id_
+
+    def answer(self, asked: int, seconds: float) -> tuple[int, Any, int, Any, str | None, Any]:
+        """The next message of a search. Raises python-ldap's errors; `ldap.TIMEOUT` if there is none yet."""
+        found: tuple[int, Any, int, Any, str | None, Any] = self._ldap.result4(
+            asked,
+            all=0,
+            timeout=seconds,
+            add_ctrls=1,
+            add_intermediates=1,
+            resp_ctrl_classes=_CONTROLS,
+        )
+        return found
 
     def close(self) -> None:
         if self._socket:
@@ -189,7 +210,7 @@ class Connection:
         while ranged["last"] != "*":
             following = int(ranged["last"]) + 1
             asked = f"{ranged['name']};range={following}-*"
-            with self._mapped(f"cannot read {asked} of {dn!r}"):
+            with self.mapped(f"cannot read {asked} of {dn!r}"):
                 found, _ = self._found(limit, dn, ldap.SCOPE_BASE, "(objectClass=*)", [asked])
             values = {name: it for entry in _split(found)[0] for name, it in entry.values.items()}
             answers = (_RANGE.fullmatch(name) for name in values)
@@ -206,7 +227,7 @@ class Connection:
             "base that this server has completely"
         )
 
-    def _mapped(self, failed: str) -> AbstractContextManager[None]:
+    def mapped(self, failed: str) -> AbstractContextManager[None]:
         """python-ldap's errors as ours, each naming the server and what could not be done."""
         return map_exceptions(ERRORS, Attempt(self.url, failed, self.timeout, time.monotonic()))
 
@@ -273,11 +294,12 @@ def _within(seconds: float, work: Callable[[], None], url: str) -> None:
 
 def _split(found: Sequence[tuple[str | None, Any]]) -> tuple[list[Entry], list[str]]:
     """The entries of an answer, and the servers to which it refers for others."""
-    entries = [_entry(dn, values) for dn, values in found if dn is not None]
+    entries = [entry_of(dn, values) for dn, values in found if dn is not None]
     return entries, [urls[0] for dn, urls in found if dn is None]
 
 
-def _entry(dn: str, values: Mapping[str, Sequence[bytes]]) -> Entry:
+def entry_of(dn: str, values: Mapping[str, Sequence[bytes]]) -> Entry:
+    """An entry as python-ldap has it, as ours."""
     return Entry(
         dn,
         {

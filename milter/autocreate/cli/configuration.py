@@ -115,4 +115,8 @@ def _notices(settings: "Config") -> list[str]:
     imapd = settings.cyrus.imapd_conf
     of_scripts = notices(scripts(settings), compiler_of(settings))
     of_annotations = annotations.notices(policies_of(settings), imapd)
-    return [*(imapd.notices if imapd else ()), *of_annotations, *of_scripts]
+    unwatched = [
+        f"{key} is not watched: write changed_query, or list_query"
+        for key in (settings.unwatched if settings.watch else ())
+    ]
+    return [*(imapd.notices if imapd else ()), *of_annotations, *of_scripts, *unwatched]

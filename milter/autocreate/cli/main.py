@@ -26,6 +26,7 @@ from autocreate.cli.sieve import sieve
 from autocreate.cli.status import status
 from autocreate.cli.unfinished import unfinished
 from autocreate.cli.verdicts import show, show_plans
+from autocreate.cli.watch import watch
 from autocreate.core.printable import printable
 from autocreate.errors import AutocreateError
 
@@ -150,7 +151,7 @@ def man(section: str) -> None:
 
 
 for command in (
-    *(milter, login, run),
+    *(milter, login, watch, run),
     *(accounts, aliases, cache, config, doctor, sieve),
     *(explain, provision, apply, audit, report, status, unfinished),
 ):

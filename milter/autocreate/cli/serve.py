@@ -12,28 +12,29 @@ from autocreate.cli.options import config_option
 if TYPE_CHECKING:
     from autocreate.service.service import Service
     from autocreate.statistics.recorder import Statistics
+    from autocreate.watch.watcher import Watched
     from autocreate.wiring.frontends import FrontEndName
 
-_dry_run_option = click.option(
+dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Record what would be done, without doing it."
 )
 
 
 @click.command()
 @config_option
-@_dry_run_option
+@dry_run_option
 def milter(config_path: Path, dry_run: bool) -> None:
     """Serve Postfix or Sendmail. Runs in the foreground and logs to stderr.
 
     SIGHUP or SIGUSR1 reloads the configuration. SIGTERM finishes work in progress, then exits. A
     reload does not change the socket.
     """
-    _serve(config_path, dry_run, "milter")
+    serve(config_path, dry_run, "milter")
 
 
 @click.command()
 @config_option
-@_dry_run_option
+@dry_run_option
 @click.option("--pam", is_flag=True, help="Handle one login, described by pam_exec(8), and exit.")
 def login(config_path: Path, dry_run: bool, pam: bool) -> None:
     """Create mailboxes on login: serve Cyrus in place of saslauthd, and follow its notifications.
@@ -44,7 +45,7 @@ def login(config_path: Path, dry_run: bool, pam: bool) -> None:
     fail because a mailbox could not be created.
     """
     if not pam:
-        _serve(config_path, dry_run, "login")
+        serve(config_path, dry_run, "login")
 
     from autocreate.frontends.pam import look_after
 
@@ -53,13 +54,24 @@ def login(config_path: Path, dry_run: bool, pam: bool) -> None:
 
 @click.command()
 @config_option
-@_dry_run_option
+@dry_run_option
 def run(config_path: Path, dry_run: bool) -> None:
-    """Run `milter` and `login` in one process, with shared caches."""
-    _serve(config_path, dry_run, "milter", "login")
+    """Run `milter` and `login` in one process, with shared caches; and `watch`, if there is [watch].
+
+    With [watch] and without [login], runs `milter` and `watch`.
+    """
+    from autocreate.config import load
+
+    config = load(config_path)
+    names: list[FrontEndName] = ["milter"]
+    if config.login or not config.watch:
+        names.append("login")
+    if config.watch:
+        names.append("watch")
+    serve(config_path, dry_run, *names)
 
 
-def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn:
+def serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn:
     """Run front ends until this process is told to stop."""
     from autocreate.config import load
     from autocreate.frontends import process
@@ -71,7 +83,15 @@ def _serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn
     def service(before: "Service | None" = None) -> "Service":
         return _built(config_path, dry_run, statistics, before)
 
-    with open_frontends(load(config_path), names) as frontends:
+    def watched(before: "Service") -> "Watched | None":
+        from autocreate.wiring.watch import watched_of
+
+        config = load(config_path)
+        if config.watch is None:
+            return None
+        return watched_of(config, config.watch, dry_run, statistics, before)
+
+    with open_frontends(load(config_path), names, watched) as frontends:
         process.run(frontends, service(), service, statistics)
 
 

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, model_validator
 from autocreate.config.servers import LdapServer, SqlServer
 from autocreate.config.types import (
     Cached,
+    ChangedQuery,
     Domain,
     LdapFilter,
     LdapGroupsFilter,
@@ -123,6 +124,9 @@ class LdapAccounts(LdapServer, _Accounts):
     name differently, the filter is tried with both spellings."""
     group_attribute: Name = "cn"
     """The attribute of a group's entry with the name of the group."""
+    changed_attribute: Name = "modifyTimestamp"
+    """The attribute with the time at which an entry was added or changed, for [watch]. Active Directory:
+    `whenChanged`. An index for it (`index modifyTimestamp eq`) keeps searches for changes short."""
 
 
 class SqlAccounts(SqlServer, _Accounts):
@@ -140,6 +144,10 @@ class SqlAccounts(SqlServer, _Accounts):
     either spelling."""
     list_query: Name | None = None
     """Selects all user ids, one per row. Needed by commands that work on all users."""
+    changed_query: ChangedQuery | None = None
+    """Selects the user ids of accounts that were added or changed at `:since` or later, one per row, for [watch].
+    `:since` is a whole number: seconds since the epoch. PostgreSQL: `changed >= to_timestamp(:since)`; MariaDB:
+    `changed >= from_unixtime(:since)`; SQLite: `changed >= datetime(:since, 'unixepoch')`."""
 
 
 Accounts = Annotated[

@@ -19,6 +19,7 @@ from autocreate.config.milter import Milter
 from autocreate.config.policy import Policy, impossible_folders
 from autocreate.config.socketmap import SocketMap
 from autocreate.config.types import JournalUrl, SecretFile, Section, SocketPath, Tcp, Whole
+from autocreate.config.watch import Watch
 from autocreate.core.placeholders import OWN
 from autocreate.core.sieve_template import names_in_script
 from autocreate.domains.syntax import ANY_DOMAIN
@@ -78,6 +79,7 @@ class Config(Section):
     lmtp: Lmtp | None = None
     socketmap: SocketMap | None = None
     login: Login | None = None
+    watch: Watch | None = None
     limits: Limits = Limits()
     journal: Journal = Journal()
     log: Log = Log()
@@ -95,6 +97,15 @@ class Config(Section):
             )
             for name, table in tables.items()
         }
+
+    @property
+    def unwatched(self) -> list[str]:
+        """The keys of account sources that can neither tell what changed nor list their users."""
+        return [
+            f"accounts.{name}"
+            for name, it in self.accounts.items()
+            if it.type == "sql" and not (it.changed_query or it.list_query)
+        ]
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -134,6 +145,12 @@ def _impossible(config: Config) -> Iterator[str]:
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"policy: two are named {name!r}; give each its own name"
     yield from _impossible_domains(config)
+    unwatched = config.unwatched
+    if config.watch and len(unwatched) == len(config.accounts):
+        yield (
+            f"watch: {', '.join(unwatched)} cannot tell which accounts are new; write changed_query, or "
+            "list_query"
+        )
     if config.cyrus.imapd_conf:
         yield from impossible_folders(config.policy, config.cyrus.imapd_conf)
 

@@ -65,6 +65,25 @@ def _quota(value: object) -> int:
     return parse_size(str(value))
 
 
+def _changed_query(value: str) -> str:
+    if not re.search(r"(?<!:):since\b", value):
+        raise ValueError(
+            "has no :since, so it would find every account each time; compare the time of the last "
+            "change with it: changed >= to_timestamp(:since)"
+        )
+    return value
+
+
+def _duration(value: object) -> float:
+    """`"90s"`, `"5m"` or `"1h"` in seconds; a number is in seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])", str(value))
+    if not found:
+        raise ValueError('must be a time; write it like "90s", "5m" or "1h"')
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
 def _socket(value: str) -> str:
     kind, _, place = value.partition(":")
     host, _, port = place.rpartition(":")
@@ -275,6 +294,7 @@ def _message(path: Path) -> Path:
 Switch = Annotated[bool, Field(strict=True)]
 Whole = Annotated[int, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1)]
+ChangedQuery = Annotated[Name, AfterValidator(_changed_query)]
 Host = Annotated[Name, AfterValidator(_host)]
 Domain = Annotated[str, AfterValidator(_domain)]
 JournalUrl = Annotated[str, AfterValidator(_database_url)]
@@ -304,6 +324,7 @@ LdapDomainFilter = Annotated[str, AfterValidator(partial(_filter, {"domain"}))]
 LdapAliasFilter = Annotated[str, AfterValidator(partial(_filter, {"key", "local", "domain"}))]
 Cached = Annotated[float, Field(ge=0, le=86400, strict=True)]
 Seconds = Annotated[float, Field(gt=0, le=600, strict=True)]
+Duration = Annotated[float, BeforeValidator(_duration)]
 Rights = Annotated[str, Field(pattern=r"^[lrswipkxteacdn0-9]*$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Language = Annotated[str, AfterValidator(_language)]

@@ -30,7 +30,7 @@ _MOST = 8  # requests at once
 
 # What can be asked. A new kind of request is one more line here.
 REQUESTS: Mapping[str, Callable[["Asked"], Any]] = {
-    "figures": lambda it: it.service.stats(),
+    "figures": lambda it: {**it.service.stats(), **it.gate.figures()},
     "status": lambda it: status(it.process, it.service, it.gate.statistics),
     "user": lambda _: _user(),
     "forget": lambda it: it.service.invalidate_accounts(_user_in(it.request)),

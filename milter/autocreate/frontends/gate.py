@@ -1,7 +1,9 @@
 """The service that answers now, and the number of its callers, which reload and stop wait for."""
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
@@ -22,6 +24,19 @@ class ServiceGate:
         # Taken twice for each recipient: a condition's own lock would cost three times as much.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
+        self._figures: dict[str, Callable[[], Any]] = {}
+
+    def add_figures(self, name: str, figures: Callable[[], Any]) -> None:
+        """Show what a front end tells of itself, beside the service's own figures.
+
+        Args:
+            figures: returns them, as JSON has it. It is called in any thread, and does not wait.
+        """
+        self._figures[name] = figures
+
+    def figures(self) -> dict[str, Any]:
+        """What front ends tell of themselves, by name."""
+        return {name: figures() for name, figures in list(self._figures.items())}
 
     def enter(self) -> "_Visit":
         """The service to ask, or None while this process is shutting down. To be used with `with`."""

@@ -80,6 +80,8 @@ class _ServiceCollector(Collector):
             "autocreate", "What runs here.", {"version": version("autocreate-milter")}
         )
         yield from _decided(self._gate.statistics.totals())
+        if watch := self._gate.figures().get("watch"):
+            yield from _watch(watch)
         with self._gate.enter() as service:
             if service is not None:
                 stats = service.stats()
@@ -207,6 +209,28 @@ def _limits(limits: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     for limit, stats in limits.items():
         family.add_metric([limit], stats["deferred"])
     yield family
+
+
+def _watch(stats: Mapping[str, Any]) -> Iterator[Metric]:
+    for key, name, said in (
+        ("leads", "leads", "1 if this process watches the accounts, 0 if another one does."),
+        ("stopped", "stopped", "1 if the watch has stopped because of watch.at_most."),
+        ("last_round", "last_round_timestamp_seconds", "When the accounts were last looked at."),
+    ):
+        yield GaugeMetricFamily(f"autocreate_watch_{name}", said, float(stats[key]))
+    for key, said in (
+        ("rounds", "How often the accounts were looked at."),
+        ("created", "Mailboxes that the watch has created."),
+    ):
+        yield CounterMetricFamily(f"autocreate_watch_{key}", said, stats[key])
+    up = GaugeMetricFamily(
+        "autocreate_watch_source_up",
+        "1 if the source answered when it was last asked for new accounts.",
+        labels=["source"],
+    )
+    for source, it in stats["sources"].items():
+        up.add_metric([source], float(not it["error"]))
+    yield up
 
 
 def _caches(stats: Mapping[str, Any]) -> Iterator[Metric]:

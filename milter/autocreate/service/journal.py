@@ -33,6 +33,7 @@ from autocreate.service.journal_tables import (
     TAKE_BACK,
     UNFINISHED,
 )
+from autocreate.service.journal_watch import WatchRecords
 from autocreate.tree.plan import as_json
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
@@ -89,6 +90,7 @@ class Journal:
         self._new_rows = itertools.count()  # of what dry run saw, by this process
         self._hours = JournalHours(self._database, clock)
         self.creations = JournalCreations(self._database)
+        self.watch = WatchRecords(self._database, clock)
 
     def begin(self, entry: Entry, creation: Creation | None = None) -> None:
         """Note that a tree is being made, or is to be looked at.

@@ -62,6 +62,15 @@ SEEN = sa.Table(
 )
 
 
+# What `autocreate watch` keeps: see `autocreate.service.journal_watch`.
+WATCH = sa.Table(
+    "watch",
+    METADATA,
+    sa.Column("name", _key(250), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    sa.Column("until", sa.Double, nullable=False),
+)
+
 # What each process counted in an hour, in a row of its own: no process waits for another's lock. And
 # days: see `autocreate.service.journal_hours`.
 HOURS = sa.Table(

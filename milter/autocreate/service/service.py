@@ -21,6 +21,7 @@ from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import (
     DRY_RUN,
     DRY_RUN_REFUSED,
+    LMTP,
     NOT_BY_SMTP,
     Address,
     Answer,
@@ -81,7 +82,7 @@ class Service:
         self.hooks = hooks
         self._decisions = Decisions(provisioner, single_flight, mailboxes)
         self._recipients = Recipients(
-            rules, self._decisions, self._invalidate_user, aliases, domains, delivery
+            rules, self._decisions, self.invalidate_user, aliases, domains, delivery
         )
         self.single_flight = single_flight
         self._mailboxes = mailboxes
@@ -247,6 +248,37 @@ class Service:
         verdict = decide(address, until, apply)
         return replace(verdict, suppressed=DRY_RUN) if self.rules.dry_run else verdict
 
+    def provision_account(self, user: str, address: Address) -> Verdict:
+        """`provision` for a user whose account has just appeared; recorded in dry run.
+
+        What could not be done now is noted in the journal, and tried again.
+
+        Args:
+            address: the one by which the user's policy is chosen.
+
+        Raises:
+            Temporary: it could not be noted either.
+        """
+        verdict = self.provision(address, is_user=True)
+        if self.rules.dry_run:
+            self._record(Recipient(user), verdict, time.monotonic() + self.rules.deadline)
+        elif verdict.answer is Answer.TEMPORARY and not verdict.limited:
+            self.schedule_account(user, address, verdict.reason)
+        return verdict
+
+    def schedule_account(self, user: str, address: Address, reason: str) -> None:
+        """Have a user looked at as soon as possible, as by `provision_account`.
+
+        Raises:
+            Temporary: the journal cannot be written.
+        """
+        self._unfinished.schedule(address, user, LMTP, reason)
+
+    def invalidate_user(self, user: str) -> None:
+        """Forget what was remembered about a user's account and mailbox."""
+        self._provisioner.invalidate(user)
+        self._mailboxes.discard(user)
+
     def scripts(self) -> tuple[tuple[str, Script], ...]:
         """The Sieve scripts that policies give, each with the policy's name."""
         return self._provisioner.scripts()
@@ -305,11 +337,6 @@ class Service:
             return self.hooks.count()
         except Temporary:
             return None
-
-    def _invalidate_user(self, user: str) -> None:
-        """Forget what was remembered about a user's account and mailbox."""
-        self._provisioner.invalidate(user)
-        self._mailboxes.discard(user)
 
     def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
         if verdict.answer is Answer.PASS and not verdict.user:

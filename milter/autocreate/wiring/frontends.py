@@ -3,7 +3,7 @@
 import contextlib
 import pwd
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -18,17 +18,25 @@ from autocreate.frontends.listener import listening
 from autocreate.frontends.process import FrontEnd
 from autocreate.frontends.status import Process
 from autocreate.passwords import CHECKERS, PasswordChecker
+from autocreate.service.service import Service
+from autocreate.watch.watcher import Watched, Watcher
+from autocreate.wiring.watch import required
 
 _UNUSED = (
     "but no key of the configuration names this socket: set milter.socket, socketmap.socket, "
     "login.socket or login.notify_socket to the address in the .socket unit, or disable the unit"
 )
 
-FrontEndName = Literal["milter", "login"]
+FrontEndName = Literal["milter", "login", "watch"]
+
+# What makes what the watch works with, beside the service that serves; None if there is nothing to watch.
+BuildWatched = Callable[[Service], Watched | None]
 
 
 @contextlib.contextmanager
-def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[list[FrontEnd]]:
+def open_frontends(
+    config: Config, names: Sequence[FrontEndName], watched: BuildWatched
+) -> Iterator[list[FrontEnd]]:
     """The front ends of these names. They listen at the configured sockets, and do not serve yet.
 
     Raises:
@@ -46,6 +54,9 @@ def open_frontends(config: Config, names: Sequence[FrontEndName]) -> Iterator[li
             alone = "milter" not in names
             milter = _control_socket(config, ["milter"]) if alone else None
             frontends += held.enter_context(_login(config.login, milter, inherited))
+        if "watch" in names:
+            required(config)
+            frontends.append(Watcher(watched))
         if place := _control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
             frontends.append(Control(listener, Process(_sockets(config, names))))
@@ -82,6 +93,8 @@ def _metrics(place: str, inherited: InheritedSockets) -> Iterator[FrontEnd]:
 def control_sockets(config: Config) -> list[Path]:
     """The control sockets of the processes that may run with this configuration."""
     alone: list[list[FrontEndName]] = [["milter"], ["login"]]
+    if config.watch:
+        alone.append(["watch"])
     places = (_control_socket(config, names) for names in alone)
     return list(filter(None, places))
 
@@ -90,9 +103,20 @@ def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | Non
     """The control socket of a process with these front ends: beside the socket of the first."""
     if "milter" in names and config.milter.control:
         return config.milter.control
+    if list(names) == ["watch"]:
+        return _watch_control(config)
     login = config.login.socket if config.login else ""
     beside = config.milter.socket if "milter" in names else login
     return Path(f"{beside.removeprefix('unix:')}.control") if beside.startswith("unix:") else None
+
+
+def _watch_control(config: Config) -> Path | None:
+    """The control socket of `autocreate watch`."""
+    if config.watch and config.watch.control:
+        return config.watch.control
+    milter = config.milter.socket
+    is_path = milter.startswith("unix:")
+    return Path(milter.removeprefix("unix:")).with_name("watch.control") if is_path else None
 
 
 @contextlib.contextmanager

@@ -63,6 +63,17 @@ def build_components(
     """The service and its parts: see `build_service`. Closing the service closes all of them."""
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
+    return components_of(config, dry_run, statistics, before, serves)
+
+
+def components_of(
+    config: Config,
+    dry_run: bool = False,
+    statistics: Statistics | None = None,
+    before: Service | None = None,
+    serves: bool = False,
+) -> Components:
+    """`build_components` without a word about the configuration."""
     statistics = statistics or Statistics()
     loader = Loader()
     directory = Directory(sources_of(config, statistics, loader))

@@ -37,6 +37,10 @@ _HOW_ASKED = {"style", "domains", "origin", "alias_domains"}
 _CACHE_KEYS = ("cache_seconds", "cache_negative_seconds", "cache_error_seconds", "cache_size")
 
 
+# The keys of an account source that only [watch] uses.
+_WATCH_KEYS = ("changed_query", "changed_attribute")
+
+
 def account_makers(config: Config) -> dict[str, Callable[[], AccountSource]]:
     """What makes each account source, bare, by its key: `accounts.staff`."""
     return {f"accounts.{name}": partial(source_of, name, config) for name in config.accounts}
@@ -82,7 +86,10 @@ def account_source(name: str, settings: AccountSettings, users: Users) -> Accoun
         ConfigurationError: it cannot be made: a driver or a password is missing.
     """
     module, factory = SOURCES[settings.type]
-    arguments = {"users": users, **_arguments(f"accounts.{name}", settings, _CACHE_KEYS)}
+    arguments = {
+        "users": users,
+        **_arguments(f"accounts.{name}", settings, (*_CACHE_KEYS, *_WATCH_KEYS)),
+    }
     source: AccountSource = _factory(f"accounts.{name}", settings.type, module, factory)(
         name, **arguments
     )

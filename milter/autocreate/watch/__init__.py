@@ -1,0 +1,1 @@
+"""`autocreate watch`: mailboxes for accounts that have appeared, before mail or a login asks for them."""
