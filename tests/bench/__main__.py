@@ -34,6 +34,7 @@ BENCHES = {
     "report": "a report over a year of six processes: against reading every hour of it with sqlite3",
     "start": "from the shell until a command has ended: against `python -c pass`",
     "verify": "look-ups in account sources: against the bare driver",
+    "watch": "an account that appears: against the interval of rounds, and against listing everybody",
     "warm": "recipients that are known, through Postfix: against a do-nothing pymilter, and none",
 }
 

@@ -194,6 +194,22 @@ def descriptors(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+def test_the_watch_works_under_the_limits_of_its_unit(cyrus: Cyrus, tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("sd-watched\n")
+    settings = {
+        "accounts": {"staff": {"type": "file", "path": str(users)}},
+        "watch": {"at_most": {"percent": 100}},
+    }
+    contained = limited("autocreate-watch.service")
+    with Product(cyrus, settings=settings, command="watch", contained=contained) as product:
+        product.start()
+        created = "sd-watched: mailbox created"
+        wait_until(lambda: created in product.log(), 20.0, created, product.log)
+        assert product.reload().endswith("reloaded")
+        assert product.stop() == 0
+
+
 @pytest.mark.parametrize("upstream", ["saslauthd", "pam"])
 def test_the_login_service_works_under_the_limits_of_its_unit(upstream: str) -> None:
     login = {"upstream": {"type": "pam"}} if upstream == "pam" else {}
@@ -217,7 +233,9 @@ def test_the_login_service_works_under_the_limits_of_its_unit(upstream: str) -> 
         "import mmap; mmap.mmap(-1, 1, prot=7)",
     ],
 )
-@pytest.mark.parametrize("unit", ["autocreate-milter.service", "autocreate-login.service"])
+@pytest.mark.parametrize(
+    "unit", ["autocreate-milter.service", "autocreate-login.service", "autocreate-watch.service"]
+)
 def test_what_the_limits_forbid_does_not_work(unit: str, forbidden: str) -> None:
     command = limited(unit)(sys.executable, "-c", forbidden)
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
@@ -231,7 +249,7 @@ def units(folder: Path) -> list[str]:
         text = re.sub(r"/opt/autocreate/bin/autocreate", str(COMMAND), path.read_text())
         (folder / path.name).write_text(text)
         made.append(str(folder / path.name))
-    assert len(made) == 4
+    assert len(made) == 5
     return made
 
 

@@ -214,10 +214,14 @@ def _limits(limits: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
 def _watch(stats: Mapping[str, Any]) -> Iterator[Metric]:
     for key, name, said in (
         ("leads", "leads", "1 if this process watches the accounts, 0 if another one does."),
-        ("stopped", "stopped", "1 if the watch has stopped because of watch.at_most."),
-        ("last_round", "last_round_timestamp_seconds", "When the accounts were last looked at."),
+        ("last_round", "last_round_timestamp_seconds", "When the last round ended."),
     ):
         yield GaugeMetricFamily(f"autocreate_watch_{name}", said, float(stats[key]))
+    yield GaugeMetricFamily(
+        "autocreate_watch_stopped",
+        "1 if the watch has stopped because of watch.at_most.",
+        float(stats["stopped"] is not None),
+    )
     for key, said in (
         ("rounds", "How often the accounts were looked at."),
         ("created", "Mailboxes that the watch has created."),

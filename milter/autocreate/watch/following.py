@@ -12,6 +12,8 @@ log = logging.getLogger(__name__)
 
 # Seconds until a server that does not offer it is asked again: it may have been upgraded.
 _NOT_OFFERED = 3600.0
+# Seconds. So soon it begins once this process watches.
+_MOMENT = 1.0
 
 
 class Follower(Protocol):
@@ -82,8 +84,9 @@ class Following:
     def _keep_following(self, name: str, stopping: threading.Event) -> None:
         last = ""
         while not stopping.is_set():
-            pause = self._pause
+            pause = _MOMENT
             if self._is_wanted():
+                pause = self._pause
                 try:
                     if not self._follow(name, stopping):
                         log.info("watch: accounts.%s does not offer syncrepl", name)
@@ -101,7 +104,8 @@ class Following:
 
     def _follow(self, name: str, stopping: threading.Event) -> bool:
         def told(account: str) -> None:
-            if not stopping.is_set():
+            # If another process watches meanwhile, it was told. If this one does again, it asks for everything.
+            if self._is_wanted() and not stopping.is_set():
                 self._told(account)
 
         begun = int(self._clock() - self._back)
