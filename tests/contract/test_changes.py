@@ -261,6 +261,19 @@ def test_only_what_was_changed_is_found_whatever_the_time_zone(site: Site) -> No
         assert look(tracker, str(time.time() - DAY))[0] == ["new", "recent"]
 
 
+@pytest.mark.parametrize("site", BY_TIME, indirect=True)
+def test_one_update_of_every_account_is_no_answer_that_is_too_long(site: Site) -> None:
+    names = "SELECT 0 AS it UNION SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4"
+    crossed = ", ".join(f"({names}) t{number}" for number in range(8))  # 5 ** 8 rows
+    site.keys["changed_query"] = f"SELECT 'changed-by-one-update' FROM {crossed} WHERE :since > 0"
+    site.keys["timeout"] = 30.0
+    tracker, _ = site.tracker()
+    with contextlib.closing(tracker):
+        found = tracker.look(None, time.time(), False)
+        assert found
+        assert sum(1 for _ in found.names) == 5**8
+
+
 @pytest.mark.parametrize("site", ["slapd"], indirect=True)
 def test_entries_are_found_by_the_time_of_their_change(site: Site) -> None:
     tracker, _ = site.tracker()

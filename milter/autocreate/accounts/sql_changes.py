@@ -1,16 +1,20 @@
 """Which accounts in an SQL database were changed, by the administrator's query."""
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from contextlib import closing
 
 import sqlalchemy as sa
 
 from autocreate.backends.options import SqlOptions
 from autocreate.backends.sql import Database, text_of
 
+# As SQLAlchemy finds a parameter: not in `changed::since`.
+_SINCE = re.compile(r"(?<![:\w\\]):since(?![\w:])")
+
 
 class SqlChanges:
-    """Accounts that a query finds by the time of their last change. It has a connection of its own.
+    """Accounts that a query finds by the time of their last change.
 
     Args:
         server: the database.
@@ -21,20 +25,25 @@ class SqlChanges:
     """
 
     def __init__(self, server: SqlOptions, query: str) -> None:
-        # Whole seconds, so that an index on a column of integers can be used; 64 bits, for the time after 2038.
-        self._query = sa.text(query).bindparams(sa.bindparam("since", type_=sa.BigInteger()))
-        self._database = Database(server)
+        self._server = server
+        self._query = query
+        Database(server).close()  # is there a driver?
 
     def since(self, moment: int) -> Iterator[str]:
         """The names of accounts that were changed at this time or later.
 
+        They come as they are read: one UPDATE may have changed every account. Each search has a connection of its
+        own, since it is rare.
+
         Raises:
-            Temporary: see `Database.select`.
+            Temporary: see `Database.stream`.
         """
-        values: dict[str, Any] = {"since": moment}
-        rows = self._database.select(self._query, values)
-        return (text_of(row[0]) for row in rows if row[0] is not None)
+        # A number cannot change the meaning of a query, and every database takes it for what it needs.
+        query = sa.text(_SINCE.sub(str(moment), self._query))
+        with closing(Database(self._server)) as database:
+            for row in database.stream(query):
+                if row[0] is not None:
+                    yield text_of(row[0])
 
     def close(self) -> None:
-        """Close the database."""
-        self._database.close()
+        """Nothing is open."""

@@ -66,7 +66,7 @@ def _quota(value: object) -> int:
 
 
 def _changed_query(value: str) -> str:
-    if not re.search(r"(?<!:):since\b", value):
+    if not re.search(r"(?<![:\w\\]):since(?![\w:])", value):
         raise ValueError(
             "has no :since, so it would find every account each time; compare the time of the last "
             "change with it: changed >= to_timestamp(:since)"

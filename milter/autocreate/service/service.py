@@ -251,23 +251,18 @@ class Service:
     def provision_account(self, user: str, address: Address) -> Verdict:
         """`provision` for a user whose account has just appeared; recorded in dry run.
 
-        What could not be done now is noted in the journal, and tried again.
+        After `Answer.TEMPORARY`, call `schedule_account`, unless the verdict is `limited`.
 
         Args:
             address: the one by which the user's policy is chosen.
-
-        Raises:
-            Temporary: it could not be noted either.
         """
         verdict = self.provision(address, is_user=True)
         if self.rules.dry_run:
             self._record(Recipient(user), verdict, time.monotonic() + self.rules.deadline)
-        elif verdict.answer is Answer.TEMPORARY and not verdict.limited:
-            self.schedule_account(user, address, verdict.reason)
         return verdict
 
     def schedule_account(self, user: str, address: Address, reason: str) -> None:
-        """Have a user looked at as soon as possible, as by `provision_account`.
+        """Note in the journal that a user is to be looked at as soon as possible.
 
         Raises:
             Temporary: the journal cannot be written.

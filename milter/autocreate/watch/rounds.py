@@ -180,14 +180,24 @@ class Round:
         return ""
 
     def apply(self) -> Generator[tuple[str, Verdict], None, None]:
-        """Create the planned mailboxes. Yields each user with the verdict."""
+        """Create the planned mailboxes. Yields each user with the verdict.
+
+        Who failed is noted in the journal, to be tried again; not so whom a limit defers.
+
+        Raises:
+            Temporary: the journal cannot be written.
+        """
         users = (user for user, _ in self.plans.verdicts())
         service = self._components.service
         jobs = (
             (user, partial(service.provision_account, user, self.address(user))) for user in users
         )
         with closing(in_parallel(jobs, self._components.parallel)) as verdicts:
-            yield from verdicts
+            for user, verdict in verdicts:
+                failed = verdict.answer is Answer.TEMPORARY and not verdict.limited
+                if failed and not self._components.dry_run:
+                    service.schedule_account(user, self.address(user), verdict.reason)
+                yield user, verdict
 
     def keep_marks(self) -> None:
         """Keep up to where the sources were read. Raises Temporary if the journal cannot be written."""

@@ -235,6 +235,23 @@ def test_a_mailbox_that_could_not_be_created_is_left_to_the_journal(tmp_path: Pa
     assert [entry.user for entry in watch.house.journal.all_unfinished()] == ["joe"]
 
 
+def test_a_mailbox_that_failed_and_could_not_be_noted_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, _ = watch_of(tmp_path, "joe")
+
+    def fail(*_: object) -> None:
+        raise Temporary("away")
+
+    monkeypatch.setattr(watch.house.journal, "begin", fail)
+    with pytest.raises(Temporary):
+        watch.round()
+    assert watch.mark is None
+    monkeypatch.undo()
+    assert watch.round()
+    assert list(watch.house.store.trees) == ["joe"]
+
+
 def test_a_limit_ends_the_round_and_the_next_one_goes_on(tmp_path: Path) -> None:
     clock = Clock()
     watch, _ = watch_of(tmp_path, "joe", "kim", limit=CreationLimit(1, clock=clock))
