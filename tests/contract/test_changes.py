@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from autocreate.accounts import sql_changes
 from autocreate.accounts.changes import Tracker
+from autocreate.backends.options import SqlOptions
+from autocreate.backends.sql import Database
 from autocreate.config.accounts import Accounts
 from autocreate.config.watch import Watch
 from autocreate.errors import Temporary
@@ -259,6 +262,27 @@ def test_only_what_was_changed_is_found_whatever_the_time_zone(site: Site) -> No
         site.add("new")
         assert look(tracker)[0] == ["new"]
         assert look(tracker, str(time.time() - DAY))[0] == ["new", "recent"]
+
+
+@pytest.mark.parametrize("site", BY_TIME, indirect=True)
+def test_searches_without_end_do_not_need_ever_more_memory(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_changes, "_RENEWED", 3)
+    opened = 0
+
+    def opening(options: SqlOptions) -> Database:
+        nonlocal opened
+        opened += 1
+        return Database(options)
+
+    monkeypatch.setattr(sql_changes, "Database", opening)
+    site.add("joe")
+    tracker, _ = site.tracker()
+    with contextlib.closing(tracker):
+        for _ in range(7):
+            assert look(tracker)[0] == ["joe"]
+    assert opened == 3
 
 
 @pytest.mark.parametrize("site", BY_TIME, indirect=True)

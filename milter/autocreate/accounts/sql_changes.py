@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
 
 import sqlalchemy as sa
 
@@ -12,9 +11,12 @@ from autocreate.backends.sql import Database, text_of
 # As SQLAlchemy finds a parameter: not in `changed::since`.
 _SINCE = re.compile(r"(?<![:\w\\]):since(?![\w:])")
 
+# Searches after which the database is opened anew: it remembers each statement, and no two are the same.
+_RENEWED = 1000
+
 
 class SqlChanges:
-    """Accounts that a query finds by the time of their last change.
+    """Accounts that a query finds by the time of their last change. It is for one thread.
 
     Args:
         server: the database.
@@ -27,23 +29,27 @@ class SqlChanges:
     def __init__(self, server: SqlOptions, query: str) -> None:
         self._server = server
         self._query = query
-        Database(server).close()  # is there a driver?
+        self._database = Database(server)
+        self._searches = 0
 
     def since(self, moment: int) -> Iterator[str]:
         """The names of accounts that were changed at this time or later.
 
-        They come as they are read: one UPDATE may have changed every account. Each search has a connection of its
-        own, since it is rare.
+        They come as they are read: one UPDATE may have changed every account.
 
         Raises:
             Temporary: see `Database.stream`.
         """
         # A number cannot change the meaning of a query, and every database takes it for what it needs.
         query = sa.text(_SINCE.sub(str(moment), self._query))
-        with closing(Database(self._server)) as database:
-            for row in database.stream(query):
-                if row[0] is not None:
-                    yield text_of(row[0])
+        self._searches += 1
+        if self._searches % _RENEWED == 0:
+            self._database.close()
+            self._database = Database(self._server)
+        for row in self._database.stream(query):
+            if row[0] is not None:
+                yield text_of(row[0])
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Close the database."""
+        self._database.close()

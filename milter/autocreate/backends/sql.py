@@ -91,6 +91,9 @@ class Database:
         self._asked.close()
 
 
+_ANYTHING = sa.text("SELECT 1")
+
+
 class _Server:
     """A database on a server. See `Database` for its methods."""
 
@@ -125,6 +128,9 @@ class _Server:
             return self._select(query, parameters)
 
     def stream(self, query: sa.TextClause) -> Iterator[Any]:
+        # An idle connection that the server has closed is replaced here. Below, the driver's own error would come
+        # through: SQLAlchemy does not translate it when a transaction's isolation level is set.
+        self.select(_ANYTHING, {})
         with self._connection() as connection:
             # A cursor on the server lives in a transaction.
             connection.execution_options(isolation_level="READ COMMITTED")
