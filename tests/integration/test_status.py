@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import subprocess
 import time
 from typing import Any
@@ -86,14 +87,18 @@ def test_watching_looks_again_until_it_is_interrupted(cyrus: Cyrus) -> None:
     with Product(cyrus) as product:
         product.start()
         watching = subprocess.Popen(
-            [COMMAND, "status", "--json", "--watch", "--config", product.config_file],
+            # A command that is started in the background of a shell ignores SIGINT otherwise.
+            [
+                *("env", "--default-signal=INT", str(COMMAND), "status", "--json", "--watch"),
+                *("--config", str(product.config_file)),
+            ],
             stdout=subprocess.PIPE,
             text=True,
         )
         assert watching.stdout
         with watching, watching.stdout:
             times = [json.loads(watching.stdout.readline())["now"] for _ in range(2)]
-            watching.send_signal(2)
+            watching.send_signal(signal.SIGINT)
             assert watching.wait(10) == 130
         assert times[1] > times[0]
 

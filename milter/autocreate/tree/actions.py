@@ -177,6 +177,7 @@ class DeliverWelcome(Action):
     welcome: Welcome
 
     lane = Lane.USER
+    adds = True
 
     @classmethod
     def missing(cls, wanted: Tree, observed: Tree) -> Iterator[Action]:
