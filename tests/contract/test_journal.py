@@ -67,6 +67,45 @@ def test_two_processes_write_at_once_and_lose_nothing(url: str, journal: Journal
     assert left == {name for names in users for name in names if name.startswith("stay")}
 
 
+def test_processes_that_write_all_the_time_each_get_their_turn_in_time(
+    url: str, journal: Journal
+) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITERS, url, name], stdout=subprocess.PIPE, text=True
+        )
+        for name in ("one", "two", "three")
+    ]
+    for writer in writers:
+        output, _ = writer.communicate(timeout=120)
+        assert output == "no write failed\n"
+    assert journal.count_unfinished() == 0
+    assert len(journal.given("one-3-74")) == 1
+
+
+WRITERS = """
+import sys, threading, time
+from autocreate.errors import Temporary
+from autocreate.service.journal import Entry, Journal
+journal = Journal(sys.argv[1], time.time)
+failed = []
+def write(number):
+    for turn in range(75):
+        user = f"{sys.argv[2]}-{number}-{turn}"
+        try:
+            journal.begin(Entry(user, "joe@example.org"))
+            journal.finish(user, ["folder Sent"])
+        except Temporary as error:
+            failed.append(str(error))
+threads = [threading.Thread(target=write, args=[number]) for number in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(failed[0] if failed else "no write failed", flush=True)
+"""
+
+
 def test_an_entry_that_is_begun_twice_stays_as_it_was(journal: Journal) -> None:
     journal.begin(Entry("joe", "joe@example.org"))
     failed = Entry("joe", "joe@example.org", usable=True, attempts=3, next_try=9.0, error="x")

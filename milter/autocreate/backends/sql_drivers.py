@@ -3,15 +3,16 @@
 import math
 import os
 import socket
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from autocreate.backends.options import is_secret
+from autocreate.errors import Temporary
 from autocreate.resilience.answer_limit import AnswerTooLong, LimitedStream, ReceivedLimit
 
 _DRIVERS = {
@@ -74,6 +75,40 @@ def server_engine(url: URL, timeout: float, **options: Any) -> Engine:
     if connect := _CONNECT.get(url.drivername):
         sa.event.listen(engine, "do_connect", partial(_connected, connect, timeout))
     return engine
+
+
+class Statement(NamedTuple):
+    """A query as a driver takes it.
+
+    Args:
+        text: in the driver's syntax for parameters.
+        names: of the parameters, in the order of the text if they are told apart by position alone.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    is_positional: bool
+
+    def values(self, parameters: Mapping[str, Any]) -> Any:
+        """The second argument of a cursor's `execute`.
+
+        Raises:
+            Temporary: the query has a parameter that is not among these.
+        """
+        try:
+            if self.is_positional:
+                return [parameters[name] for name in self.names]
+            return {name: parameters[name] for name in self.names}
+        except KeyError as error:
+            raise Temporary(f"the query has a parameter {error} that does not exist") from error
+
+
+def compiled(query: sa.ClauseElement, dialect: sa.Dialect) -> Statement:
+    """A query, or another statement, for the driver of a dialect."""
+    found: Any = query.compile(dialect=dialect)
+    is_positional = bool(found.positional)
+    names = found.positiontup if is_positional else found.binds
+    return Statement(str(found), tuple(names or ()), is_positional)
 
 
 def _wants_tls(url: URL) -> bool:

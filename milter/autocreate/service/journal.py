@@ -10,12 +10,13 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from autocreate.backends.sql_transactions import Command
 from autocreate.model import LMTP, Answer, Recipient, Verdict
 from autocreate.service import journal_creations
 from autocreate.service.journal_creations import Creation, DueHook, JournalCreations
@@ -42,6 +43,8 @@ SEEN_LIMIT = 100_000
 _BETWEEN_COUNTS = 1000
 # Recipients that do not exist. They are forgotten first.
 _GUESSES = (Answer.UNKNOWN.value, Answer.MALFORMED.value)
+
+_COLUMNS = tuple(column.name for column in UNFINISHED.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,11 @@ class Journal:
             creation: for a mailbox that is new and gets what only a new one gets. Work on it that was
                 begun earlier goes on as it is.
         """
-
-        def begin(connection: sa.Connection) -> None:
-            connection.execute(BEGIN, _row(entry))
-            if creation:
-                journal_creations.begin(connection, creation)
-
+        commands = [Command(BEGIN, [_row(entry)])]
+        if creation:
+            commands.append(journal_creations.beginning(creation))
         try:
-            self._database.write(begin)
+            self._database.run(*commands)
         except Duplicate:
             self._database.write(lambda connection: _begin_again(connection, entry, creation))
 
@@ -137,13 +137,15 @@ class Journal:
             given: as for `fail`.
             hook: is to run, if the mailbox is new.
         """
-
-        def write(connection: sa.Connection) -> None:
-            connection.execute(FINISH, {"whose": user})
-            journal_creations.finish(connection, user, hook)
-            _give(connection, user, given)
-
-        self._database.write(write)
+        commands = [Command(FINISH, [{"whose": user}])]
+        if given:
+            commands.append(Command(GIVE, [{"user": user, "thing": thing} for thing in given]))
+        commands += journal_creations.finishing(user, hook)
+        try:
+            # A power failure may bring the entry back: the tree is then looked at once more.
+            self._database.run(*commands, is_durable=False)
+        except Duplicate:  # given before, too
+            self._database.write(lambda connection: _finish(connection, user, given, hook))
 
     def given(self, user: str) -> frozenset[str]:
         """What a user was given, at any time."""
@@ -159,10 +161,11 @@ class Journal:
 
     def entry(self, user: str) -> Entry | None:
         """The entry of a user, or None if nothing is unfinished."""
-        row = self._database.read(
-            lambda connection: connection.execute(ENTRY_OF, {"whose": user}).one_or_none()
-        )
-        return Entry(**row._mapping) if row else None
+        for row in self._database.ask(Command(ENTRY_OF, [{"whose": user}])):
+            entry = Entry(**dict(zip(_COLUMNS, row, strict=True)))
+            # SQLite and MariaDB have numbers for them.
+            return replace(entry, begun=bool(entry.begun), usable=bool(entry.usable))
+        return None
 
     def due(self, before: float, limit: int, beyond: float = math.inf) -> list[Entry]:
         """The entries that are due, the most overdue first.
@@ -287,5 +290,13 @@ def _give(connection: sa.Connection, user: str, given: Collection[str]) -> None:
     connection.execute(GIVE, [{"user": user, "thing": thing} for thing in given])
 
 
+def _finish(
+    connection: sa.Connection, user: str, given: Collection[str], hook: DueHook | None
+) -> None:
+    connection.execute(FINISH, {"whose": user})
+    journal_creations.finish(connection, user, hook)
+    _give(connection, user, given)
+
+
 def _row(entry: Entry) -> dict[str, Any]:
-    return {column.name: getattr(entry, column.name) for column in UNFINISHED.columns}
+    return {name: getattr(entry, name) for name in _COLUMNS}

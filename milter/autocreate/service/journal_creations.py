@@ -6,12 +6,22 @@ a welcome message and a hook. It is also a lock: one process at a time works on 
 in `hooks` is written as the entry is deleted, so that nothing is between the two.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import sqlalchemy as sa
 
+from autocreate.backends.sql_transactions import Command
 from autocreate.service.journal_database import JournalDatabase
-from autocreate.service.journal_tables import CREATIONS, HOOKS
+from autocreate.service.journal_tables import (
+    CREATIONS,
+    DROP_HOOK,
+    FORGET_CREATION,
+    HOOKS,
+    IS_CREATED,
+    NOTE_CREATION,
+    NOTE_HOOK,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +123,15 @@ class JournalCreations:
         return self._database.write(lambda it: it.execute(change).rowcount > 0)
 
 
+def beginning(creation: Creation) -> Command:
+    """Notes a mailbox that is being made, in the transaction that notes the user's entry."""
+    return Command(NOTE_CREATION, [asdict(creation)])
+
+
 def begin(connection: sa.Connection, creation: Creation) -> None:
-    """Note a mailbox that is being made, in the transaction that notes the user's entry."""
-    connection.execute(CREATIONS.insert().values(**asdict(creation)))
+    """Carry out `beginning`."""
+    command = beginning(creation)
+    connection.execute(command.statement, command.rows)
 
 
 def release(connection: sa.Connection, held: Creation) -> None:
@@ -125,13 +141,23 @@ def release(connection: sa.Connection, held: Creation) -> None:
     connection.execute(CREATIONS.update().where(is_ours).values(**values))
 
 
-def finish(connection: sa.Connection, user: str, hook: DueHook | None) -> None:
-    """Forget a creation, in the transaction that deletes the entry; its hook is due from now on."""
-    ours = CREATIONS.c.user == user
+def finishing(user: str, hook: DueHook | None) -> Iterator[Command]:
+    """Forgets a creation, in the transaction that deletes the entry; its hook is due from now on.
+
+    The first is a query. If it finds nothing, the others are not carried out. They come last in a transaction.
+    """
+    whose = [{"whose": user}]
     # Looked for first: deleting what is not there locks its neighbours on MariaDB.
-    if connection.execute(sa.select(CREATIONS.c.user).where(ours)).first() is None:
-        return
-    connection.execute(CREATIONS.delete().where(ours))
+    yield Command(IS_CREATED, whose)
+    yield Command(FORGET_CREATION, whose)
     if hook:
-        connection.execute(HOOKS.delete().where(HOOKS.c.user == user))
-        connection.execute(HOOKS.insert().values(**asdict(hook)))
+        yield Command(DROP_HOOK, whose)
+        yield Command(NOTE_HOOK, [asdict(hook)])
+
+
+def finish(connection: sa.Connection, user: str, hook: DueHook | None) -> None:
+    """Carry out `finishing`."""
+    for command in finishing(user, hook):
+        result = connection.execute(command.statement, command.rows)
+        if result.returns_rows and result.first() is None:
+            return

@@ -4,6 +4,9 @@ A journal that cannot be used never stops the program, at its start or later: ne
 and nobody else is affected. It is tried again with each operation; after a failure that took long, a
 breaker fails at once for a pause, so that other callers do not lose that time too. The problem and its
 remedy are logged once an hour.
+
+SQLite has one writer at a time. The threads of this process take turns, instead of each looking now and then whether
+SQLite's lock is free: some would find it held each time until their time is up. See docs/decisions/0056.
 """
 
 import contextlib
@@ -12,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +31,7 @@ from sqlalchemy.exc import (
 
 from autocreate.backends.password_file import password
 from autocreate.backends.sql_drivers import parsed, server_engine, shown
+from autocreate.backends.sql_transactions import Command, Transactions
 from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
@@ -88,7 +93,7 @@ class JournalDatabase:
             self._is_server = found.get_backend_name() != "sqlite"
             self._file = SqliteFile(None if self._is_server else found.database)
             self._engine = (
-                server_engine(found, _TIMEOUT)
+                server_engine(found, _TIMEOUT, pool_reset_on_return=None)
                 if self._is_server
                 else _sqlite_engine(found, self._file)
             )
@@ -97,11 +102,13 @@ class JournalDatabase:
             raise ConfigurationError(
                 "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
             ) from error
+        self._transactions = Transactions(self._engine, _TIMEOUT)
         self._name = f"journal {shown(found)}"
         self._breaker = Breaker(self._name)
         self._health = Health()
         self._is_open = False
         self._opening = threading.Lock()
+        self._writing = threading.Lock()
         self._generation = 0  # how often dropped tables were created again
         self._lost = ""  # the file that was lost, until it is logged
         self._logged: dict[str, float] = {}  # problems, and when they were logged
@@ -118,13 +125,19 @@ class JournalDatabase:
             Duplicate: a row exists already.
             Temporary: the database cannot be used.
         """
-        result = self._called(work)
-        self._logged.clear()  # not after a read: a database that is full can still be read
-        return result
+        return self._write(lambda: self._begin(work, locks=True))
+
+    def run(self, *commands: Command, is_durable: bool = True) -> None:
+        """`write` for commands that are run for every new user. See `Transactions.run`."""
+        self._write(lambda: self._transactions.run(*commands, is_durable=is_durable))
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """`write` for work that changes nothing."""
-        return self._called(work)
+        return self._noted(lambda: self._called(partial(self._begin, work)))
+
+    def ask(self, query: Command) -> list[Any]:
+        """`read` for a query that is run for every user who is not in the mailbox cache. See `Transactions.ask`."""
+        return self._noted(lambda: self._called(lambda: self._transactions.ask(query)))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -147,9 +160,15 @@ class JournalDatabase:
         """Close every connection."""
         self._engine.dispose()
 
-    def _called(self, work: Callable[[sa.Connection], T]) -> T:
+    def _write(self, work: Callable[[], T]) -> T:
+        result = self._noted(lambda: self._in_turn(work))
+        if self._logged:
+            self._logged.clear()  # not after a read: a database that is full can still be read
+        return result
+
+    def _noted(self, work: Callable[[], T]) -> T:
         try:
-            result = self._breaker.call(lambda: self._run(work))
+            result = work()
         except Duplicate:
             raise
         except Temporary as error:
@@ -159,7 +178,21 @@ class JournalDatabase:
         self._health.answered()
         return result
 
-    def _run(self, work: Callable[[sa.Connection], T]) -> T:
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        if self._is_server:
+            return self._called(work)
+        # The turn comes before the breaker: whoever waited while another's time ran out does not do so again.
+        if not self._writing.acquire(timeout=_TIMEOUT):
+            raise Temporary(f"{self._name} cannot be used: this process writes too slowly to it")
+        try:
+            return self._called(work)
+        finally:
+            self._writing.release()
+
+    def _called(self, work: Callable[[], T]) -> T:
+        return self._breaker.call(lambda: self._run(work))
+
+    def _run(self, work: Callable[[], T]) -> T:
         in_time = time.monotonic() + _TIMEOUT * 0.9
         with self._translated():
             self._ensure_open()
@@ -173,15 +206,26 @@ class JournalDatabase:
                     raise
                 return self._once(work, in_time)
 
-    def _once(self, work: Callable[[sa.Connection], T], in_time: float) -> T:
+    def _once(self, work: Callable[[], T], in_time: float) -> T:
         """Run the transaction, and again while a server gives it up in favour of another one."""
         while True:
             try:
-                with self._engine.begin() as connection:
-                    return work(connection)
+                return work()
             except DBAPIError as error:
                 if not _is_conflict(error) or time.monotonic() > in_time:
                     raise
+
+    def _begin(self, work: Callable[[sa.Connection], T], locks: bool = False) -> T:
+        with self._engine.begin() as connection:
+            if locks:
+                self._lock(connection)
+            return work(connection)
+
+    def _lock(self, connection: sa.Connection) -> None:
+        try:
+            self._transactions.lock(connection.connection.cursor())
+        except sqlite3.OperationalError as error:
+            raise DBAPIError(None, None, error) from error
 
     def _may_retry(self, error: SQLAlchemyError, generation: int) -> bool:
         """Had the server dropped an idle connection, or somebody dropped tables?
@@ -307,6 +351,7 @@ def _sqlite_engine(url: URL, file: SqliteFile) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.QueuePool,
+        pool_reset_on_return=None,  # every use is a transaction that ends by itself
         pool_timeout=_TIMEOUT,
         connect_args={"timeout": _TIMEOUT, "check_same_thread": False},
     )

@@ -94,6 +94,11 @@ CREATIONS = sa.Table(
     sa.Column("welcomed", sa.Boolean, nullable=False),
 )
 
+# Run for every new mailbox that gets a welcome message or has a hook; the first for every new user.
+IS_CREATED = sa.select(CREATIONS.c.user).where(CREATIONS.c.user == sa.bindparam("whose"))
+NOTE_CREATION = CREATIONS.insert()
+FORGET_CREATION = CREATIONS.delete().where(CREATIONS.c.user == sa.bindparam("whose"))
+
 # Programs that are still to run for new mailboxes. `attempts` tells whether a row was changed since.
 HOOKS = sa.Table(
     "hooks",
@@ -107,3 +112,6 @@ HOOKS = sa.Table(
     sa.Column("next_try", sa.Double, nullable=False, index=True),
     sa.Column("error", sa.Text, nullable=False),
 )
+
+NOTE_HOOK = HOOKS.insert()
+DROP_HOOK = HOOKS.delete().where(HOOKS.c.user == sa.bindparam("whose"))

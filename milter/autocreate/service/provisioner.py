@@ -6,7 +6,7 @@ caller waits, is decided by `autocreate.service.service`; nothing here knows of 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
 from autocreate.service.unfinished import Unfinished
 from autocreate.tree.actions import CreateMailbox
+from autocreate.tree.base import Action
 from autocreate.tree.languages import settled, with_alternatives
 from autocreate.tree.plan import ApplyResult, by_error, difference, notes_of, without_user_removed
 from autocreate.tree.values import Script, Tree
@@ -164,7 +165,7 @@ class Provisioner:
         policy, why_none = self._policies.choose(address, account, LMTP)
         if policy is None:
             return Verdict(Answer.PASS, why_none, user, account.source)
-        planned = self._planned(account, policy, address, LMTP, exists=True)
+        planned, _ = self._planned(account, policy, address, LMTP, exists=True)
         assert planned.plan is not None
         plan = planned.plan
         if any(isinstance(it, CreateMailbox) and not it.path for it in plan.actions):
@@ -233,13 +234,13 @@ class Provisioner:
         policy, why_none = self._policies.choose(address, account, service)
         if policy is None:
             return _not_to_create(account, exists, f"no mailbox for this user: {why_none}")
-        verdict = self._planned(account, policy, address, service, exists)
+        verdict, present = self._planned(account, policy, address, service, exists)
         for problem in verdict.notes:
             log.error("%s: %s", user, problem)
         if not apply:
             return verdict
         if exists:
-            return self._apply(verdict, address, service, existed=True)
+            return self._apply(verdict, address, service, existed=True, present=present)
         return self._create(verdict, address, service)
 
     def _create(self, verdict: Verdict, address: Address, service: str) -> Verdict:
@@ -256,8 +257,8 @@ class Provisioner:
 
     def _planned(
         self, account: Account, policy: Policy, address: Address, service: str, exists: bool
-    ) -> Verdict:
-        """What is missing of an account's tree, as a plan."""
+    ) -> tuple[Verdict, frozenset[str]]:
+        """What is missing of an account's tree, as a plan; and what its user has and may remove."""
         user = account.user
         wanted, problems = policy.tree_for(account, self._store.version)
         observed = Tree()
@@ -272,15 +273,17 @@ class Provisioner:
             wanted, problems = replace(wanted, welcome=welcome), (*problems, *lacking)
             observed = replace(observed, welcome=welcome if is_welcomed else None)
         plan = difference(user, policy.name, wanted, observed)
+        whole = difference(user, policy.name, wanted, Tree()) if exists else plan
         if is_new and policy.hook:
-            whole = difference(user, policy.name, wanted, Tree())
             plan = replace(plan, hook=with_event(policy.hook, account, address, service, whole))
         reason = (
             "INBOX exists, its tree is incomplete" if exists else "has an account and no mailbox"
         )
-        return Verdict(
+        present = _removable(whole.actions) - _removable(plan.actions)
+        verdict = Verdict(
             Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
         )
+        return verdict, present
 
     def _is_new(self, user: str, policy: Policy, exists: bool) -> tuple[bool, bool]:
         """Is a mailbox new, so that it gets what only a new one gets? And has it the welcome message?
@@ -295,9 +298,19 @@ class Provisioner:
         return creation is not None, creation is not None and creation.welcomed
 
     def _apply(
-        self, verdict: Verdict, address: Address, service: str, existed: bool, usable: bool = False
+        self,
+        verdict: Verdict,
+        address: Address,
+        service: str,
+        existed: bool,
+        usable: bool = False,
+        present: frozenset[str] = frozenset(),
     ) -> Verdict:
-        """Apply a verdict's plan between its first and its last line in the journal."""
+        """Apply a verdict's plan between its first and its last line in the journal.
+
+        Args:
+            present: of an unfinished tree what an attempt made whose end is not in the journal.
+        """
         assert verdict.plan is not None
         user = verdict.user
         generation = self._mailboxes.generation
@@ -320,7 +333,7 @@ class Provisioner:
             self._created(verdict.policy, self._domain(address))
         if result.failed:
             return self._left_unfinished(entry, result, verdict, held)
-        self._unfinished.finish(user, _provisioned(result), due_hook(result))
+        self._unfinished.finish(user, _removable(result.done) | present, due_hook(result))
         self._mailboxes.add(user, generation)
         reason = "completed" if existed else "created"
         return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(result.skipped)))
@@ -332,7 +345,7 @@ class Provisioner:
         error = f"could not {first.action.description}: {first.error}"
         begun = self._unfinished.begun(entry.user) or entry
         begun = replace(begun, usable=result.usable)
-        self._unfinished.postpone(begun, error, _provisioned(result), released(held, result))
+        self._unfinished.postpone(begun, error, _removable(result.done), released(held, result))
         notes = (*verdict.notes, *notes_of(result.failed))
         if not result.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
@@ -359,5 +372,6 @@ def _log_result(user: str, result: ApplyResult) -> None:
         log.error("%s: could not %s: %s", user, what, error)
 
 
-def _provisioned(result: ApplyResult) -> frozenset[str]:
-    return frozenset(filter(None, (it.user_removable for it in result.done)))
+def _removable(actions: Iterable[Action]) -> frozenset[str]:
+    """What their user may remove: see `Action.user_removable`."""
+    return frozenset(filter(None, (action.user_removable for action in actions)))

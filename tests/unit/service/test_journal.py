@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from autocreate.backends import sqlite_file
+from autocreate.backends.sql_transactions import Transactions
 from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Answer, Recipient, Verdict
@@ -209,6 +210,37 @@ def test_many_threads_may_write_at_once(journal: Journal) -> None:
         list(threads.map(write, range(8)))
     assert len(journal.due(0.0, limit=100)) == 8
     assert [row["times"] for row in journal.seen()] == [40]
+
+
+def test_threads_wait_for_each_other_and_not_for_the_lock_of_sqlite(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, most = 0, 0
+    guard = threading.Lock()
+    lock = Transactions.lock
+
+    def spied(transactions: Transactions, cursor: object) -> None:
+        nonlocal inside, most
+        with guard:
+            inside += 1
+            most = max(most, inside)
+        lock(transactions, cursor)
+        with guard:
+            inside -= 1
+
+    monkeypatch.setattr(Transactions, "lock", spied)
+    start = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait(30)
+        for turn in range(20):
+            journal.begin(Entry(f"user{number}-{turn}", "address"))
+            journal.tally(turn, str(number), "{}")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    assert most == 1
+    assert journal.count_unfinished() == 160
 
 
 def test_a_corrupt_file_is_said_to_be_one_and_a_new_one_is_made_where_it_is_moved_away(

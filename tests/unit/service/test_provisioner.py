@@ -455,6 +455,21 @@ def test_what_was_given_is_noted_though_something_else_failed(build: Build) -> N
     assert site.journal.given("joe") == {"folder Sent", "subscription Sent"}
 
 
+def test_what_an_attempt_gave_whose_end_was_lost_is_noted_by_the_next(build: Build) -> None:
+    """By a kill, or by a power failure: the entry is still there, and what was given is not noted."""
+    site = build(Policy("p", Tree((Folder(), SENT), shared=("News",))))
+    site.journal.begin(Entry("joe", "joe@example.org", next_try=site.clock() - 1.0))
+    site.store.trees["joe"] = Tree((Folder(), SENT))
+    verdict = site.provisioner.decide(DecisionRequest(JOE, "joe", True))
+    assert (verdict.answer, verdict.reason) == (Answer.ACCEPT, "completed")
+    assert site.journal.entry("joe") is None
+    assert site.journal.given("joe") == {
+        "folder Sent",
+        "subscription Sent",
+        "subscription to shared News",
+    }
+
+
 def test_of_several_failures_the_first_is_the_reason_and_all_are_noted(build: Build) -> None:
     site = build(
         Policy("p", Tree((Folder(), Folder(("A",), partition="x"), Folder(("B",), partition="y"))))
