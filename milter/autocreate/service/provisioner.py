@@ -364,8 +364,8 @@ def _not_to_create(account: Account, exists: bool, why: str) -> Verdict:
 
 
 def _log_result(user: str, result: ApplyResult) -> None:
-    for action in result.done:
-        log.info("%s: done: %s", user, action.description)
+    if result.done:
+        log.info("%s: done: %s", user, ", ".join(it.description for it in result.done))
     for what, error in by_error(result.skipped):
         log.warning("%s: could not %s, will not retry: %s", user, what, error)
     for what, error in by_error(result.failed):
