@@ -177,14 +177,12 @@ class Connection(IMAPClient):
             if tagged[0] != "OK":
                 raise _refused("LIST", tagged[1][0])
 
-    @contextlib.contextmanager
-    def exchange(self, doing: str) -> Iterator[None]:
+    def exchange(self, doing: str) -> contextlib.AbstractContextManager[None]:
         """Give an exchange its limit, and its errors our names. What the server said before does not count."""
-        with map_exceptions(_ERRORS, Exchange(self._server, doing, self._is_ready)):
-            if hasattr(self, "_imap"):
-                self._imap.allow(self._server.timeout)
-                self._imap.forget()
-            yield
+        if hasattr(self, "_imap"):
+            self._imap.allow(self._server.timeout)
+            self._imap.forget()
+        return map_exceptions(_ERRORS, Exchange(self._server, doing, self._is_ready))
 
 
 def mailbox_name(name: str) -> bytes:

@@ -1,13 +1,14 @@
 """Connections to an IMAP server: secured before a password can be sent, every answer limited in time and bytes.
 
-How imaplib reads from its socket differs between versions of Python. So `Wire` reads by itself, and imaplib only
-parses. imaplib also keeps every untagged response until somebody asks for it: `forget` removes those that came
-before a question, or before TLS.
+How imaplib reads from its socket differs between versions of Python. So `Wire` reads by itself. It also splits the
+responses, which takes imaplib twice as long. imaplib keeps the state of the session, and every untagged response until
+somebody asks for it: `forget` removes those that came before a question, or before TLS.
 """
 
 import contextlib
 import imaplib
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Sequence
@@ -17,6 +18,14 @@ from autocreate.mailstore.ports import ImapPort
 from autocreate.resilience.answer_limit import LimitedStream
 
 log = logging.getLogger(__name__)
+
+
+# RFC 9051, section 9: tagged and untagged responses, and what ends a line that goes on behind a literal.
+_RESPONSE = re.compile(
+    rb"(?P<tag>\S+) (?:(?P<number>\d+) )?(?P<type>[A-Z-]+)(?: (?P<data>.*))?", re.DOTALL
+)
+_CODE = re.compile(rb"\[(?P<type>[A-Z-]+)(?: (?P<data>[^\]]*))?\]")
+_LITERAL = re.compile(rb"\{(\d+)\}\Z")
 
 
 class NoStarttls(OSError):
@@ -167,6 +176,49 @@ class Wire(imaplib.IMAP4):
     def forget(self) -> None:
         """Remove the untagged responses so far. Those that count come after the command they answer."""
         self.untagged_responses.clear()
+
+    def _get_response(self, *_: object) -> bytes | None:
+        """Read a response and keep it where imaplib looks for it. imaplib calls this, and so does `Connection`.
+
+        Returns:
+            None for a request to go on ("+"), else the line.
+
+        Raises:
+            imaplib.IMAP4.abort: it is no response, or the connection ended.
+        """
+        line = self._line()
+        if line.startswith(b"+"):
+            self.continuation_response: Any = line[2:]
+            return None
+        found = _RESPONSE.fullmatch(line)
+        if found is None:
+            raise self.abort(f"unexpected response: {line[:200]!r}")
+        tag, number, kind, data = found.groups()
+        name = kind.decode("ascii")
+        if tag != b"*":
+            answers: dict[bytes, Any] = self.tagged_commands
+            if tag not in answers or number or data is None:
+                raise self.abort(f"unexpected tagged response: {line[:200]!r}")
+            answers[tag] = (name, [data])
+        else:
+            data = b" ".join(filter(None, (number, data)))
+            while literal := _LITERAL.search(data):
+                self._keep(name, (data, self.read(int(literal[1]))))
+                data = self._line()
+            self._keep(name, data)
+        if name in ("OK", "NO", "BAD") and (code := _CODE.match(data)):
+            self._keep(code["type"].decode("ascii"), code["data"])
+        return line
+
+    def _keep(self, name: str, data: Any) -> None:
+        self.untagged_responses.setdefault(name, []).append(b"" if data is None else data)
+
+    def _line(self) -> bytes:
+        line = self._stream.readline()
+        if not line.endswith(b"\r\n"):
+            what = f"unterminated line: {line[:200]!r}" if line else "EOF"
+            raise self.abort(f"socket error: {what}")
+        return line[:-2]
 
     def capability(self) -> tuple[str, list[Any]]:
         """CAPABILITY: what the server offers now, whatever it said before it was asked."""

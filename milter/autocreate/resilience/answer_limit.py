@@ -22,6 +22,8 @@ MOST = 4 << 20
 
 # Bytes asked for at once: a record of TLS.
 _PIECE = 16 << 10
+# Seconds that do not matter to who waits for an answer.
+_MOMENT = 0.05
 
 _ROW = 64  # bytes that a row of a table takes by itself, about
 
@@ -157,7 +159,7 @@ class LimitedStream:
 
     def send(self, data: bytes | memoryview) -> None:
         """Send all of `data`, in what is left of the time."""
-        self.socket.settimeout(self._limit.seconds_left())
+        self._limit_time()
         self.socket.sendall(data)
 
     def read(self, size: int) -> bytes:
@@ -207,11 +209,21 @@ class LimitedStream:
 
     def _receive(self) -> bool:
         """Wait for more to read. False if the connection has ended."""
-        self.socket.settimeout(self._limit.seconds_left())
+        self._limit_time()
         received = self.socket.recv(_PIECE)
         self._limit.spend(len(received))
         self._unread += received
         return bool(received)
+
+    def _limit_time(self) -> None:
+        """Let the socket wait no longer than what is left of the time, or a moment more.
+
+        Each change of its limit is a system call, and most answers come at once, in one piece.
+        """
+        left = self._limit.seconds_left()
+        now = self.socket.gettimeout()
+        if now is None or not left <= now <= left + _MOMENT:
+            self.socket.settimeout(left)
 
     def _take(self, size: int) -> bytes:
         taken = bytes(self._unread[:size])

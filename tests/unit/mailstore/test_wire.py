@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from autocreate.mailstore.ports import ImapPort
-from autocreate.mailstore.wire import AllPortsFailed, Dialer, NoStarttls
+from autocreate.mailstore.wire import AllPortsFailed, Dialer, NoStarttls, Wire
 from tests.servers.scripted import ScriptedServer
 from tests.servers.tls import make_certificate
 
@@ -239,3 +239,63 @@ def test_a_capability_that_came_before_the_question_is_no_answer() -> None:
         _, told = wire.capability()
         assert told == [b"IMAP4rev1 AUTH=PLAIN"]
         wire.shutdown()
+
+
+class Imaplib(Wire):
+    """Responses as imaplib takes them apart."""
+
+    _get_response = vars(imaplib.IMAP4)["_get_response"]
+
+
+class Answering(Fake):
+    """Answers every further command in this way (TAG is the tag)."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(PLAIN.replace(b"AUTH=PLAIN", b"STARTTLS"), answer)
+
+
+def kept(kind: type[Wire], answer: bytes) -> object:
+    """What is kept of an answer, and what is raised for it."""
+    with Answering(answer) as server:
+        connection = socket.create_connection((HOST, server.port), 10.0)
+        wire = kind(connection, HOST, 10.0)
+        try:
+            wire.forget()
+            raised = ""
+            try:
+                tagged: object = wire.xatom("STARTTLS")
+            except imaplib.IMAP4.error as error:
+                tagged, raised = None, type(error).__name__
+            return tagged, raised, wire.untagged_responses, wire.tagged_commands.values()
+        finally:
+            wire.shutdown()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"TAG OK done\r\n",
+        b"TAG NO [ALREADYEXISTS] it is there\r\n",
+        b"TAG BAD what\r\n",
+        b"TAG OK [MAILBOXID (a1b2)] Completed\r\n",
+        b'* LIST (\\HasNoChildren) "/" INBOX\r\n* LIST () "/" Sent\r\nTAG OK done\r\n',
+        b"* 23 EXISTS\r\n* 2 FETCH (FLAGS ())\r\n* SEARCH\r\nTAG OK done\r\n",
+        b"* METADATA INBOX (/private/comment {5}\r\na\r\nb) /x {3}\r\nabc)\r\nTAG OK done\r\n",
+        b"* OK [CAPABILITY IMAP4rev1 ACL] hello\r\n* OK [CLOSED] x\r\nTAG OK done\r\n",
+        b'* LIST () "/" "caf\xc3\xa9"\r\nTAG OK done\r\n',
+        b"+ go on\r\n+ \r\nTAG OK done\r\n",
+        b"* BYE bye\r\nTAG OK done\r\n",
+        b"TAG OK\r\n",
+        b"TAG 5 OK done\r\n",
+        b"TAG ok done\r\n",
+        b"other OK done\r\n",
+        b"* lower case\r\nTAG OK done\r\n",
+        b"*\r\nTAG OK done\r\n",
+        b"\r\nTAG OK done\r\n",
+        b"TAG OK without CR\n",
+        b"TAG OK [X\r\n",
+    ],
+)
+def test_an_answer_is_taken_apart_as_imaplib_does(answer: bytes) -> None:
+    ours, theirs = kept(Wire, answer), kept(Imaplib, answer)
+    assert str(ours) == str(theirs)
