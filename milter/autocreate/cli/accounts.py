@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autocreate.cli.groups import Group
 from autocreate.cli.options import config_option, json_option
 from autocreate.core.printable import printable
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from autocreate.doctor.source_report import SourceReport
 
 
-@click.group()
+@click.group(cls=Group)
 def accounts() -> None:
     """Check the account sources."""
 
@@ -43,7 +44,7 @@ def accounts_check(config_path: Path, as_json: bool, user: str | None) -> None:
     sys.exit(max([probe_accounts.overall(sources), *(table.status for table in tables)]))
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """Show or clear the caches of running processes."""
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import click
 
 from autocreate.cli.accounts import show_reports
+from autocreate.cli.groups import Group
 from autocreate.cli.options import config_option, json_option, mta_options
 
 
-@click.group()
+@click.group(cls=Group)
 def aliases() -> None:
     """Check or detect the alias tables of the MTA."""
 

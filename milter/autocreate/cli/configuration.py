@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autocreate.cli.groups import Group
 from autocreate.cli.options import config_option, json_option
-from autocreate.core.printable import printable, printable_lines
+from autocreate.core.printable import counted, printable, printable_lines
 from autocreate.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from autocreate.config.sections import Config
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Check the configuration, or show what is in effect."""
 
@@ -73,8 +74,8 @@ def config_show(config_path: Path, as_json: bool, changed: bool) -> None:
 
 def _show(config_path: Path, settings: "Config") -> None:
     click.echo(
-        f"{config_path}: ok: {len(settings.accounts)} account source(s), "
-        f"{len(settings.policy)} policies, mode {settings.milter.mode}"
+        f"{config_path}: ok: {counted(len(settings.accounts), 'account source')}, "
+        f"{counted(len(settings.policy), 'policy', 'policies')}, mode {settings.milter.mode}"
     )
     imapd = settings.cyrus.imapd_conf
     for line in _from_imapd_conf(settings):

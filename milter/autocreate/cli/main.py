@@ -17,6 +17,7 @@ from autocreate.cli.bulk import apply, provision
 from autocreate.cli.configuration import config
 from autocreate.cli.doctor import doctor
 from autocreate.cli.explain import explain
+from autocreate.cli.groups import Group
 from autocreate.cli.interruption import EXIT_STATUS
 from autocreate.cli.opening import open_service
 from autocreate.cli.options import config_option, json_option, mailer_option
@@ -37,7 +38,7 @@ _addresses = click.argument("addresses", metavar="ADDRESS...", nargs=-1, require
 _TIMEOUT = 2.0
 
 
-class _Group(click.Group):
+class _Group(Group):
     """Prints this program's own errors, and exits with their status."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:

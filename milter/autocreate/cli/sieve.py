@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autocreate.cli.groups import Group
 from autocreate.cli.opening import open_service
 from autocreate.cli.options import config_option, json_option
 from autocreate.errors import ConfigurationError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from autocreate.mailstore.sieve.files import Compiler
 
 
-@click.group()
+@click.group(cls=Group)
 def sieve() -> None:
     """Check and compile the Sieve scripts for new users."""
 

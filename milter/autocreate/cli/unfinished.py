@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autocreate.cli.groups import Group
 from autocreate.cli.interruption import interruptible
 from autocreate.cli.opening import open_components
 from autocreate.cli.options import config_option, json_option
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from autocreate.service.journal import Entry, Journal
 
 
-@click.group()
+@click.group(cls=Group)
 def unfinished() -> None:
     """List, retry or drop unfinished trees."""
 

@@ -11,3 +11,12 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same for a text of several lines, which stay so."""
     return "\n".join(map(printable, text.splitlines()))
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """A number of things in words: `1 mailbox`, `2 mailboxes`.
+
+    Args:
+        several: the plural, if it is not `one` with an s.
+    """
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

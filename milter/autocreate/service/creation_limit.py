@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from autocreate.core.bucket import Bucket
+from autocreate.core.printable import counted
 from autocreate.errors import CreationLimited
 from autocreate.resilience.throttled_log import ThrottledLog
 
@@ -108,8 +109,8 @@ class CreationLimit:
         # One cause, so that there is one line a minute whatever is reached.
         counts.log.warning(
             "reached",
-            "limits.%s: %d mailboxes were created within a minute%s; further ones are deferred (451)",
-            *(name, limit, where),
+            "limits.%s: %s created within a minute%s; further ones are deferred (451)",
+            *(name, counted(limit, "mailbox was", "mailboxes were"), where),
         )
         raise CreationLimited(f"too many new mailboxes in this minute: limits.{name}")
 

@@ -108,7 +108,7 @@ def test_a_missing_configuration_ends_with_78(tmp_path: Path) -> None:
 
 def test_a_correct_configuration_is_ok(config: Path) -> None:
     result = run(config, "config", "check")
-    assert result.output == (f"{config}: ok: 1 account source(s), 0 policies, mode enforce\n")
+    assert result.output == (f"{config}: ok: 1 account source, 0 policies, mode enforce\n")
     assert result.exit_code == 0
 
 
@@ -197,3 +197,10 @@ def test_what_a_server_said_commands_no_terminal(
     monkeypatch.setattr(control, "ask", lambda *_arguments, **_details: figures)
     result = run(config, "cache", "show")
     assert "    last error: away\\x1b[2J\\nINFO\n" in result.stdout
+
+
+@pytest.mark.parametrize("group", [[], ["accounts"], ["cache"], ["config"], ["unfinished"]])
+def test_no_line_of_help_is_cut(group: list[str]) -> None:
+    said = CliRunner().invoke(main, [*group, "--help"]).output
+    assert "Commands:" in said
+    assert "..." not in said.partition("Commands:")[2]

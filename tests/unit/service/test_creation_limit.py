@@ -63,7 +63,7 @@ def test_a_flood_writes_one_line_a_minute_and_nothing_to_the_journal(
     for user in USERS[1:]:
         house.verify(f"{user}@example.org")
     assert caplog.messages == [
-        "limits.creations_per_minute: 1 mailboxes were created within a minute; further ones are "
+        "limits.creations_per_minute: 1 mailbox was created within a minute; further ones are "
         "deferred (451)"
     ]
     assert house.service.unfinished(everything=True) == []
