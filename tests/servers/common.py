@@ -109,6 +109,23 @@ def aged(path: Path) -> Path:
     return path
 
 
+def stop_listening(listener: socket.socket, *threads: threading.Thread) -> None:
+    """Closes a listener and wakes who waits for a connection there.
+
+    After a close alone a thread in accept(2) goes on waiting, at a number that the next socket gets: it may
+    then take a connection of another test's.
+
+    Args:
+        threads: that end then; they are waited for.
+    """
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    for thread in threads:
+        thread.join(10.0)
+        assert not thread.is_alive()
+
+
 def run(
     command: Sequence[str | Path],
     stdin: bytes = b"",

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from .common import HOST
+from .common import HOST, stop_listening
 
 
 class ScriptedServer(ABC):
@@ -27,6 +27,7 @@ class ScriptedServer(ABC):
         self._listener = listener or socket.create_server((HOST, 0))
         self._clients: list[socket.socket] = []
         self._is_over = threading.Event()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self.connections = 0
         # Kept, to tell where nobody listens any more.
         self.port = 0 if self._listener.family == socket.AF_UNIX else _port(self._listener)
@@ -36,7 +37,7 @@ class ScriptedServer(ABC):
         """Talks with one client, in a thread of its own. An OSError ends the talk."""
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor.start()
         return self
 
     def __exit__(
@@ -60,8 +61,7 @@ class ScriptedServer(ABC):
     def close(self) -> None:
         """Nobody listens any more, and every connection ends."""
         self._is_over.set()
-        _shut(self._listener)
-        self._listener.close()
+        stop_listening(self._listener, *([self._acceptor] if self._acceptor.ident else []))
         self.drop()
 
     def drop(self) -> None:

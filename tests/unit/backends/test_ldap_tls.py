@@ -13,7 +13,7 @@ import pytest
 
 from autocreate.backends.ldap_tls import shake_hands
 from autocreate.errors import ServerTimeout, Unreachable
-from tests.servers.common import wait_until
+from tests.servers.common import stop_listening, wait_until
 from tests.servers.tls import make_certificate
 
 # ExtendedResponses to message 1: success, and unwillingToPerform (53).
@@ -26,11 +26,10 @@ Serve = Callable[[bytes], str]
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Starts a server that says something once it was asked, and then nothing; its URL."""
-    listeners = []
+    started = []
 
     def start(answer: bytes) -> str:
         listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
 
         def run() -> None:
             try:
@@ -42,12 +41,14 @@ def serve() -> Iterator[Serve]:
             except OSError:
                 return
 
-        threading.Thread(target=run, daemon=True).start()
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        started.append((listener, thread))
         return f"ldap://127.0.0.1:{listener.getsockname()[1]}"
 
     yield start
-    for listener in listeners:
-        listener.close()
+    for listener, thread in started:
+        stop_listening(listener, thread)
 
 
 def test_a_server_that_refuses_starttls(serve: Serve) -> None:
@@ -74,7 +75,8 @@ def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path, days=0)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.cert_file, certificate.key_file)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with contextlib.ExitStack() as opened:
+        listener = socket.create_server(("127.0.0.1", 0))
 
         def run() -> None:
             while True:
@@ -91,7 +93,9 @@ def test_a_certificate_that_has_expired(tmp_path: Path) -> None:
                 return ""
             return "unreachable"
 
-        threading.Thread(target=run, daemon=True).start()
+        server = threading.Thread(target=run, daemon=True)
+        server.start()
+        opened.callback(stop_listening, listener, server)
         url = f"ldaps://127.0.0.1:{listener.getsockname()[1]}"
         wait_until(refusal, 10.0, "the end of its second")
         with pytest.raises(Unreachable, match="is not trusted: certificate has expired"):

@@ -13,6 +13,7 @@ import pytest
 from autocreate.doctor.endpoints import login_endpoint, milter_endpoint, notify_endpoint
 from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.probe_sockets import examine, path_entries
+from tests.servers.common import stop_listening
 
 NOBODY = UnixUser("nobody", 65534, frozenset({65534}))
 
@@ -28,20 +29,21 @@ def listening(path: Path, answer: bytes = NEGOTIATED) -> Iterator[None]:
         listener.listen()
 
         def serve() -> None:
-            connection, _ = listener.accept()
             # The client may leave without reading everything, which resets the connection.
-            with connection, contextlib.suppress(ConnectionError):
-                if connection.recv(64):
-                    connection.sendall(answer)
-                    while connection.recv(64):
-                        pass
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    if connection.recv(64):
+                        connection.sendall(answer)
+                        while connection.recv(64):
+                            pass
 
         server = threading.Thread(target=serve)
         server.start()
         try:
             yield
         finally:
-            server.join()
+            stop_listening(listener, server)
 
 
 def test_a_milter_that_answers_and_lets_its_callers_in_has_no_findings(tmp_path: Path) -> None:

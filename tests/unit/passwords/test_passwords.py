@@ -18,6 +18,7 @@ from autocreate.passwords.pam import Pam
 from autocreate.passwords.request import SaslauthdRequest
 from autocreate.passwords.saslauthd import Saslauthd
 from tests.contract.liar import Liar, drip
+from tests.servers.common import stop_listening
 
 SECRET = "open sesame"
 
@@ -56,6 +57,7 @@ def saslauthd(folder: Path, *script: bytes | None) -> Iterator[tuple[Saslauthd, 
         listener.bind(str(path))
         listener.listen()
         yield Saslauthd(path, timeout=10.0), Server(listener, list(script))
+        stop_listening(listener)
 
 
 def test_saslauthd_gets_the_request_as_it_came_and_its_answer_is_the_answer(
@@ -144,6 +146,7 @@ def imap_server(*script: bytes | None) -> Iterator[tuple[Imap, TaggedServer]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = TaggedServer(listener, list(script))
         yield Imap("127.0.0.1", listener.getsockname()[1], "none", None, timeout=10.0), server
+        stop_listening(listener)
 
 
 def test_an_imap_server_is_told_the_name_with_its_realm() -> None:
