@@ -215,6 +215,9 @@ def _control(data: bytes) -> None:
         def enter(self) -> contextlib.AbstractContextManager[Service]:
             return contextlib.nullcontext(cast(Service, service))
 
+        def figures(self) -> dict[str, object]:
+            return {}
+
     json.dumps(control.answered(data, cast(ServiceGate, Gate())))
 
 
