@@ -172,7 +172,8 @@ def _cost(name: str, cyrus: Cyrus, source: Source, effort: Effort) -> Iterator[R
                 _give_mailboxes(watched, everybody)
                 _list_round(watched, records, accounts)
             else:
-                records.keep_mark("staff", f"{time.time():.0f}")
+                # After the second in which the last account was made.
+                records.keep_mark("staff", f"{time.time() + 2.0:.0f}")
             for _ in range(max(3, effort.rounds)):
                 ours.append(_processor_ms(lambda: _round_without_news(watched, records)))
                 theirs.append(_processor_ms(lambda: list(_names(watched))))
