@@ -68,7 +68,7 @@ def _is_kept_from_milters(postfix: Postfix, service: Service) -> bool:
 def _nobody_asks(postfix: Postfix, services: Sequence[Service], ours: MilterSettings) -> Finding:
     """No smtpd asks the milter: what is written, or that nothing is."""
     for service in services:
-        if _is_invisible(postfix, service, ours):
+        if _is_invisible(postfix, "smtpd_milters", service, ours):
             return _not_asked(postfix, service, ours)
     kept = [it for it in services if _is_kept_from_milters(postfix, it)]
     places = ", ".join(postfix.values("receive_override_options", kept))
@@ -81,14 +81,14 @@ def _nobody_asks(postfix: Postfix, services: Sequence[Service], ours: MilterSett
     )
 
 
-def _is_invisible(postfix: Postfix, service: Service, ours: MilterSettings) -> bool:
-    """Does a service name the milter's socket by a path that it cannot see in its chroot?"""
-    return service.is_chrooted and _names(postfix.get("smtpd_milters", service), ours.socket)
+def _is_invisible(postfix: Postfix, name: str, service: Service, ours: MilterSettings) -> bool:
+    """Does a list of milters name the socket by a path that its service cannot see in its chroot?"""
+    return service.is_chrooted and _names(postfix.get(name, service), ours.socket)
 
 
 def _not_asked(postfix: Postfix, service: Service, ours: MilterSettings) -> Finding:
     where = service.place
-    if _is_invisible(postfix, service, ours):
+    if _is_invisible(postfix, "smtpd_milters", service, ours):
         return critical(
             f"{where}: smtpd is chrooted to {postfix.get('queue_directory')} and cannot see the "
             f"milter's socket {ours.socket}",
@@ -105,7 +105,14 @@ def _not_asked(postfix: Postfix, service: Service, ours: MilterSettings) -> Find
 def _local(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     cleanup = next(iter(postfix.running("cleanup")), None)
     milter = _our_milter(postfix, "non_smtpd_milters", cleanup, ours)
-    if milter is None:
+    if milter is None and cleanup and _is_invisible(postfix, "non_smtpd_milters", cleanup, ours):
+        yield warning(
+            f"{cleanup.place}: cleanup is chrooted to {postfix.get('queue_directory')} and cannot see "
+            f"the milter's socket {ours.socket}",
+            "mail that is submitted on this machine waits until cleanup can connect to the milter",
+            f"{_remedy(postfix, [cleanup], ours)}, and the same in non_smtpd_milters",
+        )
+    elif milter is None:
         yield warning(
             "main.cf: non_smtpd_milters do not name the milter's socket",
             "mail that is submitted on this machine creates no mailbox, and bounces for a new user",

@@ -295,6 +295,16 @@ def test_the_remedy_names_the_socket_as_the_service_sees_it(
     )
 
 
+def test_a_chrooted_cleanup_that_cannot_see_the_socket_is_a_warning() -> None:
+    (found,) = postfix(non_smtpd_milters=SOCKET)
+    assert found.gravity is Gravity.WARNING
+    assert found.what.startswith("master.cf, cleanup unix: cleanup is chrooted to ")
+    assert found.remedy == (
+        "main.cf: smtpd_milters = { unix:/autocreate/milter.sock, default_action=tempfail }, and the "
+        "same in non_smtpd_milters"
+    )
+
+
 def test_a_service_of_master_cf_without_milters_is_a_warning() -> None:
     submission = Service("submission", "inet", True, "smtpd")
     overrides = {("submission/inet", "smtpd_milters"): ""}
