@@ -32,7 +32,7 @@ ADDRESS_CLASSES = (LOCAL, VIRTUAL, RELAY)
 
 
 class Tables(NamedTuple):
-    """How to look into what lists refer to. Both raise OSError or subprocess.SubprocessError.
+    """How to look into what lists refer to. Neither raises anything.
 
     Args:
         find: the value of a key in a table such as `hash:/etc/postfix/domains`; None if it has none.
@@ -66,8 +66,8 @@ def our_domains(
 
 
 def is_table(word: str) -> bool:
-    """Does an item of a list name a table?"""
-    return ":" in word
+    """Does an item of a list name a table, or a file with more of the list?"""
+    return ":" in word or word.startswith("/")
 
 
 def has_parents(postfix: Postfix, parameter: str) -> bool:

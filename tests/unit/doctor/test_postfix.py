@@ -200,6 +200,13 @@ def test_in_dry_run_the_sites_own_maps_stay(maps: str, words: list[str]) -> None
     assert {it.gravity for it in found} <= {Gravity.WARNING}
 
 
+@pytest.mark.parametrize("listed", ["/etc/postfix/alias-domains", "hash:/etc/postfix/virtual"])
+def test_a_domain_that_only_has_aliases_may_be_in_a_table_or_a_file(listed: str) -> None:
+    ours = replace(OURS, domains=OURS.domains | {"b.test"}, has_aliases=True)
+    theirs = Postfix({**GOOD, "virtual_alias_domains": listed}, SERVICES)
+    assert examine(theirs, ours) == []
+
+
 def test_delimiters_must_match_where_aliases_are_looked_up() -> None:
     changed = Postfix({**GOOD, "recipient_delimiter": ""}, SERVICES)
     assert examine(changed, OURS) == []
