@@ -136,10 +136,7 @@ def _seconds(product: Product, source: Source, user: str, pause: float) -> float
     begun = time.perf_counter()
     source.add(user)
     line = f"{user}: mailbox created, by policy"
-    until = begun + 60.0
-    while line not in product.log():
-        assert time.perf_counter() < until, product.log()
-        time.sleep(0.01)
+    wait_until(lambda: line in product.log(), 60.0, line, product.log)
     seconds = time.perf_counter() - begun
     found = product.cyrus.mailboxes(f"user/{user}") | product.cyrus.mailboxes(f"user/{user}/*")
     assert len(found) == WHOLE, found
@@ -211,7 +208,7 @@ def _give_mailboxes(watched: Watched, users: list[str]) -> None:
 
 def _list_round(watched: Watched, records: Records, accounts: int) -> None:
     """A round in which everybody is found, and has a mailbox."""
-    with Round(watched.components, watched.trackers, records, _later) as round_:
+    with contextlib.closing(Round(watched.components, watched.trackers, records, _later)) as round_:
         round_.look()
         assert round_.survey.accounts == accounts
         deeds = Deeds(Figures(), lambda _user: None, lambda: True)
@@ -221,7 +218,7 @@ def _list_round(watched: Watched, records: Records, accounts: int) -> None:
 
 
 def _round_without_news(watched: Watched, records: Records) -> None:
-    with Round(watched.components, watched.trackers, records, _later) as round_:
+    with contextlib.closing(Round(watched.components, watched.trackers, records, _later)) as round_:
         round_.look()
         assert round_.looked.errors == {"staff": ""}, round_.looked.errors
         assert round_.survey.accounts == 0, round_.survey.accounts

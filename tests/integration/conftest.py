@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
-from tests.servers.product import Product
+from tests.servers.product import POLICY, Product
 from tests.servers.sendmail import Sendmail
 from tests.servers.smtp import Dialogue, Reply
 
@@ -82,6 +84,35 @@ class Way:
         beginning = f"user/{user}"
         found = self.product.cyrus.mailboxes(f"{beginning}*")
         return sorted(it.removeprefix(beginning) for it in found)
+
+
+def started(
+    stack: contextlib.ExitStack,
+    cyrus: Cyrus,
+    users: Iterable[str],
+    policy: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    query: str = "SELECT userid FROM accounts WHERE userid = :user AND enabled",
+) -> Way:
+    """A milter and a Postfix before it, until the stack is closed.
+
+    Args:
+        users: who have accounts.
+        policy: what the one policy has besides those of POLICY.
+        query: of the accounts.
+    """
+    product = Product(cyrus, accounts=users, settings=settings, policies=[{**POLICY, **policy}])
+    stack.enter_context(product)
+    staff = {
+        "type": "sql",
+        "url": f"sqlite:///{product.database}",
+        "query": query,
+        "list_query": "SELECT userid FROM accounts WHERE enabled",
+    }
+    product.configure({**settings, "accounts": {"staff": staff}})
+    product.start()
+    postfix = Postfix(milter=product.socket, lmtp=(cyrus.host, cyrus.lmtp_port))
+    return Way(product, stack.enter_context(postfix))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from tests.contract.lmtp import deliver
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
-from tests.servers.slapd import PEOPLE, Slapd
+from tests.servers.slapd import Slapd, ldap_source
 
 POLICIES: list[dict[str, Any]] = [
     {"name": "staff", "groups": ["staff"], "folders": [{"name": "Staff"}]},
@@ -33,19 +33,8 @@ def product(cyrus: Cyrus) -> Iterator[Product]:
         slapd.set("ldap-own", mailQuota="300", mailPartition="archive")
         slapd.set("ldap-odd", mailQuota="plenty")
         slapd.set("ldap-zero", mailQuota="0")
-        secret = made.folder / "ldap.secret"
-        secret.touch(0o600)
-        secret.write_text(slapd.reader_password + "\n")
-        people = {
-            "type": "ldap",
-            "urls": [slapd.url],
-            "ca_file": str(slapd.certificate.ca_file),
-            "bind_dn": slapd.reader,
-            "password_file": str(secret),
-            "base": PEOPLE,
-            "attributes": ["mailQuota", "mailPartition"],
-            "member_of": "memberOf",
-        }
+        attributes = ["mailQuota", "mailPartition"]
+        people = ldap_source(slapd, made.folder, attributes=attributes, member_of="memberOf")
         made.configure({"accounts": {"people": people}})
         made.start()
         yield made

@@ -17,7 +17,7 @@ from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
 from tests.servers.product import Product, to_toml
 from tests.servers.ranges import RangedDirectory
-from tests.servers.slapd import GROUPS, PEOPLE, Slapd
+from tests.servers.slapd import GROUPS, PEOPLE, Slapd, ldap_source
 
 Table = dict[str, Any]
 
@@ -42,15 +42,7 @@ def slapd() -> Iterator[Slapd]:
 
 
 def from_ldap(product: Product, slapd: Slapd) -> Table:
-    return {
-        "type": "ldap",
-        "urls": [slapd.url],
-        "ca_file": str(slapd.certificate.ca_file),
-        "bind_dn": slapd.reader,
-        "password_file": secret_file(product.folder, slapd.reader_password),
-        "base": PEOPLE,
-        "member_of": "memberOf",
-    }
+    return ldap_source(slapd, product.folder, member_of="memberOf")
 
 
 def from_sql(product: Product, server: Postgres | MariaDb) -> Table:

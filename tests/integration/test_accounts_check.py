@@ -14,7 +14,7 @@ from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
 from tests.servers.postgres import Postgres
 from tests.servers.product import Product, to_toml
-from tests.servers.slapd import PEOPLE, Slapd
+from tests.servers.slapd import Slapd, ldap_source
 from tests.servers.tls import make_certificate
 
 QUERY = "SELECT userid, quota FROM accounts WHERE userid = :user"
@@ -41,17 +41,8 @@ def check(product: Product, *arguments: str, **source: Any) -> tuple[int, str]:
 
 
 def ldap(product: Product, server: Slapd, **settings: Any) -> dict[str, Any]:
-    return {
-        "type": "ldap",
-        "urls": [server.url],
-        "ca_file": str(server.certificate.ca_file),
-        "bind_dn": server.reader,
-        "password_file": secret_file(product.folder, server.reader_password),
-        "base": PEOPLE,
-        "attributes": ["mailQuota"],
-        "member_of": "memberOf",
-        **settings,
-    }
+    usual = {"attributes": ["mailQuota"], "member_of": "memberOf"}
+    return ldap_source(server, product.folder, **{**usual, **settings})
 
 
 def sql(product: Product, server: Postgres | MariaDb, **settings: Any) -> dict[str, Any]:

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.conftest import WHOLE_TREE, Way
+from tests.integration.conftest import WHOLE_TREE, Way, started
 from tests.integration.test_metrics import Scraper
 from tests.servers.common import free_port, wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.postfix import Postfix
-from tests.servers.product import POLICY, Product
 
 Start = Callable[..., Way]
 
@@ -51,19 +49,9 @@ def start(cyrus: Cyrus, hook: Hook) -> Iterator[Start]:
         def begin(
             *users: str, policy: Mapping[str, Any] | None = None, **settings: Mapping[str, Any]
         ) -> Way:
-            policies = [{**POLICY, "on_created": [str(hook.file)], **(policy or {})}]
-            product = Product(cyrus, accounts=users, settings=settings, policies=policies)
-            stack.enter_context(product)
-            staff = {
-                "type": "sql",
-                "url": f"sqlite:///{product.database}",
-                "query": "SELECT userid, 'Joe Doe' AS cn FROM accounts WHERE userid = :user",
-                "list_query": "SELECT userid FROM accounts",
-            }
-            product.configure({**settings, "accounts": {"staff": staff}})
-            product.start()
-            postfix = Postfix(milter=product.socket, lmtp=(cyrus.host, cyrus.lmtp_port))
-            return Way(product, stack.enter_context(postfix))
+            ours = {"on_created": [str(hook.file)], **(policy or {})}
+            query = "SELECT userid, 'Joe Doe' AS cn FROM accounts WHERE userid = :user"
+            return started(stack, cyrus, users, ours, settings, query)
 
         yield begin
 

@@ -13,7 +13,7 @@ from tests.contract.lmtp import deliver
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
-from tests.servers.slapd import PEOPLE, Slapd
+from tests.servers.slapd import Slapd, ldap_source
 
 EXPIRE = "/shared/vendor/cmu/cyrus-imapd/expire"
 CYR_EXPIRE = Path("/usr/lib/cyrus/bin/cyr_expire")
@@ -72,19 +72,8 @@ def product(
     script = tmp_path_factory.mktemp("scripts") / "students.sieve"
     script.write_bytes(SCRIPT)
     with Product(cyrus, policies=[policy(script)]) as made:
-        secret = made.folder / "ldap.secret"
-        secret.touch(0o600)
-        secret.write_text(slapd.reader_password + "\n")
-        people = {
-            "type": "ldap",
-            "urls": [slapd.url],
-            "ca_file": str(slapd.certificate.ca_file),
-            "bind_dn": slapd.reader,
-            "password_file": str(secret),
-            "base": PEOPLE,
-            "attributes": ["preferredLanguage", "departmentNumber"],
-            "cache_seconds": 0.0,
-        }
+        attributes = ["preferredLanguage", "departmentNumber"]
+        people = ldap_source(slapd, made.folder, attributes=attributes, cache_seconds=0.0)
         made.configure({"accounts": {"people": people}})
         made.start()
         yield made

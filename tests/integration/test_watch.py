@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import WHOLE_TREE
-from tests.servers.common import secret_file, wait_until
+from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import Product
-from tests.servers.slapd import PEOPLE, Slapd
+from tests.servers.slapd import PEOPLE, Slapd, ldap_source
 
 WATCH: Mapping[str, Any] = {
     "every": "5s",
@@ -252,15 +252,7 @@ def test_an_entry_that_was_added_gets_its_tree_at_once_where_the_server_reports_
 ) -> None:
     with Slapd(syncprov=syncprov) as slapd:
         slapd.put({"lars": []} if syncprov else {"lisa": []})
-        source = {
-            "type": "ldap",
-            "urls": [slapd.url],
-            "ca_file": str(slapd.certificate.ca_file),
-            "bind_dn": slapd.reader,
-            "password_file": str(secret_file(tmp_path, slapd.reader_password)),
-            "base": PEOPLE,
-        }
-        with Watch(cyrus, source=source) as watch:
+        with Watch(cyrus, source=ldap_source(slapd, tmp_path)) as watch:
             watch.start()
             watch.wait_for_tree("lars" if syncprov else "lisa")
             kind = "syncrepl" if syncprov else "changes"

@@ -12,12 +12,11 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from tests.integration.conftest import Way
+from tests.integration.conftest import Way, started
 from tests.servers.brake import Brake
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.postfix import Postfix
-from tests.servers.product import POLICY, Product
+from tests.servers.product import POLICY
 from tests.servers.smtp import Dialogue
 
 WELCOME = b"""\
@@ -56,19 +55,8 @@ def start(cyrus: Cyrus, message: Path) -> Iterator[Start]:
             settings = dict(settings or {})
             if by == "lmtp":
                 settings["lmtp"] = {"address": f"{cyrus.host}:{cyrus.lmtp_port}"}
-            policies = [{**POLICY, "welcome": str(message), **(policy or {})}]
-            product = Product(cyrus, accounts=users, settings=settings, policies=policies)
-            stack.enter_context(product)
-            staff = {
-                "type": "sql",
-                "url": f"sqlite:///{product.database}",
-                "query": "SELECT userid FROM accounts WHERE userid = :user AND enabled",
-                "list_query": "SELECT userid FROM accounts WHERE enabled",
-            }
-            product.configure({**settings, "accounts": {"staff": staff}})
-            product.start()
-            postfix = Postfix(milter=product.socket, lmtp=(cyrus.host, cyrus.lmtp_port))
-            return Way(product, stack.enter_context(postfix))
+            ours = {"welcome": str(message), **(policy or {})}
+            return started(stack, cyrus, users, ours, settings)
 
         yield begin
 

@@ -20,7 +20,7 @@ import ldif
 from ldap.controls import SimplePagedResultsControl
 from ldap.controls.simple import ManageDSAITControl
 
-from .common import HOST, free_port, run
+from .common import HOST, free_port, run, secret_file
 from .database import DatabaseServer
 
 SUFFIX = "dc=example,dc=org"
@@ -275,3 +275,21 @@ def _entries(accounts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, list[
 
 def _list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def ldap_source(server: Slapd, folder: Path, **settings: Any) -> dict[str, Any]:
+    """The section [accounts.NAME] of a server.
+
+    Args:
+        folder: where the file with the password is written.
+        settings: further keys.
+    """
+    return {
+        "type": "ldap",
+        "urls": [server.url],
+        "ca_file": str(server.certificate.ca_file),
+        "bind_dn": server.reader,
+        "password_file": secret_file(folder, server.reader_password),
+        "base": PEOPLE,
+        **settings,
+    }

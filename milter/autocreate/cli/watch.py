@@ -50,7 +50,7 @@ def watch(plan: bool, resume: str, config_path: Path, dry_run: bool, as_json: bo
     logs.configure(config.log.format, "error")
     with (
         closing(watched_of(config, required(config), dry_run)) as watched,
-        Review(watched) as review,
+        closing(Review(watched)) as review,
     ):
         with interruptible("nothing was changed; run the same command again"):
             compared = review.compare()

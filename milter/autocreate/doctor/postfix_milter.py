@@ -86,17 +86,23 @@ def _is_invisible(postfix: Postfix, name: str, service: Service, ours: MilterSet
     return service.is_chrooted and _names(postfix.get(name, service), ours.socket)
 
 
+def _not_seen(postfix: Postfix, service: Service, ours: MilterSettings) -> str:
+    queue = postfix.get("queue_directory")
+    return (
+        f"{service.place}: {service.command} is chrooted to {queue} and cannot see the milter's socket "
+        f"{ours.socket}"
+    )
+
+
 def _not_asked(postfix: Postfix, service: Service, ours: MilterSettings) -> Finding:
-    where = service.place
     if _is_invisible(postfix, "smtpd_milters", service, ours):
         return critical(
-            f"{where}: smtpd is chrooted to {postfix.get('queue_directory')} and cannot see the "
-            f"milter's socket {ours.socket}",
+            _not_seen(postfix, service, ours),
             "it cannot connect to the milter, and by default defers (451) all mail",
             f"{_remedy(postfix, [service], ours)}, and the same in non_smtpd_milters",
         )
     return warning(
-        f"{where}: its smtpd_milters do not name the milter's socket {ours.socket}",
+        f"{service.place}: its smtpd_milters do not name the milter's socket {ours.socket}",
         "recipients of mail that arrives there are not verified, and get no mailbox",
         f"{_remedy(postfix, [service], ours)}, or -o for that service",
     )
@@ -107,8 +113,7 @@ def _local(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     milter = _our_milter(postfix, "non_smtpd_milters", cleanup, ours)
     if milter is None and cleanup and _is_invisible(postfix, "non_smtpd_milters", cleanup, ours):
         yield warning(
-            f"{cleanup.place}: cleanup is chrooted to {postfix.get('queue_directory')} and cannot see "
-            f"the milter's socket {ours.socket}",
+            _not_seen(postfix, cleanup, ours),
             "mail that is submitted on this machine waits until cleanup can connect to the milter",
             f"{_remedy(postfix, [cleanup], ours)}, and the same in non_smtpd_milters",
         )

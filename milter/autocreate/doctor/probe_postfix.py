@@ -50,8 +50,9 @@ def examine(postfix: Postfix | Finding, site: Site, tools: Tools) -> list[Findin
     routes = postfix_routes.routes(postfix, ours, Tables(tables.find, tables.read))
     findings = [*tables.findings.values(), *postfix_rules.examine(postfix, ours, routes)]
     findings += probe_copies.examine(postfix, folder, ours, tools)
+    users = callers(postfix)
     for delivery in deliveries(postfix, routes):
-        findings += _delivery(delivery, callers(postfix))
+        findings += _delivery(delivery, users)
     return findings
 
 

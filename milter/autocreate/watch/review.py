@@ -1,7 +1,6 @@
 """`autocreate watch --plan` and `--resume`: what the watch would do, shown, and carried out as it was shown."""
 
 from contextlib import closing
-from types import TracebackType
 
 from autocreate.admin.bulk import Outcomes, Run
 from autocreate.admin.outcomes import outcome_of
@@ -22,15 +21,8 @@ class Review:
         self._records = Records(watched.components.journal.watch)
         self._round = Round(watched.components, watched.trackers, self._records)
 
-    def __enter__(self) -> "Review":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close what is kept on disk."""
         self._round.close()
 
     def compare(self) -> Run:

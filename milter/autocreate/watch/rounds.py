@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
 
 from autocreate.accounts.changes import Found, Tracker
 from autocreate.admin.bulk import in_parallel
@@ -84,17 +83,6 @@ class Round:
         self.survey = Survey()
         self.plans = Plans()
         self.looked = Looked()
-
-    def __enter__(self) -> "Round":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close what is kept on disk."""

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from autocreate.accounts.changes import Tracker
@@ -152,7 +153,7 @@ class Watcher:
             self._is_unsettled = True
             return
         begun = time.monotonic()
-        with Round(watched.components, watched.trackers, records) as round_:
+        with closing(Round(watched.components, watched.trackers, records)) as round_:
             round_.add(reported)
             was_unsettled, self._is_unsettled = self._is_unsettled, True  # until the round is over
             if is_time:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ class Watch:
     def round(self, *reported: str) -> bool:
         """Was everybody dealt with?"""
         parts = components(self.house)
-        with Round(parts, self.sources, self.records) as round_:
+        with closing(Round(parts, self.sources, self.records)) as round_:
             round_.add(reported)
             round_.look()
             self.errors = round_.looked.errors

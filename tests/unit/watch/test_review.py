@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def source(house: House) -> Source:
 
 
 def test_plans_are_shown_and_nothing_is_changed(house: House, source: Source) -> None:
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         assert states(review.compare()) == {"joe": State.PLANNED, "kim": State.PLANNED}
         assert len(review.checksum) == 12
     assert house.store.trees == {}
@@ -45,10 +46,10 @@ def test_plans_are_shown_and_nothing_is_changed(house: House, source: Source) ->
 def test_what_was_shown_is_carried_out_and_the_watch_goes_on(house: House, source: Source) -> None:
     records = Records(house.journal.watch)
     records.stop(Stopped(1.0, 2, "too many"))
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         states(review.compare())
         checksum = review.checksum
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         states(review.compare())
         run = review.apply(checksum)
         assert run
@@ -62,11 +63,11 @@ def test_what_was_shown_is_carried_out_and_the_watch_goes_on(house: House, sourc
 def test_other_plans_than_those_that_were_shown_are_not_carried_out(
     house: House, source: Source
 ) -> None:
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         states(review.compare())
         checksum = review.checksum
     house.accounts.users["ann"] = frozenset()
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         states(review.compare())
         with pytest.raises(Changed):
             review.apply(checksum)
@@ -76,7 +77,7 @@ def test_other_plans_than_those_that_were_shown_are_not_carried_out(
 def test_a_review_without_a_source_would_be_wrong(house: House, source: Source) -> None:
     source.found = away
     with (
-        Review(watched_of(house, source)) as review,
+        closing(Review(watched_of(house, source))) as review,
         pytest.raises(Temporary, match=r"accounts\.staff: the database is away"),
     ):
         review.compare()
@@ -84,7 +85,7 @@ def test_a_review_without_a_source_would_be_wrong(house: House, source: Source) 
 
 def test_the_watch_can_go_on_where_no_plan_is_left(house: House, source: Source) -> None:
     source.found = list
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         assert states(review.compare()) == {}
         run = review.apply(review.checksum)
         assert run
@@ -95,7 +96,7 @@ def test_dry_run_carries_nothing_out(tmp_path: Path) -> None:
     house = House(tmp_path, accounts={"joe": ()}, dry_run=True)
     source = Source()
     source.found = lambda: ["joe"]
-    with Review(watched_of(house, source)) as review:
+    with closing(Review(watched_of(house, source))) as review:
         states(review.compare())
         assert review.apply(review.checksum) is None
     assert house.store.trees == {}
