@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.cyrus import Cyrus
+from tests.servers.murder import Murder
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,10 @@ def cyrus() -> Iterator[Cyrus]:
     """A Cyrus with `/` between levels and no virtual domains."""
     with Cyrus() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def murder() -> Iterator[Murder]:
+    """A Cyrus Murder of five servers."""
+    with Murder() as servers:
+        yield servers

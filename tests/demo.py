@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from tests.servers import smtp
+from tests import demo_murder
 from tests.servers.common import fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
 from tests.servers.saslauthd import Pam, Saslauthd
+from tests.stage import dialogue, say, title
 
-SENDER = "ann@client.test"
 MESSAGE = "From: ann@client.test\nTo: joe@example.org\nSubject: Welcome\n\nYour first message.\n"
 
 POLICY = {
@@ -37,10 +37,22 @@ POLICY = {
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
-    keep = parser.parse_args(arguments).keep
+    parser.add_argument(
+        "--murder", action="store_true", help="show a Cyrus Murder with two MTAs instead"
+    )
+    chosen = parser.parse_args(arguments)
 
     # So that whoever ends the demo, its servers end with it.
     signal.signal(signal.SIGTERM, _interrupted)
+    if chosen.murder:
+        demo_murder.show(chosen.keep)
+    else:
+        _show(chosen.keep)
+    say("Ended: the servers are stopped and their folders removed.")
+    return 0
+
+
+def _show(keep: bool) -> None:
     with contextlib.ExitStack() as running:
         folder = running.enter_context(fresh_folder("demo"))
         passwords = {name: name for name in ("joe", "kim", "pat")}
@@ -85,108 +97,86 @@ def main(arguments: Sequence[str]) -> int:
             product.stop()
             product.start()
             _keep(product, cyrus, postfix)
-    _say("Ended: the servers are stopped and their folders removed.")
-    return 0
 
 
 def _show_configuration(product: Product) -> None:
-    _title("The configuration: three accounts in SQLite, joe, kim and pat; none has a mailbox")
-    _say(product.config_file.read_text().rstrip())
-    _title("What would happen to mail for joe?   $ autocreate check joe@example.org")
-    _say(product.run("check", "joe@example.org").stdout.rstrip())
+    title("The configuration: three accounts in SQLite, joe, kim and pat; none has a mailbox")
+    say(product.config_file.read_text().rstrip())
+    title("What would happen to mail for joe?   $ autocreate check joe@example.org")
+    say(product.run("check", "joe@example.org").stdout.rstrip())
 
 
 def _show_delivery(product: Product, cyrus: Cyrus, postfix: Postfix) -> None:
-    _title("Mail for joe comes in by SMTP: his mailbox is made at RCPT, then he is accepted")
-    _say(_dialogue(postfix, ["joe@example.org"], MESSAGE))
-    _title("What stands now, as Cyrus says")
+    title("Mail for joe comes in by SMTP: his mailbox is made at RCPT, then he is accepted")
+    say(dialogue(postfix, ["joe@example.org"], MESSAGE))
+    title("What stands now, as Cyrus says")
     message = cyrus.wait_for_messages("joe")[0]
     uses, subscribed = cyrus.special_use("joe"), cyrus.subscriptions("joe")
     for mailbox in sorted(cyrus.mailboxes("user/joe*")):
         name = mailbox.replace("user/joe", "INBOX", 1)
         marks = [uses.get(name, ""), "subscribed" if name in subscribed else ""]
-        _say(f"{mailbox:20} {' '.join(filter(None, marks))}".rstrip())
-    _say(f"quota                {cyrus.quota('user/joe')['STORAGE']} KiB")
-    _say(f"shared folders       {', '.join(sorted(subscribed - uses.keys()))}, subscribed")
-    _title("The message in INBOX")
-    _say(message.decode().replace("\r\n", "\n").rstrip())
+        say(f"{mailbox:20} {' '.join(filter(None, marks))}".rstrip())
+    say(f"quota                {cyrus.quota('user/joe')['STORAGE']} KiB")
+    say(f"shared folders       {', '.join(sorted(subscribed - uses.keys()))}, subscribed")
+    title("The message in INBOX")
+    say(message.decode().replace("\r\n", "\n").rstrip())
     _show_log(product)
 
 
 def _show_refusal(product: Product, postfix: Postfix) -> None:
-    _title("An unknown recipient is refused at the door")
-    _say(_dialogue(postfix, ["nobody@example.org"]))
+    title("An unknown recipient is refused at the door")
+    say(dialogue(postfix, ["nobody@example.org"]))
     _show_log(product)
 
 
 def _show_login(product: Product, cyrus: Cyrus) -> None:
-    _title("pat logs in before any mail came: her mailbox is there at her first command")
+    title("pat logs in before any mail came: her mailbox is there at her first command")
     with socket.create_connection((cyrus.host, cyrus.imap_port), timeout=30.0) as client:
         lines = client.makefile("rb")
         lines.readline()
         for command in ("1 LOGIN pat pat", '2 LIST "" INBOX*', "3 LOGOUT"):
             client.sendall(f"{command}\r\n".encode())
-            _say(f"C: {command}")
+            say(f"C: {command}")
             for line in lines:
-                _say("S: " + re.sub(r"\[CAPABILITY .*?\] ", "", line.decode().rstrip()))
+                say("S: " + re.sub(r"\[CAPABILITY .*?\] ", "", line.decode().rstrip()))
                 if line.startswith(command[:2].encode()):
                     break
     _show_log(product, what="login")
 
 
 def _show_dry_run(product: Product, cyrus: Cyrus, postfix: Postfix) -> None:
-    _title("The same in dry run: nothing is created, nobody refused, all is logged and recorded")
+    title("The same in dry run: nothing is created, nobody refused, all is logged and recorded")
     product.stop()
     product.start("--dry-run")
-    _say(_dialogue(postfix, ["kim@example.org", "nobody@example.org"]))
+    say(dialogue(postfix, ["kim@example.org", "nobody@example.org"]))
     _show_log(product, lines=2)
-    _title("The journal's record of it, and kim's mailboxes")
+    title("The journal's record of it, and kim's mailboxes")
     with contextlib.closing(sqlite3.connect(product.journal)) as journal:
         for row in journal.execute("SELECT recipient, answer, reason FROM seen ORDER BY 1"):
-            _say("  ".join(row))
-    _say(f"kim has {len(cyrus.mailboxes('user/kim*'))} mailboxes")
+            say("  ".join(row))
+    say(f"kim has {len(cyrus.mailboxes('user/kim*'))} mailboxes")
 
 
 def _keep(product: Product, cyrus: Cyrus, postfix: Postfix) -> NoReturn:
-    _title("Running until Ctrl-C")
-    _say(f"SMTP:  nc -C {postfix.host} {postfix.port}        kim@example.org has no mailbox yet")
-    _say(f'IMAP:  nc -C {cyrus.host} {cyrus.imap_port}        then: 1 LOGIN joe joe   2 LIST "" *')
-    _say(f"ours:  {COMMAND} check kim@example.org \\")
-    _say(f"           --config {product.config_file}")
-    _say(f"log:   tail -f {product.folder}/milter.log")
+    title("Running until Ctrl-C")
+    say(f"SMTP:  nc -C {postfix.host} {postfix.port}        kim@example.org has no mailbox yet")
+    say(f'IMAP:  nc -C {cyrus.host} {cyrus.imap_port}        then: 1 LOGIN joe joe   2 LIST "" *')
+    say(f"ours:  {COMMAND} check kim@example.org \\")
+    say(f"           --config {product.config_file}")
+    say(f"log:   tail -f {product.folder}/milter.log")
     while True:
         signal.pause()
 
 
-def _dialogue(postfix: Postfix, recipients: Sequence[str], message: str = "") -> str:
-    with smtp.Dialogue(postfix.host, postfix.port) as client:
-        client.ehlo()
-        client.mail(SENDER)
-        for recipient in recipients:
-            client.rcpt(recipient)
-        if message:
-            client.data(message)
-        client.quit()
-        return "\n".join(line for line in client.transcript if not line.startswith("S: 250-"))
-
-
 def _show_log(product: Product, lines: int = 1, what: str = "recipient") -> None:
-    _title("Our log" if lines == 1 else f"Our log, {lines} lines")
+    title("Our log" if lines == 1 else f"Our log, {lines} lines")
     said = wait_until(
         lambda: [line for line in product.log().splitlines() if f" {what}=" in line],
         10.0,
         "a line of the log",
         product.log,
     )
-    _say("\n".join(said[-lines:]))
-
-
-def _title(text: str) -> None:
-    print(f"\n== {text}", flush=True)
-
-
-def _say(text: str) -> None:
-    print("".join(f"   {line}\n" for line in text.splitlines()), end="", flush=True)
+    say("\n".join(said[-lines:]))
 
 
 def _interrupted(_number: int, _frame: object) -> NoReturn:

@@ -39,12 +39,20 @@ class MalformedRequest(MalformedInput):
     """A request to check a password that is not one of saslauthd's protocol."""
 
 
+class IncompleteRequest(MalformedRequest):
+    """One that ends before its length fields say. More of it may come."""
+
+
 class MalformedLookup(MalformedInput):
     """A request at the socket map that is not a netstring with a map's name and a key."""
 
 
 class MalformedNotification(MalformedInput):
     """A notification that is not one of Cyrus's notify protocol, or has an event without its fields."""
+
+
+class MalformedMessage(MalformedInput):
+    """A message that is not one that this program sends to other MTAs."""
 
 
 class MalformedValue(MalformedInput, ValueError):
@@ -89,6 +97,10 @@ class PlainNotOffered(Unreachable):
 
 class ServerTimeout(Unreachable):
     """A server did not answer in time. Asking again at once would only wait again."""
+
+
+class NotInMemory(AutocreateError):
+    """An answer needs a driver, a socket or a disk. See `autocreate.accounts.MemorySource`."""
 
 
 class PoolExhausted(Temporary):

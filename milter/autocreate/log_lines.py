@@ -6,12 +6,13 @@ mailbox is known. So nothing in here is general: see decision 0048.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, NamedTuple
 
 from autocreate.aliases.syntax import abbreviate
 from autocreate.core.printable import printable
-from autocreate.model import Verdict
+from autocreate.model import Answer, Verdict
 from autocreate.tree.plan import Plan, as_text
 
 # Fields by name, in the order in which they are shown. Their values are text, numbers or True.
@@ -27,14 +28,61 @@ _JSON: dict[type, Callable[[Any], str]] = {
 }
 
 
+class Notation(NamedTuple):
+    """How a log writes fields: `TEXT` or `JSON`.
+
+    Args:
+        fields: writes some, as they follow others in a line.
+        milliseconds: writes the duration of a decision, which differs from line to line.
+    """
+
+    fields: Callable[[Fields], str]
+    milliseconds: str
+
+
 def decision_fields(about: Mapping[str, str], verdict: Verdict, milliseconds: float) -> Fields:
     """What the line of a recipient or a login shows. Fields without a value are left out.
 
     Args:
         about: whom it was about, and what the front end knows.
     """
-    fields: dict[str, Any] = {name: value for name, value in about.items() if value}
-    fields["answer"] = verdict.answer.value
+    before, after = _verdict_fields(verdict)
+    return {**_with_value(about), **before, "ms": round(milliseconds, 1), **after}
+
+
+def decision_text(
+    notation: Notation, about: Mapping[str, str], verdict: Verdict, milliseconds: float
+) -> str:
+    """`decision_fields` as they are written.
+
+    Most lines are about recipients of whom nobody had to be asked. What those say of the verdict is
+    kept, because it is the same each time.
+    """
+    is_plain = not (
+        verdict.asked or verdict.aliases or verdict.suppressed or verdict.created or verdict.parts
+    )
+    if is_plain:
+        before, after = _plain_verdict(
+            notation, verdict.answer, verdict.user, verdict.source, verdict.policy, verdict.reason
+        )
+    else:
+        before, after = map(notation.fields, _verdict_fields(verdict))
+    shown = notation.fields(_with_value(about))
+    return f"{shown}{before}{notation.milliseconds % round(milliseconds, 1)}{after}"
+
+
+@lru_cache(4096)
+def _plain_verdict(
+    notation: Notation, answer: Answer, user: str, source: str, policy: str, reason: str
+) -> tuple[str, str]:
+    """What is written before and after the milliseconds, of a verdict that has nothing else to show."""
+    before, after = _verdict_fields(Verdict(answer, reason, user, source, policy))
+    return notation.fields(before), notation.fields(after)
+
+
+def _verdict_fields(verdict: Verdict) -> tuple[Fields, Fields]:
+    """What is shown of a verdict before and after the milliseconds."""
+    fields: dict[str, Any] = {"answer": verdict.answer.word}
     if verdict.aliases:
         fields["aliases"] = abbreviate(verdict.aliases, "; ")
     if verdict.suppressed:
@@ -53,34 +101,51 @@ def decision_fields(about: Mapping[str, str], verdict: Verdict, milliseconds: fl
     # A plan that is carried out has a line for each step.
     if verdict.suppressed and (plan := "; ".join(map(_planned, verdict.plans))):
         fields["plan"] = plan
-    fields["ms"] = round(milliseconds, 1)
-    if verdict.reason:
-        fields["reason"] = verdict.reason
-    return fields
+    return fields, {"reason": verdict.reason} if verdict.reason else {}
+
+
+def _with_value(about: Mapping[str, str]) -> Fields:
+    return {name: value for name, value in about.items() if value}
 
 
 def text_line(level: str, message: str, fields: Fields) -> str:
     """`INFO recipient answer=accept user=joe reason='INBOX exists'`."""
     # Clients and servers choose some of these characters; none may begin a new line.
-    line = printable(f"{level} {message}")
-    return line + "".join([f" {name}={_word(value)}" for name, value in fields.items()])
+    return printable(f"{level} {message}") + text_fields(fields)
 
 
-def json_line(time: str, level: str, logger: str, message: str, fields: Fields) -> str:
+def text_fields(fields: Fields) -> str:
+    """` answer=accept user=joe reason='INBOX exists'`."""
+    return "".join([f" {name}={_word(str(value))}" for name, value in fields.items()])
+
+
+def json_line(time: str, level: str, logger: str, message: str, fields: str) -> str:
     """`{"time": "...", "level": "INFO", "logger": "...", "message": "recipient", "answer": "accept"}`.
 
     As `json.dumps` writes it: ASCII only.
+
+    Args:
+        fields: as `json_fields` writes them.
     """
     head = (
         f'{{"time": "{time}", "level": "{level}", "logger": {encode_basestring_ascii(logger)}, '
         f'"message": {encode_basestring_ascii(message)}'
     )
-    tail = "".join([f', "{name}": {_json(value)}' for name, value in fields.items()])
-    return f"{head}{tail}}}"
+    return f"{head}{fields}}}"
 
 
-def _word(value: Any) -> str:
-    text = str(value)
+def json_fields(fields: Fields) -> str:
+    """`, "answer": "accept", "user": "joe"`."""
+    return "".join([f', "{name}": {_json(value)}' for name, value in fields.items()])
+
+
+TEXT = Notation(text_fields, " ms=%s")
+JSON = Notation(json_fields, ', "ms": %s')
+
+
+# Most words of a log come again.
+@lru_cache(4096)
+def _word(text: str) -> str:
     is_plain = text.isprintable() and text and not _TO_QUOTE(text)
     return text if is_plain else repr(text)
 

@@ -13,10 +13,8 @@ Fields travel in a record's `fields`, so that both formats show the same ones.
 """
 
 import logging
-import os
 import re
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,19 +22,25 @@ from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import TextIO
 
-from autocreate.core.printable import printable_lines
 from autocreate.errors import abridged
-from autocreate.log_lines import Fields, decision_fields, json_line, text_line
+from autocreate.log_handlers import (
+    DecisionRecord,
+    JsonFormatter,
+    Prioritized,
+    Stream,
+    Syslog,
+    TextFormatter,
+    is_journal,
+)
+from autocreate.log_lines import decision_fields, text_line
 from autocreate.model import Answer, Login, Recipient, Verdict
 from autocreate.statistics.line_budget import LeftOut, LineBudget
 
 _NO_SUCH = (Answer.UNKNOWN, Answer.MALFORMED)
 
+_root = logging.getLogger("autocreate")
 _recipients = logging.getLogger("autocreate.recipient")
 _logins = logging.getLogger("autocreate.login")
-
-# The priorities of syslog(3), as a line for systemd's journal begins with (sd-daemon(3)).
-_PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
 class _RecentReasons:
@@ -116,6 +120,9 @@ class _LastError(logging.Handler):
 
 _last_error = _LastError()
 
+# Where decisions are written without a record, which would cost more than the line: see decision 48.
+_stream: Stream | None = None
+
 
 def last_error() -> tuple[float, str] | None:
     """When the last error was logged, in seconds since the epoch, and its line; None if there was none."""
@@ -142,22 +149,23 @@ def configure(
         syslog: the socket of the syslog daemon, if the log is to go there.
         unknown_per_minute: how many lines about unknown and malformed recipients; 0 for all.
     """
-    global _no_such  # noqa: PLW0603 -- as the handlers of `logging`, it is the process's
+    global _no_such, _stream  # noqa: PLW0603 -- as the handlers of `logging`, they are the process's
     _no_such = _NoSuchRecipients(unknown_per_minute)
-    formatter: logging.Formatter = _JsonFormatter() if kind == "json" else _TextFormatter()
+    formatter = JsonFormatter() if kind == "json" else TextFormatter()
+    _stream = None
     handler: logging.Handler
     if syslog:
-        handler = _Syslog(str(syslog), SysLogHandler.LOG_MAIL)
+        handler = Syslog(str(syslog), SysLogHandler.LOG_MAIL)
+        handler.setFormatter(formatter)
     else:
-        handler = _Stream(stream)
-        formatter = _Prioritized(formatter) if _is_journal(stream) else formatter
-    handler.setFormatter(formatter)
-    root = logging.getLogger("autocreate")
-    for old in root.handlers:
+        handler = _stream = Stream(
+            stream, Prioritized(formatter) if is_journal(stream) else formatter
+        )
+    for old in _root.handlers:
         old.close()
-    root.handlers[:] = [handler, _last_error]
-    root.setLevel(level.upper())
-    root.propagate = False
+    _root.handlers[:] = [handler, _last_error]
+    _root.setLevel(level.upper())
+    _root.propagate = False
     # No line shows the place in the code, the thread or the process: finding them out would make each
     # a fifth slower (Logging HOWTO, "Optimization").
     logging._srcfile = None
@@ -184,17 +192,18 @@ def login(
     _decision(_logins, level, "login", shown, verdict, milliseconds)
 
 
-def verdict(recipient: Recipient, verdict: Verdict, milliseconds: float, **fields: str) -> None:
+def verdict(recipient: str, verdict: Verdict, milliseconds: float, **fields: str) -> None:
     """Log what was decided about a recipient.
 
     Args:
+        recipient: the address as the client wrote it.
         fields: what else the front end knows: client, sender, queue id.
     """
     if verdict.answer in _NO_SUCH and not _no_such.admits(fields.get("client", "")):
         return
-    passed = not (verdict.reply or verdict.user or verdict.suppressed or verdict.aliases)
+    passed = not (verdict.user or verdict.reply or verdict.suppressed or verdict.aliases)
     level = logging.DEBUG if passed else logging.INFO
-    shown = {"recipient": recipient.argument, **fields}
+    shown = {"recipient": recipient, **fields}
     _decision(_recipients, level, "recipient", shown, verdict, milliseconds)
 
 
@@ -236,107 +245,13 @@ def _decision(
         level = logging.ERROR
     if not logger.isEnabledFor(level):
         return
-    fields = decision_fields(about, verdict, milliseconds)
-    logger.handle(_DecisionRecord(logger.name, level, what, fields))
-
-
-class _DecisionRecord(logging.LogRecord):
-    """A record of a decision. One of `logging`'s own takes longer to make than to write.
-
-    Of its times only `created` is right, which is all that our formatters show.
-    """
-
-    _USUAL = vars(logging.LogRecord("", logging.INFO, "", 0, "", (), None))
-
-    def __init__(self, logger: str, level: int, what: str, fields: Fields) -> None:
-        self.__dict__.update(
-            self._USUAL,
-            name=logger,
-            levelno=level,
-            levelname=logging.getLevelName(level),
-            msg=what,
-            created=time.time(),
-            fields=fields,
-        )
-
-
-class _Stream(logging.StreamHandler[TextIO]):
-    """Writes each record to a stream at once. Threads wait for each other to write, not to format."""
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """As `Handler.handle` and `StreamHandler.emit` together, without filters, which we have none of."""
+    # A handler that somebody has added is to see every record.
+    if level == logging.INFO and _stream and len(_root.handlers) == 2:
         try:
-            line = self.format(record) + self.terminator
-            self.acquire()
-            try:
-                self.stream.write(line)
-                self.stream.flush()
-            finally:
-                self.release()
-        except Exception:
-            self.handleError(record)
-        return True
-
-
-def _is_journal(stream: TextIO) -> bool:
-    """Is systemd's journal at the other end? JOURNAL_STREAM says which stream is (systemd.exec(5))."""
-    try:
-        made = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # not every stream has a descriptor
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{made.st_dev}:{made.st_ino}"
-
-
-class _Prioritized(logging.Formatter):
-    """Puts the priority before each line of another formatter."""
-
-    def __init__(self, formatter: logging.Formatter) -> None:
-        super().__init__()
-        self._formatter = formatter
-
-    def format(self, record: logging.LogRecord) -> str:
-        priority = f"<{_PRIORITIES.get(record.levelname, 6)}>"
-        return "\n".join(priority + it for it in self._formatter.format(record).split("\n"))
-
-
-class _Syslog(SysLogHandler):
-    """The syslog daemon at a Unix socket. Records that it does not take go to stderr."""
-
-    append_nul = False
-
-    def __init__(self, address: str, facility: int) -> None:
-        super().__init__(address, facility)
-        self.ident = f"autocreate[{os.getpid()}]: "
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 -- logging's name
-        print(self.format(record), file=sys.stderr, flush=True)
-
-
-class _TextFormatter(logging.Formatter):
-    """`INFO recipient answer=accept user=joe reason='INBOX exists'`: one record, one line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = text_line(record.levelname, record.getMessage(), getattr(record, "fields", {}))
-        if not record.exc_info:
-            return line
-        # An error's text may be a client's or a server's: no line of it may look like a record.
-        lines = printable_lines(self.formatException(record.exc_info))
-        return f"{line}\n{textwrap.indent(lines, '  ')}"
-
-
-class _JsonFormatter(logging.Formatter):
-    """The same as an object, which contains what would be further lines as well."""
-
-    def __init__(self) -> None:
-        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
-        self._second = (0, "")
-
-    def format(self, record: logging.LogRecord) -> str:
-        second, time = self._second
-        if second != int(record.created):
-            time = self.formatTime(record, self.datefmt)
-            self._second = (int(record.created), time)
-        fields = getattr(record, "fields", {})
-        if record.exc_info:
-            fields = {**fields, "exc_info": self.formatException(record.exc_info)}
-        return json_line(time, record.levelname, record.name, record.getMessage(), fields)
+            _stream.decide(logger.name, what, about, verdict, milliseconds)
+        except (OSError, ValueError):
+            pass  # tried again below, where the handler reports it
+        else:
+            return
+    fields = decision_fields(about, verdict, milliseconds)
+    logger.handle(DecisionRecord(logger.name, level, what, fields))

@@ -162,34 +162,37 @@ class Reply(NamedTuple):
 
 
 class Answer(Enum):
-    """What a verdict says about a recipient."""
+    """What a verdict says about a recipient.
+
+    Args:
+        word: how it is written in logs and journals: its value.
+        reply: what the sender is told, or None where the recipient goes through. That of `REFUSED` is
+            Cyrus's own: `Verdict.refusal`.
+    """
 
     PASS = "pass"  # not ours: the MTA continues as if there were no milter
     ACCEPT = "accept"  # the account exists and its mailbox exists
-    UNKNOWN = "unknown"  # every source said no
+    UNKNOWN = "unknown", Reply("550", "5.1.1", "User unknown")  # every source said no
     REFUSED = "refused"  # the account exists, and Cyrus will not take the message
-    MALFORMED = "malformed"
-    TEMPORARY = "temporary"
+    MALFORMED = "malformed", Reply("553", "5.1.3", "Bad recipient address syntax")
+    TEMPORARY = "temporary", Reply("451", "4.3.0", "Temporary failure, please try again later")
 
-    @property
-    def reply(self) -> Reply | None:
-        """What the sender is told, or None where the recipient goes through.
+    # Plain attributes, and a hash in C: both are used several times for each recipient.
+    word: str
+    reply: Reply | None
 
-        That of `REFUSED` is Cyrus's own: `Verdict.refusal`.
-        """
-        return _REPLIES.get(self)
+    def __new__(cls, word: str, reply: Reply | None = None) -> "Answer":
+        answer = object.__new__(cls)
+        answer._value_ = answer.word = word
+        answer.reply = reply
+        return answer
+
+    __hash__ = object.__hash__
 
     @property
     def exit_status(self) -> int:
         """The exit status of a command that ends with this answer (sysexits(3))."""
         return {Answer.UNKNOWN: 65, Answer.MALFORMED: 65, Answer.TEMPORARY: 75}.get(self, 0)
-
-
-_REPLIES = {
-    Answer.UNKNOWN: Reply("550", "5.1.1", "User unknown"),
-    Answer.MALFORMED: Reply("553", "5.1.3", "Bad recipient address syntax"),
-    Answer.TEMPORARY: Reply("451", "4.3.0", "Temporary failure, please try again later"),
-}
 
 
 # Why an answer is not given to the sender.

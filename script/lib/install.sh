@@ -74,6 +74,7 @@ install_packages() (
         echo "Run this as root, or first: apt-get install --no-install-recommends ${missing[*]}" >&2
         exit 1
     fi
+    echo "Installing Debian packages: ${missing[*]} ..." >&2
     exec 9>/run/lock/autocreate-install.lock && flock 9 || exit 1
     trap _allow_services EXIT
     _forbid_services || { echo "Cannot write $_POLICY, so services might start: nothing was installed." >&2; exit 1; }
@@ -120,15 +121,20 @@ install_databases() {
     return "$status"
 }
 
-# A browser, and letters for it to show.
+# A browser, letters for it to show, and what reads the PDF that it prints.
 install_browser() {
-    install_packages chromium fonts-dejavu-core
+    install_packages chromium fonts-dejavu-core poppler-utils
 }
 
 # What reads the files that we ship for the system: systemd's tools (it need not run), syslog, log rotation, fail2ban.
 # And what Debian's nsswitch.conf names besides files.
 install_system() {
     install_packages systemd libnss-systemd rsyslog logrotate fail2ban
+}
+
+# What our command is tried in: the shells that complete it, and pipx.
+install_shells() {
+    install_packages bash-completion zsh fish pipx
 }
 
 # unpack_sendmail DIR: Sendmail beside an installed Postfix, which its package would remove. DIR must not lie below a
@@ -180,13 +186,16 @@ _download() {
     }
 }
 
-# unpack_prometheus DIR: Prometheus without its service.
+# unpack_prometheus DIR: Prometheus without its service, and promtool, which is a package of its own from Debian 13 on.
 unpack_prometheus() {
     local dir=$1 new=$1.new.$$
-    [ ! -x "$dir/usr/bin/prometheus" ] || return 0
+    [ ! -x "$dir/usr/bin/promtool" ] || return 0
     rm -rf "$new"
     mkdir -p "$new" && install_packages dpkg || return 1
     _download prometheus "$new" && dpkg -x "$new"/prometheus_*.deb "$new" || return 1
+    if [ ! -x "$new/usr/bin/promtool" ]; then
+        _download promtool "$new" && dpkg -x "$new"/promtool_*.deb "$new" || return 1
+    fi
     rm -rf "$dir" "$new"/*.deb && mv "$new" "$dir"
 }
 
@@ -223,6 +232,7 @@ fill_venv() {
 
     # Debian's own Python, which python3-dev's headers fit. By its full name: what /usr/bin/python3 is may change, and
     # what is compiled here would not be found by another one.
+    echo "Installing Python libraries; some are compiled, which takes a minute or two ..." >&2
     "$(readlink -f /usr/bin/python3)" -m venv --clear "$venv" || return 1
     # setuptools would take in what it finds there, such as a module that is gone since.
     rm -rf "$ROOT/build"
@@ -239,14 +249,15 @@ fill_venv() {
     fi
 }
 
-# install_extras COMMAND SHARE ZSH: the manual pages and the shells' completion below SHARE (a .../share), zsh's in ZSH.
+# install_extras COMMAND SHARE ZSH FISH: the manual pages and bash's completion below SHARE (a .../share), zsh's and fish's in
+# folders of their own.
 install_extras() {
-    local command=$1 share=$2 zsh=$3
+    local command=$1 share=$2 zsh=$3 fish=$4
     install -d "$share/man/man1" "$share/man/man5" "$share/bash-completion/completions" "$zsh" \
-        "$share/fish/vendor_completions.d" || return 1
+        "$fish" || return 1
     "$command" man 1 >"$share/man/man1/autocreate.1" &&
         "$command" man 5 >"$share/man/man5/autocreate.toml.5" &&
         "$command" completion bash >"$share/bash-completion/completions/autocreate" &&
         "$command" completion zsh >"$zsh/_autocreate" &&
-        "$command" completion fish >"$share/fish/vendor_completions.d/autocreate.fish"
+        "$command" completion fish >"$fish/autocreate.fish"
 }

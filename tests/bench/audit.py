@@ -123,7 +123,7 @@ def _audited(product: Product, accounts: int) -> Audited:
         *_, last = (line for line in lines if not line.startswith("no-mailbox "))
     with output.open() as lines:
         assert sum(1 for _ in lines) == missing + 1
-    assert last == f"{accounts} accounts, {MAILBOXES} mailboxes: {missing} findings\n", last
+    assert last == f"{accounts:,} accounts, {MAILBOXES:,} mailboxes: {missing:,} findings\n", last
     return Audited(seconds, usage.ru_maxrss / 1024)
 
 

@@ -1,6 +1,7 @@
 """A flood of unknown recipients, all different, against the refusal by Postfix's own map on the same database.
 
-Ours is a Postfix that accepts every recipient by itself and asks the milter; theirs has the map and no milter. A
+Ours is a Postfix that accepts every recipient by itself and asks the milter; theirs has the map and no milter. The
+floor is a Postfix with a pymilter that refuses everybody and asks nothing: more than that no milter in Python can do. A
 session sends MAIL, twenty times RCPT, and RSET, again and again, and waits for each reply. "Good mail" is one message
 after the other, each by a connection of its own, to a user who exists.
 """
@@ -13,7 +14,7 @@ import socket
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +29,9 @@ from tests.bench.evidence import (
     processor_seconds,
 )
 from tests.bench.maps import SOURCES, USERS, Source
-from tests.bench.warm import DISCARDED
+from tests.bench.warm import DISCARDED, idle, make_known_to_all
 from tests.servers import smtp
-from tests.servers.common import HOST, fresh_folder
+from tests.servers.common import HOST, fresh_folder, session_members
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.product import Product
@@ -40,11 +41,12 @@ GOOD_MAIL_TARGET = 1.0  # no slower than beside the map
 
 SESSIONS = (1, 4, 16)
 BESIDE_SESSIONS = 4
-# For each source and number of sessions, over all rounds and the unmeasured one.
+# For each source, over all numbers of sessions, all rounds and the unmeasured one.
 RECIPIENTS = 20_000
 GOOD_MESSAGES = 100  # a measurement
 BATCH = 20
 
+TWO = "two processes"
 GOOD = f"{USERS[0]}@example.org"
 
 # Or Postfix would slow down or hang up after a few errors, whoever has found them.
@@ -69,10 +71,12 @@ class Site:
     Args:
         postfix: the MTA.
         proof: of the milter, if there is one.
-        milter: its process.
+        milter: its processes.
     """
 
-    def __init__(self, postfix: Postfix, proof: Evidence | None = None, milter: int = 0) -> None:
+    def __init__(
+        self, postfix: Postfix, proof: Evidence | None = None, milter: Sequence[int] = ()
+    ) -> None:
         self._postfix = postfix
         self._proof = proof
         self._milter = milter
@@ -157,7 +161,7 @@ class Site:
 
     def _processor(self) -> tuple[float, float]:
         """Seconds of the milter, and of it and Postfix."""
-        milter = processor_seconds([self._milter]) if self._milter else 0.0
+        milter = processor_seconds(self._milter)
         return milter, milter + processor_seconds(self._postfix.pids)
 
 
@@ -171,18 +175,26 @@ class Flooded:
 
 
 def _flooded(case: str, sites: dict[str, Site], sessions: int, effort: Effort) -> list[Result]:
-    batches = effort.of(RECIPIENTS // BATCH) // (effort.rounds + 1)
+    batches = effort.of(RECIPIENTS // BATCH) // len(SESSIONS) // (effort.rounds + 1)
     found: dict[str, list[Flooded]] = {name: [] for name in sites}
 
     def measure(name: str) -> float:
         found[name].append(sites[name].flood(sessions, batches))
         return found[name][-1].rate
 
-    values = in_turn({name: partial(measure, name) for name in sites}, effort.rounds)
+    chosen = [name for name in sites if name != TWO or sessions > 1]
+    values = in_turn({name: partial(measure, name) for name in chosen}, effort.rounds)
     ours, theirs = found["ours"][1:], found["map"][1:]
     map_costs = [it.processor for it in theirs]
     return [
+        *(
+            Result(f"{case}: {name}", "recipients/s", values[name], values["map"], target=TARGET)
+            for name in chosen
+            if name == TWO
+        ),
         Result(case, "recipients/s", values["ours"], values["map"], target=TARGET),
+        Result(f"{case}: to the floor", "recipients/s", values["ours"], values["floor"]),
+        Result(f"{case}: the floor, to the map", "recipients/s", values["floor"], values["map"]),
         Result(
             f"{case}: processor time, milter alone",
             "µs",
@@ -195,6 +207,13 @@ def _flooded(case: str, sites: dict[str, Site], sessions: int, effort: Effort) -
             "µs",
             [it.processor for it in ours],
             map_costs,
+            less_is_better=True,
+        ),
+        Result(
+            f"{case}: processor time, milter alone, to the floor's",
+            "µs",
+            [it.milter for it in ours],
+            [it.milter for it in found["floor"][1:]],
             less_is_better=True,
         ),
     ]
@@ -217,6 +236,7 @@ def _beside(case: str, sites: dict[str, Site], effort: Effort) -> list[Result]:
     contestants = {
         f"{name}, {when}": contestant(site, f"{name}, {when}", sessions)
         for name, site in sites.items()
+        if name != "floor"  # it has no good mail
         for when, sessions in (("quiet", 0), ("flood", BESIDE_SESSIONS))
     }
     medians = in_turn(contestants, effort.rounds)
@@ -225,6 +245,14 @@ def _beside(case: str, sites: dict[str, Site], effort: Effort) -> list[Result]:
     quiet, their_quiet = medians["ours, quiet"], medians["map, quiet"]
     return [
         Result(f"{case}, good mail: median", "ms", ours, theirs, True, GOOD_MAIL_TARGET),
+        Result(
+            f"{case}, good mail: median, {TWO}",
+            "ms",
+            medians[f"{TWO}, flood"],
+            theirs,
+            True,
+            GOOD_MAIL_TARGET,
+        ),
         Result(f"{case}, good mail: longest", "ms", most, their_most, True),
         Result(f"{case}, good mail: ours, to no flood", "ms", ours, quiet, True),
         Result(f"{case}, good mail: map's, to no flood", "ms", theirs, their_quiet, True),
@@ -233,18 +261,34 @@ def _beside(case: str, sites: dict[str, Site], effort: Effort) -> list[Result]:
 
 @contextlib.contextmanager
 def _sites(cyrus: Cyrus, source: Source) -> Iterator[dict[str, Site]]:
+    with (
+        _ours(cyrus, source, 1) as ours,
+        _ours(cyrus, source, 2) as two,
+        Postfix(parameters={"virtual_mailbox_maps": source.map, **PATIENT}) as theirs,
+        fresh_folder("floor") as folder,
+        idle(f"unix:{folder}/socket", "refuse") as refusing,
+        Postfix(milter=f"unix:{folder}/socket", parameters=PATIENT) as floor,
+    ):
+        yield {
+            "ours": ours,
+            TWO: two,
+            "map": Site(theirs),
+            "floor": Site(floor, milter=[refusing]),
+        }
+
+
+@contextlib.contextmanager
+def _ours(cyrus: Cyrus, source: Source, processes: int) -> Iterator[Site]:
+    """A Postfix that asks so many processes, each of which knows the user who gets good mail."""
     settings = {
-        "milter": DISCARDED,
+        "milter": {**DISCARDED, "processes": processes},
         "accounts": {"staff": source.settings},
         "log": EVERY_LINE,
     }
-    with (
-        Product(cyrus, policies=[{"name": "everyone"}], settings=settings) as product,
-        Postfix(parameters={"virtual_mailbox_maps": source.map, **PATIENT}) as theirs,
-    ):
+    with Product(cyrus, policies=[{"name": "everyone"}], settings=settings) as product:
         product.start()
-        with Postfix(milter=product.socket, parameters=PATIENT) as ours:
-            replies = smtp.send(HOST, ours.port, "", [GOOD], "x\n")
-            assert all(reply.ok for reply in replies), replies
+        product.wait_for_processes(processes)
+        with Postfix(milter=product.socket, parameters=PATIENT) as postfix:
+            make_known_to_all(product, postfix, USERS[:1])
             with evidence(product) as proof:
-                yield {"ours": Site(ours, proof, product.pid), "map": Site(theirs)}
+                yield Site(postfix, proof, session_members(product.pid))

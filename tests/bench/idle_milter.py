@@ -1,6 +1,6 @@
 """A pymilter with our callbacks and steps that does nothing: the floor of every milter in Python.
 
-python -m tests.bench.idle_milter unix:/path|inet:port@host
+python -m tests.bench.idle_milter unix:/path|inet:port@host [refuse]    with "refuse" it knows no recipient
 """
 
 from __future__ import annotations
@@ -39,7 +39,15 @@ class Idle(Milter.Base):  # type: ignore[misc]
         return int(Milter.CONTINUE)
 
 
+class Refusing(Idle):
+    """Refuses every recipient as ours refuses an unknown one."""
+
+    def envrcpt(self, *_arguments: str) -> int:
+        self.setreply("550", "5.1.1", "User unknown")
+        return int(Milter.REJECT)
+
+
 if __name__ == "__main__":
     Idle.is_local = sys.argv[1].startswith("unix:")
-    Milter.factory = Idle
+    Milter.factory = Refusing if sys.argv[2:] == ["refuse"] else Idle
     Milter.runmilter("idle", sys.argv[1], 0)

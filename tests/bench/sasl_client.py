@@ -60,12 +60,14 @@ def seconds_for(path: Path, user: str, *, threads: int, logins: int) -> float:
 
 @contextlib.contextmanager
 def idle(path: Path, many: int) -> Iterator[list[socket.socket]]:
-    """So many connections that send nothing."""
+    """So many connections that send nothing, or no more than the first byte of a request."""
     with contextlib.ExitStack() as held:
         clients = []
         for _ in range(many):
             clients.append(held.enter_context(socket.socket(socket.AF_UNIX)))
             clients[-1].connect(str(path))
+            if len(clients) % 2:
+                clients[-1].sendall(b"\0")
         yield clients
 
 

@@ -6,10 +6,11 @@ Three ways in turn: no milter, a do-nothing pymilter with our callbacks, and our
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -142,20 +143,32 @@ def _site(cyrus: Cyrus, kind: str) -> Iterator[tuple[dict[str, int], Evidence]]:
         yield {name: postfix.port for name, postfix in postfixes.items()}, proof
 
 
-def make_known(postfix: Postfix) -> None:
-    """One message to all of USERS, so that their mailboxes exist and the milter knows it."""
-    recipients = [f"{user}@example.org" for user in USERS]
+def make_known(postfix: Postfix, users: Sequence[str] = USERS) -> None:
+    """One message to all of them, so that their mailboxes exist and the milter knows it."""
+    recipients = [f"{user}@example.org" for user in users]
     replies = smtp.send(postfix.host, postfix.port, "", recipients, "x\n")
     assert all(reply.ok for reply in replies), replies
 
 
+def make_known_to_all(product: Product, postfix: Postfix, users: Sequence[str] = USERS) -> None:
+    """`make_known` for each process of a milter that has several: which one is asked is the kernel's choice."""
+
+    def are_known() -> bool:
+        make_known(postfix, users)
+        told = [json.loads(line) for line in product.run("status", "--json").stdout.splitlines()]
+        return all(it.get("ready", {}).get("users") == len(users) for it in told)
+
+    wait_until(are_known, 60.0, "all processes", product.log)
+
+
 @contextlib.contextmanager
-def idle(place: str) -> Iterator[int]:
-    """The do-nothing pymilter at a place as Postfix writes it; its process's id."""
+def idle(place: str, *options: str) -> Iterator[int]:
+    """The do-nothing pymilter at a place as Postfix writes it; its process's id. Options as `idle_milter` has them."""
     kind, _, where = place.partition(":")
     libmilters = place if kind == "unix" else "inet:{1}@{0}".format(*where.split(":"))
     with fresh_folder("idle") as folder, (folder / "out").open("wb") as output:
-        server = start([sys.executable, "-m", "tests.bench.idle_milter", libmilters], output)
+        program = [sys.executable, "-m", "tests.bench.idle_milter"]
+        server = start([*program, libmilters, *options], output)
         try:
             wait_until(lambda: answers(place), 10.0, "the idle milter")
             if kind == "unix":

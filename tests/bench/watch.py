@@ -93,7 +93,7 @@ def _latency(name: str, cyrus: Cyrus, source: Source, effort: Effort) -> Iterato
         "accounts": {"staff": source.settings},
     }
     chance = random.Random(name)
-    samples = 3 if effort.short else 7 * effort.rounds
+    samples = 3 if effort.short else 5
     source.fill(1)
     with Product(cyrus, settings=settings, command="watch") as product:
         product.start()

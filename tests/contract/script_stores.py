@@ -89,14 +89,22 @@ def files(cyrus: Cyrus) -> ScriptStore:
 
 
 @contextlib.contextmanager
-def store_of(cyrus: Cyrus, scripts: ScriptStore) -> Iterator[CyrusStore]:
-    with contextlib.closing(CyrusStore(server_of(cyrus), 2, scripts)) as store:
+def store_of(cyrus: Cyrus, scripts: ScriptStore, replication: bool = False) -> Iterator[CyrusStore]:
+    """A store that keeps users' scripts there, or by Cyrus's replication commands where those can."""
+    with contextlib.closing(
+        CyrusStore(server_of(cyrus), 2, scripts, replication=replication)
+    ) as store:
         yield store
 
 
 @contextlib.contextmanager
-def _on(cyrus: Cyrus, way: Callable[[Cyrus], ScriptStore], separator: str = "/") -> Iterator[Site]:
-    with store_of(cyrus, way(cyrus)) as store:
+def _on(
+    cyrus: Cyrus,
+    way: Callable[[Cyrus], ScriptStore],
+    separator: str = "/",
+    replication: bool = False,
+) -> Iterator[Site]:
+    with store_of(cyrus, way(cyrus), replication) as store:
         yield Site(store, separator, cyrus)
 
 
@@ -111,8 +119,11 @@ def _memory() -> Iterator[Site]:
 SITES: Mapping[str, Callable[[Cyrus, Cyrus], AbstractContextManager[Site]]] = {
     "managesieve": lambda slash, _dots: _on(slash, managesieve),
     "managesieve-dots": lambda _slash, dots: _on(dots, managesieve, "."),
+    "replication": lambda slash, _dots: _on(slash, managesieve, replication=True),
+    "replication-dots": lambda _slash, dots: _on(dots, managesieve, ".", replication=True),
     "files": lambda slash, _dots: _on(slash, files),
     "files-dots": lambda _slash, dots: _on(dots, files, "."),
+    "files-beside-replication": lambda slash, _dots: _on(slash, files, replication=True),
     "memory": lambda _slash, _dots: _memory(),
 }
 

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 from autocreate.mailstore import MailStore
 from autocreate.mailstore.cyrus import Cyrus as CyrusStore
@@ -136,6 +137,7 @@ class CyrusPlace(Place):
         separator, personal, shared: what the server's mailbox names are made of.
         domain: of the users of this place, where they have one in their user id.
         tls: how the store connects.
+        replication: may it use Cyrus's replication commands?
     """
 
     def __init__(
@@ -146,13 +148,14 @@ class CyrusPlace(Place):
         shared: str = "",
         domain: str = "",
         tls: Tls = "none",
+        replication: bool = True,
     ) -> None:
         port = server.imaps_port if tls == "implicit" else server.imap_port
         ca_file = str(server.ca_file) if server.ca_file else None
         settings = Server(
             server.host, port, tls, server.admin, server.admin_password, ca_file, timeout=20.0
         )
-        super().__init__(CyrusStore(settings, connections=2), domain)
+        super().__init__(CyrusStore(settings, connections=2, replication=replication), domain)
         self._server = server
         self._separator = separator
         self._personal = personal
@@ -257,22 +260,22 @@ class Servers:
         return self._stack.enter_context(server)
 
     def slash(self) -> dict[str, Place]:
-        return {"slash": CyrusPlace(self._plain)}
+        return _both_ways("slash", partial(CyrusPlace, self._plain))
 
     def dot(self) -> dict[str, Place]:
         server = self._start(Cyrus(unixhierarchysep=False))
-        return {"dot": CyrusPlace(server, separator=".", personal="INBOX.")}
+        return _both_ways("dot", partial(CyrusPlace, server, ".", "INBOX."))
 
     def altnamespace(self) -> dict[str, Place]:
         server = self._start(Cyrus(imapd_conf={"altnamespace": "yes"}))
-        return {"altnamespace": CyrusPlace(server, personal="", shared="Shared Folders/")}
+        return _both_ways("altnamespace", partial(CyrusPlace, server, "/", "", "Shared Folders/"))
 
     def virtual(self) -> dict[str, Place]:
         options = {"virtdomains": "userid", "defaultdomain": "ex.test"}
         server = self._start(Cyrus(imapd_conf=options))
         return {
             "default-domain": CyrusPlace(server),
-            "other-domain": CyrusPlace(server, domain="other.test"),
+            **_both_ways("other-domain", partial(CyrusPlace, server, domain="other.test")),
         }
 
     def secured(self) -> dict[str, Place]:
@@ -283,13 +286,22 @@ class Servers:
         }
 
 
+def _both_ways(name: str, place: Callable[..., CyrusPlace]) -> dict[str, Place]:
+    """A place with Cyrus's replication commands, and one with sessions of the users' own alone."""
+    return {name: place(), f"{name}-by-users": place(replication=False)}
+
+
 VARIANTS: dict[str, Callable[[Servers], dict[str, Place]]] = {
     "memory": lambda _servers: {"memory": MemoryPlace()},
     "slash": Servers.slash,
+    "slash-by-users": Servers.slash,
     "dot": Servers.dot,
+    "dot-by-users": Servers.dot,
     "altnamespace": Servers.altnamespace,
+    "altnamespace-by-users": Servers.altnamespace,
     "default-domain": Servers.virtual,
     "other-domain": Servers.virtual,
+    "other-domain-by-users": Servers.virtual,
     "starttls": Servers.secured,
     "implicit-tls": Servers.secured,
 }

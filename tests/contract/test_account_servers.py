@@ -12,6 +12,7 @@ import pytest
 
 from autocreate.accounts import AccountSource
 from autocreate.accounts.cached import CachedSource, Limits
+from autocreate.accounts.sql import SqlSource
 from autocreate.errors import PoolExhausted, ServerTimeout, Temporary, Unreachable
 from autocreate.model import Account
 from autocreate.resilience.answer_limit import MOST
@@ -147,6 +148,36 @@ def test_a_server_that_was_restarted_between_two_look_ups_is_not_noticed(
     assert source.lookup("zoe") is None
 
 
+def test_after_a_restart_the_second_question_meets_no_lost_connection_either(
+    database: Postgres | MariaDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = sql(database, tmp_path, connections=3)
+    assert isinstance(source, SqlSource)
+    lists = [source.names() for _ in range(3)]
+    for names in lists:
+        next(names or iter(()))  # each holds a connection
+    for names in lists:
+        list(names or ())
+    server: Any = source._database._asked
+    ask, held = server._select, []
+
+    def asked(*arguments: Any) -> Any:
+        try:
+            return ask(*arguments)
+        except Unreachable:
+            # Another caller is faster, and has the connection that was made in its place.
+            held.append(server._engine.raw_connection())
+            raise
+
+    monkeypatch.setattr(server, "_select", asked)
+    database.stop()
+    database.start()
+    assert source.lookup("joe") == Account("joe", "it")
+    (other,) = held
+    other.close()
+    source.close()
+
+
 @pytest.mark.parametrize("user", HOSTILE)
 def test_a_name_reaches_the_server_as_a_value(
     server: DatabaseServer, source: AccountSource, user: str
@@ -245,6 +276,8 @@ def test_local_part_and_domain_are_bound_too(database: Postgres | MariaDb, tmp_p
         ("SELECT 'kim' FROM accounts WHERE userid = :user", "answered 'kim'"),
         ("SELECT userid FROM people WHERE userid = :user", "people"),
         ("SELEKT :user", "syntax"),
+        ("SELECT userid FROM accounts WHERE userid = :nosuch", "parameter 'nosuch'"),
+        ("COMMIT", "is it a SELECT"),
     ],
 )
 def test_a_bad_answer_is_temporary(

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from autocreate.accounts import MemorySource
+from autocreate.accounts.file import FileSource
 from autocreate.accounts.sql import SqlSource
-from autocreate.errors import Temporary
+from autocreate.errors import NotInMemory, Temporary
 from autocreate.model import Account
 
 from .databases import DATABASES, Database
@@ -163,3 +165,32 @@ def test_twenty_thousand_accounts(kind: str, tmp_path: Path) -> None:
         assert database.source.lookup("user20000") is None
         names = database.source.names()
         assert names is None or sorted(names) == users
+
+
+# -- from memory ---------------------------------------------------------------------------------
+
+
+def test_only_a_file_that_has_been_read_answers_from_memory_and_as_before(
+    database: Database,
+) -> None:
+    source = database.source
+    if not isinstance(source, FileSource):
+        assert not isinstance(source, MemorySource)
+        return
+    with pytest.raises(NotInMemory):
+        source.recall("joe")
+    assert source.lookup("joe") == Account("joe", "it")
+    assert source.recall("joe") == Account("joe", "it")
+    assert source.recall("nobody-of-this-name") is None
+    database.put({"joe": [], "zoe": []})
+    with pytest.raises((NotInMemory, Temporary)):
+        source.recall("zoe")
+    assert source.lookup("zoe") == Account("zoe", "it")
+
+
+def test_a_file_that_is_away_is_no_no_from_memory(database: Database) -> None:
+    source = database.source
+    assert source.lookup("joe") == Account("joe", "it")
+    if isinstance(source, FileSource):
+        with database.away(), pytest.raises((Temporary, NotInMemory)):
+            source.recall("nobody-of-this-name")

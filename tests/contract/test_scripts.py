@@ -16,7 +16,7 @@ from autocreate.errors import Refused
 from autocreate.tree.actions import InstallScript
 from autocreate.tree.plan import Plan
 from autocreate.tree.values import Folder, Script, Tree
-from tests.contract.script_stores import OWN, SITES, WRONG, WRONG_AT, Site, deliver
+from tests.contract.script_stores import OWN, SITES, WRONG, WRONG_AT, Site, deliver, files
 from tests.servers.cyrus import Cyrus
 from tests.servers.sieve import kept
 
@@ -149,7 +149,7 @@ def test_a_script_for_a_user_without_inbox_fails_and_is_worth_another_attempt(
     assert report.skipped == ()
 
 
-@pytest.mark.parametrize("way", ["managesieve-dots", "files-dots"])
+@pytest.mark.parametrize("way", ["managesieve-dots", "replication-dots", "files-dots"])
 def test_users_of_virtual_domains_have_scripts_of_their_own(
     way: str, cyrus: Cyrus, dots: Cyrus, user: str
 ) -> None:
@@ -161,7 +161,7 @@ def test_users_of_virtual_domains_have_scripts_of_their_own(
             assert site.scripts(one) == {f"script-{number}": (kept(site.script().text), True)}
 
 
-@pytest.fixture(params=["managesieve", "files"])
+@pytest.fixture(params=["managesieve", "replication", "files"])
 def on_cyrus(request: pytest.FixtureRequest, cyrus: Cyrus, dots: Cyrus) -> Iterator[Site]:
     with SITES[request.param](cyrus, dots) as made:
         yield made
@@ -181,3 +181,13 @@ def test_another_script_of_that_name_is_left_alone(on_cyrus: Site, user: str) ->
     assert report.failed == ()
     assert "has a different script of that name" in report.skipped[0].error
     assert on_cyrus.scripts(user) == {"default.sieve": (kept(OWN), False)}
+
+
+def test_a_script_that_an_older_cyrus_left_as_a_file_is_kept(on_cyrus: Site, user: str) -> None:
+    assert on_cyrus.cyrus
+    on_cyrus.install(user)
+    files(on_cyrus.cyrus).install(user, Script("mine", OWN))
+    report = on_cyrus.install(user, on_cyrus.script())
+    assert (report.failed, report.skipped) == ((), ())
+    assert on_cyrus.scripts(user) == {"mine": (kept(OWN), True)}
+    assert observed(on_cyrus, user) == Script("mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pwd
@@ -13,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from autocreate.errors import Refused, Temporary
+from autocreate.mailstore.cyrus import Cyrus as Store
 from autocreate.mailstore.sieve.files import PROGRAMS, Compiler, SieveFiles
+from autocreate.tree.actions import CreateMailbox, InstallScript
+from autocreate.tree.plan import Plan
 from autocreate.tree.values import Script
-from tests.contract.script_stores import FILING, OWN, WRONG, WRONG_AT
+from tests.contract.script_stores import FILING, OWN, WRONG, WRONG_AT, server_of
 from tests.servers.cyrus import Cyrus
 from tests.servers.sieve import kept
 
@@ -87,6 +91,38 @@ def test_the_folder_is_the_one_where_timsieved_puts_scripts(laid_out: Cyrus, use
     )
     assert folder_of(laid_out, user) in ours
     assert laid_out.scripts(user) == {"default.sieve": (kept(SCRIPT.text), True)}
+
+
+def test_a_new_users_folder_follows_from_the_id_of_inbox_once_that_was_seen(
+    laid_out: Cyrus, tmp_path: Path
+) -> None:
+    """Two users, one after the other: of the second mbpath is not asked, unless folders go by name."""
+    asked = tmp_path / "asked"
+    mbpath = tmp_path / "mbpath"
+    mbpath.write_text(f'#!/bin/sh\necho x >> {asked}\nexec {PROGRAMS}/mbpath "$@"\n')
+    mbpath.chmod(0o755)
+    (tmp_path / "sievec").symlink_to(PROGRAMS / "sievec")
+    scripts = store(laid_out, programs=tmp_path)
+    numbers = [next(_numbers), next(_numbers)]
+    with contextlib.closing(Store(server_of(laid_out), 1, scripts)) as mailboxes:
+        for number in numbers:
+            plan = Plan(f"new-{number}", "", (CreateMailbox(()), InstallScript(SCRIPT)))
+            assert mailboxes.apply(plan).failed == ()
+    for number in numbers:
+        expected = {"default.sieve": (kept(SCRIPT.text), True)}
+        assert laid_out.scripts(f"new-{number}") == expected
+    is_by_id = folder_of(laid_out, f"new-{numbers[1]}").parts[-4] == "uuid"
+    assert len(asked.read_text().split()) == (1 if is_by_id else 2)
+
+
+def test_a_user_whose_inbox_was_there_is_asked_for(cyrus: Cyrus, user: str) -> None:
+    scripts = store(cyrus)
+    with contextlib.closing(Store(server_of(cyrus), 1, scripts)) as mailboxes:
+        for name in (f"{user}-new", user):
+            plan = Plan(name, "", (CreateMailbox(()), InstallScript(SCRIPT)))
+            assert mailboxes.apply(plan).failed == ()
+    for name in (f"{user}-new", user):
+        assert cyrus.scripts(name) == {"default.sieve": (kept(SCRIPT.text), True)}
 
 
 @pytest.mark.parametrize("user", ["joe@other.test", "an.other@other.test"])

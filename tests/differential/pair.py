@@ -1,4 +1,4 @@
-"""Two Cyrus servers that differ in one thing: one creates mailboxes natively, for the other we do.
+"""Cyrus servers that differ in one thing: one creates mailboxes natively, for the others we do.
 
 The product is given the native server's own imapd.conf and cyrus.conf, as a site would give them.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from autocreate.config import load
+from autocreate.mailstore import MailStore
 from autocreate.model import Recipient
-from autocreate.wiring.service import build_service
+from autocreate.tree.actions import CreateMailbox, Subscribe
+from autocreate.tree.plan import Plan
+from autocreate.wiring.service import build_components
 from tests.servers import imapwords, smtp
 from tests.servers.cyrus import NO_SPECIAL_USE, PARTITION, Cyrus, CyrusRefused, _ask
 from tests.servers.life import Life
@@ -59,6 +63,7 @@ class Pair(Life):
         accounts: who exists, for our side; native asks nobody.
         shared: folders that stand beforehand on both, and what anyone may do with them.
         lmtp_service: the service of the native server that mail is to come by.
+        ways: `cyrus.replication_commands` of our side; for each there is a server.
     """
 
     def __init__(
@@ -70,11 +75,13 @@ class Pair(Life):
         settings: Mapping[str, Any] | None = None,
         environment: Mapping[str, str] | None = None,
         lmtp_service: str = "",
+        ways: Sequence[str] = ("auto",),
     ) -> None:
         super().__init__()
         plain = {key: value for key, value in options.items() if not NATIVE.fullmatch(key.lower())}
         self.native = Cyrus(imapd_conf=options, services=services, environment=environment)
-        self.ours = Cyrus(imapd_conf=plain, environment=environment)
+        self._ways = {way: Cyrus(imapd_conf=plain, environment=environment) for way in ways}
+        self.ours, *_ = self._ways.values()
         self._shared = dict(shared or {})
         self._accounts = tuple(accounts)
         self._settings = dict(settings or {})
@@ -82,8 +89,8 @@ class Pair(Life):
         self._separator = "." if options.get("unixhierarchysep", "yes") == "no" else "/"
 
     def _enter(self, undo: contextlib.ExitStack) -> None:
-        servers = (self.native, self.ours)
-        with ThreadPoolExecutor(2) as both:
+        servers = (self.native, *self._ways.values())
+        with ThreadPoolExecutor(len(servers)) as both:
             starts = [both.submit(server.__enter__) for server in servers]
         for server, start in zip(servers, starts, strict=True):
             if not start.exception():
@@ -91,46 +98,58 @@ class Pair(Life):
         for server, start in zip(servers, starts, strict=True):
             start.result()
             self._share(server)
-        self.product = undo.enter_context(
-            Product(
-                self.ours,
-                accounts=self._accounts,
-                policies=[],
-                settings={
-                    **self._settings,
-                    "milter": {"domains": ["*"]},
-                    "cyrus": {
-                        "imapd_conf": str(self.native.imapd_conf_file),
-                        "cyrus_conf": str(self.native.folder / "cyrus.conf"),
-                        "lmtp_service": self._lmtp_service,
-                    },
+        self._products = {
+            way: undo.enter_context(self._product(way, server))
+            for way, server in self._ways.items()
+        }
+        self.product, *_ = self._products.values()
+
+    def _product(self, way: str, server: Cyrus) -> Product:
+        return Product(
+            server,
+            accounts=self._accounts,
+            policies=[],
+            settings={
+                **self._settings,
+                "milter": {"domains": ["*"]},
+                "cyrus": {
+                    "imapd_conf": str(self.native.imapd_conf_file),
+                    "cyrus_conf": str(self.native.folder / "cyrus.conf"),
+                    "lmtp_service": self._lmtp_service,
+                    "replication_commands": way,
                 },
-            )
+            },
         )
 
     def deliver(self, recipients: Iterable[str], native_port: int = 0) -> dict[str, Outcome]:
         """Mail to both: native creates as it comes, we before. Recipients as in RCPT."""
+        verdicts = [
+            _verdicts(self._products[way], list(recipients), partial(self._prepare, server))
+            for way, server in self._ways.items()
+        ]
         outcomes = {}
-        for recipient, (verdict, refusal) in self._verdicts(list(recipients)).items():
+        for recipient in verdicts[0]:
             native = lmtp(self.native, recipient, native_port)
-            # What we refuse the MTA does not pass on.
-            ours = (int(refusal[:3]),) if refusal else lmtp(self.ours, recipient)
-            outcomes[recipient] = Outcome(native, verdict, ours)
+            ways = []
+            for server, told in zip(self._ways.values(), verdicts, strict=True):
+                verdict, refusal = told[recipient]
+                # What we refuse the MTA does not pass on.
+                codes = (int(refusal[:3]),) if refusal else lmtp(server, recipient)
+                ways.append((verdict, codes))
+            outcomes[recipient] = Outcome(native, *ways[0], tuple(ways[1:]))
         return outcomes
 
-    def _verdicts(self, recipients: list[str]) -> dict[str, tuple[str, str | None]]:
-        """What the milter answers to each, and what it has the sender told if it refuses."""
-        with contextlib.closing(build_service(load(self.product.config_file))) as service:
-            verdicts = {it: service.verify(Recipient(it, mailer="lmtp")) for it in recipients}
-            return {
-                it: (verdict.answer.value, " ".join(verdict.reply or ()) or None)
-                for it, verdict in verdicts.items()
-            }
+    def _prepare(self, server: Cyrus, store: MailStore) -> None:
+        """Of several ways, each is to be taken from the first user on: who names folders how, a user before told."""
+        if len(self._ways) > 1:
+            user = "before"
+            assert not store.apply(Plan(user, "", (CreateMailbox(()), Subscribe(())))).failed
+            server.delete(self._inbox(user))
 
-    def standing(self) -> tuple[Standing, Standing]:
-        """What stands on the native server, and on ours."""
+    def standing(self) -> tuple[Standing, ...]:
+        """What stands on the native server, and on ours: one for each way."""
         inboxes = {self._inbox(user): user for user in self._accounts}
-        return standing(self.native, inboxes), standing(self.ours, inboxes)
+        return tuple(standing(server, inboxes) for server in (self.native, *self._ways.values()))
 
     def _inbox(self, user: str) -> str:
         """The administrator's name of a user's INBOX."""
@@ -148,11 +167,26 @@ class Pair(Life):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a message: LMTP's replies, and in between our verdict."""
+    """What became of a message: LMTP's replies, and in between our verdict. `others` has both of our further ways."""
 
     native: tuple[int, ...]
     verdict: str
     ours: tuple[int, ...]
+    others: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+def _verdicts(
+    product: Product, recipients: list[str], before: Callable[[MailStore], None]
+) -> dict[str, tuple[str, str | None]]:
+    """What the milter answers to each, and what it has the sender told if it refuses."""
+    components = build_components(load(product.config_file))
+    with contextlib.closing(components.service) as service:
+        before(components.store)
+        verdicts = {it: service.verify(Recipient(it, mailer="lmtp")) for it in recipients}
+        return {
+            it: (verdict.answer.value, " ".join(verdict.reply or ()) or None)
+            for it, verdict in verdicts.items()
+        }
 
 
 def lmtp(server: Cyrus, recipient: str, port: int = 0) -> tuple[int, ...]:
@@ -182,7 +216,7 @@ def standing(server: Cyrus, inboxes: Mapping[str, str]) -> Standing:
         mailboxes = {
             name: mailbox
             for name, mailbox in found.items()
-            if mailbox is not None and "#sieve" not in name
+            if mailbox is not None and "#sieve" not in name and not name.startswith("DELETED")
         }
     special_use, subscriptions, messages = {}, {}, {}
     for user in (inboxes[name] for name in mailboxes if name in inboxes):

@@ -1,4 +1,4 @@
-"""The same imapd.conf, given to Cyrus's native autocreate and to us, must leave the same."""
+"""The same imapd.conf, given to Cyrus's native autocreate and to us, must leave the same, whichever way we take."""
 
 from __future__ import annotations
 
@@ -41,19 +41,22 @@ def test_native_and_we_leave_the_same(name: str, readable: Path) -> None:
         lmtp_service=case.lmtp_service,
         settings=_accounts(case, readable),
         environment=_environment(case, accounts, readable),
+        ways=("auto", "never"),
     ) as pair:
         outcomes = pair.deliver(case.mail, port if case.lmtp_service else 0)
-        native, ours = pair.standing()
+        native, *ways = pair.standing()
     assert {to: it.native for to, it in outcomes.items()} == {
         to: it.ours for to, it in outcomes.items()
     }
+    assert all(it.others == ((it.verdict, it.ours),) for it in outcomes.values())
     assert set(native.messages) == set(case.users)
-    assert ours.mailboxes == native.mailboxes
-    assert ours.subscriptions == native.subscriptions
-    assert ours.messages == native.messages
-    assert ours.scripts == native.scripts
-    # Native writes them in lower case: see test_differences.py.
-    assert _in_lower_case(ours.special_use) == dict(native.special_use)
+    for ours in ways:
+        assert ours.mailboxes == native.mailboxes
+        assert ours.subscriptions == native.subscriptions
+        assert ours.messages == native.messages
+        assert ours.scripts == native.scripts
+        # Native writes them in lower case: see test_differences.py.
+        assert _in_lower_case(ours.special_use) == dict(native.special_use)
 
 
 def _in_lower_case(uses: object) -> object:

@@ -1,4 +1,4 @@
-"""Readers of what a peer says: servers of four protocols, and both ends of the control socket.
+"""Readers of what a peer says: servers of five protocols, and both ends of the control socket.
 
 Each connects to a server of ours that says the bytes, and then no more.
 """
@@ -18,19 +18,22 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
-from autocreate.core.naming import CYRUS_DEFAULTS
+from autocreate.core.naming import CYRUS_DEFAULTS, Mailboxes
 from autocreate.frontends import control, map_protocol, socketmap
 from autocreate.frontends.gate import ServiceGate
 from autocreate.lmtp import client as lmtp
 from autocreate.mailstore.imap import SPECIAL_USE, Session
+from autocreate.mailstore.replication import Replication, syncget
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve import managesieve
 from autocreate.model import Envelope
+from autocreate.murder.wire import Mupdate, MupdateServer
 from autocreate.passwords.imap import Imap
 from autocreate.passwords.request import SaslauthdRequest
 from autocreate.passwords.saslauthd import Saslauthd
 from autocreate.report.gather import gather
 from autocreate.resilience.answer_limit import LimitedStream
+from autocreate.resilience.steps import run
 from autocreate.service.journal import Journal
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
@@ -84,6 +87,20 @@ class _Imap(_Says):
         return b"*"
 
 
+class _Mupdate(_Says):
+    """Lets everybody log in, and says `said` to the first command after that."""
+
+    def serve(self, client: socket.socket) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with client.makefile("rwb", 0) as stream:
+            stream.write(b'* AUTH "PLAIN"\r\n* OK MUPDATE "a" "b" "c" "(master)"\r\n')
+            for _ in range(3):  # AUTHENTICATE and two literals
+                stream.readline()
+            stream.write(b"A1 OK done\r\n")
+            stream.readline()
+            super().serve(client)
+
+
 class _Saslauthd(_Says):
     def __init__(self) -> None:
         listener = socket.socket(socket.AF_UNIX)
@@ -124,6 +141,13 @@ def _server(kind: Callable[[], _Says], said: bytes) -> Iterator[Any]:
 
 # -- readers -------------------------------------------------------------------------------------
 
+
+def _looked(session: Session) -> object:
+    """What SYNCGET tells, whatever it was asked about."""
+    replication = Replication(session, Mailboxes("/"), "joe", Mailboxes("/"))
+    return replication.read(session.ask(syncget("META", "joe")))
+
+
 _ASKED: Mapping[bytes, Callable[[Session], object]] = {
     b"mailboxes": Session.mailboxes,
     b"exists": lambda session: session.exists("user/joe"),
@@ -136,6 +160,7 @@ _ASKED: Mapping[bytes, Callable[[Session], object]] = {
     b"mailboxes_below": lambda session: session.mailboxes_below("user/"),
     b"selectable": lambda session: list(session.selectable("user/%")),
     b"version": Session.version,
+    b"replication": _looked,
 }
 
 
@@ -202,6 +227,18 @@ def _lmtpd(data: bytes) -> None:
             session.discard()
 
 
+def _mupdate(data: bytes) -> None:
+    """What a master says to FIND or, if the first byte is `U`, to UPDATE; TAG is the command's."""
+    with _server(_Mupdate, data.replace(b"TAG", b"A2")) as server:
+        told = MupdateServer(HOST, server.port, "none", "cyrus", "secret", timeout=_TIMEOUT)
+        session = Mupdate(told)
+        try:
+            for entry in session.listed() if data[:1] == b"U" else [session.find("user.joe")]:
+                assert entry is None or isinstance(entry.user, str)
+        finally:
+            session.discard()
+
+
 def _control(data: bytes) -> None:
     def invalidate_accounts(user: str | None) -> None:
         if user is not None:
@@ -235,16 +272,14 @@ class _Sent:
     def recv(self, most: int, _flags: int = 0) -> bytes:
         return self._stream.read(most)
 
-    def settimeout(self, seconds: float) -> None:
-        assert seconds > 0
-
 
 def _socketmap(data: bytes) -> None:
     """As many requests as there are."""
     connection = cast(socket.socket, _Sent(data))
     # Of a client that leaves within a request.
     with contextlib.suppress(ConnectionAbortedError):
-        while lookup := socketmap._read(connection):
+        received = bytearray()
+        while lookup := run(socketmap._read(connection, received)):
             map_protocol.reply(map_protocol.OK, lookup.key)
 
 
@@ -285,6 +320,11 @@ PROTOCOLS: Mapping[str, Reader] = {
             repeated(b'* LSUB () "/" user/joe\r\n', b"subscriptions\n", _DONE),
             repeated(b'* LIST () "/" user/joe\r\n', b"selectable\n", _DONE),
             repeated(b'* LIST () "/" {1}\r\na\r\n', b"mailboxes_below\n", _DONE),
+            repeated(b"(", b"replication\n* LSUB ", _DONE),
+            repeated(b"%(a ", b"replication\n* MAILBOX ", _DONE),
+            repeated(b'"\\"" ', b"replication\n* LSUB (", b")" + _DONE),
+            repeated(b"{1}\r\na ", b"replication\n* LSUB (", b")" + _DONE),
+            repeated(b"* SIEVE %(FILENAME a.bc ISACTIVE 0)\r\n", b"replication\n", _DONE),
         ),
     ),
     "imap login": Reader(
@@ -302,6 +342,15 @@ PROTOCOLS: Mapping[str, Reader] = {
             repeated(b"a", b"{1000000}\r\n", b"\r\nOK\r\n"),
             repeated(b"(", b"NO "),
             repeated(b'("\\"', b"NO "),
+        ),
+    ),
+    "mupdate": Reader(
+        _mupdate,
+        (
+            repeated(b"A2 MAILBOX user.joe b!p acl\r\n", b"U", b"A2 OK done\r\n"),
+            repeated(b"{1}\r\na", b"TAG MAILBOX "),
+            repeated(b'"\\"', b"TAG MAILBOX "),
+            repeated(b'"" ', b"TAG MAILBOX "),
         ),
     ),
     "lmtpd": Reader(

@@ -31,7 +31,7 @@ from autocreate.lmtp.replies import server_of
 from autocreate.mailstore.refusals import imap_reason, sieve_reason
 from autocreate.mailstore.sieve.script import compiler_errors
 from autocreate.model import Recipient
-from autocreate.passwords.request import SaslauthdRequest, is_complete
+from autocreate.passwords.request import SaslauthdRequest
 from autocreate.statistics.tally import Tally
 from tests.servers.common import aged
 
@@ -110,11 +110,9 @@ def _tally(data: bytes) -> None:
 
 
 def _request(data: bytes) -> None:
-    raw = memoryview(bytearray(data))
-    if is_complete(raw):
-        request = SaslauthdRequest(raw)
-        repr(request)
-        request.wipe()
+    request = SaslauthdRequest(memoryview(bytearray(data)))
+    repr(request)
+    request.wipe()
 
 
 def _size(data: bytes) -> None:

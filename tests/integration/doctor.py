@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from tests.servers.common import fresh_folder
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import Product
+
+LINE_NUMBER = re.compile(r", line \d+: ")
 
 # If no milter runs, doctor checks files as the user of our systemd units, if that exists.
 WITHOUT_OUR_USER = """
@@ -24,14 +27,17 @@ def findings(product: Product, *arguments: str) -> tuple[int, list[dict[str, str
 
 
 def told(product: Product, *arguments: str) -> tuple[int, list[dict[str, str]]]:
-    """Its exit status, and all that it finds, as on a machine where the product is not installed."""
+    """Its exit status, and all that it finds, as on a machine where the product is not installed.
+
+    Without the numbers of lines: test_mistakes.py looks at those.
+    """
     with fresh_folder("passwd") as folder:
         contained = ("unshare", "--mount", "sh", "-euc", WITHOUT_OUR_USER, folder / "passwd")
         done = product.run(
             *("doctor", "--json", *arguments, *files_of(product.cyrus)), contained=contained
         )
     assert not done.stderr
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [json.loads(LINE_NUMBER.sub(": ", line)) for line in done.stdout.splitlines()]
     return done.returncode, [it for it in said if it["gravity"] != "ok"]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.integration.scenario import Scenario, Step
 from tests.servers.cyrus import Cyrus, CyrusRefused
+from tests.servers.murder import Murder
 from tests.servers.postfix import Postfix
 from tests.servers.product import POLICY, Product
 from tests.servers.sendmail import Sendmail
@@ -27,12 +28,16 @@ ALIASES = {"sales@aliases.test": "nils@example.org"}
 ALIAS_DOMAINS = ("aliases.test",)
 
 
+PLAIN, MURDER = "plain", "murder"
+
+
 @dataclass(frozen=True)
 class Kind:
     """How a site is set up, before any scenario adds to it.
 
     `settings` are our own, `main_cf` Postfix's, the rest is Cyrus's. `asks_lmtpd`: we ask Cyrus's lmtpd
     before mail is accepted, every time.
+    `is_murder`: Cyrus is a Murder, and the MTA delivers to one of its frontends.
     """
 
     settings: Mapping[str, Mapping[str, Any]]
@@ -40,11 +45,12 @@ class Kind:
     separator: str = "/"
     main_cf: Mapping[str, str] = field(default_factory=dict)
     asks_lmtpd: bool = False
+    is_murder: bool = False
 
 
 KINDS = {
     # `/` between levels, no virtual domains.
-    "plain": Kind({}, {}),
+    PLAIN: Kind({}, {}),
     # `.` between levels, users of several domains, folders beside INBOX and not below it.
     "virtual domains": Kind(
         {"cyrus": {"virtdomains": "userid", "defaultdomain": "example.org"}},
@@ -62,6 +68,7 @@ KINDS = {
         {"limits": {"creations_per_minute_per_domain": 1}}, {}
     ),
     "lmtpd is asked": Kind({}, {"lmtp_strict_quota": "yes"}, asks_lmtpd=True),
+    MURDER: Kind({}, {}, is_murder=True),
     "lmtpd is asked in dry run": Kind({"milter": {"mode": "dry-run"}}, {}, asks_lmtpd=True),
 }
 
@@ -69,12 +76,22 @@ KINDS = {
 class Site:
     """One site, running. Names of folders are written with `/` between levels and without INBOX before them."""
 
-    def __init__(self, kind: Kind, mta_name: str, cyrus: Cyrus, product: Product, mta: Mta) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        mta_name: str,
+        cyrus: Cyrus,
+        product: Product,
+        mta: Mta,
+        owner: Callable[[str], Cyrus],
+    ) -> None:
+        """`owner`: the server that has a user's mailboxes."""
         self._kind = kind
         self.mta_name = mta_name
         self.cyrus = cyrus
         self.product = product
         self.mta = mta
+        self._owner = owner
 
     # -- what is done ------------------------------------------------------------------------
 
@@ -170,7 +187,7 @@ class Site:
                 rights = self.cyrus.acl(self._mailbox(user, folder))
                 return {it: rights.get(it, "") for it in wanted}
             case "partition":
-                return self.cyrus.partition(self._mailbox(user, folder))
+                return self._owner(user).partition(self._mailbox(user, folder))
         raise AssertionError(what)
 
     def _folders(self, user: str) -> list[str]:
@@ -225,12 +242,10 @@ def site(kind_name: str, mta_name: str, scenarios: Iterable[Scenario]) -> Iterat
     kind = KINDS[kind_name]
     policies = [policy for scenario in scenarios for policy in scenario.policies]
     with contextlib.ExitStack() as stack:
-        cyrus = stack.enter_context(
-            Cyrus(imapd_conf=kind.imapd_conf, unixhierarchysep=kind.separator == "/")
-        )
+        cyrus, owner, cyrus_settings = stack.enter_context(_cyrus(kind))
         settings = {
             "milter": {"domains": DOMAINS, **kind.settings.get("milter", {})},
-            "cyrus": kind.settings.get("cyrus", {}),
+            "cyrus": cyrus_settings,
             "limits": kind.settings.get("limits", {}),
             "log": {"format": "json", "level": "debug"},
         }
@@ -249,7 +264,18 @@ def site(kind_name: str, mta_name: str, scenarios: Iterable[Scenario]) -> Iterat
                 domains=MTA_DOMAINS,
             )
         )
-        yield Site(kind, mta_name, cyrus, product, mta)
+        yield Site(kind, mta_name, cyrus, product, mta, owner)
+
+
+@contextlib.contextmanager
+def _cyrus(kind: Kind) -> Iterator[tuple[Cyrus, Callable[[str], Cyrus], Mapping[str, Any]]]:
+    """The server to which the MTA delivers, who has a user's mailboxes, and [cyrus] for it."""
+    if kind.is_murder:
+        with Murder() as murder:
+            yield murder.frontends[0], murder.owner, {"murder": murder.section()}
+    else:
+        with Cyrus(imapd_conf=kind.imapd_conf, unixhierarchysep=kind.separator == "/") as cyrus:
+            yield cyrus, lambda _user: cyrus, kind.settings.get("cyrus", {})
 
 
 def _postfix(kind: Kind, **settings: Any) -> Postfix:

@@ -105,7 +105,7 @@ def test_the_log_line_of_a_recipient_says_who_was_asked_and_how_long_it_took(
 
 
 def test_the_cache_is_explained_in_words_and_figures(product: Product) -> None:
-    configure(product)
+    configure(product, cache_negative_seconds=600)
     product.start()
     code(product, "nobody-2")
     code(product, "nobody-2")
@@ -113,10 +113,10 @@ def test_the_cache_is_explained_in_words_and_figures(product: Product) -> None:
     staff = stats["sources"]["staff"]
     assert (staff["hits"], staff["lookups"], staff["errors"]) == (1, 1, 0)
     assert 0 < staff["seconds"] < 10
-    assert staff["remembered"]["unknown"] == {"users": 1, "seconds": 10.0}
+    assert staff["remembered"]["unknown"] == {"users": 1, "seconds": 600.0}
     shown = product.run("cache", "show").stdout
-    assert "accounts.staff: 1 lookups" in shown
-    assert "1 users not found, cached for 10 s each" in shown
+    assert "accounts.staff: 1 lookup," in shown
+    assert "1 user not found, cached for 600 s each" in shown
 
 
 def test_a_source_that_is_broken_is_shown_with_its_error(product: Product) -> None:

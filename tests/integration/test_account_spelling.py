@@ -194,7 +194,7 @@ def test_everybody_who_is_listed_with_capitals_gets_the_mailbox_that_mail_goes_t
     slapd.put({"PLee": ["Students"], "OLee": ["Others"]})
     product.replace_accounts(to_toml({"accounts": {"it": from_ldap(product, slapd)}}))
     done = product.run("provision", "--group", "STUDENTS", "--yes")
-    assert (done.returncode, done.stderr) == (0, "1 accounts: 1 created\n"), done.stdout
+    assert (done.returncode, done.stderr) == (0, "1 account: 1 created\n"), done.stdout
     assert cyrus.mailboxes("user/plee") == {"user/plee"}
     audited = product.run("audit", "--trees", "--source", "it")
     assert (audited.returncode, audited.stdout.splitlines()[-1].rpartition(": ")[2]) == (

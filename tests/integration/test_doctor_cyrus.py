@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,18 @@ def test_a_user_who_is_not_an_administrator_is_critical(
         Product(cyrus, settings={"cyrus": {"admin": "clerk"}}) as product,
     ):
         product.start()
-        status, found = findings(product, *no_mta(nowhere))
-    assert status == 2
-    live = next(it for it in found if "is not an administrator" in it["what"])
+        conf = cyrus.imapd_conf_file
+        assert said(product, nowhere) == [f"{conf}: 'clerk' (cyrus.admin) is not in admins"]
+        # Of the files of another Cyrus, what a login shows is left.
+        other = nowhere / "imapd.conf"
+        other.write_text(conf.read_text().replace("admins: cyrus", "admins: clerk"))
+        done = product.run("doctor", "--json", "--only", "cyrus", "--imapd-conf", str(other))
+    (live, _files) = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 2
     assert live["what"] == (
         f"Cyrus at 127.0.0.1:{cyrus.imap_port}: 'clerk' is not an administrator"
     )
-    assert live["remedy"] == "imapd.conf: admins: clerk (proxyservers is not enough)"
+    assert live["remedy"] == "imapd.conf: admins: clerk; proxyservers is not enough"
 
 
 @pytest.mark.parametrize(
@@ -289,6 +295,5 @@ def test_of_two_imap_services_the_one_that_the_milter_logs_in_to_is_judged(nowhe
         assert said(product, nowhere) == []
         product.configure({"cyrus": {"port": port}})
         assert said(product, nowhere) == [
-            f"Cyrus at 127.0.0.1:{port}: 'cyrus' is not an administrator",
             f"{cyrus.imapd_conf_file}: 'cyrus' (cyrus.admin) is not in imappublic_admins",
         ]

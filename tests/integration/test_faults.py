@@ -257,11 +257,14 @@ def killed_half_way(cyrus: Cyrus, brake: Brake, way: Begin, user: str) -> Way:
     with ThreadPoolExecutor() as pool:
         session = pool.submit(here.codes, user)
         brake.wait_until_held()
+        # What came in the same write before it is done by Cyrus meanwhile.
+        half = ["", "/Entwürfe", "/Sent"]
+        wait_until(lambda: here.tree(user) == half, 15.0, "the folders before Archive")
         here.product.kill()
         # The MTA's own word, and for the sender the same as ours: come back later.
         assert session.result() == [451]
     brake.refuse()
-    assert here.tree(user) == ["", "/Entwürfe", "/Sent"]
+    assert here.tree(user) == half
     assert list(here.product.unfinished()) == [user]
     return here
 

@@ -202,6 +202,21 @@ def test_a_site_whose_passwords_cyrus_checks_follows_its_notifications() -> None
         assert not site.socket.exists()
 
 
+def test_saslauthd_before_auxprop_creates_at_login_and_lets_in_whom_only_cyrus_can_check() -> None:
+    own = {"sasl_pwcheck_method": "saslauthd auxprop"}
+    passwords = {"ann": PASSWORD, "bob": PASSWORD, "own": "another one"}
+    with Site(["ann", "bob"], imapd_conf=own, cyrus_users=passwords) as site:
+        assert "INBOX/Sent" in site.imap_folders("ann")
+        session = site.imap("own", "another one")
+        wait_for_tree(site, "own")
+        session.logout()
+        with pytest.raises(LoginRefused):
+            site.imap("ann", "wrong")
+        # While the program is down.
+        site.product.stop()
+        site.imap("bob").logout()
+
+
 def test_pop3_by_notifications_finds_its_tree_at_the_second_login_at_the_latest() -> None:
     own = {"sasl_pwcheck_method": "auxprop", "pop3_autocreate_users": "nobody"}
     with Site(imapd_conf=own, cyrus_users={"ann": PASSWORD}, login={"upstream": None}) as site:

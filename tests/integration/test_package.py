@@ -124,7 +124,7 @@ def test_what_is_installed_serves_under_its_own_user(
         )
         try:
             assert server.stderr is not None
-            assert server.stderr.readline() == "INFO ready\n"
+            assert any(it.startswith("INFO ready: enforce; milter at ") for it in server.stderr)
             with MilterClient(f"inet:127.0.0.1:{port}") as mta:
                 mta.envfrom("<ann@client.test>")
                 macros = {"{rcpt_mailer}": "lmtp", "{rcpt_addr}": "deb@example.org"}
@@ -309,28 +309,40 @@ def test_paths_that_its_files_name_are_true_of_the_package(contents: Path) -> No
     assert wrong == []
 
 
+# Types at a terminal, as a user who presses Tab and Enter. What is run tells what the shell made of it. fish tells
+# without a terminal.
 COMPLETE = r"""
-. "$1"
-COMP_WORDS=(autocreate acc)
-COMP_CWORD=1
-$(complete -p autocreate | grep -o '_[a-z_]*completion') autocreate
-echo "${COMPREPLY[@]}"
-"""
-
-
-def test_shells_complete_its_command(package: Path, contents: Path, overlay: Path) -> None:
-    script = f"""
-        dpkg --install /package.deb >/dev/null
-        cat >/complete <<'END'
-{COMPLETE}
+cat >/type.zsh <<'END'
+zmodload zsh/zpty
+zpty -e shell "${(@)argv[2,-1]}"
+zpty -w shell "$1; autocreate() { echo \"ran: \$*;\"; }; PS1='no''w> '"
+zpty -r -m shell seen '*now> *'
+for typed in 'acc' 'config sh' 'audit --form' 'audit --format js'; do
+    zpty -w shell "autocreate $typed"$'\t'
+    zpty -r -m shell seen '*ran: *;*now> *'
+    print -r -- "$typed: ${${seen##*ran: }%%;*}"
+done
 END
-        bash /complete /usr/share/bash-completion/completions/autocreate
-        """
-    assert run(overlaid(package, overlay, script)).strip() == "accounts"
-    zsh = (contents / "usr/share/zsh/vendor-completions/_autocreate").read_text()
-    assert zsh.startswith("#compdef autocreate\n")
-    fish = contents / "usr/share/fish/vendor_completions.d/autocreate.fish"
-    assert "complete --no-files --command autocreate" in fish.read_text()
+zsh -f /type.zsh '. /usr/share/bash-completion/bash_completion' bash --norc -i
+zsh -f /type.zsh 'autoload -Uz compinit; compinit -u -D' zsh -f -i
+fish --command 'complete --do-complete "autocreate audit --form"'
+"""
+TYPED = [
+    "acc: accounts",
+    "config sh: config show",
+    "audit --form: audit --format",
+    "audit --format js: audit --format json",
+]
+COMPLETED = [
+    *(TYPED + TYPED),
+    "--format\tOutput format, one finding per line. CSV begins with a header line, and a cell that a "
+    "spreadsheet would take for a formula with an apostrophe.",
+]
+
+
+def test_shells_complete_its_command(package: Path, overlay: Path) -> None:
+    said = run(overlaid(package, overlay, f"dpkg --install /package.deb >/dev/null\n{COMPLETE}"))
+    assert said.splitlines() == COMPLETED
 
 
 ENABLED = "/etc/systemd/system/multi-user.target.wants/autocreate-milter.service"
@@ -391,6 +403,8 @@ def test_it_says_that_script_install_is_in_its_way_and_removing_that_helps(
             }}
             everything >/var/before
             {ROOT}/script/install >/dev/null
+            {COMPLETE}
+            echo 'after that:'
             echo secret >/etc/autocreate/cyrus.secret
             touch /opt/autocreate/mine
             echo '# mine' >>/etc/systemd/system/autocreate-login.socket
@@ -405,9 +419,10 @@ def test_it_says_that_script_install_is_in_its_way_and_removing_that_helps(
             everything | diff /var/before - || true
             """,
         ),
-        timeout=200,
+        timeout=300,
     )
-    words, _, after = said.partition("after that:\n")
+    completed, words, after = said.split("after that:\n")
+    assert completed.splitlines() == COMPLETED
     assert "  /usr/local/bin/autocreate\n" in words
     assert "  /etc/systemd/system/autocreate-milter.service\n" in words
     assert "script/install --remove /opt/autocreate" in words
@@ -443,3 +458,92 @@ def test_script_install_makes_no_venv_of_a_folder_of_others(package: Path, overl
         "/ours is not empty, and no installation of ours: name another folder.",
         "x",
     ]
+
+
+BY_THE_PACKAGE = "dpkg --install /package.deb >/dev/null 2>&1"
+BY_SCRIPT_INSTALL = f"{ROOT}/script/install >/dev/null"
+
+# As Debian's Postfix asks for it at its installation, and with its master.cf: smtpd and lmtp are chrooted.
+POSTFIX = r"""
+useradd --no-create-home joe
+sed 's/^smtp  *inet/127.0.0.1:%(port)s inet/' /usr/share/postfix/master.cf.dist >/etc/postfix/master.cf
+cat >/etc/postfix/main.cf <<'END'
+compatibility_level = 3.6
+myhostname = mail.example.org
+mydestination = $myhostname, example.org, localhost
+alias_maps =
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+smtp_dns_support_level = disabled
+maillog_file = /var/log/postfix.log
+END
+"""
+
+FIRST_HOUR = r"""
+cp -a /etc/postfix /before
+init() {
+    autocreate config init "$@" --imapd-conf %(cyrus)s/imapd.conf --cyrus-conf %(cyrus)s/cyrus.conf
+}
+mail() {
+    python3 - "$1" <<'END'
+import smtplib, sys
+with smtplib.SMTP("127.0.0.1", %(port)s, timeout=60) as client:
+    client.ehlo("client.test")
+    replies = [client.mail("ann@client.test")[0], client.rcpt(sys.argv[1])[0]]
+    if replies[-1] == 250:
+        replies.append(client.data("Subject: hello\n\nhi\n")[0])
+    print("mail to", *sys.argv[1:], *replies)
+END
+}
+await() { for _ in $(seq 600); do if "$@"; then return; fi; sleep 0.1; done; false; }
+echo '%(password)s' | init --replace --yes --password-file -
+stat --format '%%U:%%G %%a' /etc/autocreate/autocreate.toml /etc/autocreate/cyrus.secret
+autocreate config check
+init --apply || echo "status $?"
+milter() {
+    setpriv --reuid autocreate --regid autocreate --init-groups \
+        autocreate milter --config /etc/autocreate/autocreate.toml 2>/milter.log &
+    process=$!
+    await grep -q ^INFO.ready /milter.log
+}
+end_milter() { kill "$process" && wait "$process" || echo "the milter ended with $?"; }
+milter
+init --apply
+postfix start >/dev/null 2>&1
+await grep -q 'daemon started' /var/log/postfix.log
+mail joe@example.org
+sed -i '/^mode = "dry-run"/d' /etc/autocreate/autocreate.toml
+end_milter
+milter
+mail joe@example.org
+mail nobody@example.org
+init --undo
+diff -r /before /etc/postfix && echo 'as before'
+postfix stop 2>/dev/null
+end_milter
+"""
+
+
+@pytest.mark.timeout(800)  # script/install compiles, and the program is started a dozen times
+@pytest.mark.parametrize("install", [BY_THE_PACKAGE, BY_SCRIPT_INSTALL], ids=["deb", "script"])
+def test_config_init_leads_to_a_first_delivery(
+    cyrus: Cyrus, package: Path, overlay: Path, install: str
+) -> None:
+    values = {"port": free_port(), "cyrus": cyrus.folder, "password": cyrus.admin_password}
+    script = f"{install}\n{(POSTFIX + FIRST_HOUR) % values}"
+    # A name space for processes: Postfix ends with the test, whatever happens.
+    contained = ["unshare", "--pid", "--fork", "--kill-child"]
+    said = run([*contained, *overlaid(package, overlay, script)], timeout=700)
+    lines = said.splitlines()
+    assert lines.count("root:autocreate 640") == 2
+    assert "/etc/autocreate/autocreate.toml: ok: 1 account source, 1 policy, mode dry-run" in lines
+    assert "+mailbox_transport = lmtp:inet:" in said
+    assert "status 75" in lines
+    assert [line for line in lines if line.startswith("mail to")] == [
+        "mail to joe@example.org 250 250 250",
+        "mail to joe@example.org 250 250 250",
+        "mail to nobody@example.org 250 550",
+    ]
+    assert lines[-1] == "as before"
+    assert cyrus.wait_for_messages("joe")
+    cyrus.delete("user/joe")

@@ -33,6 +33,9 @@ class Brake(ScriptedServer):
         self._released.clear()
         self._pattern = re.compile(pattern.encode())
 
+    def passes(self, line: bytes) -> None:
+        """Called with each line that a client sends, for who looks at them."""
+
     def wait_until_held(self, timeout: float = 15.0) -> None:
         assert self._held.wait(timeout), "no command came to be held"
 
@@ -67,6 +70,7 @@ class Brake(ScriptedServer):
 
     def _pass_commands(self, client: socket.socket, server: socket.socket) -> None:
         for line in client.makefile("rb"):
+            self.passes(line)
             if self._pattern and self._pattern.search(line):
                 self._pattern = None
                 self._held.set()

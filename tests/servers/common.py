@@ -263,8 +263,8 @@ def accepts(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-def greets(port: int, greeting: bytes) -> bool:
+def greets(port: int, greeting: bytes, host: str = HOST) -> bool:
     """Whether a server there begins by saying this."""
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=2.0) as probe:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2.0) as probe:
         return probe.recv(512).startswith(greeting)
     return False

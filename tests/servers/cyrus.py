@@ -41,6 +41,7 @@ NO_SPECIAL_USE = {
     "\\unmarked",
 }
 PARTITION = "/shared/vendor/cmu/cyrus-imapd/partition"
+UNIQUE_ID = "/shared/vendor/cmu/cyrus-imapd/uniqueid"
 
 
 def other_resources() -> tuple[str, str]:
@@ -72,16 +73,16 @@ class Cyrus(Program):
 
     name = "cyrus"
     output = "master.out"
+    preforked: tuple[str, ...] = ("imap", "lmtp")
+    host: str = HOST
 
-    host: Final = HOST
     admin: Final = "cyrus"
     admin_password: Final = "correct horse"
-    servername: Final = "cyrus.test"
 
     def __init__(
         self,
         *,
-        imapd_conf: Mapping[str, str] | None = None,
+        imapd_conf: Mapping[str, str | None] | None = None,
         users: Mapping[str, str] | None = None,
         unixhierarchysep: bool = True,
         tls: bool = False,
@@ -89,9 +90,13 @@ class Cyrus(Program):
         services: Mapping[str, tuple[str, str]] | None = None,
         base: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        host: str = HOST,
+        servername: str = "cyrus.test",
     ) -> None:
         """`services` adds to cyrus.conf's SERVICES: name -> (command, where it listens)."""
         super().__init__(base)
+        self.host = host
+        self.servername = servername
         self._options = dict(imapd_conf or {})
         self._users = {**(users or {}), self.admin: self.admin_password}
         self._unixhierarchysep = unixhierarchysep
@@ -123,7 +128,9 @@ class Cyrus(Program):
         ]
 
     def _is_up(self) -> bool:
-        return greets(self.imap_port, b"* OK") and greets(self.lmtp_port, b"220 ")
+        return greets(self.imap_port, b"* OK", self.host) and greets(
+            self.lmtp_port, b"220 ", self.host
+        )
 
     def pids_of(self, program: str) -> set[int]:
         """The services that run a program, such as `lmtpd`."""
@@ -170,7 +177,7 @@ class Cyrus(Program):
             "run/lock",
         ):
             (folder / name).mkdir(parents=True)
-        options = {
+        options: dict[str, str | None] = {
             "configdirectory": str(folder / "conf"),
             "proc_path": str(folder / "run/proc"),
             "mboxname_lockpath": str(folder / "run/lock"),
@@ -201,28 +208,17 @@ class Cyrus(Program):
             }
         options |= self._options
         self.imapd_conf_file.write_text(
-            "".join(f"{key}: {value}\n" for key, value in options.items())
+            "".join(f"{key}: {value}\n" for key, value in options.items() if value is not None)
         )
 
-        services = {
-            "imap": ("imapd", f"{HOST}:{self.imap_port}"),
-            "lmtp": ("lmtpd -a", f"{HOST}:{self.lmtp_port}"),
-            "pop3": ("pop3d", f"{HOST}:{self.pop3_port}"),
-            "sieve": ("timsieved", f"{HOST}:{self.sieve_port}"),
-        }
-        if self._tls:
-            services["imaps"] = ("imapd -s", f"{HOST}:{self.imaps_port}")
-        lines = [
-            "START {",
-            f'  recover cmd="ctl_cyrusdb -C {self.imapd_conf_file} -r"',
-            "}",
-            "SERVICES {",
-        ]
-        for name, (service, listen) in (services | self._services).items():
-            program, _, arguments = service.partition(" ")
-            command = f"{program} -C {self.imapd_conf_file} {arguments}".rstrip()
+        lines = ["START {"]
+        for name, command in self._at_start().items():
+            lines.append(f'  {name} cmd="{self._configured(command)}"')
+        lines += ["}", "SERVICES {"]
+        for name, (service, listen) in (self._daemons() | self._services).items():
+            command = self._configured(service)
             lines.append(
-                f'  {name} cmd="{command}" listen="{listen}" prefork={int(name in ("imap", "lmtp"))}'
+                f'  {name} cmd="{command}" listen="{listen}" prefork={int(name in self.preforked)}'
             )
         self.cyrus_conf_file.write_text("\n".join([*lines, "}", "EVENTS {", "}", ""]))
 
@@ -231,11 +227,37 @@ class Cyrus(Program):
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, "cyrus", "mail")
 
+    def _at_start(self) -> dict[str, str]:
+        """cyrus.conf's START."""
+        return {"recover": "ctl_cyrusdb -r"}
+
+    def _daemons(self) -> dict[str, tuple[str, str]]:
+        """cyrus.conf's SERVICES: the command, and where it listens."""
+        services = {
+            "imap": ("imapd", f"{self.host}:{self.imap_port}"),
+            "lmtp": ("lmtpd -a", f"{self.host}:{self.lmtp_port}"),
+            "pop3": ("pop3d", f"{self.host}:{self.pop3_port}"),
+            "sieve": ("timsieved", f"{self.host}:{self.sieve_port}"),
+        }
+        if self._tls:
+            services["imaps"] = ("imapd -s", f"{self.host}:{self.imaps_port}")
+        return services
+
+    def _configured(self, command: str) -> str:
+        """A command of Cyrus's that reads our imapd.conf."""
+        program, _, arguments = command.partition(" ")
+        return f"{program} -C {self.imapd_conf_file} {arguments}".rstrip()
+
     def _set_password(self, user: str, password: str) -> None:
-        run(
-            ["saslpasswd2", "-p", "-c", "-f", self.folder / "sasldb2", "-u", self.servername, user],
-            stdin=password.encode(),
-        )
+        for realm in self._realms():
+            run(
+                ["saslpasswd2", "-p", "-c", "-f", self.folder / "sasldb2", "-u", realm, user],
+                stdin=password.encode(),
+            )
+
+    def _realms(self) -> tuple[str, ...]:
+        """Where sasldb looks for users."""
+        return (self.servername,)
 
     def add_user(self, user: str, password: str) -> None:
         self._set_password(user, password)
@@ -312,6 +334,9 @@ class Cyrus(Program):
 
     def partition(self, mailbox: str) -> str:
         return self.annotation(mailbox, PARTITION)
+
+    def unique_id(self, mailbox: str) -> str:
+        return self.annotation(mailbox, UNIQUE_ID)
 
     def annotation(self, mailbox: str, entry: str, user: str = "") -> str:
         """The value of an entry as the administrator sees it, or as a user does."""

@@ -26,7 +26,7 @@ CREATE TABLE memberships (userid TEXT NOT NULL, name TEXT NOT NULL);
 """
 
 # As the text log and the JSON log say it.
-READY = re.compile(r'^INFO ready$|"message": "ready"', re.MULTILINE)
+READY = re.compile(r'^INFO ready: |"message": "ready: ', re.MULTILINE)
 
 # What a tree of every kind of part looks like; tests that want another one say so.
 POLICY: Mapping[str, Any] = {
@@ -101,7 +101,16 @@ class Product(Program):
         return self.contained(*command) if self.contained else command
 
     def _is_up(self) -> bool:
-        return len(READY.findall(self.log())) > self._starts
+        return self._ready > 0
+
+    @property
+    def _ready(self) -> int:
+        """How many processes have become ready since the start."""
+        return len(READY.findall(self.log())) - self._starts
+
+    def wait_for_processes(self, count: int) -> None:
+        """Waits until so many processes have become ready since the start (`milter.processes`)."""
+        wait_until(lambda: self._ready == count, 30.0, f"{count} processes", self.log)
 
     @property
     def _environment(self) -> Mapping[str, str]:

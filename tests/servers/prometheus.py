@@ -1,4 +1,4 @@
-"""A Prometheus that watches one process and answers queries. script/lib/install.sh unpacks it into .cache/."""
+"""A Prometheus that watches processes and knows alerts. script/lib/install.sh unpacks it into .cache/."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from .program import Program
 
 ROOT = Path(__file__).parents[2]
 BINARY = ROOT / ".cache/prometheus/usr/bin/prometheus"
+PROMTOOL = BINARY.with_name("promtool")
 
 
 class Prometheus(Program):
-    """Asks `target`, HOST:PORT, every second, as the job "autocreate"."""
+    """Asks each target, HOST:PORT, every second, as the job "autocreate".
+
+    Alerts by the file `rules` are pending as soon as there is a cause.
+    """
 
     name = "prometheus"
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, *targets: str, rules: Path | None = None) -> None:
         super().__init__()
-        self._target = target
+        self._targets = targets
+        self._rules = rules
         self._port = free_port()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
@@ -43,11 +48,15 @@ class Prometheus(Program):
         return f"http://{HOST}:{self._port}"
 
     def _lay_out(self) -> None:
-        (self.folder / "prometheus.yml").write_text(
-            "global: {scrape_interval: 1s}\n"
-            "scrape_configs:\n"
-            f"  [{{job_name: autocreate, static_configs: [{{targets: ['{self._target}']}}]}}]\n"
-        )
+        configuration = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": [str(self._rules)] if self._rules else [],
+            "scrape_configs": [
+                {"job_name": "autocreate", "static_configs": [{"targets": [*self._targets]}]}
+            ],
+        }
+        # JSON is YAML, too.
+        (self.folder / "prometheus.yml").write_text(json.dumps(configuration))
 
     def _command(self) -> Sequence[str | Path]:
         return [

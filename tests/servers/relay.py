@@ -13,19 +13,37 @@ from .scripted import ScriptedServer
 class Relay(ScriptedServer):
     """Passes everything on between `port` and the server's, until told otherwise.
 
-    `written` is what clients have sent so far, `connections` how many have come; `open` are there now. A change of
+    `altered` is a pair of words of one length: all that passes has the second for the first. `written` is what
+    clients have sent so far, in `writes` pieces; `connections` how many have come; `open` are there now. A change of
     `server_port` counts for who comes from then on.
+
+    Args:
+        delay: seconds that each piece takes on its way, in each direction.
     """
 
-    def __init__(self, server_port: int, host: str = HOST) -> None:
-        super().__init__(socket.create_server((host, 0)))
+    def __init__(
+        self,
+        server_port: int,
+        host: str = HOST,
+        port: int = 0,
+        server_host: str = HOST,
+        delay: float = 0.0,
+    ) -> None:
+        """Listens on `host` and `port`, 0 for any."""
+        super().__init__(socket.create_server((host, port)))
         self.host = host
         self.server_port = server_port
+        self._server_host = server_host
+        self._delay = delay
         self.written = b""
+        self.writes = 0
+        self.altered = (b"", b"")
         self.open = 0
         self._passes = threading.Event()
         self._passes.set()
+        self._resumed = threading.Event()
         self._halt = b""
+        self._held = b""
         self._allowance: int | None = None
 
     def close(self) -> None:
@@ -40,14 +58,20 @@ class Relay(ScriptedServer):
         """Pauses as soon as a client writes something with these words in it, which is held back."""
         self._halt = words
 
+    def hold(self, words: bytes) -> None:
+        """What a client writes with these words in it is held back, and that connection with it. Others go on."""
+        self._resumed.clear()
+        self._held = words
+
     def pause_after(self, size: int) -> None:
         """Lets so many bytes more through of what the server says, and then pauses."""
         self._allowance = size
 
     def resume(self) -> None:
-        self._halt = b""
+        self._halt = self._held = b""
         self._allowance = None
         self._passes.set()
+        self._resumed.set()
 
     @property
     def is_paused(self) -> bool:
@@ -55,7 +79,9 @@ class Relay(ScriptedServer):
 
     def serve(self, client: socket.socket) -> None:
         self.open += 1
-        with contextlib.closing(socket.create_connection((HOST, self.server_port))) as server:
+        with contextlib.closing(
+            socket.create_connection((self._server_host, self.server_port))
+        ) as server:
             self._clients.append(server)
             for it in (client, server):
                 it.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -71,6 +97,8 @@ class Relay(ScriptedServer):
             while data := source.recv(65536):
                 if from_client:
                     self.written += data
+                    self.writes += 1
+                data = data.replace(*self.altered) if self.altered[0] else data
                 if self._halt and self._halt in data:
                     self.pause()
                 if not from_client and self._allowance is not None:
@@ -78,7 +106,11 @@ class Relay(ScriptedServer):
                     data = data[self._allowance :]
                     self._allowance = 0
                     self.pause()
+                if self._held and self._held in data and from_client:
+                    self._resumed.wait()
                 self._passes.wait()
+                if self._delay:
+                    self._is_over.wait(self._delay)
                 target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)

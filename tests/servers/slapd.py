@@ -49,7 +49,7 @@ threads 4
 database mdb
 suffix "{suffix}"
 directory {folder}/data
-maxsize 268435456
+maxsize 4294967296
 dbnosync
 rootdn "cn=admin,{suffix}"
 rootpw {password}

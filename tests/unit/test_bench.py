@@ -35,7 +35,7 @@ def proof(log: Path) -> Evidence:
 
 
 def decide(user: str, answer: Answer, reason: str, **what: Any) -> None:
-    logs.verdict(Recipient(f"<{user}@example.org>"), Verdict(answer, reason, user, **what), 0.1)
+    logs.verdict(f"<{user}@example.org>", Verdict(answer, reason, user, **what), 0.1)
 
 
 def test_what_was_expected_is_a_proof(proof: Evidence) -> None:
@@ -54,7 +54,7 @@ def test_what_was_expected_is_a_proof(proof: Evidence) -> None:
 def test_another_verdict_is_no_proof(proof: Evidence, verdict: Verdict, logged: str) -> None:
     proved = proof.expects()
     proved.__enter__()[REMEMBERED] = 1
-    logs.verdict(Recipient("<joe@example.org>"), verdict, 0.1)
+    logs.verdict("<joe@example.org>", verdict, 0.1)
     with pytest.raises(AssertionError, match=logged):
         proved.__exit__(None, None, None)
 
@@ -75,7 +75,7 @@ def test_the_expected_reasons_are_those_of_the_program(
         for user in (USERS[0], "nobody"):
             recipient = Recipient(f"<{user}@example.org>", mailer="lmtp")
             asked.verify(recipient)
-            logs.verdict(recipient, asked.verify(recipient), 0.1)
+            logs.verdict(recipient.argument, asked.verify(recipient), 0.1)
         expected[REMEMBERED] = 1
         expected[UNKNOWN._replace(asked="it:cache")] = 1
 

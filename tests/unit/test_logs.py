@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import socket
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocreate import logs
-from autocreate.model import Answer, Login, Lookup, Recipient, Verdict
+from autocreate.model import Answer, Login, Lookup, Verdict
 from autocreate.statistics.line_budget import LineBudget
 from tests.unit.clock import Clock
 
@@ -30,7 +31,7 @@ CREATED = Verdict(Answer.ACCEPT, "created", "joe", "staff", "everyone", created=
 def written(kind: str, argument: str, verdict: Verdict = CREATED, **fields: str) -> str:
     stream = io.StringIO()
     logs.configure(kind, "info", stream)
-    logs.verdict(Recipient(argument), verdict, 12.34, **fields)
+    logs.verdict(argument, verdict, 12.34, **fields)
     return stream.getvalue()
 
 
@@ -70,9 +71,9 @@ def test_a_flood_of_unknown_recipients_is_bounded(
     unknown = Verdict(Answer.UNKNOWN, "nobody knows")
     malformed = Verdict(Answer.MALFORMED, "no address", suppressed="dry run")
     for number in range(5000):
-        logs.verdict(Recipient(f"<x{number}@example.org>"), unknown, 1.0, client="192.0.2.1")
-        logs.verdict(Recipient(f"<x{number}>"), malformed, 1.0, client="192.0.2.2")
-    logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0, client="192.0.2.1")
+        logs.verdict(f"<x{number}@example.org>", unknown, 1.0, client="192.0.2.1")
+        logs.verdict(f"<x{number}>", malformed, 1.0, client="192.0.2.2")
+    logs.verdict("<joe@example.org>", CREATED, 1.0, client="192.0.2.1")
     lines = stream.getvalue().splitlines()
     assert len(lines) == 101
     assert "joe@example.org" in lines[-1]
@@ -89,7 +90,7 @@ def test_every_unknown_recipient_has_a_line_where_there_is_no_bound() -> None:
     stream = io.StringIO()
     logs.configure("text", "info", stream, unknown_per_minute=0)
     for _ in range(5000):
-        logs.verdict(Recipient("<x@example.org>"), Verdict(Answer.UNKNOWN, "nobody knows"), 1.0)
+        logs.verdict("<x@example.org>", Verdict(Answer.UNKNOWN, "nobody knows"), 1.0)
     assert len(stream.getvalue().splitlines()) == 5000
 
 
@@ -139,7 +140,7 @@ def test_a_json_line_is_what_json_writes(argument: str, reason: str, millisecond
     stream = io.StringIO()
     logs.configure("json", "info", stream)
     verdict = replace(CREATED, reason=reason, suppressed="dry run")
-    logs.verdict(Recipient(argument), verdict, milliseconds, client="192.0.2.1")
+    logs.verdict(argument, verdict, milliseconds, client="192.0.2.1")
     line = stream.getvalue()
     assert line == json.dumps(json.loads(line)) + "\n"
 
@@ -212,7 +213,7 @@ def test_a_line_that_cannot_be_written_disturbs_no_decision(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logs.configure("text", "info", FullDisk())
-    logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0)
+    logs.verdict("<joe@example.org>", CREATED, 1.0)
     assert "No space left on device" in capsys.readouterr().err
 
 
@@ -234,7 +235,7 @@ def test_lines_of_several_threads_do_not_mix() -> None:
 
     def talk(number: int) -> None:
         for _ in range(50):
-            logs.verdict(Recipient(f"<joe{number}@example.org>"), CREATED, 1.0)
+            logs.verdict(f"<joe{number}@example.org>", CREATED, 1.0)
             logger.info("all is well")
 
     with ThreadPoolExecutor(8) as threads:
@@ -256,8 +257,38 @@ def test_a_decision_is_a_record_that_any_handler_of_logging_can_show() -> None:
         logging.Formatter("%(levelname)s %(levelno)d %(name)s %(message)s %(filename)s%(lineno)d")
     )
     logging.getLogger("autocreate").addHandler(other)
-    logs.verdict(Recipient("<joe@example.org>"), CREATED, 1.0)
+    logs.verdict("<joe@example.org>", CREATED, 1.0)
     assert stream.getvalue() == "INFO 20 autocreate.recipient recipient 0\n"
+
+
+WORDS = st.sampled_from(["", "joe", "staff", "it's 1=1"]) | TEXT
+VERDICTS = st.builds(
+    Verdict,
+    st.sampled_from(list(Answer)),
+    WORDS,
+    WORDS,
+    WORDS,
+    WORDS,
+    created=st.booleans(),
+    suppressed=st.sampled_from(["", "dry run"]),
+    aliases=st.sampled_from([(), ("x -> y",)]),
+    asked=st.sampled_from([(), (Lookup("staff", 1.25, False),)]),
+)
+
+
+@given(st.sampled_from(["text", "json"]), TEXT, TEXT, VERDICTS, st.floats(0, 1e5))
+def test_a_decision_is_the_same_line_with_a_record_and_without(
+    kind: str, argument: str, sender: str, verdict: Verdict, milliseconds: float
+) -> None:
+    lines = []
+    for more in ([], [logging.NullHandler()]):
+        stream = io.StringIO()
+        logs.configure(kind, "debug", stream)
+        logging.getLogger("autocreate").handlers += more
+        logs.verdict(argument, verdict, milliseconds, client="192.0.2.1", sender=sender)
+        # Only the first temporary one for a reason is an error; and the second line may be a second later.
+        lines.append(re.sub(r'ERROR|"time": "[^"]*"', "INFO", stream.getvalue()))
+    assert lines[0] == lines[1] != ""
 
 
 @given(st.sampled_from(["text", "json"]), TEXT)
@@ -273,7 +304,7 @@ def test_any_other_event_is_one_line_too(kind: str, sent: str) -> None:
 def test_the_level_counts(level: str, lines: int) -> None:
     stream = io.StringIO()
     logs.configure("text", level, stream)
-    logs.verdict(Recipient("joe"), CREATED, 1.0)
+    logs.verdict("joe", CREATED, 1.0)
     assert len(stream.getvalue().splitlines()) == lines
 
 
@@ -332,7 +363,7 @@ def test_syslog_has_facility_priority_and_the_program_before_each_line(tmp_path:
         daemon.settimeout(10)
         daemon.bind(str(tmp_path / "log"))
         logs.configure("text", "info", syslog=tmp_path / "log")
-        logs.verdict(Recipient("<joe@example.org>"), CREATED, 12.34)
+        logs.verdict("<joe@example.org>", CREATED, 12.34)
         logging.getLogger("autocreate.service.service").error("the journal is away")
         ours = f"autocreate[{os.getpid()}]: "
         # Facility 2 is mail: 2 * 8 + 6 is information, 2 * 8 + 3 an error.

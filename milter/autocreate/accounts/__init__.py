@@ -6,7 +6,7 @@ become a 550.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from autocreate.core.naming import Users
 from autocreate.core.spelling import own_name
@@ -47,6 +47,22 @@ class AccountSource(Protocol):
 
     def close(self) -> None:
         """Close connections and files. The source is not used afterwards."""
+
+
+@runtime_checkable
+class MemorySource(AccountSource, Protocol):
+    """A source that can answer from memory, at least at times. It is then asked in the caller's own thread.
+
+    That may be a thread of libmilter's, in which no C code may call back into Python: see docs/decisions/0063.
+    """
+
+    def recall(self, user: str) -> Account | None:
+        """As `lookup`, but without a driver, a socket, or any other wait.
+
+        Raises:
+            NotInMemory: ask `lookup`, in a thread that Python started.
+            Temporary: as for `lookup`.
+        """
 
 
 class Source(NamedTuple):

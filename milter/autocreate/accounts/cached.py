@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from cachetools import TTLCache
-
-from autocreate.accounts import AccountSource
-from autocreate.errors import PoolExhausted, Temporary, Unreachable
+from autocreate.accounts import AccountSource, MemorySource
+from autocreate.errors import NotInMemory, PoolExhausted, Temporary, Unreachable
 from autocreate.model import Account, Lookup
 from autocreate.resilience.breaker import Breaker
+from autocreate.resilience.expiring import Expiring
 from autocreate.statistics.lookups import LookupStats, record_lookup, record_question
 
 T = TypeVar("T")
@@ -51,6 +50,7 @@ class CachedSource:
         self.name = source.name
         self.has_groups = source.has_groups
         self._source = source
+        self._memory = source if isinstance(source, MemorySource) else None
         self._limits = limits
         self._clock = clock
         self._breaker = Breaker(source.name, clock=clock)
@@ -61,6 +61,16 @@ class CachedSource:
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
         return self._answer(self._accounts, user, lambda: self._source.lookup(user))
+
+    def recall(self, user: str) -> Account | None:
+        """See `MemorySource.recall`."""
+        if self._memory:
+            memory = self._memory
+            return self._answer(self._accounts, user, lambda: memory.recall(user))
+        # In a flood of unknown names hardly any is cached: the way back must be short.
+        if self._accounts.recall(user) is None:
+            raise NotInMemory(self.name)
+        return self.lookup(user)
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`."""
@@ -113,22 +123,27 @@ class CachedSource:
 
     def _asked(self, cache: "_Cache", user: str, ask: Callable[[], T]) -> "_Known":
         begun, generation = self._clock(), cache.generation
-        error = ""
         record_question(self.name)
         try:
             known = _Known(ask())
+        except NotInMemory:
+            raise  # it was not asked
         except (Unreachable, PoolExhausted) as failure:
-            error = str(failure)
+            self._count(begun, str(failure))
             raise
         except Temporary as failure:
-            error = str(failure)
-            known = _Known(None, error)
-        finally:
-            seconds = self._clock() - begun
-            self._stats.answered(seconds, error)
-            record_lookup(Lookup(self.name, seconds * 1000, bool(error)))
+            known = _Known(None, str(failure))
+        except BaseException as defect:
+            self._count(begun, repr(defect))
+            raise
+        self._count(begun, known.error)
         cache.remember(user, known, generation)
         return known
+
+    def _count(self, begun: float, error: str) -> None:
+        seconds = self._clock() - begun
+        self._stats.answered(seconds, error)
+        record_lookup(Lookup(self.name, seconds * 1000, bool(error)))
 
 
 class _Known(NamedTuple):
@@ -139,19 +154,19 @@ class _Known(NamedTuple):
 
 
 class _Cache:
-    """Three caches with one lock, since a TTLCache is not thread-safe."""
+    """Three caches with one lock."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._lock = threading.Lock()
-        self._found: TTLCache[str, _Known] = TTLCache(limits.size, limits.found, clock)
-        self._unknown: TTLCache[str, _Known] = TTLCache(limits.size, limits.unknown, clock)
-        self._errors: TTLCache[str, _Known] = TTLCache(limits.size, limits.error, clock)
+        self._found = Expiring[_Known](limits.size, limits.found, clock)
+        self._unknown = Expiring[_Known](limits.size, limits.unknown, clock)
+        self._errors = Expiring[_Known](limits.size, limits.error, clock)
         self._caches = (self._found, self._unknown, self._errors)
         self.generation = 0  # how often an answer was invalidated
 
     def recall(self, user: str) -> _Known | None:
         with self._lock:
-            return next((known for cache in self._caches if (known := cache.get(user))), None)
+            return self._found.get(user) or self._unknown.get(user) or self._errors.get(user)
 
     def remember(self, user: str, known: _Known, generation: int) -> None:
         """Cache an answer, unless one was invalidated after `generation` was read.
@@ -163,17 +178,15 @@ class _Cache:
         kept = self._errors if known.error else answered
         with self._lock:
             if generation == self.generation:
-                kept[user] = known
+                kept.put(user, known)
 
     def invalidate(self, user: str) -> None:
         with self._lock:
             for cache in self._caches:
-                cache.pop(user, None)
+                cache.drop(user)
             self.generation += 1
 
     def sizes(self) -> list[int]:
         """How many users are cached: found, unknown, failed."""
         with self._lock:
-            for cache in self._caches:
-                cache.expire()
-            return [len(cache) for cache in self._caches]
+            return [cache.expire() for cache in self._caches]

@@ -1,12 +1,14 @@
 """All account sources as one. An account of any source counts; without one, all must say no."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from autocreate.accounts import AccountSource
+from autocreate.accounts import AccountSource, MemorySource
 from autocreate.accounts.cached import CachedSource
-from autocreate.errors import ConfigurationError, Temporary
+from autocreate.errors import ConfigurationError, NotInMemory, Temporary
 from autocreate.model import Account
+
+_NOT_LISTED = "cannot list its users: write list_query if it is of type sql, or select other sources with --source"
 
 
 class Directory:
@@ -18,6 +20,9 @@ class Directory:
 
     def __init__(self, sources: Sequence[AccountSource]) -> None:
         self._sources = {source.name: source for source in sources}
+        # Found once: to look whether an object has a protocol's methods takes longer than to ask a cache.
+        memory = [source for source in sources if isinstance(source, MemorySource)]
+        self._memory = memory if len(memory) == len(sources) else None
         self._cached = [source for source in sources if isinstance(source, CachedSource)]
 
     def find(self, user: str) -> Account | None:
@@ -26,16 +31,17 @@ class Directory:
         Raises:
             Temporary: no source has it, and at least one could not tell.
         """
-        errors = []
-        for source in self._sources.values():
-            try:
-                if account := source.lookup(user):
-                    return account
-            except Temporary as error:
-                errors.append(f"accounts.{source.name}: {error}")
-        if errors:
-            raise Temporary("; ".join(errors))
-        return None
+        return _first(user, [(source.name, source.lookup) for source in self._sources.values()])
+
+    def recall(self, user: str) -> Account | None:
+        """As `find`, from memory.
+
+        Raises:
+            NotInMemory: a source must be asked.
+        """
+        if self._memory is None:
+            raise NotInMemory(user)
+        return _first(user, [(source.name, source.recall) for source in self._memory])
 
     def groups(self, account: Account) -> frozenset[str]:
         """The groups of an account, from the source that has the account.
@@ -59,9 +65,9 @@ class Directory:
         """All users of these sources; of every source if none is named.
 
         Raises:
-            Temporary: a source did not answer, or not completely, or cannot list its users. None is left
-                out silently, since a survey without it would be wrong.
-            ConfigurationError: no source has that name.
+            Temporary: a source did not answer, or not completely. None is left out silently, since a
+                survey without it would be wrong.
+            ConfigurationError: no source has that name, or one cannot list its users.
         """
         unknown = set(sources) - self._sources.keys()
         if unknown:
@@ -76,10 +82,7 @@ class Directory:
             try:
                 users = self._sources[name].names()
                 if users is None:
-                    raise Temporary(
-                        "cannot list its users: write list_query if it is of type sql, or select "
-                        "other sources with --source"
-                    )
+                    raise ConfigurationError(f"accounts.{name}", [_NOT_LISTED])
                 yield from users
             except Temporary as error:
                 raise Temporary(f"accounts.{name}: {error}") from error
@@ -104,3 +107,19 @@ class Directory:
             return source.groups(account)
         except Temporary as error:
             raise Temporary(f"accounts.{source.name}: {error}") from error
+
+
+def _first(
+    user: str, lookups: Sequence[tuple[str, Callable[[str], Account | None]]]
+) -> Account | None:
+    """The first account that one of these lookups finds, each with its source's name."""
+    errors = []
+    for name, lookup in lookups:
+        try:
+            if account := lookup(user):
+                return account
+        except Temporary as error:
+            errors.append(f"accounts.{name}: {error}")
+    if errors:
+        raise Temporary("; ".join(errors))
+    return None

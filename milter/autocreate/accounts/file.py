@@ -12,9 +12,10 @@ from typing import Any
 
 from autocreate.accounts import account_of
 from autocreate.accounts.user_lines import User, parse_groups, parse_table, parse_users
+from autocreate.backends.mounts import is_on_this_machine
 from autocreate.backends.reloading_file import Reading, ReloadingFile
 from autocreate.core.naming import Users
-from autocreate.errors import Temporary
+from autocreate.errors import NotInMemory, Temporary
 from autocreate.model import Account
 
 
@@ -45,6 +46,7 @@ class FileSource:
     ) -> None:
         self.name = name
         self.has_groups = groups is not None
+        self._is_on_this_machine = is_on_this_machine(path)
         self._domains = frozenset(domains)
         self._user_ids = users
         read = partial(parse_table, self._domains) if format == "postfix" else parse_users
@@ -56,6 +58,12 @@ class FileSource:
     def lookup(self, user: str) -> Account | None:
         """See `AccountSource.lookup`."""
         return self._found(user)[0]
+
+    def recall(self, user: str) -> Account | None:
+        """See `MemorySource.recall`. A look at a file of another machine may never return."""
+        if not self._is_on_this_machine:
+            raise NotInMemory(f"{self._users.path} is on another machine")
+        return self._found(user, may_wait=False)[0]
 
     def groups(self, account: Account) -> frozenset[str]:
         """See `AccountSource.groups`. The primary group of a passwd(5) line is among them."""
@@ -82,13 +90,14 @@ class FileSource:
         if self._groups:
             self._groups.load(until)
 
-    def _found(self, user: str) -> tuple[Account | None, User]:
+    def _found(self, user: str, may_wait: bool = True) -> tuple[Account | None, User]:
         """The account of `user`, and the data of its line; None and nothing if there is none.
 
         Raises:
             Temporary: as for `AccountSource.lookup`.
+            NotInMemory: as for `ReloadingFile.read`.
         """
-        read = self._users.read()
+        read = self._users.read(may_wait)
         users = read.content
         account = None
         if names := users.spellings(user):

@@ -267,7 +267,8 @@ def _existing(user: str, site: Site, wanted: Tree = Tree()) -> Iterator[str]:  #
         if not site.store.exists(user):
             yield "no INBOX"
             return
-        yield "INBOX exists"
+        where = site.store.where(user)
+        yield f"INBOX exists ({where})" if where else "INBOX exists"
         observed = site.store.observe(user, with_alternatives(wanted))
     except AutocreateError as error:
         yield _failed(error)

@@ -14,6 +14,7 @@ from autocreate.admin.outcomes import State, outcome_of
 from autocreate.admin.selection import Selection
 from autocreate.admin.survey import Survey
 from autocreate.admin.surveying import failed_lookups, require_known, survey_accounts
+from autocreate.core.printable import counted
 from autocreate.errors import AutocreateError
 from autocreate.model import Verdict
 from autocreate.service.journal import Entry
@@ -89,6 +90,6 @@ def require_plausible(new: int, accounts: int, max_new: int) -> None:
     """
     if new > _ALWAYS_ALLOWED and new * 100 > accounts * max_new:
         raise TooMany(
-            f"{new} of {accounts} accounts have no mailbox, more than --max-new {max_new} per cent: "
+            f"{new:,} of {counted(accounts, 'account')} have no mailbox, more than --max-new {max_new} per cent: "
             "check the account sources and Cyrus; if it is right, repeat with --max-new 100"
         )

@@ -58,8 +58,8 @@ class AccountSelector:
             on_failure: is called for each user whose groups cannot be looked up.
 
         Raises:
-            Temporary: a source did not answer, or cannot list its users.
-            ConfigurationError: no source has that name.
+            Temporary: a source did not answer.
+            ConfigurationError: a source cannot list its users, or no source has a name that was given.
         """
         named = selection.users
         listed = self._directory.names(selection.sources) if named is None else iter(named)

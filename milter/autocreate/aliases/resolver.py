@@ -65,13 +65,16 @@ class Aliases:
         Raises:
             Temporary: a lookup failed or took too long, or the aliases form a loop.
         """
-        with self._lock:
-            known = self._known.get(key := (address, is_mapped))
-        return known or self._single_flight.join(
-            key,
+        return self.recall(address, is_mapped) or self._single_flight.join(
+            (address, is_mapped),
             lambda: self._resolved(address, is_mapped),
             timeout,
         )
+
+    def recall(self, address: Address, is_mapped: bool) -> Resolution | None:
+        """Where `address` leads as far as it is remembered: the same object each time."""
+        with self._lock:
+            return self._known.get((address, is_mapped))
 
     def remember(self, address: Address, is_mapped: bool, resolution: Resolution) -> None:
         """Remember this for a while. Not to be called for unknown addresses: the next alias may be theirs."""

@@ -8,7 +8,7 @@ A text comes in pieces of whole lines, so that other threads go on while a large
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from autocreate.aliases.syntax import COLON, SPACE, first_separator, folded, lowered
@@ -91,7 +91,7 @@ def _parsed(
     texts: list[str] = []
     problems: list[str] = []
     last = ""
-    for number, line in _logical_lines(pieces):
+    for number, line in logical_lines(pieces):
         end = first_separator(line, ends_key)
         key, value = line[:end].strip(), line[end + 1 :].strip()
         if not key or not value:
@@ -112,8 +112,8 @@ def _parsed(
     return AliasText(entries, tuple(problems), last)
 
 
-def _logical_lines(pieces: Iterator[str]) -> Iterator[tuple[int, str]]:
-    """Lines joined with their continuation lines, each with the number of the first."""
+def logical_lines(pieces: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Lines joined with their continuation lines, each with the number of the first: postmap(1), postconf(5)."""
     number = 0
     gathered: list[str] = []
     lines = (line for text in pieces for line in text.removesuffix("\n").split("\n"))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from autocreate.backends.regular_file import Rules, read_regular
-from autocreate.errors import MalformedValue, Temporary
+from autocreate.errors import MalformedValue, NotInMemory, Temporary
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +89,14 @@ class ReloadingFile(Generic[T]):
         self._load: _Load | None = None
         self._changed = 0.0  # when a change was first seen that has not been read since
 
-    def read(self) -> Reading[T]:
+    def read(self, may_wait: bool = True) -> Reading[T]:
         """The content of the file as it is now, or was a few seconds ago if it has just changed.
 
+        Args:
+            may_wait: for a version that has not been read yet.
+
         Raises:
+            NotInMemory: there is one, and it may not.
             Temporary: the file cannot be read, breaks a rule of `read_regular`, is not UTF-8, changes while it
                 is read, or takes too long.
         """
@@ -101,6 +105,8 @@ class ReloadingFile(Generic[T]):
             load = self._wanted()
             if isinstance(load, Reading):
                 return load
+            if not may_wait:
+                raise NotInMemory(f"{self.path} is being read")
             now = time.monotonic()
             older = self._current if now < load.outdated + _LONGEST else None
             until = min(asked, load.begun) + self._at_once if older else asked + _LONGEST

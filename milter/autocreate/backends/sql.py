@@ -1,21 +1,36 @@
 """An SQL database that runs the administrator's queries: connections, time limits, errors.
 
-For a server, SQLAlchemy has a connection pool. An SQLite file is read by `autocreate.backends.sqlite`.
+For a server, SQLAlchemy connects, keeps the connections, and compiles each query once. The query is then run on
+the driver's own cursor (docs/decisions/0059). An SQLite file is read by `autocreate.backends.sqlite`.
 """
 
+import contextlib
 import struct
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from autocreate.backends.options import SqlOptions
 from autocreate.backends.password_file import password
-from autocreate.backends.sql_drivers import parsed, server_engine, shown
+from autocreate.backends.sql_drivers import (
+    Statement,
+    compiled,
+    in_words,
+    parsed,
+    server_engine,
+    shown,
+)
 from autocreate.backends.sqlite import Answer, SqliteReader
 from autocreate.errors import (
     ConfigurationError,
@@ -98,6 +113,7 @@ class _Server:
     """A database on a server. See `Database` for its methods."""
 
     def __init__(self, url: URL, timeout: float, connections: int) -> None:
+        self._name = shown(url)
         self._timeout = timeout
         self._connections = connections
         self._engine = server_engine(
@@ -110,28 +126,45 @@ class _Server:
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
         )
+        assert self._engine.dialect.dbapi is not None  # the engine has found its driver
+        self._driver_error: type[Exception] = self._engine.dialect.dbapi.Error
+        self._statements: dict[sa.TextClause, Statement] = {}
+        # When a connection is lost, all that were made before it are, too.
+        self._generation = object()
+        sa.event.listen(self._engine, "connect", self._made)
+        sa.event.listen(self._engine, "checkout", self._taken)
 
     def __str__(self) -> str:
-        return shown(self._engine.url)
+        return self._name
 
     def select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
         """After a restart of the server, the idle connections are broken, which the first query
         notices. Only then is the query run again, on a new connection."""
         until = time.monotonic() + self._timeout
+        statement = self._statements.get(query)
+        if statement is None:
+            statement = self._statements[query] = compiled(query, self._engine.dialect)
         try:
-            return self._select(query, parameters)
+            values = statement.values(parameters)
+        except Temporary as error:
+            raise Temporary(f"{self}: {error}") from error
+        try:
+            return self._select(statement, values)
         except ServerTimeout:
             raise
         except Unreachable:
             if time.monotonic() > until:
                 raise
-            return self._select(query, parameters)
+            return self._select(statement, values)
 
     def stream(self, query: sa.TextClause) -> Iterator[Any]:
         # An idle connection that the server has closed is replaced here. Below, the driver's own error would come
         # through: SQLAlchemy does not translate it when a transaction's isolation level is set.
         self.select(_ANYTHING, {})
-        with self._connection() as connection:
+        attempt = self._attempt()
+        with map_exceptions(_CONNECTION_ERRORS, attempt):
+            connection = self._engine.connect()
+        with map_exceptions(_QUERY_ERRORS, attempt), connection:
             # A cursor on the server lives in a transaction.
             connection.execution_options(isolation_level="READ COMMITTED")
             with connection.begin():
@@ -140,19 +173,50 @@ class _Server:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _select(self, query: sa.TextClause, parameters: Mapping[str, str]) -> Answer:
-        with self._connection() as connection:
-            result = connection.execute(query, dict(parameters))
-            return tuple(result.keys()), list(limited_rows(result.all()))
-
-    @contextmanager
-    def _connection(self) -> Iterator[sa.Connection]:
-        """A connection, around whose use SQLAlchemy's errors become ours."""
-        attempt = _Attempt(str(self), self._timeout, self._connections, time.monotonic())
+    def _select(self, statement: Statement, values: Any) -> Answer:
+        attempt = self._attempt()
         with map_exceptions(_CONNECTION_ERRORS, attempt):
-            connection = self._engine.connect()
-        with map_exceptions(_QUERY_ERRORS, attempt), connection:
-            yield connection
+            connection = self._connected()
+        with map_exceptions(_QUERY_ERRORS, attempt), contextlib.closing(connection):
+            return self._answer(connection, statement, values)
+
+    def _connected(self) -> PoolProxiedConnection:
+        try:
+            return self._engine.raw_connection()
+        except self._driver_error as error:
+            raise DBAPIError(None, None, error) from error
+
+    def _made(self, _raw: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info["generation"] = self._generation
+
+    def _taken(self, _raw: Any, entry: ConnectionPoolEntry, _proxy: Any) -> None:
+        if entry.info["generation"] is not self._generation:
+            raise DisconnectionError  # the pool makes another in its place
+
+    def _answer(
+        self, connection: PoolProxiedConnection, statement: Statement, values: Any
+    ) -> Answer:
+        """What a query finds. A connection is kept only after an answer, or a proper error of the server."""
+        try:
+            with contextlib.closing(connection.cursor()) as cursor:
+                cursor.execute(statement.text, values)
+                if not cursor.description:
+                    raise Temporary(f"{self}: the query returns no rows; is it a SELECT?")
+                columns = tuple(column[0] for column in cursor.description)
+                return columns, list(limited_rows(cursor.fetchall()))
+        except self._driver_error as error:
+            raw: Any = connection.dbapi_connection
+            is_lost = self._engine.dialect.is_disconnect(error, raw, None)  # type: ignore[arg-type]
+            if is_lost:
+                self._generation = object()
+                connection.invalidate()
+            raise DBAPIError(None, None, error, connection_invalidated=is_lost) from error
+        except BaseException:
+            connection.invalidate()  # it may be in any state
+            raise
+
+    def _attempt(self) -> "_Attempt":
+        return _Attempt(self._name, self._timeout, self._connections, time.monotonic())
 
 
 class _Attempt(NamedTuple):
@@ -170,12 +234,12 @@ class _Attempt(NamedTuple):
 
 
 def _failed(attempt: _Attempt, error: Exception) -> Temporary:
-    return Temporary(f"{attempt.server}: {_words(error)}")
+    return Temporary(f"{attempt.server}: {in_words(error)}")
 
 
 def _lost(attempt: _Attempt, error: DBAPIError) -> Temporary:
     is_late = time.monotonic() - attempt.begun >= attempt.timeout * 0.9
-    return (ServerTimeout if is_late else Unreachable)(f"{attempt.server}: {_words(error)}")
+    return (ServerTimeout if is_late else Unreachable)(f"{attempt.server}: {in_words(error)}")
 
 
 def _busy(attempt: _Attempt, _: Exception) -> Temporary:
@@ -214,11 +278,6 @@ _CONNECTION_ERRORS: ExceptionMap[_Attempt] = {
     sa.exc.TimeoutError: _busy,
     TypeError: _bad_option,
 }
-
-
-def _words(error: Exception) -> str:
-    """An error of the driver, on one line; SQLAlchemy's own if there is none of the driver."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def text_of(value: object) -> str:

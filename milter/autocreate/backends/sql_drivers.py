@@ -77,6 +77,26 @@ def server_engine(url: URL, timeout: float, **options: Any) -> Engine:
     return engine
 
 
+def in_words(error: Exception) -> str:
+    """An error of the driver, on one line; SQLAlchemy's own if there is none of the driver."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
+
+
+def session_engine(url: URL, timeout: float) -> Engine:
+    """An engine with one connection, whose session is kept: each statement counts at once.
+
+    Arguments and errors are those of `server_engine`.
+    """
+    return server_engine(
+        url,
+        timeout,
+        pool_size=1,
+        max_overflow=0,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
+    )
+
+
 class Statement(NamedTuple):
     """A query as a driver takes it.
 
@@ -153,6 +173,8 @@ def _postgresql(timeout: float) -> Callable[..., Any]:
     from psycopg.pq import TransactionStatus  # noqa: PLC0415
 
     class Connection(psycopg.Connection[Any]):
+        _watched: socket.socket | None = None  # libpq's, by another descriptor
+
         def wait(self, gen: Any, interval: float = 0.1, limit: float | None = None) -> Any:
             seconds = timeout if limit is None else limit
             try:
@@ -168,18 +190,25 @@ def _postgresql(timeout: float) -> Callable[..., Any]:
 
         def _counted(self, gen: Any) -> Generator[Any, Any, Any]:
             """The steps in which libpq reads, each after a look at how much it has read."""
-            with socket.socket(fileno=os.dup(self.pgconn.socket)) as connection:
-                # psycopg limits the time. libpq reads until nothing waits.
-                limit = ReceivedLimit(connection, math.inf, reads_all=True)
-                try:
-                    wanted = next(gen)
-                    while True:
-                        ready = yield wanted
-                        limit.seconds_left()
-                        wanted = gen.send(ready)
-                except StopIteration as done:
+            if self._watched is None:
+                self._watched = socket.socket(fileno=os.dup(self.pgconn.socket))
+            # psycopg limits the time. libpq reads until nothing waits.
+            limit = ReceivedLimit(self._watched, math.inf, reads_all=True)
+            try:
+                wanted = next(gen)
+                while True:
+                    ready = yield wanted
                     limit.seconds_left()
-                    return done.value
+                    wanted = gen.send(ready)
+            except StopIteration as done:
+                limit.seconds_left()
+                return done.value
+
+        def close(self) -> None:
+            super().close()
+            watched, self._watched = self._watched, None
+            if watched is not None:
+                watched.close()
 
     return Connection.connect
 

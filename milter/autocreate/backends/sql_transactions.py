@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from autocreate.backends.sql_drivers import Statement, compiled
@@ -69,25 +69,6 @@ class Transactions:
         """
         self._run(commands, changes=True, is_durable=is_durable)
 
-    def lock(self, cursor: Any) -> None:
-        """Begin a transaction that writes; on SQLite, once nobody else does.
-
-        SQLite by itself looks ever less often whether its lock is free, in the end ten times a second. Where
-        others write one after the other it is then held at each look, and the time is up.
-
-        Raises:
-            sqlite3.OperationalError: it was not free in time.
-        """
-        if not self._is_sqlite:
-            return  # a driver begins by itself
-        until = time.monotonic() + self._timeout
-        cursor.execute("PRAGMA busy_timeout=10")
-        try:
-            while not _has_begun(cursor, until):
-                pass
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout={self._timeout * 1000:.0f}")
-
     def _run(self, commands: Sequence[Command], changes: bool, is_durable: bool) -> list[Any]:
         connection: PoolProxiedConnection | None = None
         try:
@@ -115,8 +96,8 @@ class Transactions:
             cursor = connection.cursor()
             if is_hasty:
                 cursor.execute("PRAGMA synchronous=NORMAL")
-            if changes:
-                self.lock(cursor)
+            if changes and self._is_sqlite:  # any other driver begins by itself
+                _lock_sqlite(cursor, self._timeout)
             rows: list[Any] = []
             for command in commands:
                 self._execute(cursor, command)
@@ -158,6 +139,44 @@ class Transactions:
         if is_lost:
             connection.invalidate()
         return is_lost
+
+
+def _lock_sqlite(cursor: Any, timeout: float) -> None:
+    """Begin a transaction on SQLite that writes, once nobody else does.
+
+    SQLite by itself looks ever less often whether its lock is free, in the end ten times a second. Where
+    others write one after the other it is then held at each look, and the time is up.
+
+    Args:
+        timeout: seconds to wait, now and for the connection's next statements.
+
+    Raises:
+        sqlite3.OperationalError: it was not free in time.
+    """
+    until = time.monotonic() + timeout
+    cursor.execute("PRAGMA busy_timeout=10")
+    try:
+        while not _has_begun(cursor, until):
+            pass
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={timeout * 1000:.0f}")
+
+
+def begin_writing(connection: sa.Connection, timeout: float) -> None:
+    """Begin a transaction of SQLAlchemy's that writes; on SQLite, once nobody else does.
+
+    Args:
+        timeout: seconds to wait for SQLite's lock, now and for the connection's next statements.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: SQLite's lock was not free in time.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    try:
+        _lock_sqlite(connection.connection.cursor(), timeout)
+    except sqlite3.OperationalError as error:
+        raise OperationalError(None, None, error) from error
 
 
 def _has_begun(cursor: Any, until: float) -> bool:

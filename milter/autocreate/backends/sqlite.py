@@ -97,13 +97,20 @@ class SqliteReader:
         until = time.monotonic() + self._timeout
         with self._slot(), map_exceptions(_ERRORS, self):
             while True:
-                before = self._settled(until)
-                with self._connection(before, until) as connection:
+                state = self._settled(until)
+                connection = self._take(state) or self._open(self._database, until)
+                with contextlib.ExitStack() as undo:
+                    undo.callback(connection.close)
                     answer = self._ask(connection, query, parameters)
-                    if _look(self.path) == before:
-                        if self._has_old_wal(before):
-                            self._compare_without_wal(answer, query, parameters, until)
-                        return answer
+                    if _look(self.path) != state:
+                        continue
+                    wal = _status(self._wal)
+                    if state and wal and wal.st_size and wal.st_mtime_ns <= state.changed:
+                        self._compare_without_wal(answer, query, parameters, until)
+                    if state and not wal and self._is_quiet(state):
+                        undo.pop_all()
+                        self._idle.append((state, connection))
+                    return answer
 
     def stream(self, query: sa.TextClause) -> Iterator[Any]:
         """All rows that a query finds, one by one.
@@ -126,18 +133,6 @@ class SqliteReader:
     def close(self) -> None:
         """Close every connection."""
         self._take(None)
-
-    @contextlib.contextmanager
-    def _connection(self, state: _State | None, until: float) -> Iterator[sqlite3.Connection]:
-        """A connection to this state of the file. It is kept if the file did not change."""
-        connection = self._take(state) or self._open(self._database, until)
-        with contextlib.ExitStack() as undo:
-            undo.callback(connection.close)
-            yield connection
-            is_same = _look(self.path) == state
-            if state and is_same and self._is_quiet(state) and not os.path.exists(self._wal):
-                undo.pop_all()
-                self._idle.append((state, connection))
 
     def _take(self, state: _State | None) -> sqlite3.Connection | None:
         """An idle connection to this state of the file. Those to other states are closed."""
@@ -203,13 +198,6 @@ class SqliteReader:
         # The last change may be in the future, if the clock was set back since.
         return time.monotonic() - self._last[1] >= quiet
 
-    def _has_old_wal(self, state: _State | None) -> bool:
-        try:
-            wal = os.stat(self._wal)
-        except OSError:
-            return False
-        return bool(state and wal.st_size and wal.st_mtime_ns <= state.changed)
-
     def _compare_without_wal(
         self, answer: Answer, query: sa.TextClause, parameters: Mapping[str, str], until: float
     ) -> None:
@@ -269,15 +257,21 @@ _ERRORS: ExceptionMap[SqliteReader] = {
 def _look(path: str) -> _State | None:
     """The state of a file; None if it does not exist. A copy never has the `ctime` of the original: see
     inode(7)."""
-    try:
-        found = os.stat(path)
-    except OSError:
+    found = _status(path)
+    if found is None:
         return None
     try:
         require_regular(found, path)
     except OSError as error:
         raise Unreachable(f"{path} {error.strerror}") from error
     return _State(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
+def _status(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except OSError:
+        return None
 
 
 def _commits(witness: sqlite3.Connection) -> Any:

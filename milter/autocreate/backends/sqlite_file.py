@@ -81,13 +81,12 @@ class SqliteFile:
 
 
 def prepare(connection: Any) -> None:
-    """Open the files. Let readers work beside a writer, and wait for locks (sqlite.org/wal.html).
+    """Open the files. Let readers work beside a writer (sqlite.org/wal.html).
 
     `synchronous` is FULL: a commit must survive a power failure.
     """
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA busy_timeout=2000")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
 

@@ -11,7 +11,7 @@ import click
 
 from autocreate.cli.groups import Group
 from autocreate.cli.options import config_option, json_option
-from autocreate.core.printable import printable
+from autocreate.core.printable import counted, printable
 
 if TYPE_CHECKING:
     from autocreate.doctor.source_report import SourceReport
@@ -69,8 +69,11 @@ def cache_show(config_path: Path, as_json: bool) -> None:
 @json_option
 @click.option("--user", help="Clear this user only.")
 def cache_clear(config_path: Path, as_json: bool, user: str | None) -> None:
-    """Clear the caches, so that the account sources and Cyrus are asked again."""
-    for path, _ in _each(config_path, "forget", user=user):
+    """Clear the caches, so that the account sources and Cyrus are asked again.
+
+    MTAs that share a journal on PostgreSQL clear theirs, too. Elsewhere run it on each of them.
+    """
+    for path, _ in _each(config_path, "forget", user=user, everywhere=True):
         if as_json:
             click.echo(json.dumps({"process": str(path), "forgotten": user}))
         else:
@@ -107,7 +110,7 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
     ready = stats["ready"]
     yield f"{path}:"
     yield (
-        f"  mailboxes: {ready['users']} users cached (maximum {ready['size']}), accepted without a lookup "
+        f"  mailboxes: {counted(ready['users'], 'user')} cached (maximum {ready['size']}), accepted without a lookup "
         f"for {ready['seconds']:g} s each"
     )
     if lmtp := stats["lmtp"]:
@@ -116,8 +119,8 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
         lookups = source["lookups"]
         mean = f", {source['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
         yield (
-            f"  accounts.{name}: {lookups} lookups{mean}, {source['errors']} errors; "
-            f"{source['hits']} cache hits"
+            f"  accounts.{name}: {counted(lookups, 'lookup')}{mean}, "
+            f"{counted(source['errors'], 'error')}; {counted(source['hits'], 'cache hit')}"
         )
         for kind, words in (
             ("found", "found"),
@@ -125,7 +128,8 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
             ("error", "lookup failed"),
         ):
             held = source["remembered"][kind]
-            yield f"    {held['users']} users {words}, cached for {held['seconds']:g} s each"
+            users = counted(held["users"], "user")
+            yield f"    {users} {words}, cached for {held['seconds']:g} s each"
         if source["last_error"]:
             yield f"    last error: {source['last_error']}"
     if domains := stats["domains"]:
@@ -137,18 +141,21 @@ def _explained(path: Path, stats: Mapping[str, Any]) -> Iterator[str]:
 def _lmtp_explained(lmtp: Mapping[str, Any]) -> Iterator[str]:
     held, lookups = lmtp["remembered"], lmtp["lookups"]
     mean = f", {lmtp['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
-    yield (f"  lmtpd: {lookups} lookups{mean}, {lmtp['errors']} errors; {lmtp['hits']} cache hits")
     yield (
-        f"    {held['users']} users cached (maximum {held['size']}), for {held['seconds']:g} s each"
+        f"  lmtpd: {counted(lookups, 'lookup')}{mean}, {counted(lmtp['errors'], 'error')}; "
+        f"{counted(lmtp['hits'], 'cache hit')}"
     )
+    users = counted(held["users"], "user")
+    yield f"    {users} cached (maximum {held['size']}), for {held['seconds']:g} s each"
     if lmtp["last_error"]:
         yield f"    last error: {lmtp['last_error']}"
 
 
 def _aliases_explained(aliases: Mapping[str, Any]) -> Iterator[str]:
     held = aliases["remembered"]
+    addresses = counted(held["addresses"], "address", "addresses")
     yield (
-        f"  aliases: {held['addresses']} addresses cached (maximum {held['size']}), not looked up again "
+        f"  aliases: {addresses} cached (maximum {held['size']}), not looked up again "
         f"for {held['seconds']:g} s each"
     )
     yield from _tables_explained("aliases", aliases["tables"])
@@ -168,6 +175,6 @@ def _tables_explained(section: str, tables: Mapping[str, Any]) -> Iterator[str]:
     for name, table in tables.items():
         lookups = table["lookups"]
         mean = f", {table['seconds'] / lookups * 1000:.1f} ms each" if lookups else ""
-        yield f"  {section}.{name}: {lookups} lookups{mean}, {table['errors']} errors"
+        yield f"  {section}.{name}: {counted(lookups, 'lookup')}{mean}, {counted(table['errors'], 'error')}"
         if table["last_error"]:
             yield f"    last error: {table['last_error']}"

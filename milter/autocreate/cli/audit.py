@@ -15,6 +15,7 @@ from autocreate.cli.opening import open_components
 from autocreate.cli.options import config_option
 from autocreate.cli.rows import csv_line
 from autocreate.cli.selection import Filters, filtered, selecting
+from autocreate.core.printable import counted
 
 if TYPE_CHECKING:
     from autocreate.admin.audit import Audit, Discrepancy
@@ -45,7 +46,8 @@ def audit(filters: Filters, trees: bool, restore: bool, form: str, config_path: 
     that were begun and not finished. With --trees also reports trees and quotas that differ from
     today's policy, as `apply` would change them. Without options all accounts are checked.
 
-    Exit status: 0 no findings; 1 findings; 130 interrupted.
+    Exit status: 0 no findings; 1 findings; 75 a server did not answer, try again; 78 the configuration is
+    wrong, for instance a source cannot list its users; 130 interrupted.
     """
     from autocreate.admin.audit import Audit, Discrepancy
     from autocreate.admin.survey import Survey
@@ -69,7 +71,8 @@ def audit(filters: Filters, trees: bool, restore: bool, form: str, config_path: 
             count += _show_trees(checked, as_line)
         if form == "text":
             click.echo(
-                f"{checked.accounts} accounts, {checked.mailboxes} mailboxes: {count} findings"
+                f"{counted(checked.accounts, 'account')}, "
+                f"{counted(checked.mailboxes, 'mailbox', 'mailboxes')}: {counted(count, 'finding')}"
             )
     sys.exit(1 if count else 0)
 

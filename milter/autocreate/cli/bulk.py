@@ -12,6 +12,8 @@ from autocreate.cli.outcomes import show_checksum, show_run, show_summary
 from autocreate.cli.selection import Filters, selecting, selection_of
 from autocreate.cli.verdicts import show
 
+_AGAIN = "run the same command again to go on: who has a mailbox by then is skipped"
+
 
 @click.command()
 @click.argument("addresses", metavar="[ADDRESS...|-]", nargs=-1)
@@ -46,13 +48,14 @@ def provision(
     shows what it would do, as `plan` does.
 
     Exit status: 0 success; 65 a user is unknown; 75 something failed and can be retried; 77 too many
-    new mailboxes (see --max-new); 78 a policy asks for something impossible; 130 interrupted.
+    new mailboxes (see --max-new); 78 a policy asks for something impossible, or a source cannot list its
+    users; 130 interrupted.
     """
     selection = selection_of(addresses, filters)
     if selection is None:
         from autocreate.core.address import parse
 
-        with open_service(config_path) as service:
+        with interruptible(_AGAIN), open_service(config_path) as service:
             show(addresses, as_json, lambda it: service.provision(parse(it)), "did")
         return
 
@@ -60,7 +63,7 @@ def provision(
     from autocreate.admin.survey import Survey
 
     with (
-        interruptible("run the same command again to go on: who has a mailbox by then is skipped"),
+        interruptible(_AGAIN),
         open_components(config_path) as components,
         Survey() as survey,
     ):
@@ -100,7 +103,8 @@ def apply(
     --restore is given. With milter.mode = "dry-run" nothing is carried out.
 
     Exit status: 0 success; 65 a user is unknown, or the plans have changed; 75 something failed and
-    can be retried; 78 a policy asks for something impossible; 130 interrupted.
+    can be retried; 78 a policy asks for something impossible, or a source cannot list its users; 130
+    interrupted.
     """
     selection = selection_of((*users, *to), filters, are_users=True)
     assert selection is not None  # user ids always make one

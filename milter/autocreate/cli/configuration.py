@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autocreate.cli.groups import Group
+from autocreate.cli.init import config_init
 from autocreate.cli.options import config_option, json_option
 from autocreate.core.printable import counted, printable, printable_lines
 from autocreate.errors import ConfigurationError
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def config() -> None:
-    """Check the configuration, or show what is in effect."""
+    """Write a first configuration, check it, or show what is in effect."""
+
+
+config.add_command(config_init)
 
 
 @config.command("check")
@@ -120,4 +124,27 @@ def _notices(settings: "Config") -> list[str]:
         f"{key} is not watched: write changed_query, or list_query"
         for key in (settings.unwatched if settings.watch else ())
     ]
-    return [*(imapd.notices if imapd else ()), *of_annotations, *of_scripts, *unwatched]
+    of_journal = _of_journal(settings.journal.url)
+    return [
+        *(imapd.notices if imapd else ()),
+        *(*of_annotations, *of_scripts, *unwatched, *of_journal),
+    ]
+
+
+def _of_journal(url: str) -> list[str]:
+    """Whether a journal of SQLite is older or newer than this program. doctor asks servers, too."""
+    import sqlite3
+
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from autocreate.doctor.probe_journal import judged, path_of, version_of_file
+
+    path = path_of(url)
+    if not path:
+        return []
+    try:
+        is_there = path.exists()  # else the milter creates it
+        found = judged(version_of_file(path)) if is_there else ()
+        return [f"{it.what}: {it.remedy}" for it in found]
+    except (OSError, sqlite3.Error, SQLAlchemyError):
+        return []  # doctor tells

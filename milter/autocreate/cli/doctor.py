@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from autocreate.cli.options import config_option, json_option, mta_options
+from autocreate.cli.options import config_option, cyrus_options, json_option, mta_options
 from autocreate.doctor.findings import Part
 
 
@@ -13,16 +13,7 @@ from autocreate.doctor.findings import Part
 @config_option
 @json_option
 @mta_options
-@click.option(
-    "--imapd-conf",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Cyrus's imapd.conf. [default: cyrus.imapd_conf; /etc/imapd.conf if Cyrus is on this machine]",
-)
-@click.option(
-    "--cyrus-conf",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Cyrus's cyrus.conf. [default: cyrus.cyrus_conf; /etc/cyrus.conf if Cyrus is on this machine]",
-)
+@cyrus_options
 @click.option(
     "--only",
     multiple=True,

@@ -30,8 +30,9 @@ def as_json_lines(checked: Sequence[Checked]) -> Iterator[str]:
     for check in checked:
         for finding in check.findings:
             data = {**asdict(finding), "gravity": finding.gravity.name.lower()}
+            del data["cause"]
             yield json.dumps({"part": check.part, **data})
-        if not check.findings:
+        if check.gravity == "ok":
             yield json.dumps({"part": check.part, "what": check.subject, "gravity": "ok"})
 
 

@@ -1,6 +1,7 @@
-"""A group of commands whose `--help` lists each with its whole first sentence."""
+"""A group of commands whose `--help` and completion show each with its whole first sentence."""
 
 import click
+from click.shell_completion import CompletionItem
 
 _LONGEST = 200  # characters of a first sentence; click would cut it at the end of the line
 
@@ -18,3 +19,11 @@ class Group(click.Group):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What a shell offers for the beginning of a word."""
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            if command := self.get_command(ctx, item.value):
+                item.help = command.get_short_help_str(_LONGEST)
+        return items

@@ -14,11 +14,13 @@ from autocreate.cli.accounts import accounts, cache
 from autocreate.cli.aliases import aliases
 from autocreate.cli.audit import audit
 from autocreate.cli.bulk import apply, provision
+from autocreate.cli.completion import completion
 from autocreate.cli.configuration import config
 from autocreate.cli.doctor import doctor
 from autocreate.cli.explain import explain
 from autocreate.cli.groups import Group
 from autocreate.cli.interruption import EXIT_STATUS
+from autocreate.cli.journal import journal
 from autocreate.cli.opening import open_service
 from autocreate.cli.options import config_option, json_option, mailer_option
 from autocreate.cli.report import report
@@ -125,20 +127,6 @@ def plan(addresses: tuple[str, ...], config_path: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
-    """Print the completion script for a shell.
-
-    For bash: eval "$(autocreate completion bash)"
-    """
-    from click.shell_completion import get_completion_class
-
-    script = get_completion_class(shell)
-    assert script is not None  # Choice admits only the shells that click knows
-    click.echo(script(main, {}, "autocreate", "_AUTOCREATE_COMPLETE").source())
-
-
-@main.command()
 @click.argument("section", type=click.Choice(["1", "5"]), default="1")
 def man(section: str) -> None:
     """Print a manual page: 1 for the command, 5 for the configuration file.
@@ -153,7 +141,7 @@ def man(section: str) -> None:
 
 for command in (
     *(milter, login, watch, run),
-    *(accounts, aliases, cache, config, doctor, sieve),
+    *(accounts, aliases, cache, completion, config, doctor, journal, sieve),
     *(explain, provision, apply, audit, report, status, unfinished),
 ):
     main.add_command(command)

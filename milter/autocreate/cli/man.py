@@ -8,7 +8,7 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib.metadata import version
 from itertools import pairwise
@@ -21,18 +21,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from autocreate.cli import man_texts
 from autocreate.config.policy import Folder
 from autocreate.config.sections import Config
 from autocreate.config.types import Section
 
 _PACKAGE = "autocreate-milter"
-
-_FILES = """
-.SH FILES
-.TP
-.I /etc/autocreate/autocreate.toml
-The configuration, unless --config or AUTOCREATE_CONFIG names another file. See autocreate.toml(5).
-"""
 
 # The heads of tables as they are written in the file.
 _HEADS = {
@@ -51,7 +45,10 @@ def command_page(group: click.Group, name: str) -> str:
         f".SH DESCRIPTION\n{_paragraphs(group.help or '')}",
         ".SH COMMANDS",
         *_commands(group, root),
-        _FILES.strip(),
+        *_listed("SIGNALS", man_texts.SIGNALS),
+        *_listed("ENVIRONMENT", man_texts.ENVIRONMENT),
+        *_listed("FILES", man_texts.FILES),
+        *_listed("EXAMPLES", man_texts.EXAMPLES),
         ".SH SEE ALSO\nautocreate.toml(5), imapd.conf(5), postconf(5)",
     ]
     return "\n".join(lines) + "\n"
@@ -71,6 +68,9 @@ def configuration_page() -> str:
         for section in _sections_of(field.annotation):
             lines += _section(_head_of(key, section), section, described.get(key, ""))
             lines += _subsections(key, section)
+    lines += _listed("FILES", man_texts.FILES[:1])
+    lines += [".SH EXAMPLES", "A dry run for one domain:", ".PP\n.nf"]
+    lines += [_escaped(man_texts.CONFIGURATION.strip()), ".fi"]
     lines.append(".SH SEE ALSO\nautocreate(1), imapd.conf(5)")
     return "\n".join(lines) + "\n"
 
@@ -90,6 +90,13 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
         for option in command.params:
             if isinstance(option, click.Option) and (record := option.get_help_record(inner)):
                 yield f".TP\n.B {_escaped(record[0])}\n{_escaped(record[1])}"
+
+
+def _listed(head: str, items: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """A section of terms, each with its text."""
+    yield f".SH {head}"
+    for term, text in items:
+        yield f".TP\n.B {_escaped(term)}\n{_paragraphs(text)}"
 
 
 def _section(head: str, section: type[BaseModel], text: str) -> Iterator[str]:

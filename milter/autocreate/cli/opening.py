@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 @contextmanager
 def open_service(config_path: Path) -> Iterator["Service"]:
     """The service, for a few addresses. Warnings and errors are logged on stderr."""
-    with _open(config_path, "warning") as components:
+    with _open(config_path, "warning", bulk=False) as components:
         yield components.service
 
 
 @contextmanager
 def open_components(config_path: Path) -> Iterator["Components"]:
     """The service and its parts, for many users. Only errors are logged: outcomes say the rest."""
-    with _open(config_path, "error") as components:
+    with _open(config_path, "error", bulk=True) as components:
         yield components
 
 
 @contextmanager
-def _open(config_path: Path, level: str) -> Iterator["Components"]:
+def _open(config_path: Path, level: str, *, bulk: bool) -> Iterator["Components"]:
     from contextlib import closing
 
     from autocreate import logs
@@ -34,6 +34,6 @@ def _open(config_path: Path, level: str) -> Iterator["Components"]:
 
     settings = load(config_path)
     logs.configure(settings.log.format, level)
-    components = build_components(settings)
+    components = build_components(settings, bulk=bulk)
     with closing(components.service):
         yield components

@@ -41,3 +41,18 @@ def mta_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Sendmail's sendmail.cf.",
     )
     return postfix(sendmail(command))
+
+
+def cyrus_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where Cyrus's files are."""
+    imapd_conf = click.option(
+        "--imapd-conf",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Cyrus's imapd.conf. [default: cyrus.imapd_conf; /etc/imapd.conf if Cyrus is on this machine]",
+    )
+    cyrus_conf = click.option(
+        "--cyrus-conf",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Cyrus's cyrus.conf. [default: cyrus.cyrus_conf; /etc/cyrus.conf if Cyrus is on this machine]",
+    )
+    return imapd_conf(cyrus_conf(command))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autocreate.core.printable import counted
+
 if TYPE_CHECKING:
     from autocreate.admin.bulk import Run
     from autocreate.admin.outcomes import Outcome
@@ -36,7 +38,7 @@ def show_run(what: str, run: "Run", as_json: bool, only_problems: bool = False) 
 def show_summary(run: "Run") -> int:
     """Print the summary of a run on stderr. Returns the exit status of the command."""
     suffix = "" if run.is_applied else "; nothing was changed"
-    click.echo(f"{run.accounts} accounts: {run.summary}{suffix}", err=True)
+    click.echo(f"{counted(run.accounts, 'account')}: {run.summary}{suffix}", err=True)
     return run.summary.exit_status
 
 

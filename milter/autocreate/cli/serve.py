@@ -23,13 +23,17 @@ dry_run_option = click.option(
 @click.command()
 @config_option
 @dry_run_option
-def milter(config_path: Path, dry_run: bool) -> None:
+@click.option("--further", "word", hidden=True, help="What the first of several processes gives.")
+def milter(config_path: Path, dry_run: bool, word: str | None) -> None:
     """Serve Postfix or Sendmail. Runs in the foreground and logs to stderr.
 
     SIGHUP or SIGUSR1 reloads the configuration. SIGTERM finishes work in progress, then exits. A
-    reload does not change the socket.
+    reload does not change the socket. With milter.processes it starts further processes like itself,
+    which reload and exit with it.
     """
-    serve(config_path, dry_run, "milter")
+    if word is None:
+        serve(config_path, dry_run, "milter")
+    serve_further(config_path, dry_run, word)
 
 
 @click.command()
@@ -76,12 +80,10 @@ def serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn:
     from autocreate.config import load
     from autocreate.frontends import process
     from autocreate.statistics.recorder import Statistics
-    from autocreate.wiring.frontends import open_frontends
+    from autocreate.wiring.frontends import open_frontends, open_further, summary
 
     statistics = Statistics()
-
-    def service(before: "Service | None" = None) -> "Service":
-        return _built(config_path, dry_run, statistics, before)
+    service = partial(_built, config_path, dry_run, statistics)
 
     def watched(before: "Service") -> "Watched | None":
         from autocreate.wiring.watch import watched_of
@@ -91,8 +93,39 @@ def serve(config_path: Path, dry_run: bool, *names: "FrontEndName") -> NoReturn:
             return None
         return watched_of(config, config.watch, dry_run, statistics, before)
 
-    with open_frontends(load(config_path), names, watched) as frontends:
-        process.run(frontends, service(), service, statistics)
+    config = load(config_path)
+    with open_frontends(config, names, watched) as frontends:
+        started = service()
+        line = summary(config, names, dry_run)
+        further = open_further(config, frontends, _arguments(config_path, dry_run))
+        process.run(frontends, started, service, statistics, line, further)
+
+
+def serve_further(config_path: Path, dry_run: bool, word: str) -> NoReturn:
+    """Run a further process of a milter until the first one ends."""
+    from autocreate.config import load
+    from autocreate.frontends import process
+    from autocreate.frontends.processes import Further, FurtherProcesses
+    from autocreate.statistics.recorder import Statistics
+    from autocreate.wiring.frontends import further_frontends
+
+    statistics = Statistics()
+    service = partial(_built, config_path, dry_run, statistics)
+
+    try:
+        further = Further.parsed(word)
+    except ValueError as error:
+        raise click.UsageError("only a milter that runs can start further processes") from error
+    further.end_with_the_first()
+    with further_frontends(load(config_path), further) as frontends:
+        line = f"further process {further.number}"
+        none = FurtherProcesses()
+        process.run(frontends, service(), service, statistics, line, none, checks_scripts=False)
+
+
+def _arguments(config_path: Path, dry_run: bool) -> list[str]:
+    """Of the command that does what this one does for the MTA."""
+    return ["milter", "--config", str(config_path), *(["--dry-run"] if dry_run else [])]
 
 
 def _built(
@@ -113,7 +146,7 @@ def _built(
         config.log.format,
         config.log.level,
         syslog=syslog,
-        unknown_per_minute=config.log.unknown_per_minute,
+        unknown_per_minute=config.milter.share(config.log.unknown_per_minute) or 0,
     )
     if before is None:
         configure()  # first, so that what is logged while the service is built is written, too

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from autocreate.cli.options import config_option, json_option
-from autocreate.core.printable import printable
+from autocreate.core.printable import counted, printable
 
 _EVERY = 2.0  # seconds between two looks
 
@@ -26,9 +26,10 @@ def status(config_path: Path, as_json: bool, watch: bool) -> None:
     Asks the control sockets alone, so nothing is looked up for it. "up" and "down" are the last
     answer of a server, and the time since when it is so. At most 20 unfinished trees are named.
 
-    Exit status, as for monitoring plugins: 0 all is well; 1 an account source, a table or lmtpd does
-    not answer, or an unfinished tree waits for another attempt; 2 a process does not answer, or it
-    cannot use Cyrus or the journal; 78 the configuration is wrong.
+    Exit status, as for monitoring plugins: 0 everything is up; 1 an account source, a table or lmtpd does
+    not answer, an unfinished tree waits for another attempt, or the journal is older than the
+    process; 2 a process does not answer, or it cannot use Cyrus or the journal; 78 the configuration
+    is wrong.
     """
     from autocreate.config import load
     from autocreate.wiring.frontends import control_sockets
@@ -134,7 +135,7 @@ def _unfinished(told: Mapping[str, Any], now: float) -> Iterator[str]:
         due = tree["next_try"] - now
         when = f"in {_span(due)}" if due > 0 else "now"
         error = f": {tree['error']}" if tree["error"] else ""
-        yield f"    {tree['user']}: {tree['attempts']} attempts, next {when}{error}"
+        yield f"    {tree['user']}: {counted(tree['attempts'], 'attempt')}, next {when}{error}"
 
 
 def _when(moment: float, now: float) -> str:

@@ -15,7 +15,7 @@ from autocreate.cli.groups import Group
 from autocreate.cli.interruption import interruptible
 from autocreate.cli.opening import open_components
 from autocreate.cli.options import config_option, json_option
-from autocreate.core.printable import printable
+from autocreate.core.printable import counted, printable
 
 if TYPE_CHECKING:
     from autocreate.service.journal import Entry, Journal
@@ -98,7 +98,7 @@ def drop(users: tuple[str, ...], config_path: Path, as_json: bool) -> None:
 
 def _line(entry: "Entry") -> str:
     state = "INBOX exists" if entry.usable else "no mail is accepted"
-    attempts = "1 attempt" if entry.attempts == 1 else f"{entry.attempts} attempts"
+    attempts = counted(entry.attempts, "attempt")
     due = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.next_try))
     error = f": {entry.error}" if entry.error else ""
     return f"{entry.user}: {state}, {attempts}, next {due}{error}"

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from autocreate.config.imapd import ImapdConfFile
+from autocreate.config.murder import Murder
 from autocreate.config.types import (
     Domain,
     Host,
@@ -50,6 +51,11 @@ class Cyrus(Section):
     """The server's ManageSieve port. Unless `tls` is `none`, the connection uses STARTTLS, the only method that
     Cyrus's timsieved has. Since Cyrus 3.10.2, imapd.conf must allow it: `sieve_allowstarttls: yes` for the
     service that cyrus.conf calls `sieve`."""
+    replication_commands: Literal["auto", "never"] = "auto"
+    """Whether Cyrus's replication commands (`SYNCGET` and `SYNCAPPLY`, X-REPLICATION) are used where the server
+    offers them to `admin`, which it does not in a Murder. They look at users' mailboxes and subscribe users over
+    the administrator's connection, which takes less time. With `never`, and for what is not certain by them
+    (shared folders by group), `admin` logs in as the user."""
     cyrus_conf: ReadableFile | None = None
     """Cyrus's cyrus.conf. Needed if `imapd_conf` has options for single services, which begin with a name in
     its section SERVICES. Default: the usual names of services."""
@@ -74,6 +80,9 @@ class Cyrus(Section):
     """As in imapd.conf: mail to `POSTUSER+FOLDER` is for a shared folder, not for a user."""
     sievedir: str = "/usr/sieve"
     """As in imapd.conf: the directory of Sieve scripts. Used with `sieve` = `files` only."""
+
+    murder: Murder | None = None
+    """The other servers, if `host` is a frontend of a Cyrus Murder. See [cyrus.murder]."""
 
     @model_validator(mode="after")
     def _as_imapd_conf_says(self) -> "Cyrus":

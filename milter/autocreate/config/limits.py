@@ -8,8 +8,9 @@ from autocreate.config.types import Section, Whole
 
 
 class Limits(Section):
-    """[limits]: how many mailboxes mail and logins may create. Each serving process counts for itself, and
-    a reload keeps the counts. `provision`, `apply` and logins by `pam_exec` have no limit."""
+    """[limits]: how many mailboxes mail and logins may create. Each serving process counts for itself, those of
+    `milter.processes` each for its part, and a reload keeps the counts. `provision`, `apply` and logins by
+    `pam_exec` have no limit."""
 
     creations_per_minute: Annotated[Whole, Field(ge=1)] | None = None
     """The greatest number of mailboxes created in a minute. After a minute without any, as many may be created

@@ -60,6 +60,13 @@ class Milter(Section):
     waits 10 seconds and Postfix 30."""
     workers: Annotated[Whole, Field(ge=1, le=1000)] = 32
     """The greatest number of users that are processed at the same time."""
+    processes: Annotated[Whole, Field(ge=1, le=64)] = 1
+    """How many processes answer at `socket`. Python runs the code of one thread at a time, so more than one helps
+    where one uses a whole processor, in a flood of unknown recipients, and others are idle. Each has its own caches
+    and connections, and its part of what [limits] and `log.unknown_per_minute` allow. They take turns at a new user,
+    and tell each other what to forget (not by a journal on MySQL or MariaDB). Number 1, 2, ... beside the first has
+    its control socket at `control` with `.1`, `.2`, ... behind it, and its metrics at the port of `metrics.listen`
+    plus 1, 2, ... Logins, [socketmap] and [watch] stay with the first. Needs a restart."""
     cache_size: Annotated[Whole, Field(ge=1)] = 100_000
     """The greatest number of users in the cache of existing mailboxes. Their mail needs no lookup."""
     cache_seconds: Seconds = 300.0
@@ -68,3 +75,10 @@ class Milter(Section):
     alias_seconds: Seconds = 10.0
     """Seconds for which the targets of an address are cached, and for which a domain found in no table is. A
     changed alias or a new domain is not seen for that long."""
+
+    def share(self, limit: int | None) -> int | None:
+        """The part of a limit for all processes that one process has: together they do not exceed it.
+
+        A limit that is smaller than their number is 1 for each.
+        """
+        return limit if not limit else max(1, limit // self.processes)

@@ -22,6 +22,7 @@ from autocreate.config.types import (
     ScriptFile,
     Seconds,
     Section,
+    ServerName,
     Size,
     SpecialUse,
     Switch,
@@ -157,6 +158,9 @@ class Policy(Section):
     language_attribute: Name | None = None
     """The name of the user's languages in the account source, such as LDAP's `preferredLanguage`: `de`, or
     `de-AT, en;q=0.5`. The first one in which the folders have names is used, otherwise `language`."""
+    server: ServerName | None = None
+    """The backend of a Murder, one of `cyrus.murder.backends`, at which INBOX is created. `cyrus.murder.place`
+    decides if it is not given. A mailbox that exists stays where it is."""
     folders: tuple[Folder, ...] = ()
     """Folders below INBOX; one named `INBOX` is for INBOX itself."""
     subscribe_shared: tuple[Name, ...] = ()
@@ -239,7 +243,7 @@ class Policy(Section):
         wanted = (folder.value(self.language) for folder in self.folders)
         folders = {folder.path: folder for folder in wanted}
         inbox = folders.pop((), values.Folder())
-        inbox = replace(inbox, partition=self.partition or inbox.partition)
+        inbox = replace(inbox, partition=self.partition or inbox.partition, server=self.server)
         return values.Tree(
             (inbox, *folders.values()),
             values.Quota(_limit(self.quota), _limit(self.quota_messages)),

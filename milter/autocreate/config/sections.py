@@ -24,12 +24,16 @@ from autocreate.core.placeholders import OWN
 from autocreate.core.sieve_template import names_in_script
 from autocreate.domains.syntax import ANY_DOMAIN
 
+_LAST_PORT = 65535
+
 
 class Journal(Section):
     """[journal]: the record of unfinished work, of what dry run saw, and of statistics."""
 
     url: JournalUrl = "sqlite:////var/lib/autocreate/journal.db"
-    """The database, as an SQLAlchemy URL: SQLite, which creates its file, or a server that several MTAs share.
+    """The database, as an SQLAlchemy URL: SQLite, which creates its file, or a server that several MTAs share
+    (PostgreSQL, MySQL, MariaDB). By a server MTAs take turns at a new user, by two connections beside those for its
+    rows; by PostgreSQL they also tell each other what their caches are to forget.
     While it is unavailable, new users get 451 and no mailbox; mail to existing mailboxes is accepted. Commands that
     root runs open an SQLite file with the rights of the user who owns its folder."""
     password_file: SecretFile | None = None
@@ -134,7 +138,11 @@ def _impossible(config: Config) -> Iterator[str]:
             f"lmtp.timeout: three times {config.lmtp.timeout:g} s leaves no time for an answer before "
             f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
         )
+    port = int((config.metrics.listen or ":0").rpartition(":")[2])
+    if port + config.milter.processes - 1 > _LAST_PORT:
+        yield f"metrics.listen: no port is left for {config.milter.processes} processes; choose a lower one"
     yield from _missing_attributes(config)
+    yield from _impossible_murder(config)
     if config.cyrus.virtdomains != "off" and not config.cyrus.defaultdomain:
         yield "cyrus.defaultdomain: is missing; write the defaultdomain of imapd.conf"
     if config.cyrus.virtdomains == "off" and config.cyrus.defaultdomain:
@@ -153,6 +161,24 @@ def _impossible(config: Config) -> Iterator[str]:
         )
     if config.cyrus.imapd_conf:
         yield from impossible_folders(config.policy, config.cyrus.imapd_conf)
+
+
+def _impossible_murder(config: Config) -> Iterator[str]:
+    murder = config.cyrus.murder
+    backends = set(murder.backends) if murder else set()
+    if murder and murder.timeout >= config.milter.deadline:
+        yield (
+            f"cyrus.murder.timeout: {murder.timeout:g} s leaves no time for an answer before "
+            f"milter.deadline ({config.milter.deadline:g} s); make it shorter"
+        )
+    if murder and config.cyrus.sieve == "files":
+        yield 'cyrus.sieve: "files" is for one server; in a Murder write "managesieve", or "off"'
+    for policy in config.policy:
+        if policy.server and policy.server not in backends:
+            yield (
+                f"policy {policy.name!r}: server: {policy.server!r} is not among "
+                "cyrus.murder.backends; add it there, or remove it here"
+            )
 
 
 def _impossible_domains(config: Config) -> Iterator[str]:
@@ -181,13 +207,16 @@ def _missing_attributes(config: Config) -> Iterator[str]:
     if any(source.type == "sql" for source in sources):
         return
     asked = {it.lower() for source in sources if source.type == "ldap" for it in source.attributes}
-    for policy in config.policy:
-        for key, attribute in _attributes_of(policy):
-            if attribute.lower() not in asked:
-                yield (
-                    f"policy {policy.name!r}: {key}: no source has {attribute!r}; add it to "
-                    "`attributes` of an LDAP source"
-                )
+    wanted = [
+        (f"policy {policy.name!r}: {key}", attribute)
+        for policy in config.policy
+        for key, attribute in _attributes_of(policy)
+    ]
+    if config.cyrus.murder and config.cyrus.murder.place_attribute:
+        wanted.append(("cyrus.murder.place_attribute", config.cyrus.murder.place_attribute))
+    for key, attribute in wanted:
+        if attribute.lower() not in asked:
+            yield f"{key}: no source has {attribute!r}; add it to `attributes` of an LDAP source"
 
 
 def _attributes_of(policy: Policy) -> Iterator[tuple[str, str]]:

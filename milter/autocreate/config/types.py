@@ -330,6 +330,7 @@ Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")]
 Language = Annotated[str, AfterValidator(_language)]
 NameOrNames = Annotated[str | dict[str, str], AfterValidator(_by_language)]
 Entry = Annotated[str, AfterValidator(_entry)]
+ServerName = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$")]
 Partition = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 # Cyrus refuses \All and \Flagged, which are for folders that show the messages of other folders.
 SpecialUse = Literal["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash"]

@@ -5,6 +5,7 @@ The rules are those of Cyrus's mboxname.c: `virtdomains`, `defaultdomain`, `lmtp
 announces (NAMESPACE, RFC 2342).
 """
 
+import functools
 import re
 import string
 from dataclasses import dataclass
@@ -153,6 +154,33 @@ class Mailboxes:
             local = local.replace(".", "^")
         return self.separator.join(("user", local, *self._levels(path))) + at + domain
 
+    def stored(self, user: str, path: tuple[str, ...] = ()) -> str:
+        """The name of a user's folder as Cyrus stores it: `other.test!user.joe.Sent`, a dot in a level as `^`.
+
+        Raises:
+            Refused: as for `of_user`.
+        """
+        require_possible(user)
+        local, _, domain = user.partition("@")
+        return self._stored(domain, ("user", local.replace(".", "^"), *self._levels(path)))
+
+    def of_shared(self, user: str, name: str) -> str:
+        """The name of a shared folder, written with `/` between levels, for the administrator.
+
+        Args:
+            user: as for `shared_stored`.
+        """
+        _, at, domain = user.partition("@")
+        return self.separator.join(self._levels(tuple(name.split("/")))) + at + domain
+
+    def shared_stored(self, user: str, name: str) -> str:
+        """The name of a shared folder, written with `/` between levels, as Cyrus stores it.
+
+        Args:
+            user: who sees it by that name: with virtual domains, the folder is in the user's own.
+        """
+        return self._stored(user.partition("@")[2], self._levels(tuple(name.split("/"))))
+
     def as_user(self, path: tuple[str, ...]) -> str:
         """The name of a folder for its owner: `INBOX`, `INBOX/Sent`, or `Sent` with altnamespace.
 
@@ -182,24 +210,31 @@ class Mailboxes:
             return None
         return "/".join(path)
 
+    def _stored(self, domain: str, levels: tuple[str, ...]) -> str:
+        # mboxname.c: only where the separator is a slash is a dot an ordinary character.
+        name = ".".join(it.replace(".", "^") if self.separator == "/" else it for it in levels)
+        return f"{domain}!{name}" if domain else name
+
     def _levels(self, path: tuple[str, ...]) -> tuple[str, ...]:
         if path and path[0].upper() == "INBOX":
             raise _impossible(path, "its owner's INBOX has that name")
         if _encoded_length("/".join(path)) > _LONGEST_FOLDER:
             raise _impossible(path, f"it has more than {_LONGEST_FOLDER} bytes in modified UTF-7")
+        forbidden = _forbidden(self.separator)
         for level in path:
-            if not level or not level.isprintable() or self._forbidden & set(level):
+            if not level or not level.isprintable() or not forbidden.isdisjoint(level):
                 raise _impossible(
                     path,
                     "a level is empty, has control characters, or has one of "
-                    + " ".join(sorted(self._forbidden)),
+                    + " ".join(sorted(forbidden)),
                 )
         return path
 
-    @property
-    def _forbidden(self) -> frozenset[str]:
-        """What a folder's level cannot have. Inside Cyrus `^` is the dot, where the separator is a slash."""
-        return NOT_IN_FOLDER | {self.separator, "/", *("^" if self.separator == "/" else "")}
+
+@functools.cache
+def _forbidden(separator: str) -> frozenset[str]:
+    """What a folder's level cannot have. Inside Cyrus `^` is the dot, where the separator is a slash."""
+    return NOT_IN_FOLDER | {separator, "/", *("^" if separator == "/" else "")}
 
 
 def lowered(text: str) -> str:
@@ -210,6 +245,8 @@ def lowered(text: str) -> str:
 def _encoded_length(name: str) -> int:
     """Bytes of a name in modified UTF-7 (RFC 3501, section 5.1.3), as Cyrus stores it."""
     length = len(name) + name.count("&")
+    if name.isascii() and name.isprintable():
+        return length
     for run in re.findall(r"[^\x20-\x7e]+", name):
         units = len(run.encode("utf-16-be", "surrogatepass"))
         length += 2 + -(-units * 4 // 3) - len(run)
@@ -261,6 +298,7 @@ def require_possible(user: str) -> None:
         )
 
 
+@functools.lru_cache(1000)  # asked several times while a tree is made
 def is_possible(user: str) -> bool:
     """Can Cyrus have a user of that id, who can log in?"""
     local, at, domain = user.partition("@")

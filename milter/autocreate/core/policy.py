@@ -29,6 +29,7 @@ class AttributeOverrides:
     partition: str = ""
     language: str = ""
     default_language: str = ""
+    server: str = ""
 
 
 class OlderQuota(NamedTuple):
@@ -125,8 +126,8 @@ class Policy:
         return tree, (*problems, *(f"policy {self.name!r}: the account {it}" for it in missing))
 
     def _with_overrides(self, tree: Tree, account: Account) -> tuple[Tree, tuple[str, ...]]:
-        """The tree with the account's own quota and partition, and what is wrong with these."""
-        if not (self.entry.quota or self.entry.partition):
+        """The tree with the account's own quota, partition and server, and what is wrong with these."""
+        if not (self.entry.quota or self.entry.partition or self.entry.server):
             return tree, ()
         problems: list[str] = []
 
@@ -147,10 +148,14 @@ class Policy:
             quota.storage,
         )
         partition = value(self.entry.partition, _partition, inbox.partition)
+        server = value(self.entry.server, _server, inbox.server)
         tree = replace(
             tree,
             quota=replace(quota, storage=storage),
-            folders=(replace(inbox, partition=partition), *tree.folders[1:]),
+            folders=(
+                replace(inbox, partition=partition, server=server),
+                *tree.folders[1:],
+            ),
         )
         return tree, tuple(problems)
 
@@ -225,4 +230,10 @@ def scripts_of(policies: Iterable[Policy]) -> tuple[tuple[str, Script], ...]:
 def _partition(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", text):
         raise MalformedValue("is not the name of a partition")
+    return text
+
+
+def _server(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
+        raise MalformedValue("is not the name of a server")
     return text

@@ -7,14 +7,20 @@ from autocreate.doctor.findings import Finding, critical, warning
 
 def unusable(problems: Iterable[str]) -> list[Finding]:
     """The mistakes of a configuration that cannot be loaded."""
-    return [
-        critical(
-            problem,
-            "the milter does not start with it; a running one keeps its last good configuration",
-            "correct it (man autocreate.toml), then run: autocreate config check",
-        )
-        for problem in problems
-    ]
+    return [_unusable(problem) for problem in problems]
+
+
+def _unusable(problem: str) -> Finding:
+    """A mistake. At its end may be the command that mends it."""
+    what, _, command = problem.rpartition(": ")
+    is_command = command.startswith("chmod ")
+    return critical(
+        what if is_command else problem,
+        "the milter does not start with it; a running one keeps its last good configuration",
+        command
+        if is_command
+        else "correct it (man autocreate.toml), then run: autocreate config check",
+    )
 
 
 def impossible_folders(problems: Iterable[str]) -> Iterator[Finding]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from autocreate.core.naming import Users
 from autocreate.doctor.cyrus_services import CyrusService, of_kind, reached, services_of
-from autocreate.doctor.findings import Finding, critical, warning
+from autocreate.doctor.findings import Cause, Finding, critical, warning
 from autocreate.imapdconf.parser import Options
 from autocreate.imapdconf.settings import CyrusFiles
 
 # libsasl's default for sasl_saslauthd_path.
 _USUAL_SASLAUTHD = "/run/saslauthd/mux"
+_USUAL_METHOD = "auxprop"  # of libsasl2
 
 # The options that Cyrus's native autocreate needs: policies._why_not() in imapdconf reads them.
 _TURNS_NATIVE_ON = r"(^|_)(autocreate_quota|autocreatequota|autocreate_post|createonpost)$"
@@ -60,9 +61,10 @@ def examine(
         *_names(files, expected),
         *_capitals(files),
         *_native(files),
+        *_ids(files),
         *_passwords(of_kind(services, "imap", "pop3", "sieve"), expected.login_socket),
         *_notifications(of_kind(services, "imap", "pop3"), expected.notify_socket),
-        *(_managesieve(files) if expected.managesieve else ()),
+        *(_managesieve(files, expected.sieve) if expected.managesieve else ()),
         *(
             warning(notice, "Cyrus does not do what this line seems to say", "correct or remove it")
             for notice in conf.notices
@@ -115,12 +117,13 @@ def _administrator(services: Sequence[CyrusService], expected: Expected) -> Iter
             groups = [name for name in names if name.startswith("group:")]
             finding = warning if groups else critical
             yield finding(
-                f"{service.path}: {admin!r} (cyrus.admin) is not in {key}"
+                f"{service.place(option)}: {admin!r} (cyrus.admin) is not in {key}"
                 + (f", except perhaps through {', '.join(groups)}" if groups else ""),
                 "it may neither create mailboxes nor act for users"
                 if kind == "imap"
                 else "it may not act for users, so new users get no Sieve script",
                 f"{service.path}: {key}: {' '.join([*names, admin])}",
+                Cause.ADMINISTRATOR,
             )
 
 
@@ -150,14 +153,15 @@ def _names(files: CyrusFiles, expected: Expected) -> Iterator[Finding]:
     }
     if conf.virtdomains != "off":
         theirs["defaultdomain"], ours["defaultdomain"] = conf.defaultdomain, users.default_domain
-    for key in [key for key in theirs if theirs[key] != ours[key]]:
-        remedy = f'write cyrus.imapd_conf = "{conf.path}"'
-        if key in expected.written:
-            remedy = f"remove cyrus.{key}, and {remedy}"
+    if different := [key for key in theirs if theirs[key] != ours[key]]:
+        written = "; ".join(_as_written(files, key) for key in different)
+        own = ", ".join(f"cyrus.{key} is {_as_toml(key, ours[key])}" for key in different)
+        removed = [f"cyrus.{key}" for key in different if key in expected.written]
         yield critical(
-            f"{_as_written(files, key)}; autocreate.toml: cyrus.{key} is {_as_toml(key, ours[key])}",
+            f"{written}; autocreate.toml: {own}",
             "the milter creates a different mailbox from the one that mail is delivered to",
-            f"autocreate.toml: {remedy}",
+            (f"autocreate.toml: remove {' and '.join(removed)}; " if removed else "")
+            + f'autocreate.toml: cyrus.imapd_conf = "{conf.path}"',
         )
 
 
@@ -181,11 +185,37 @@ def _native(files: CyrusFiles) -> Iterator[Finding]:
         if policy.create:
             by = ", ".join(sorted(policy.services)) or "every service"
             keys = " and ".join(dict.fromkeys(option.key for option in written))
+            place = written[0].place if written else files.conf.path
             yield warning(
-                f"{files.conf.path}: Cyrus's native autocreate is on as well, for {by}",
+                f"{place}: Cyrus's native autocreate is on as well, for {by}",
                 "it creates mailboxes for users who reach Cyrus without this program, and repairs none",
                 f"{files.conf.path}: remove {keys}, once the policies in autocreate.toml do the same",
             )
+
+
+def _ids(files: CyrusFiles) -> Iterator[Finding]:
+    """May two mailboxes get one id? Where Cyrus chooses a partition or a backend by its free space."""
+    path, options = files.conf.path, files.options
+    why = (
+        "a Cyrus that is built without libuuid, as Debian's is, may give one id to mailboxes that are "
+        "created at the same time: they share their files, and mail is lost (docs/mailbox-ids.md)"
+    )
+    partition = next((it for it in options.every if it.key.startswith("partition-")), None)
+    if partition and not options.find("defaultpartition"):
+        name = partition.key.removeprefix("partition-")
+        yield critical(
+            f"{partition.place}: {partition.key}, but there is no defaultpartition, so Cyrus chooses one",
+            why,
+            f"{path}: defaultpartition: {name}",
+        )
+    mode = options.find("serverlist_select_mode")
+    if (servers := options.find("serverlist")) and not (mode and mode.value == "random"):
+        yield critical(
+            f"{(mode or servers).place}: serverlist_select_mode is {mode.value if mode else 'missing'}, "
+            "so this frontend chooses backends by their free space",
+            why,
+            f"{path}: serverlist_select_mode: random",
+        )
 
 
 def _as_written(files: CyrusFiles, key: str) -> str:
@@ -196,6 +226,16 @@ def _as_written(files: CyrusFiles, key: str) -> str:
     return f"{option.place}: {option.key}: {option.value}"
 
 
+def _asked_first(methods: str) -> str:
+    """What to write in place of these `sasl_pwcheck_method`. saslauthd alone may not know the passwords."""
+    if "auxprop" not in methods.split():
+        return "saslauthd"
+    return (
+        "saslauthd auxprop, if saslauthd knows the passwords that Cyrus checks itself; otherwise "
+        "autocreate.toml: leave out [login.upstream] (docs/login.md)"
+    )
+
+
 def _passwords(services: Sequence[CyrusService], socket: str) -> Iterator[Finding]:
     """Does every service that users log in to ask us for passwords?"""
     if not socket:
@@ -204,17 +244,24 @@ def _passwords(services: Sequence[CyrusService], socket: str) -> Iterator[Findin
     for service in services:
         path = service.path
         method = service.find("sasl_pwcheck_method")
-        if method is None or "saslauthd" not in method.value.split():
+        # Only the first one is asked about every password: the next one if it does not say yes.
+        if method is None or method.value.split()[:1] != ["saslauthd"]:
             key = method.key if method else "sasl_pwcheck_method"
             state = f"is {method.value!r}" if method else "is missing"
-            yield critical(f"{path}: {key} {state}", why, f"{path}: {key}: saslauthd")
+            yield critical(
+                f"{service.place(method)}: {key} {state}",
+                why,
+                f"{path}: {key}: {_asked_first(method.value if method else _USUAL_METHOD)}",
+            )
             continue
         place = service.find("sasl_saslauthd_path")
         if _plain(place.value if place else _USUAL_SASLAUTHD) != _plain(socket):
             key = place.key if place else "sasl_saslauthd_path"
             state = f"is {place.value}" if place else "is missing"
             yield critical(
-                f"{path}: {key} {state}, login.socket is {socket}", why, f"{path}: {key}: {socket}"
+                f"{service.place(place)}: {key} {state}, login.socket is {socket}",
+                why,
+                f"{path}: {key}: {socket}",
             )
 
 
@@ -233,7 +280,7 @@ def _notifications(services: Sequence[CyrusService], socket: str) -> Iterator[Fi
         key, names = (groups.key, groups.value.split()) if groups else ("event_groups", [])
         if missing := [name for name in ("access", "mailbox") if name not in names]:
             yield warning(
-                f"{path}: {key} lacks {' and '.join(missing)}",
+                f"{service.place(groups)}: {key} lacks {' and '.join(missing)}",
                 why,
                 f"{path}: {key}: {' '.join([*names, *missing])}",
             )
@@ -242,19 +289,28 @@ def _notifications(services: Sequence[CyrusService], socket: str) -> Iterator[Fi
             key = place.key if place else "notifysocket"
             state = f"is {place.value}" if place else "is missing"
             yield warning(
-                f"{path}: {key} {state}, login.notify_socket is {socket}",
+                f"{service.place(place)}: {key} {state}, login.notify_socket is {socket}",
                 why,
                 f"{path}: {key}: {socket}",
             )
 
 
-def _managesieve(files: CyrusFiles) -> Iterator[Finding]:
+def _managesieve(files: CyrusFiles, place: str) -> Iterator[Finding]:
+    """Does a service run timsieved?
+
+    Args:
+        place: where the milter looks for it: "inet:HOST:PORT"; "" if unknown.
+    """
     if files.entries is not None and not any(it.kind == "sieve" for it in files.entries):
+        listen = place.removeprefix("inet:") or "localhost:sieve"
+        is_named = any(it.config == files.conf.path for it in files.entries)
+        own = f" -C {files.conf.path}" if is_named else ""
         yield critical(
             f"{files.cyrus_conf}: no service runs timsieved",
             "new users get no Sieve script, and their first mail is not filtered",
-            f'{files.cyrus_conf}, in SERVICES: sieve cmd="timsieved" listen="localhost:sieve" '
-            'prefork=0 (or autocreate.toml: cyrus.sieve = "off")',
+            f'{files.cyrus_conf}, in SERVICES: sieve cmd="timsieved{own}" listen="{listen}" '
+            'prefork=0; or autocreate.toml: cyrus.sieve = "off"',
+            Cause.MANAGESIEVE,
         )
 
 

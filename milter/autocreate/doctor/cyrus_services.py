@@ -34,6 +34,10 @@ class CyrusService:
         """The option that counts for this service; None if there is none."""
         return self.options.find(name, (self.entry.name,))
 
+    def place(self, option: Option | None) -> str:
+        """Where what `find` found is written: the file, with the line if there is an option."""
+        return option.place if option else self.path
+
     def has_own(self) -> bool:
         """Is there an option for this service alone?"""
         prefix = f"{self.entry.name}_"

@@ -16,6 +16,7 @@ from autocreate.doctor import (
     probe_files,
     probe_journal,
     probe_lmtp,
+    probe_murder,
     probe_postfix,
     probe_sendmail,
     probe_sockets,
@@ -29,7 +30,7 @@ from autocreate.doctor.endpoints import (
     notify_endpoint,
     socketmap_endpoint,
 )
-from autocreate.doctor.findings import Checked, Finding, Part, warning
+from autocreate.doctor.findings import Checked, Finding, Part, each_cause_once, warning
 from autocreate.doctor.permissions import UnixUser
 from autocreate.doctor.postconf import Postfix
 from autocreate.doctor.site import MtaPaths, Site, Tools
@@ -46,8 +47,8 @@ class Check(NamedTuple):
 def examine(site: Site, tools: Tools, only: Collection[Part] = tuple(Part)) -> list[Checked]:
     """Check everything, or some parts."""
     wanted = (it for it in _checks(site, tools) if it.part in only)
-    checked = (Checked(it.part, it.subject, tuple(it.run())) for it in wanted)
-    return [it for it in checked if it.subject or it.findings]
+    checked = [Checked(it.part, it.subject, tuple(it.run())) for it in wanted]
+    return [it for it in each_cause_once(checked) if it.subject or it.findings]
 
 
 def _checks(site: Site, tools: Tools) -> Iterator[Check]:
@@ -73,15 +74,22 @@ def _checks(site: Site, tools: Tools) -> Iterator[Check]:
         subject = "" if endpoint.is_inherited else endpoint.key
         yield Check(Part.SOCKETS, subject, partial(probe_sockets.examine, endpoint))
     subject = f"{cyrus.server}{' and its ManageSieve' if cyrus.sieve else ''}"
-    login = partial(probe_cyrus.examine, cyrus.server, cyrus.sieve, tools.clock)
-    yield Check(Part.CYRUS, subject, login)
     paths = probe_cyrus_files.choose(site.cyrus_paths, cyrus.named, cyrus.server.host)
+    certificate = partial(probe_cyrus_files.certificate, paths, tools)
+    login = partial(probe_cyrus.examine, cyrus.server, cyrus.sieve, tools.clock, certificate)
+    yield Check(Part.CYRUS, subject, login)
+    murder = partial(
+        probe_murder.examine, cyrus.server, cyrus.murder, cyrus.partitioned, tools.clock
+    )
+    yield Check(Part.CYRUS, "the Murder" if cyrus.murder else "", murder)
     yield Check(Part.CYRUS, str(paths), partial(probe_cyrus_files.examine, paths, cyrus, tools))
     if lmtp:
         is_utf8 = isinstance(postfix, Postfix) and postfix.get("smtputf8_enable") == "yes"
         session = partial(probe_lmtp.examine, *lmtp, users, is_utf8)
         yield Check(Part.LMTP, f"lmtpd ({lmtp.address})", session)
-    journal = partial(probe_journal.examine, site.journal_url, site.journal_password_file)
+    journal = partial(
+        probe_journal.examine, site.journal_url, site.journal_password_file, site.journal_where
+    )
     yield Check(Part.JOURNAL, "journal.url", journal)
     accounts = partial(probe_accounts.findings, tools.accounts, cyrus.expected.users)
     yield Check(Part.ACCOUNTS, ", ".join(tools.accounts), accounts)

@@ -1,7 +1,7 @@
 """What `autocreate doctor` finds, as values, and how grave it is."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 
@@ -13,6 +13,13 @@ class Gravity(IntEnum):
     CRITICAL = 2
 
 
+class Cause(StrEnum):
+    """What several checks can see: by using it, and in the file that is wrong."""
+
+    ADMINISTRATOR = "administrator"
+    MANAGESIEVE = "managesieve"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A problem.
@@ -21,12 +28,14 @@ class Finding:
         what: what is wrong, and where.
         why: what it causes.
         remedy: what to write, and in which file.
+        cause: None if only one check can see it.
     """
 
     gravity: Gravity
     what: str
     why: str
     remedy: str
+    cause: Cause | None = None
 
 
 class Part(StrEnum):
@@ -50,17 +59,25 @@ class Checked:
 
     Args:
         subject: in words for the administrator.
+        repeats: what is among the findings of a later check, in other words.
     """
 
     part: Part
     subject: str
     findings: tuple[Finding, ...] = ()
+    repeats: tuple[Finding, ...] = ()
 
     @property
     def gravity(self) -> str:
         """Its gravest finding in one word, in lower case; "ok" if there is none."""
-        worst = max((it.gravity for it in self.findings), default=None)
+        worst = max((it.gravity for it in (*self.findings, *self.repeats)), default=None)
         return "ok" if worst is None else worst.name.lower()
+
+    def without(self, causes: Container[Cause | None]) -> "Checked":
+        """The same with the findings of these causes as repeats."""
+        kept = tuple(it for it in self.findings if it.cause not in causes)
+        repeats = tuple(it for it in self.findings if it.cause in causes)
+        return replace(self, findings=kept, repeats=repeats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,7 @@ class MilterSettings:
         default_domain: of a Cyrus with virtual domains; else empty.
         is_dry_run: the milter lets every recipient pass.
         socketmap: where our socket map listens; empty if it does not.
+        frontend: `cyrus.host`, if that is the frontend of a Murder; empty if there is none.
     """
 
     socket: str
@@ -99,21 +117,32 @@ class MilterSettings:
     default_domain: str = ""
     is_dry_run: bool = False
     socketmap: str = ""
+    frontend: str = ""
 
 
-def critical(what: str, why: str, remedy: str) -> Finding:
+def critical(what: str, why: str, remedy: str, cause: Cause | None = None) -> Finding:
     """A problem that loses mail, accepts unknown recipients, or stops the milter."""
-    return Finding(Gravity.CRITICAL, what, why, remedy)
+    return Finding(Gravity.CRITICAL, what, why, remedy, cause)
 
 
-def warning(what: str, why: str, remedy: str) -> Finding:
+def warning(what: str, why: str, remedy: str, cause: Cause | None = None) -> Finding:
     """A problem that the administrator may have intended."""
-    return Finding(Gravity.WARNING, what, why, remedy)
+    return Finding(Gravity.WARNING, what, why, remedy, cause)
 
 
 def advice(what: str, why: str, remedy: str) -> Finding:
     """Not a mistake, but something that could be better."""
     return Finding(Gravity.ADVICE, what, why, remedy)
+
+
+def each_cause_once(checked: Sequence[Checked]) -> list[Checked]:
+    """Each cause as the last check that sees it tells it: the files of a server are read after its use."""
+    later: set[Cause | None] = set()
+    found = []
+    for check in reversed(checked):
+        found.append(check.without(later))
+        later |= {it.cause for it in check.findings if it.cause}
+    return found[::-1]
 
 
 def exit_status(checked: Iterable[Checked]) -> int:

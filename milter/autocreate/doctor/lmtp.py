@@ -23,17 +23,43 @@ def examine_postfix(
 ) -> Iterator[Finding]:
     """Check Postfix's configuration."""
     found = list(_addresses(postfix, routes))
+    if found and ours.frontend:
+        yield from _other_frontends(found, ours.frontend)
+        if not postfix.get("lmtp_reply_filter"):
+            yield warning(
+                "main.cf has no lmtp_reply_filter, and Cyrus is a Murder",
+                "a frontend says 550 about a user who is being moved, and accepted mail bounces",
+                "main.cf: lmtp_reply_filter = regexp:/etc/postfix/murder_replies, with "
+                "contrib/postfix/murder_replies there",
+            )
     if found and not ours.lmtp:
-        yield _missing(f"main.cf: {found[0][0]}", found[0][1])
+        yield _missing(*found[0])
     if found and ours.default_domain:
         yield from _capitals(postfix.get("lmtp_generic_maps"), ours)
 
 
 def examine_sendmail(text: str, path: str, ours: MilterSettings) -> Iterator[Finding]:
     """Check the text of a sendmail.cf. Its local mailers send no domain, so capitals do not matter."""
-    if (match := _CYRUSV2.search(text)) and not ours.lmtp:
+    if match := _CYRUSV2.search(text):
         unix, host, port = match.groups()
-        yield _missing(f"{path}: Mcyrusv2", f"unix:{unix}" if unix else f"{host}:{port or 24}")
+        found = f"{path}: Mcyrusv2", f"unix:{unix}" if unix else f"{host}:{port or 24}"
+        if ours.frontend:
+            yield from _other_frontends([found], ours.frontend)
+        if not ours.lmtp:
+            yield _missing(*found)
+
+
+def _other_frontends(found: Sequence[tuple[str, str]], frontend: str) -> Iterator[Finding]:
+    """Which socket of this machine belongs to which frontend, its path does not tell."""
+    for where, address in found:
+        host = address.rpartition(":")[0].strip("[]")
+        if not address.startswith("unix:") and host.lower() != frontend.lower():
+            yield warning(
+                f"{where} delivers to lmtpd at {host}, and cyrus.host is {frontend}",
+                "unless these are one server, it may not know a new mailbox yet when the mail comes, "
+                "and refuses what was accepted",
+                f'autocreate.toml: [cyrus] host = "{host}"; or {frontend} into {where}',
+            )
 
 
 def _missing(where: str, address: str) -> Finding:
@@ -45,22 +71,22 @@ def _missing(where: str, address: str) -> Finding:
 
 
 def _addresses(postfix: Postfix, routes: Sequence[Route]) -> Iterator[tuple[str, str]]:
-    """Where mail in our domains reaches lmtpd: (parameter, address as in lmtp.address)."""
+    """Where mail in our domains reaches lmtpd: (setting, address as in lmtp.address)."""
     default_port = postfix.get("lmtp_tcp_port") or "24"
     for transport in ends(routes):
-        parameter, service = transport.parameter, transport.service
+        where, service = transport.place, transport.service
         if "lmtp" not in (transport.name, transport.command):
             continue
-        kind, _, where = transport.nexthop.partition(":")
+        kind, _, rest = transport.nexthop.partition(":")
         if kind == "unix":
-            yield parameter, f"unix:{postfix.socket_path(service, where)}"
+            yield where, f"unix:{postfix.socket_path(service, rest)}"
             continue
-        place = (where if kind == "inet" else transport.nexthop).split(",")[0].strip()
+        place = (rest if kind == "inet" else transport.nexthop).split(",")[0].strip()
         match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\s]+))(?::(\d+))?", place)
         if match:
             host = match[1] or match[2]
             shown = f"[{host}]" if ":" in host else host
-            yield parameter, f"{shown}:{match[3] or default_port}"
+            yield where, f"{shown}:{match[3] or default_port}"
 
 
 def _capitals(maps: str, ours: MilterSettings) -> Iterator[Finding]:

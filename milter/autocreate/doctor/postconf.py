@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+# A line that begins with white space goes on with the one before.
+_SETS = re.compile(r"(\w+)\s*=")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -28,6 +30,26 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """A parameter as services use it.
+
+    Args:
+        file: "main.cf", or with the line of master.cf that sets it: "master.cf, smtp inet".
+        line: of main.cf; 0 if that does not set it.
+    """
+
+    name: str
+    value: str
+    file: str = "main.cf"
+    line: int = 0
+
+    @property
+    def where(self) -> str:
+        """Where it is configured, for messages."""
+        return f"{self.file}{f', line {self.line}' if self.line else ''}: {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Postfix:
     """Postfix's configuration, as postconf(1) prints it.
 
@@ -36,11 +58,13 @@ class Postfix:
         services: master.cf (`postconf -M`).
         overrides: parameters of one service in master.cf: ("smtp/inet", parameter) -> value, expanded
             (`postconf -Px`).
+        lines: of main.cf, by the parameter that each sets.
     """
 
     parameters: Mapping[str, str]
     services: tuple[Service, ...] = ()
     overrides: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
 
     def running(self, command: str) -> list[Service]:
         """The services that run a program, such as `smtpd`."""
@@ -48,23 +72,30 @@ class Postfix:
 
     def get(self, name: str, service: Service | None = None) -> str:
         """The value of a parameter: the service's own, if it has one, else main.cf's."""
-        own = (f"{service.name}/{service.kind}", name) if service else ("", "")
-        return self.overrides.get(own, self.parameters.get(name, ""))
+        return self.setting(name, service).value
 
-    def values(self, name: str, services: Iterable[Service]) -> dict[str, str]:
-        """The values that services use, by the place that sets them: main.cf once for all that use it."""
-        found = {}
-        for service in services:
-            is_own = (f"{service.name}/{service.kind}", name) in self.overrides
-            found[service.place if is_own else "main.cf"] = self.get(name, service)
-        return found
+    def setting(self, name: str, service: Service | None = None) -> Setting:
+        """A parameter: the service's own, if it has one, else main.cf's."""
+        own = (f"{service.name}/{service.kind}", name) if service else ("", "")
+        if service and own in self.overrides:
+            return Setting(name, self.overrides[own], service.place)
+        return Setting(name, self.parameters.get(name, ""), line=self.lines.get(name, 0))
+
+    def settings(self, name: str, services: Iterable[Service]) -> list[Setting]:
+        """A parameter of several services: main.cf's once for all that use it."""
+        return list(dict.fromkeys(self.setting(name, service) for service in services))
 
     def socket_path(self, service: Service | None, path: str) -> str:
         """Where a service looks for a Unix socket: below the queue directory if it is chrooted or the
         path is relative."""
         if path.startswith("/") and not (service and service.is_chrooted):
             return path
-        return f"{self.get('queue_directory')}/{path.lstrip('/')}"
+        return f"{self.queue}{path.lstrip('/')}"
+
+    @property
+    def queue(self) -> str:
+        """The queue directory, with a slash at its end."""
+        return f"{self.get('queue_directory').rstrip('/')}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +105,24 @@ class Milter:
     place: str
     settings: Mapping[str, str]
 
+    def __str__(self) -> str:
+        """As Postfix writes it."""
+        if not self.settings:
+            return self.place
+        settings = (f"{key}={value}" for key, value in self.settings.items())
+        return f"{{ {', '.join((self.place, *settings))} }}"
+
 
 def read_parameters(text: str) -> dict[str, str]:
     """`name = value` lines of `postconf -x`."""
     pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def read_lines(text: str) -> dict[str, int]:
+    """The line of main.cf that sets each parameter: the last one, as postconf(5) has it."""
+    numbered = enumerate(text.splitlines(), 1)
+    return {match[1]: number for number, line in numbered if (match := _SETS.match(line))}
 
 
 def read_services(text: str, compatibility_level: str) -> tuple[Service, ...]:

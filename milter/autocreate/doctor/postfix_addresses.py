@@ -22,27 +22,27 @@ def _aliases(postfix: Postfix, ours: MilterSettings, routes: Sequence[Route]) ->
     if any(it.address_class == LOCAL for it in routes):
         parameters.append("alias_maps")
     for parameter in parameters:
-        if value := postfix.get(parameter):
+        if value := (setting := postfix.setting(parameter)).value:
             yield critical(
-                f"main.cf: {parameter} = {value}, and autocreate.toml has no [aliases]",
+                f"{setting.where} = {value}, and autocreate.toml has no [aliases]",
                 "no account source knows an alias, so mail to aliases in our domains is refused",
                 "autocreate.toml: what `autocreate aliases detect` prints",
             )
 
 
 def _delimiter(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    theirs = postfix.get("recipient_delimiter")
+    setting = postfix.setting("recipient_delimiter")
+    theirs = setting.value
     if ours.has_aliases and set(theirs) != set(ours.delimiters):
         yield warning(
-            f"main.cf: recipient_delimiter is {theirs!r}, milter.recipient_delimiter is "
-            f"{ours.delimiters!r}",
+            f"{setting.where} is {theirs!r}, milter.recipient_delimiter is {ours.delimiters!r}",
             "Postfix and the milter find different aliases for alias+detail",
-            "autocreate.toml: milter.recipient_delimiter as in main.cf",
+            f'autocreate.toml: milter.recipient_delimiter = "{theirs}"',
         )
     if others := "".join(it for it in dict.fromkeys(theirs) if it != "+"):
         example = f"user{others[0]}detail"
         yield warning(
-            f"main.cf: recipient_delimiter has {others!r}, which Cyrus's lmtpd does not know",
+            f"{setting.where} has {others!r}, which Cyrus's lmtpd does not know",
             f"unless it is an alias, mail to {example} never reaches user: Postfix passes the address "
             "on unchanged, and Cyrus splits only at +",
             f"main.cf: recipient_delimiter = +, unless {example} is always an alias",
@@ -50,12 +50,13 @@ def _delimiter(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
 
 
 def _origin(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    origin = postfix.get("myorigin").lower()
+    setting = postfix.setting("myorigin")
+    origin = setting.value.lower()
     is_known = bool(origin) and not origin.startswith("/")
     if is_known and ours.alias_origins - {origin} and postfix.get("append_at_myorigin") != "no":
         others = ", ".join(sorted(it or "none" for it in ours.alias_origins - {origin}))
         yield warning(
-            f"main.cf: myorigin is {origin!r}, the origin of alias tables in autocreate.toml: {others}",
+            f"{setting.where} is {origin!r}, the origin of alias tables in autocreate.toml: {others}",
             "a name without a domain in them is a different address to Postfix and to the milter",
             "autocreate.toml: the origin that `autocreate aliases detect` prints",
         )

@@ -1,11 +1,12 @@
 """Does Postfix ask the milter, and does it wait for its answer? See MILTER_README."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from autocreate.doctor.endpoints import reaches
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
-from autocreate.doctor.postconf import Milter, Postfix, Service, milters, seconds, words
+from autocreate.doctor.postconf import Milter, Postfix, Service, Setting, milters, seconds, words
 
 
 class _Harm(NamedTuple):
@@ -14,6 +15,10 @@ class _Harm(NamedTuple):
     why: str
     then: str = ""
 
+
+_SAME = "non_smtpd_milters = $smtpd_milters"
+# In the path of a socket: that it is meant to be ours.
+_OUR_NAME = "autocreate"
 
 # `tempfail` and `shutdown` are harmless: with both, clients try again later (451, or 421 and the end of
 # the connection), and mail submitted on this machine waits in the maildrop queue. Postfix treats an unknown
@@ -29,10 +34,12 @@ _HARM = {
 
 
 def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
-    """Check smtpd_milters, non_smtpd_milters, their settings, and the macros."""
-    yield from _smtpd(postfix, ours)
-    yield from _local(postfix, ours)
-    yield from _macros(postfix, ours)
+    """Check smtpd_milters, non_smtpd_milters, their settings, and the macros.
+
+    What several services have in common is found once.
+    """
+    found = (*_smtpd(postfix, ours), *_local(postfix, ours), *_macros(postfix, ours))
+    yield from dict.fromkeys(found)
 
 
 def asks_us(postfix: Postfix, name: str, service: Service | None, ours: MilterSettings) -> bool:
@@ -58,7 +65,8 @@ def _smtpd(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
         elif milter is None:
             yield _not_asked(postfix, service, ours)
         else:
-            yield from _settings(postfix, milter, service, f"{service.place}: smtpd_milters", ours)
+            setting = postfix.setting("smtpd_milters", service)
+            yield from _settings(postfix, milter, service, setting, ours)
 
 
 def _is_kept_from_milters(postfix: Postfix, service: Service) -> bool:
@@ -71,12 +79,14 @@ def _nobody_asks(postfix: Postfix, services: Sequence[Service], ours: MilterSett
         if _is_invisible(postfix, "smtpd_milters", service, ours):
             return _not_asked(postfix, service, ours)
     kept = [it for it in services if _is_kept_from_milters(postfix, it)]
-    places = ", ".join(postfix.values("receive_override_options", kept))
+    options = postfix.settings("receive_override_options", kept)
+    lists = [] if kept else postfix.settings("smtpd_milters", services)
     return critical(
         "no smtpd of this Postfix asks the milter"
-        + (f"; {places}: receive_override_options has no_milters" if kept else ""),
+        + "".join(f"; {it.where} has no_milters" for it in options)
+        + "".join(f"; {it.where} = {it.value}" for it in lists if it.value),
         "no recipient is verified and no mailbox is created",
-        (f"{places}: remove no_milters from receive_override_options; " if kept else "")
+        "".join(f"{it.file}: remove no_milters from {it.name}; " for it in options)
         + _remedy(postfix, services, ours),
     )
 
@@ -99,61 +109,82 @@ def _not_asked(postfix: Postfix, service: Service, ours: MilterSettings) -> Find
         return critical(
             _not_seen(postfix, service, ours),
             "it cannot connect to the milter, and by default defers (451) all mail",
-            f"{_remedy(postfix, [service], ours)}, and the same in non_smtpd_milters",
+            _remedy(postfix, [service], ours),
         )
     return warning(
         f"{service.place}: its smtpd_milters do not name the milter's socket {ours.socket}",
         "recipients of mail that arrives there are not verified, and get no mailbox",
-        f"{_remedy(postfix, [service], ours)}, or -o for that service",
+        _remedy(postfix, [service], ours),
     )
 
 
 def _local(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     cleanup = next(iter(postfix.running("cleanup")), None)
-    milter = _our_milter(postfix, "non_smtpd_milters", cleanup, ours)
-    if milter is None and cleanup and _is_invisible(postfix, "non_smtpd_milters", cleanup, ours):
+    setting = postfix.setting("non_smtpd_milters", cleanup)
+    lists = postfix.settings("smtpd_milters", postfix.running("smtpd"))
+    if setting.value and setting.value in (it.value for it in lists):
+        return  # what is wrong with it was found there
+    if milter := _our_milter(postfix, setting.name, cleanup, ours):
+        yield from _settings(postfix, milter, cleanup, setting, ours)
+    elif cleanup and _is_invisible(postfix, setting.name, cleanup, ours):
         yield warning(
             _not_seen(postfix, cleanup, ours),
             "mail that is submitted on this machine waits until cleanup can connect to the milter",
-            f"{_remedy(postfix, [cleanup], ours)}, and the same in non_smtpd_milters",
-        )
-    elif milter is None:
-        yield warning(
-            "main.cf: non_smtpd_milters do not name the milter's socket",
-            "mail that is submitted on this machine creates no mailbox, and bounces for a new user",
-            "main.cf: non_smtpd_milters = $smtpd_milters",
+            _remedy(postfix, [cleanup], ours),
         )
     else:
-        yield from _settings(postfix, milter, cleanup, "main.cf: non_smtpd_milters", ours)
+        yield warning(
+            f"{setting.where} do not name the milter's socket",
+            "mail that is submitted on this machine creates no mailbox, and bounces for a new user",
+            f"main.cf: {_SAME}",
+        )
 
 
 def _settings(
-    postfix: Postfix, milter: Milter, service: Service | None, where: str, ours: MilterSettings
+    postfix: Postfix,
+    milter: Milter,
+    service: Service | None,
+    written: Setting,
+    ours: MilterSettings,
 ) -> Iterator[Finding]:
-    action = milter.settings.get("default_action") or postfix.get("milter_default_action", service)
-    if harm := _HARM.get(action.lower()):
+    """Is what a list of milters says about ours, or what Postfix does by default, harmless?"""
+
+    def used(name: str) -> Setting:
+        """What counts, as the item of the list has it or else a parameter of the same name."""
+        own = milter.settings.get(name)
+        return replace(written, value=own) if own else postfix.setting(f"milter_{name}", service)
+
+    def remedy(setting: Setting, name: str, value: str) -> str:
+        if setting.name != written.name:
+            return f"{setting.file}: {setting.name} = {value}"
+        better = Milter(milter.place, {**milter.settings, name: value})
+        items = ", ".join(str(better if it == milter else it) for it in milters(written.value))
+        also = f"; main.cf: {_SAME}" if written.name == "smtpd_milters" else ""
+        return f"{written.file}: {written.name} = {items}{also}"
+
+    action, limit = used("default_action"), used("command_timeout")
+    if harm := _HARM.get(action.value.lower()):
         yield critical(
-            f"{where}: the default action is {action}",
+            f"{action.where}: the default action is {action.value}",
             f"while the milter is down, {harm.why}",
-            f"main.cf: default_action=tempfail within the braces of the milter{harm.then}",
+            remedy(action, "default_action", "tempfail") + harm.then,
         )
-    limit = milter.settings.get("command_timeout") or postfix.get("milter_command_timeout", service)
-    if seconds(limit) <= ours.deadline:
+    if seconds(limit.value) <= ours.deadline:
         yield critical(
-            f"{where}: command_timeout is {limit}, milter.deadline is {ours.deadline:g} s",
+            f"{limit.where}: command_timeout is {limit.value}, milter.deadline is {ours.deadline:g} s",
             "Postfix does not wait for a slow verdict, and takes the default action",
-            "main.cf: command_timeout=30s within the braces, or a shorter milter.deadline",
+            remedy(limit, "command_timeout", f"{max(30, ours.deadline + 10):.0f}s"),
         )
 
 
 def _macros(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     asking = [it for it in postfix.running("smtpd") if asks_us(postfix, "smtpd_milters", it, ours)]
-    for place, macros in postfix.values("milter_rcpt_macros", asking).items():
-        if macros and "{rcpt_mailer}" not in macros:
+    for macros in postfix.settings("milter_rcpt_macros", asking):
+        if macros.value and "{rcpt_mailer}" not in macros.value:
             yield critical(
-                f"{place}: milter_rcpt_macros lacks {{rcpt_mailer}}",
+                f"{macros.where} lacks {{rcpt_mailer}}",
                 "the milter takes all mail for mail that did not come by SMTP, and refuses no recipient",
-                f"{place}: remove milter_rcpt_macros; the default contains it",
+                f"{macros.file}: remove milter_rcpt_macros; the default contains it",
             )
 
 
@@ -176,20 +207,25 @@ def _names(value: str, socket: str) -> bool:
 
 
 def _remedy(postfix: Postfix, services: Sequence[Service], ours: MilterSettings) -> str:
-    """What to write so that services ask the milter, where they see its socket."""
+    """What to write so that services ask the milter, where they see its socket. Other milters stay."""
+    (written, *_) = postfix.settings("smtpd_milters", services)
     if ours.socket.startswith("fd:"):
-        return "main.cf: smtpd_milters with the milter's socket"
+        return f"{written.file}: smtpd_milters with the milter's socket"
     place, path = ours.socket, ours.socket.removeprefix("unix:")
-    queue = f"{postfix.get('queue_directory').rstrip('/')}/"
+    queue = postfix.queue
+    asking = (*services, *postfix.running("cleanup"))
     before = ""
     if path.startswith(queue):
         # Without a slash it is a path from the queue directory, in a chroot and outside.
         inside = path.removeprefix(queue)
-        place = f"unix:/{inside}" if all(it.is_chrooted for it in services) else f"unix:{inside}"
-    elif path != place and any(it.is_chrooted for it in services):
+        place = f"unix:/{inside}" if all(it.is_chrooted for it in asking) else f"unix:{inside}"
+    elif path != place and any(it.is_chrooted for it in asking):
         place = "unix:autocreate/milter.sock"
         before = (
             f"install -d -o autocreate -g postfix -m 2750 {queue}autocreate; autocreate.toml: "
             f'milter.socket = "unix:{queue}autocreate/milter.sock"; '
         )
-    return f"{before}main.cf: smtpd_milters = {{ {place}, default_action=tempfail }}"
+    others = [it for it in milters(written.value) if _OUR_NAME not in it.place]
+    items = ", ".join(map(str, (*others, Milter(place, {"default_action": "tempfail"}))))
+    also = "" if written.file != "main.cf" else f"; main.cf: {_SAME}"
+    return f"{before}{written.file}: smtpd_milters = {items}{also}"

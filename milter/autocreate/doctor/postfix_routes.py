@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autocreate.doctor.findings import MilterSettings
-from autocreate.doctor.postconf import Postfix, Service, items
+from autocreate.doctor.postconf import Postfix, Service, Setting, items
 from autocreate.doctor.postfix_domains import (
     ADDRESS_CLASSES,
     AddressClass,
@@ -25,14 +25,14 @@ class Transport:
     """A way to deliver mail.
 
     Args:
-        parameter: the parameter in main.cf that names it.
+        setting: the parameter in main.cf that names it.
         name: of the transport, such as `lmtp`.
         nexthop: such as `unix:/run/cyrus/socket/lmtp`.
         service: its line of master.cf; None if there is none.
         table: the table of the parameter that names it; "" if the parameter does so itself.
     """
 
-    parameter: str
+    setting: Setting
     name: str
     nexthop: str
     service: Service | None
@@ -46,7 +46,7 @@ class Transport:
     @property
     def place(self) -> str:
         """Where it is configured, for messages."""
-        return f"main.cf: {self.parameter}{f' ({self.table})' if self.table else ''}"
+        return f"{self.setting.where}{f' ({self.table})' if self.table else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +127,4 @@ def _named(postfix: Postfix, parameter: str) -> Transport:
 def _made(postfix: Postfix, parameter: str, value: str, table: str = "") -> Transport:
     name, _, nexthop = value.partition(":")
     services = {it.name: it for it in postfix.services if it.kind == "unix"}
-    return Transport(parameter, name, nexthop, services.get(name), table)
+    return Transport(postfix.setting(parameter), name, nexthop, services.get(name), table)

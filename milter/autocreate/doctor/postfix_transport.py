@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from autocreate.doctor.endpoints import UNDELIVERED
 from autocreate.doctor.findings import Finding, MilterSettings, critical, warning
-from autocreate.doctor.postconf import Postfix, Service, seconds
+from autocreate.doctor.postconf import Postfix, Service, Setting, seconds
 from autocreate.doctor.postfix_routes import Route, Transport, ends
 
 # Seconds for an answer of a busy lmtpd. Postfix's defaults are longer.
@@ -24,13 +24,13 @@ class Delivery:
     """A Unix socket to which Postfix delivers.
 
     Args:
-        parameter: the parameter in main.cf that names it.
+        setting: the parameter in main.cf that names it.
         service: the line of master.cf that delivers there.
         path: the socket as it is written.
         place: where the service looks for it.
     """
 
-    parameter: str
+    setting: Setting
     service: Service
     path: str
     place: str
@@ -50,7 +50,7 @@ def deliveries(postfix: Postfix, routes: Sequence[Route]) -> Iterator[Delivery]:
         kind, _, path = transport.nexthop.partition(":")
         service = transport.service
         if kind == "unix" and service:
-            yield Delivery(transport.parameter, service, path, postfix.socket_path(service, path))
+            yield Delivery(transport.setting, service, path, postfix.socket_path(service, path))
 
 
 def _end(postfix: Postfix, ours: MilterSettings, route: Route) -> Iterator[Finding]:
@@ -85,7 +85,7 @@ def _is_deliver(service: Service | None) -> bool:
 
 
 def _elsewhere(ours: MilterSettings, end: Transport, domains: str) -> Finding:
-    parameter = "mailbox_transport" if end.command == "local" else end.parameter
+    parameter = "mailbox_transport" if end.command == "local" else end.setting.name
     lmtpd = f"lmtp:{ours.lmtp or _USUAL_LMTPD}"
     remedy = f"main.cf: {parameter} = {lmtpd}"
     if end.table:
@@ -110,23 +110,24 @@ def _timeouts(postfix: Postfix, routes: Sequence[Route]) -> Iterator[Finding]:
         it for it in postfix.running("lmtp") if any(end.service == it for end in ends(routes))
     ]
     for name, least in _LEAST_TIMEOUTS.items():
-        for place, value in postfix.values(name, services).items():
-            if value and seconds(value) < least:
+        for limit in postfix.settings(name, services):
+            if limit.value and seconds(limit.value) < least:
                 yield warning(
-                    f"{place}: {name} is {value}",
+                    f"{limit.where} is {limit.value}",
                     "Postfix gives up on a busy Cyrus: mail waits in the queue"
                     + (", and is delivered twice" if name == "lmtp_data_done_timeout" else ""),
-                    f"{place}: {name} = {least:.0f}s or more, or no line for the default",
+                    f"{limit.file}: {name} = {least:.0f}s or more, or no line for the default",
                 )
 
 
 def _quotes(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     """Do lmtp(8) and autocreate.toml agree on whether `a..b` is sent in quotes? Cyrus refuses quotes."""
     name = "lmtp_quote_rfc821_envelope"
-    for place, value in postfix.values(name, postfix.running("lmtp")).items():
+    for setting in postfix.settings(name, postfix.running("lmtp")):
+        value = setting.value
         if value and (value == "yes") != ours.quotes_dots:
             yield critical(
-                f"{place}: {name} is {value}, milter.{name} is {str(ours.quotes_dots).lower()}",
+                f"{setting.where} is {value}, milter.{name} is {str(ours.quotes_dots).lower()}",
                 "users such as a..b and dot. are accepted, and Cyrus refuses their mail: it bounces"
                 if value == "yes"
                 else "users such as a..b and dot. are refused, though Cyrus would take their mail",

@@ -19,7 +19,7 @@ class Copies(NamedTuple):
     """A parameter that adds recipients.
 
     Args:
-        place: the parameter: `main.cf: always_bcc`.
+        place: where the parameter is set: `main.cf, line 7: always_bcc`.
         address: the recipient; "" if there is a map.
         map: a map with recipients, such as `hash:/etc/postfix/bcc`; "" if there is one address.
     """
@@ -35,25 +35,25 @@ def examine(postfix: Postfix, ours: MilterSettings) -> Iterator[Finding]:
     if not any(asks_us(postfix, "non_smtpd_milters", it, ours) for it in cleanups):
         return  # postfix_milter reports that
     name = "internal_mail_filter_classes"
-    for place, value in postfix.values(name, cleanups).items():
-        if missing := [it for it in _WANTED if it not in words(value)]:
+    for classes in postfix.settings(name, cleanups):
+        if missing := [it for it in _WANTED if it not in words(classes.value)]:
             yield warning(
-                f"{place}: {name} lacks {' and '.join(missing)}",
+                f"{classes.where} lacks {' and '.join(missing)}",
                 "a bounce to one of our users without a mailbox creates none, and is lost",
-                f"{place}: {name} = {', '.join(_WANTED)}",
+                f"{classes.file}: {name} = {', '.join(_WANTED)}",
             )
 
 
 def copies(postfix: Postfix) -> Iterator[Copies]:
     """Where the configuration makes Postfix send copies."""
     cleanups = postfix.running("cleanup")
-    for place, value in postfix.values("always_bcc", cleanups).items():
-        if value:
-            yield Copies(f"{place}: always_bcc", value)
+    for always in postfix.settings("always_bcc", cleanups):
+        if always.value:
+            yield Copies(always.where, always.value)
     for name in _MAPS:
-        for place, value in postfix.values(name, cleanups).items():
-            for map_ in items(value):
-                yield Copies(f"{place}: {name}", map=map_)
+        for maps in postfix.settings(name, cleanups):
+            for map_ in items(maps.value):
+                yield Copies(maps.where, map=map_)
 
 
 def recipients(listed: str) -> list[str]:

@@ -11,7 +11,7 @@ from autocreate.doctor.cyrus_services import own_files
 from autocreate.doctor.findings import Finding, critical, warning
 from autocreate.doctor.site import CyrusPaths, CyrusTarget, Tools
 from autocreate.errors import ConfigurationError
-from autocreate.imapdconf.parser import Options
+from autocreate.imapdconf.parser import Option, Options
 from autocreate.imapdconf.settings import CyrusFiles
 
 _THIS_MACHINE = re.compile(r"localhost|127\.[0-9.]+|::1")
@@ -63,6 +63,14 @@ def examine(paths: CyrusPaths, target: CyrusTarget, tools: Tools) -> list[Findin
         findings += impossible_folders(tools.impossible_folders(files.conf))
     findings += lost_annotations(tools.lost_annotations(files))
     return findings
+
+
+def certificate(paths: CyrusPaths, tools: Tools) -> Option | None:
+    """The option that names the server's certificate; None if it cannot be told."""
+    if paths.imapd_conf is None:
+        return None
+    files, _findings = _read(tools.read_cyrus, str(paths.imapd_conf), None)
+    return files.options.find("tls_server_cert") if files else None
 
 
 def _read(read: _Reader, path: str, cyrus_conf: str | None) -> _Read:

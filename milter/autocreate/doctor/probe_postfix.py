@@ -46,9 +46,11 @@ def examine(postfix: Postfix | Finding, site: Site, tools: Tools) -> list[Findin
     if isinstance(postfix, Finding):
         return [postfix]
     folder, ours = site.mtas.postfix, site.milter
-    tables = _Tables(folder, tools.run)
-    routes = postfix_routes.routes(postfix, ours, Tables(tables.find, tables.read))
-    findings = [*tables.findings.values(), *postfix_rules.examine(postfix, ours, routes)]
+    reader = _Tables(folder, tools.run)
+    tables = Tables(reader.find, reader.read)
+    routes = postfix_routes.routes(postfix, ours, tables)
+    judged = postfix_rules.examine(postfix, ours, routes, tables)
+    findings = [*reader.findings.values(), *judged]
     findings += probe_copies.examine(postfix, folder, ours, tools)
     users = callers(postfix)
     for delivery in deliveries(postfix, routes):
@@ -74,10 +76,14 @@ def read_postfix(folder: Path, runner: Runner = run) -> Postfix:
         with contextlib.suppress(OSError):
             words = read_text(origin).split()
             parameters["myorigin"] = words[0] if words else ""
+    lines: dict[str, int] = {}
+    with contextlib.suppress(OSError):  # it is not needed to judge
+        lines = postconf.read_lines(read_text(str(folder / "main.cf")))
     return Postfix(
         parameters,
         postconf.read_services(output("-M"), parameters.get("compatibility_level", "")),
         postconf.read_overrides(output("-Px")),
+        lines,
     )
 
 
@@ -124,7 +130,7 @@ class _Tables:
 
 def _delivery(delivery: Delivery, users: tuple[UnixUser, ...]) -> Iterator[Finding]:
     """Can Postfix deliver to Cyrus there?"""
-    service, where = delivery.service, f"main.cf: {delivery.parameter}"
+    service, where = delivery.service, delivery.setting.where
     if delivery.place != delivery.path and _is_missing(delivery.place):
         yield critical(
             f"{where}: Postfix's {service.name} runs chrooted and looks for {delivery.path} at "

@@ -12,6 +12,7 @@ from autocreate.aliases.tables import AliasTable
 from autocreate.doctor import programs
 from autocreate.doctor.cyrus import Expected
 from autocreate.doctor.findings import MilterSettings
+from autocreate.doctor.probe_murder import MurderTarget
 from autocreate.doctor.programs import Runner
 from autocreate.imapdconf.settings import CyrusFiles, ImapdConf
 from autocreate.mailstore.server import Server
@@ -45,12 +46,16 @@ class CyrusTarget:
         sieve: its ManageSieve; None if that installs no scripts.
         expected: what its configuration has to match.
         named: the files that autocreate.toml names.
+        murder: the other servers of a Murder; None if autocreate.toml has no [cyrus.murder].
+        partitioned: the policies that name a partition for INBOX.
     """
 
     server: Server
     sieve: Server | None
     expected: Expected
     named: CyrusPaths = CyrusPaths()
+    murder: MurderTarget | None = None
+    partitioned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Site:
         files: the other files that the milter's user has to read, each with its key.
         journal_url: `journal.url`.
         journal_password_file: `journal.password_file`.
+        journal_where: the place of `journal.url`, for messages.
         control_sockets: of the processes that run with this configuration.
         cyrus_paths: the files that the command names.
         programs: what the milter runs, each with its key.
@@ -101,6 +107,7 @@ class Site:
     mtas: MtaPaths
     cyrus_paths: CyrusPaths = CyrusPaths()
     programs: Sequence[tuple[str, Path]] = ()
+    journal_where: str = "journal.url"
 
 
 class Recipients(NamedTuple):

@@ -1,12 +1,11 @@
-"""The connections of a front end: accepted up to a bound, each in a thread, none for ever.
+"""The connections of a front end: accepted up to a bound, each a conversation in steps, none for ever.
 
 Local users can connect as often as they like. What they can cost is bounded here: descriptors and
 threads (`most`), time (`seconds`), the log (one line per user and hour), and the processor while there
 are no descriptors left (a pause). Mail must go on meanwhile.
 
-The threads wait for clients at one epoll(7). Whichever the kernel wakes accepts, and handles what it
-accepted: no connection changes hands. A client that has not sent anything yet, or nothing since it was
-answered, waits there without a thread.
+One thread accepts, and goes on with whichever conversation the kernel has something for (epoll(7)). A
+conversation that is about to wait in another way says so, and is gone on with in a thread of a pool.
 """
 
 import errno
@@ -17,41 +16,45 @@ import select
 import socket
 import threading
 import time
-from collections import Counter
+from collections import deque
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from autocreate.frontends.listener import Listener, peer_uid
+from autocreate.resilience.steps import AGAIN, BLOCKING, LATER, Readable, Steps
 from autocreate.resilience.throttled_log import ThrottledLog
 
 log = logging.getLogger(__name__)
 
-Handle = Callable[[socket.socket], bool | None]
+Converse = Callable[[socket.socket], Steps[None]]
 Failed = Callable[[BaseException], None]
 
 _HOUR = 3600.0
 _PAUSE = 0.1  # seconds after a failure to accept
-_FOR_ONE = select.EPOLLIN | select.EPOLLONESHOT  # one thread gets the event
+_MOST_EVENTS = 64  # that are looked at before deadlines are
+_FOR_ONCE = select.EPOLLIN | select.EPOLLONESHOT
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Client:
-    connection: socket.socket
+    connection: socket.socket  # the conversation may close it
     uid: int
-    since: float  # when it was accepted, or last answered; both by time.monotonic()
-    deadline: float
+    deadline: float  # by time.monotonic(), as all times here
+    steps: Steps[None]
+    wanted: Readable | None = None
 
 
 class Acceptor:
-    """Accepts connections and has each handled in a thread.
+    """Accepts connections and has a conversation with each.
 
     Args:
         name: of the socket, for the log: "login socket".
-        most: how many connections are handled at once. Others wait to be accepted.
-        seconds: after so long a connection is shut down, whatever it does. None: `handle` sees to it.
-        silence: seconds in which a client must send something, where `handle` wants that: see `start`.
+        most: how many conversations go on at once. Others wait to be accepted. As many again may be idle.
+        seconds: after so long a connection is shut down, whatever it does. None: the conversation sees to it.
         peers: the ids of the Unix users who may connect (SO_PEERCRED of unix(7)); None: everybody.
-            Anybody else is disconnected at once and takes no thread.
+            Anybody else is disconnected at once.
         most_per_peer: how many connections of one Unix user are open at once; further ones are
             disconnected at once, so that one user leaves room for another.
         hint: what the administrator can do about a user who may not connect.
@@ -66,132 +69,153 @@ class Acceptor:
         peers: Collection[int] | None = None,
         most_per_peer: int | None = None,
         hint: str = "",
-        silence: float = 60.0,
     ) -> None:
         self._name = name
         self._listener = listener
         self._most = most
         self._seconds = math.inf if seconds is None else seconds
-        self._silence = silence
         self._peers = None if peers is None else frozenset(peers)
         self._most_per_peer = most_per_peer
         self._hint = hint
         self._lock = threading.Lock()
-        self._handled: dict[int, _Client] = {}  # by descriptor
-        self._silent: dict[int, _Client] = {}  # likewise
-        self._per_peer: Counter[int] = Counter()
-        self._threads = 0
-        self._idle = 0
-        self._next_look = 0.0  # when the deadlines are looked at, by time.monotonic()
-        self._look = threading.Event()
+        self._accepting = threading.Lock()  # held to accept, and to stop listening
+        self._clients: set[_Client] = set()
+        self._waiting: dict[int, _Client] = {}  # by the descriptor that is waited for
+        self._idle = 0  # how many of these are
+        self._later: deque[_Client] = deque()
+        self._per_peer: dict[int, int] = {}
+        self._accepts = True
+        self._pause = 0.0  # until then nothing is accepted
+        self._next_look = math.inf  # when the deadlines are looked at
         self._is_stopping = False
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._ready = select.epoll()
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix=name.replace(" ", "-"))
         self._log = ThrottledLog(log, _HOUR)
 
-    def start(self, handle: Handle, failed: Failed) -> None:
-        """Accept in threads of its own until `stop`.
+    def start(self, converse: Converse, failed: Failed) -> None:
+        """Accept in a thread of its own until `stop`.
 
         Args:
-            handle: speaks with a client; the connection is closed after it, unless it returns True. Then,
-                and if it raises BlockingIOError because the client has not sent anything yet, it is called
-                again when the client has sent something.
+            converse: begins a conversation with a client. The connection is closed after it.
             failed: called with the error if nothing can be accepted any more.
         """
+        # Another process may have the same listening socket, and take what was announced to this one.
+        os.set_blocking(self._listener.fileno(), False)
         self._ready.register(self._wake, select.EPOLLIN)
-        self._ready.register(self._listener.fileno(), _FOR_ONE)
+        self._ready.register(self._listener.fileno(), select.EPOLLIN)
 
-        def work() -> None:
+        def serve() -> None:
             try:
-                self._work(handle, start_thread)
+                self._serve(converse)
             except BaseException as error:
                 failed(error)
+            finally:
+                self._pool.shutdown(wait=False)
 
-        def start_thread() -> None:
-            with self._lock:
-                self._threads += 1
-                self._idle += 1
-                name = f"{self._name.replace(' ', '-')}_{self._threads}"
-            try:
-                threading.Thread(target=work, name=name, daemon=True).start()
-            except BaseException:
-                with self._lock:
-                    self._threads -= 1
-                    self._idle -= 1
-                raise
-
-        start_thread()
-        threading.Thread(target=self._watch, name=self._name, daemon=True).start()
+        threading.Thread(target=serve, name=self._name, daemon=True).start()
 
     def stop(self) -> None:
-        """Accept no more connections. Those that are handled are handled to their end."""
-        self._is_stopping = True
-        os.eventfd_write(self._wake, 1)  # never read: every thread sees it
-        self._look.set()
-        self._listener.stop()
+        """Accept no more connections. Conversations that are not idle are had to their end."""
+        with self._accepting:
+            self._is_stopping = True
+            # What is inherited stays open elsewhere, and would be announced here for ever.
+            with suppress(OSError, ValueError):
+                self._ready.unregister(self._listener.fileno())
+            self._listener.stop()
+        os.eventfd_write(self._wake, 1)
 
-    def _work(self, handle: Handle, start_thread: Callable[[], None]) -> None:
+    def _serve(self, converse: Converse) -> None:
         listener = self._listener.fileno()
-        while not self._is_stopping:
-            [(descriptor, _)] = self._ready.poll(maxevents=1)
-            if self._is_stopping or descriptor == self._wake:
-                return
-            client = self._accept() if descriptor == listener else self._heard(descriptor)
-            if client:
-                self._start_another(start_thread)
-            if descriptor == listener and not self._is_stopping:
-                self._ready.modify(listener, _FOR_ONE)
-            if client:
-                self._handle(client, handle)
-                with self._lock:
-                    self._idle += 1
+        now = time.monotonic()
+        while True:
+            for descriptor, _ in self._ready.poll(self._timeout(now), _MOST_EVENTS):
+                if descriptor == self._wake:
+                    os.eventfd_read(self._wake)
+                elif descriptor == listener:
+                    self._accept(converse)
+                elif client := self._heard(descriptor):
+                    self._go_on(client)
+            now = time.monotonic()
+            if now >= self._next_look:
+                self._end_overdue(now)
+            if self._later:
+                self._try_again()
+            if self._is_stopping:
+                for client in self._idle_ones():
+                    self._disconnect(client, "this process ends")
+                if not self._clients:
+                    return
+            elif not self._accepts and now >= self._pause:
+                self._choose_whether_to_accept()
 
-    def _start_another(self, start_thread: Callable[[], None]) -> None:
-        """Before this thread is busy, let there be one that waits."""
-        with self._lock:
-            self._idle -= 1
-            is_needed = not self._idle and self._threads < self._most
-        if is_needed:
+    def _timeout(self, now: float) -> float | None:
+        """Seconds until something must be done though nothing happens."""
+        next_look = self._next_look
+        if self._pause > now:
+            next_look = min(next_look, self._pause)
+        if self._later:
+            next_look = min(next_look, now + AGAIN)
+        return None if next_look == math.inf else max(0.0, next_look - now)
+
+    # -- accepting ---------------------------------------------------------------------------
+
+    def _accept(self, converse: Converse) -> None:
+        """Accept what waits, as far as there is room, and begin the conversations."""
+        while self._has_room():
             try:
-                start_thread()
-            except RuntimeError as error:
-                self._log.log(logging.ERROR, "thread", "at the %s: %s", self._name, error)
+                with self._accepting:
+                    if self._is_stopping:
+                        return
+                    connection, _ = self._listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._fail_to_accept(error)
+                return
+            if client := self._welcome(connection, converse):
+                self._go_on(client)
+        self._choose_whether_to_accept()
 
-    def _accept(self) -> _Client | None:
-        try:
-            connection, _ = self._listener.socket.accept()
-        except OSError as error:
-            if error.errno in (errno.EINVAL, errno.EBADF):
-                self.stop()  # the listener was shut down, or closed
-                return None
-            self._log.log(
-                logging.ERROR,
-                error.errno,
-                "cannot accept a connection at the %s: %s",
-                self._name,
-                error,
-            )
-            time.sleep(_PAUSE)  # out of descriptors, for example; there may soon be some again
-            return None
+    def _fail_to_accept(self, error: OSError) -> None:
+        if error.errno in (errno.EINVAL, errno.EBADF):
+            self.stop()  # the listener was shut down, or closed
+            return
+        self._log.log(
+            logging.ERROR,
+            error.errno,
+            "cannot accept a connection at the %s: %s",
+            self._name,
+            error,
+        )
+        # Out of descriptors, for example; there may soon be some again.
+        self._pause = time.monotonic() + _PAUSE
+        self._choose_whether_to_accept()
+
+    def _choose_whether_to_accept(self) -> None:
+        with self._lock:
+            accepts = self._has_room() and time.monotonic() >= self._pause
+            if accepts != self._accepts and not self._is_stopping:
+                self._accepts = accepts
+                with suppress(OSError, ValueError):  # it is being stopped
+                    events = select.EPOLLIN if accepts else 0
+                    self._ready.modify(self._listener.fileno(), events)
+
+    def _has_room(self) -> bool:
+        # Whoever is accepted now would take the turn of those who wait for it.
+        return not self._later and len(self._clients) - self._idle < self._most
+
+    def _welcome(self, connection: socket.socket, converse: Converse) -> _Client | None:
         uid = peer_uid(connection) if self._peers is not None else -1
         if not self._is_welcome(uid):
             connection.close()
             return None
-        now = time.monotonic()
-        client = _Client(connection, uid, now, now + self._seconds)
+        deadline = time.monotonic() + self._seconds
+        client = _Client(connection, uid, deadline, converse(connection))
         with self._lock:
-            self._handled[connection.fileno()] = client
-            self._per_peer[uid] += 1
-        self._see_to(client)
-        return client
-
-    def _heard(self, descriptor: int) -> _Client | None:
-        """A client that was silent so far; None if it has been disconnected meanwhile."""
-        with self._lock:
-            client = self._silent.pop(descriptor, None)
-            if client:
-                client.deadline = time.monotonic() + self._seconds
-                self._handled[descriptor] = client
+            self._clients.add(client)
+            self._per_peer[uid] = self._per_peer.get(uid, 0) + 1
+            self._next_look = min(self._next_look, deadline)
         return client
 
     def _is_welcome(self, uid: int) -> bool:
@@ -200,108 +224,170 @@ class Acceptor:
         if uid not in self._peers:
             self._log.warning(uid, "uid %d may not use the %s%s", uid, self._name, self._hint)
             return False
-        if self._most_per_peer and self._per_peer[uid] >= self._most_per_peer:
+        if self._most_per_peer and self._per_peer.get(uid, 0) >= self._most_per_peer:
             self._log.warning(
                 (uid, "many"), "uid %d has too many connections to the %s", uid, self._name
             )
             return False
         return True
 
-    def _handle(self, client: _Client, handle: Handle) -> None:
-        stays: bool | None = False
-        try:
-            stays = handle(client.connection)
-        except BlockingIOError:
-            self._wait_for(client)
-            return
-        except OSError as error:
-            # Said by the kernel of every client that leaves early, and so in few words.
-            self._log.log(
-                logging.INFO, "left", "a client of the %s disconnected: %s", self._name, error
-            )
-        except BaseException as error:
-            what = f"a defect of this program, at the {self._name}"
-            self._log.log(logging.ERROR, type(error).__name__, what, exc_info=True)
-        if stays and not self._is_stopping:
-            client.since = time.monotonic()
-            self._wait_for(client)
-            return
-        with self._lock:
-            # Before its descriptor can belong to another connection.
-            del self._handled[client.connection.fileno()]
-            self._forget(client)
-        client.connection.close()
+    # -- conversations -----------------------------------------------------------------------
 
-    def _wait_for(self, client: _Client) -> None:
-        """Have a silent client wait without a thread. There are at most as many as are handled at once."""
-        descriptor = client.connection.fileno()
-        with self._lock:
-            del self._handled[descriptor]
-            client.deadline = client.since + self._silence
-            self._silent[descriptor] = client
-            if len(self._silent) > self._most:
-                # Threads come here in any order.
-                oldest = min(self._silent.values(), key=lambda it: it.since)
-                self._disconnect(oldest, "too many others that sent nothing")
-                if oldest is client:
-                    return
+    def _go_on(self, client: _Client, error: BaseException | None = None) -> None:
+        """Do the next steps of a conversation; of each only one thread does."""
+        if not self._step(client, error):
+            self._later.append(client)
+
+    def _try_again(self) -> None:
+        """Go on with those that wait for their turn, until one has to wait again."""
+        while self._later:
+            client = self._later.popleft()
+            if not self._step(client):
+                self._later.appendleft(client)
+                return
+
+    def _step(
+        self, client: _Client, error: BaseException | None = None, *, may_block: bool = False
+    ) -> bool:
+        """Do the next steps of a conversation. Returns False if it waits for its turn."""
+        while True:
             try:
-                self._ready.register(descriptor, _FOR_ONE)
+                wanted = client.steps.throw(error) if error else next(client.steps)
+            except StopIteration:
+                self._close(client)
+                return True
+            except TimeoutError as late:
+                self._log_closed(client, str(late))
+                self._close(client)
+                return True
+            except OSError as left:
+                # Said by the kernel of every client that leaves early, and so in few words.
+                self._log.log(
+                    logging.INFO, "left", "a client of the %s disconnected: %s", self._name, left
+                )
+                self._close(client)
+                return True
+            except BaseException as defect:
+                what = f"a defect of this program, at the {self._name}"
+                self._log.log(logging.ERROR, type(defect).__name__, what, exc_info=True)
+                self._close(client)
+                return True
+            error = None
+            if isinstance(wanted, Readable):
+                self._wait(client, wanted)
+                return True
+            if wanted is LATER:
+                return False
+            if not may_block:
+                self._have_a_thread(client)
+                return True
+
+    def _have_a_thread(self, client: _Client) -> None:
+        def go_on() -> None:
+            if not self._step(client, may_block=True):
+                self._later.append(client)
+            os.eventfd_write(self._wake, 1)
+
+        try:
+            self._pool.submit(go_on)
+        except RuntimeError as error:  # it waits for a thread that is there
+            self._log.log(logging.ERROR, "thread", "at the %s: %s", self._name, error)
+
+    def _wait(self, client: _Client, wanted: Readable) -> None:
+        descriptor = wanted.socket.fileno()
+        with self._lock:
+            client.wanted = wanted
+            self._waiting[descriptor] = client
+            self._idle += wanted.is_idle
+            self._next_look = min(self._next_look, wanted.until)
+            try:
+                self._ready.register(descriptor, _FOR_ONCE)
             except FileExistsError:
-                self._ready.modify(descriptor, _FOR_ONE)
-        self._see_to(client)
+                self._ready.modify(descriptor, _FOR_ONCE)
+            is_too_many = wanted.is_idle and self._idle > self._most
+        if is_too_many:
+            self._disconnect(self._idle_ones()[0], "too many others are idle")
+
+    def _heard(self, descriptor: int, expected: _Client | None = None) -> _Client | None:
+        """Who waited for a descriptor, and does not any more; None if it has been disconnected meanwhile.
+
+        Args:
+            expected: None too if it is another: the descriptor has been used again.
+        """
+        with self._lock:
+            client = self._waiting.get(descriptor)
+            if not (client and client.wanted) or client is not (expected or client):
+                return None
+            del self._waiting[descriptor]
+            self._idle -= client.wanted.is_idle
+            client.wanted = None
+            return client
+
+    def _idle_ones(self) -> list[_Client]:
+        """Whoever is idle, the one that has been for longest first."""
+        with self._lock:
+            times = {
+                it: it.wanted.until
+                for it in self._waiting.values()
+                if it.wanted and it.wanted.is_idle
+            }
+            return sorted(times, key=times.__getitem__)
 
     def _disconnect(self, client: _Client, reason: str) -> None:
-        """Disconnect a silent client. The lock is held."""
-        del self._silent[client.connection.fileno()]
-        self._forget(client)
-        client.connection.close()
-        self._log.log(
-            logging.INFO,
-            (client.uid, "silent"),
-            "a connection to the %s sent nothing and was closed: %s",
-            self._name,
-            reason,
-        )
+        """End the conversation with an idle client."""
+        if not self._heard(client.connection.fileno(), client):
+            return  # it has just said something
+        client.steps.close()
+        self._log_closed(client, reason)
+        self._close(client)
 
-    def _forget(self, client: _Client) -> None:
-        self._per_peer[client.uid] -= 1
-        if self._per_peer[client.uid] <= 0:
-            del self._per_peer[client.uid]
+    def _log_closed(self, client: _Client, reason: str) -> None:
+        what = "a connection to the %s was closed: %s"
+        self._log.log(logging.INFO, (client.uid, "closed"), what, self._name, reason)
 
-    def _see_to(self, client: _Client) -> None:
-        """Have the thread that watches the deadlines look in time."""
-        if client.deadline < self._next_look:
-            self._look.set()
-
-    def _watch(self) -> None:
-        while not self._is_stopping:
-            self._look.clear()
-            with self._lock:
-                now = time.monotonic()
-                self._end_overdue(now)
-                clients = (*self._handled.values(), *self._silent.values())
-                self._next_look = min((it.deadline for it in clients), default=math.inf)
-            left = max(0.0, self._next_look - time.monotonic())
-            self._look.wait(None if left == math.inf else left)
+    def _close(self, client: _Client) -> None:
+        uid = client.uid
         with self._lock:
-            for client in list(self._silent.values()):
-                self._disconnect(client, "this process ends")
+            self._clients.remove(client)
+            remaining = self._per_peer[uid] - 1
+            if remaining:
+                self._per_peer[uid] = remaining
+            else:
+                del self._per_peer[uid]
+        client.connection.close()
 
     def _end_overdue(self, now: float) -> None:
-        """End the connections that have lasted too long. Where a thread handles one, it reads the end."""
-        for client in [it for it in self._silent.values() if it.deadline <= now]:
-            self._disconnect(client, f"after {self._silence:g} s")
-        for client in [it for it in self._handled.values() if it.deadline <= now]:
+        """End what has lasted too long. Where a thread has the conversation, it reads the connection's end."""
+        with self._lock:
+            waited = [
+                it for it in self._waiting.items() if it[1].wanted and it[1].wanted.until <= now
+            ]
+            overdue = [it for it in self._clients if it.deadline <= now]
+        for descriptor, client in waited:
+            if self._heard(descriptor, client):
+                self._go_on(client, TimeoutError())
+        for client in overdue:
             client.deadline = math.inf
-            try:
+            with suppress(OSError):  # the client has left already
                 client.connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # the client has left already
-            self._log.log(
-                logging.INFO,
-                "overdue",
-                "a connection to the %s was closed after %g s",
-                self._name,
-                self._seconds,
-            )
+                self._log.log(
+                    logging.INFO,
+                    "overdue",
+                    "a connection to the %s was closed after %g s",
+                    self._name,
+                    self._seconds,
+                )
+        with self._lock:
+            times = [it.wanted.until for it in self._waiting.values() if it.wanted]
+            times += [it.deadline for it in self._clients]
+            self._next_look = min(times, default=math.inf)
+
+
+def in_a_thread(handle: Callable[[socket.socket], None]) -> Converse:
+    """Conversations that `handle` has, in a thread each."""
+
+    def converse(connection: socket.socket) -> Steps[None]:
+        yield BLOCKING
+        handle(connection)
+
+    return converse

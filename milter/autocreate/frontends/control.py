@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autocreate.errors import MalformedInput, Temporary
-from autocreate.frontends.acceptor import Acceptor
+from autocreate.frontends.acceptor import Acceptor, in_a_thread
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.status import Process, status
@@ -33,7 +33,7 @@ REQUESTS: Mapping[str, Callable[["Asked"], Any]] = {
     "figures": lambda it: {**it.service.stats(), **it.gate.figures()},
     "status": lambda it: status(it.process, it.service, it.gate.statistics),
     "user": lambda _: _user(),
-    "forget": lambda it: it.service.invalidate_accounts(_user_in(it.request)),
+    "forget": lambda it: _forget(it.service, it.request),
 }
 
 
@@ -67,7 +67,7 @@ class Control:
     def serve(self, gate: ServiceGate, failed: Callable[[BaseException], None]) -> None:
         """See `FrontEnd.serve`. Mail does not depend on this socket, so `failed` is not called."""
         self._acceptor.start(
-            lambda connection: _answer(connection, gate, self._process),
+            in_a_thread(lambda connection: _answer(connection, gate, self._process)),
             lambda error: log.error("the control socket is not served any more: %r", error),
         )
 
@@ -86,6 +86,14 @@ def _answer(connection: socket.socket, gate: ServiceGate, process: Process) -> N
 def _user() -> Mapping[str, Any]:
     """The user and groups of this process, for checks of what it may read."""
     return {"uid": os.geteuid(), "gids": sorted({os.getegid(), *os.getgroups()})}
+
+
+def _forget(service: Service, request: Mapping[str, Any]) -> None:
+    user = _user_in(request)
+    if request.get("everywhere") is True:
+        service.invalidate_everywhere(user)
+    else:
+        service.invalidate_accounts(user)
 
 
 def _user_in(request: Mapping[str, Any]) -> str | None:

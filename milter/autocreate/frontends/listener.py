@@ -20,6 +20,7 @@ from autocreate.errors import ConfigurationError, Temporary
 from autocreate.frontends.activation import InheritedSockets
 
 _BACKLOG = 128
+_CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7)
 
 
 class Listener:
@@ -33,6 +34,7 @@ class Listener:
     def __init__(self, listener: socket.socket, is_ours: bool) -> None:
         self._socket = listener
         self._is_ours = is_ours
+        self._is_shared = False
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -42,19 +44,25 @@ class Listener:
         """The socket itself, for a front end that accepts on it."""
         return self._socket
 
+    def share(self) -> int:
+        """The descriptor, for other processes that are to accept on the socket, too."""
+        self._is_shared = True
+        return self._socket.fileno()
+
     def stop(self) -> None:
         """Take no new connections. Threads that accept on the descriptor are not disturbed."""
-        if not self._is_ours:
+        with contextlib.suppress(OSError):
+            if self._is_ours and self._socket.family == socket.AF_UNIX:
+                os.unlink(self._socket.getsockname())
+        if self._is_shared or not self._is_ours:
             self._detach()
             return
-        with contextlib.suppress(OSError):
-            if self._socket.family == socket.AF_UNIX:
-                os.unlink(self._socket.getsockname())
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def _detach(self) -> None:
-        """Leave new connections to the next instance, which gets the same socket.
+        """Leave new connections to other processes: the next instance, which gets the same socket, or those
+        that share it.
 
         The socket must not be shut down, and libmilter does not stop accepting. So the descriptor is
         made that of another socket, where nobody connects.
@@ -68,8 +76,8 @@ class Listener:
 
 def peer_uid(connection: socket.socket) -> int:
     """The id of the user at the other end of a Unix socket, as of when it connected."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    _pid, uid, _gid = struct.unpack("3i", credentials)
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _pid, uid, _gid = _CREDENTIALS.unpack(credentials)
     return int(uid)
 
 

@@ -11,16 +11,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 from autocreate import logs
-from autocreate.errors import MalformedRequest, Temporary
+from autocreate.errors import IncompleteRequest, MalformedRequest, Temporary
 from autocreate.frontends.acceptor import Acceptor
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.model import Answer, Login, Verdict
-from autocreate.passwords import OK, PasswordChecker
+from autocreate.passwords import OK, PasswordChecker, StepwiseChecker
 from autocreate.passwords import request as sasl_request
 from autocreate.passwords.request import SaslauthdRequest
+from autocreate.resilience.steps import BLOCKING, Steps, arrived
 from autocreate.resilience.throttled_log import ThrottledLog
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 # Seconds for a whole request. Cyrus writes it in one piece.
 _READING = 5.0
+_NOTHING = bytes(sasl_request.LONGEST_REQUEST)
 _MINUTE = 60.0
 
 
@@ -50,14 +53,13 @@ class LoginServer:
         peers: Collection[int],
         requests: int,
     ) -> None:
-        self._checker = checker
+        self._ask = _asking(checker)
         self._acceptor = Acceptor(
             "login socket",
             listener,
             requests,
             peers=peers,
             hint=": see login.peers",
-            silence=_READING,
         )
         self._may_wait = threading.BoundedSemaphore(max(1, requests // 2))
         self._log = ThrottledLog(log, _MINUTE)
@@ -70,21 +72,22 @@ class LoginServer:
         """See `FrontEnd.stop`."""
         self._acceptor.stop()
 
-    def _answer(self, connection: socket.socket, gate: ServiceGate) -> None:
+    def _answer(self, connection: socket.socket, gate: ServiceGate) -> Steps[None]:
         request = bytearray(sasl_request.LONGEST_REQUEST)
         try:
-            attempt = SaslauthdRequest(
-                memoryview(request)[: _read(connection, memoryview(request))]
-            )
-            with gate.enter() as service:
+            attempt = yield from _read(connection, memoryview(request))
+            service = gate.admit()
+            try:
                 if service is not None:
-                    self._attend(connection, service, attempt, gate.statistics)
+                    yield from self._attend(connection, service, attempt, gate.statistics)
+            finally:
+                gate.leave(service)
         except MalformedRequest as error:
             self._log.warning("request", "a request at the login socket was dropped: %s", error)
         except Temporary as error:
             log.error("login not answered: %s", error)
         finally:
-            request[:] = bytes(len(request))
+            request[:] = _NOTHING
 
     def _attend(
         self,
@@ -92,21 +95,24 @@ class LoginServer:
         service: Service,
         attempt: SaslauthdRequest,
         statistics: Statistics,
-    ) -> None:
+    ) -> Steps[None]:
         begun = time.monotonic()
         try:
-            answer = self._checker.check(attempt)
+            answer = yield from self._ask(attempt)
         finally:
             attempt.wipe()
         if not answer.startswith(OK):
             log.debug("the password of %r is wrong", attempt.user)
-            _write(connection, answer)
+            _reply(connection, answer)
             return
         login = attempt.subject
         try:
-            verdict = self._look_after(service, login)
+            verdict = service.recall_login(login)
+            if verdict is None:
+                yield BLOCKING
+                verdict = self._look_after(service, login)
         finally:
-            _write(connection, answer)
+            _reply(connection, answer)
         if verdict.answer is Answer.TEMPORARY:
             service.schedule_retry(login)
         milliseconds = (time.monotonic() - begun) * 1000
@@ -122,35 +128,51 @@ class LoginServer:
             self._may_wait.release()
 
 
-def _read(connection: socket.socket, room: memoryview) -> int:
-    """Read one request.
+def _asking(checker: PasswordChecker) -> Callable[[SaslauthdRequest], Steps[bytes]]:
+    """How a checker is asked in steps."""
+    if isinstance(checker, StepwiseChecker):
+        return checker.ask
 
-    Returns:
-        Its length.
+    def ask(attempt: SaslauthdRequest) -> Steps[bytes]:
+        yield BLOCKING
+        return checker.check(attempt)
+
+    return ask
+
+
+def _read(connection: socket.socket, room: memoryview) -> Steps[SaslauthdRequest]:
+    """Read one request.
 
     Raises:
         MalformedRequest: it is not a request, or is not complete in time.
-        BlockingIOError: the client has not sent anything yet.
-        OSError: the client disconnected before it asked.
+        OSError: the client disconnected before it asked, or did not ask in time.
     """
-    length = connection.recv_into(room, 0, socket.MSG_DONTWAIT)
-    if not length:
-        raise ConnectionAbortedError("it sent nothing")  # autocreate doctor, for example
     until = time.monotonic() + _READING
-    while not sasl_request.is_complete(room[:length]):
-        connection.settimeout(max(0.001, until - time.monotonic()))
+    length = 0
+    while True:
+        receive = partial(connection.recv_into, room[length:], 0, socket.MSG_DONTWAIT)
         try:
-            received = connection.recv_into(room[length:])
+            received = yield from arrived(connection, until, receive)
         except TimeoutError:
-            raise MalformedRequest(f"not complete after {_READING:g} s") from None
-        if not received:
-            raise MalformedRequest("shorter than its length fields say")
+            if length:
+                raise MalformedRequest(f"not complete after {_READING:g} s") from None
+            raise TimeoutError(f"it sent nothing for {_READING:g} s") from None
         length += received
-    return length
+        if not length:
+            raise ConnectionAbortedError("it sent nothing")  # autocreate doctor, for example
+        try:
+            return SaslauthdRequest(room[:length])
+        except IncompleteRequest:
+            if not received:
+                raise
 
 
-def _write(connection: socket.socket, answer: bytes) -> None:
-    """Send an answer. The buffer of a Unix socket has room for the longest, so this never waits."""
+def _reply(connection: socket.socket, answer: bytes) -> None:
+    """Send an answer, and disconnect. The buffer of a Unix socket has room for the longest, so this never waits.
+
+    What is left to do is nothing to the client, which may wait for the end of the connection.
+    """
     data = sasl_request.answer(answer)
     if connection.send(data, socket.MSG_DONTWAIT) < len(data):
         raise ConnectionAbortedError("it does not read its answer")
+    connection.close()

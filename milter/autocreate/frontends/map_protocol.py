@@ -59,6 +59,26 @@ def length_of(head: bytes) -> int | None:
     return int(digits) + 1
 
 
+def body_of(received: bytearray) -> bytes | None:
+    """Take what follows the head of the first netstring, with the comma; None if it is not complete.
+
+    Args:
+        received: what follows the netstring is left in it.
+
+    Raises:
+        MalformedLookup: it does not begin with a netstring, or with one that is too long.
+    """
+    length = length_of(bytes(received[: _DIGITS + 1]))
+    if length is None:
+        return None
+    begin = received.index(b":") + 1
+    if len(received) < begin + length:
+        return None
+    body = bytes(received[begin : begin + length])
+    del received[: begin + length]
+    return body
+
+
 def read(body: bytes) -> Lookup:
     """The request in a netstring.
 

@@ -22,10 +22,11 @@ from prometheus_client.core import (
 from prometheus_client.exposition import MetricsHandler
 from prometheus_client.registry import Collector
 
-from autocreate.frontends.acceptor import Acceptor
+from autocreate.frontends.acceptor import Acceptor, in_a_thread
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.hooks import STATS
 from autocreate.frontends.listener import Listener
+from autocreate.model import Answer
 from autocreate.statistics.tally import BOUNDS, Histogram, Tally
 
 # A scrape takes milliseconds. Everybody who can connect shares these, and mail must not notice.
@@ -58,7 +59,7 @@ class Metrics:
             connection.shutdown(socket.SHUT_WR)
 
         self._acceptor.start(
-            handle,
+            in_a_thread(handle),
             lambda error: log.error("metrics are not served any more: %r", error),
         )
 
@@ -100,6 +101,10 @@ class _ServiceCollector(Collector):
                     yield from _limits(stats["limits"])
                 yield from _caches(stats)
                 yield from _journal(stats["unfinished"])
+                if stats["turns"]:
+                    yield from _turns(stats["turns"])
+                if stats["news"]:
+                    yield from _news(stats["news"])
                 yield from _hooks(self._gate.statistics.stats(STATS).snapshot(), stats["hooks"])
 
 
@@ -109,7 +114,9 @@ def _decided(totals: Tally) -> Iterator[Metric]:
         "Verdicts about recipients and logins, by answer.",
         labels=["frontend", "answer"],
     )
-    answers: Counter[tuple[str, str]] = Counter()
+    # Prometheus sees no increase from nothing to one: every answer of a front end begins with 0.
+    frontends = {kind.frontend for kind in totals.kinds}
+    answers = Counter({(frontend, it.value): 0 for frontend in frontends for it in Answer})
     for kind, count in totals.kinds.items():
         answers[kind.frontend, kind.answer] += count
     for labels, count in sorted(answers.items()):
@@ -157,6 +164,24 @@ def _costs(
         for part, stats in parts.items():
             family.add_metric([part], stats[key])
         yield family
+    states: dict[tuple[str, ...], Any] = {(it,): stats["state"] for it, stats in parts.items()}
+    yield _up(f"autocreate_{what}_up", text, states, label)
+
+
+def _up(
+    name: str, text: str, states: Mapping[tuple[str, ...], Mapping[str, Any]], *labels: str
+) -> Metric:
+    """Whether servers answered. One that was not asked yet has no sample.
+
+    Args:
+        states: `Health.snapshot` of each, by the values of the labels.
+    """
+    said = f"1 if {text} answered when it was last asked, 0 if that failed."
+    family = GaugeMetricFamily(name, said, labels=labels)
+    for values, state in states.items():
+        if state["up"] is not None:
+            family.add_metric(values, float(state["up"]))
+    return family
 
 
 def _hits(sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
@@ -184,9 +209,11 @@ def _lmtp(stats: Mapping[str, Any]) -> Iterator[Metric]:
     for state in ("busy", "idle"):
         connections.add_metric([state], stats["connections"][state])
     yield connections
+    yield _up("autocreate_lmtp_up", "lmtpd", {(): stats["state"]})
 
 
-def _cyrus(stats: Mapping[str, int]) -> Iterator[Metric]:
+def _cyrus(stats: Mapping[str, Any]) -> Iterator[Metric]:
+    yield _up("autocreate_cyrus_up", "Cyrus", {(): stats["state"]})
     connections = GaugeMetricFamily(
         "autocreate_cyrus_connections", "Administrator sessions that are open.", labels=["state"]
     )
@@ -198,6 +225,23 @@ def _cyrus(stats: Mapping[str, int]) -> Iterator[Metric]:
         "Administrator sessions that may be open.",
         stats["size"],
     )
+    if murder := stats.get("murder"):
+        yield from _murder(murder)
+
+
+def _murder(murder: Mapping[str, Any]) -> Iterator[Metric]:
+    """The other servers of a Murder, as far as they were asked."""
+    servers = {"mupdate": murder["mupdate"], **murder["backends"]}
+    states: dict[tuple[str, ...], Mapping[str, Any]] = {
+        (name,): server["state"] for name, server in servers.items()
+    }
+    yield _up("autocreate_murder_up", "a server of the Murder", states, "server")
+    if stream := murder["stream"]:
+        yield GaugeMetricFamily(
+            "autocreate_murder_in_step",
+            "1 while the changes that the MUPDATE master tells of are followed.",
+            int(stream["state"]["up"] is True),
+        )
 
 
 def _limits(limits: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
@@ -275,6 +319,40 @@ def _journal(unfinished: int | None) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "autocreate_unfinished_trees", "Mailbox trees that are unfinished.", unfinished
         )
+
+
+def _turns(stats: Mapping[str, float]) -> Iterator[Metric]:
+    for key, said in (
+        ("taken", "Turns at a user, of all MTAs that share the journal."),
+        ("waited", "Turns that began after another process had its own."),
+    ):
+        yield CounterMetricFamily(f"autocreate_turns_{key}", said, stats[key])
+    yield CounterMetricFamily(
+        "autocreate_turns_wait_seconds", "Time spent on waiting for turns.", stats["wait_ms"] / 1000
+    )
+    without = CounterMetricFamily(
+        "autocreate_turns_without_lock",
+        "Work that was done without a lock: it took too long, or the database gave none.",
+        labels=["reason"],
+    )
+    without.add_metric(["slow"], stats["missed"])
+    without.add_metric(["failed"], stats["failed"])
+    yield without
+
+
+def _news(stats: Mapping[str, Any]) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "autocreate_messages_up",
+        "1 if messages of other MTAs are heard.",
+        float(stats["state"]["up"] is True),
+    )
+    for key, said in (
+        ("sent", "Messages sent to other MTAs."),
+        ("received", "Messages of other MTAs."),
+        ("dropped", "Messages that were not sent, because too many waited."),
+        ("malformed", "Messages that are not of this program."),
+    ):
+        yield CounterMetricFamily(f"autocreate_messages_{key}", said, stats[key])
 
 
 def _hooks(stats: Mapping[str, Any], waiting: int | None) -> Iterator[Metric]:

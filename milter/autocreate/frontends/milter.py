@@ -20,7 +20,8 @@ from autocreate import logs
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.lmtp.replies import envelope_of
-from autocreate.model import Answer, Envelope, Recipient, Reply
+from autocreate.model import Answer, Envelope, Recipient, Reply, Verdict
+from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,10 @@ class Milter:
     def stop(self) -> None:
         """See `FrontEnd.stop`."""
         self._listener.stop()
+
+    def share(self) -> int:
+        """See `Listener.share`."""
+        return self._listener.share()
 
 
 class _Session(pymilter.Base):
@@ -115,28 +120,23 @@ class _Session(pymilter.Base):
     def _recipient(self, argument: str) -> int:
         begun = time.monotonic()
         mailer = self._macro("{rcpt_mailer}")
+        is_refused = False
         if self._sees_refused and mailer == _REFUSED_MAILER and (code := self._refusal()):
             # The MTA ignores the answer. A reload may have ended dry run since the connection began.
             if not _UNKNOWN_CODE.fullmatch(code) or not self._gate.service.rules.dry_run:
                 return _CONTINUE
-            recipient = Recipient(argument, envelope=self._envelope, is_refused=True)
-        else:
-            recipient = Recipient(
-                argument,
-                rewritten=self._macro("{rcpt_addr}"),
-                mailer=mailer,
-                # Postfix gives the mailer of every recipient by SMTP, and of no other.
-                refusable=mailer is not None,
-                envelope=self._envelope,
-            )
-        with self._gate.enter() as service:
-            if service is None:
-                return self._reply(Answer.TEMPORARY.reply)
-            verdict = service.verify(recipient)
+            is_refused = True
+        service = self._gate.admit()
+        if service is None:
+            return self._reply(Answer.TEMPORARY.reply)
+        try:
+            verdict = self._verdict(service, argument, mailer, is_refused)
+        finally:
+            self._gate.leave(service)
         milliseconds = (time.monotonic() - begun) * 1000
         self._gate.statistics.count("milter", verdict, milliseconds, argument, self._client)
         logs.verdict(
-            recipient,
+            argument,
             verdict,
             milliseconds,
             client=self._client,
@@ -144,6 +144,23 @@ class _Session(pymilter.Base):
             queue_id=self._macro("i") or "",
         )
         return self._reply(verdict.reply)
+
+    def _verdict(
+        self, service: Service, argument: str, mailer: str | None, is_refused: bool
+    ) -> Verdict:
+        if is_refused:
+            return service.verify(Recipient(argument, envelope=self._envelope, is_refused=True))
+        rewritten = self._macro("{rcpt_addr}")
+        return service.recall(argument, rewritten, mailer) or service.verify(
+            Recipient(
+                argument,
+                rewritten=rewritten,
+                mailer=mailer,
+                # Postfix gives the mailer of every recipient by SMTP, and of no other.
+                refusable=mailer is not None,
+                envelope=self._envelope,
+            )
+        )
 
     def _reply(self, reply: Reply | None) -> int:
         if reply is None:

@@ -12,14 +12,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, runtime_checkable
 
 from autocreate import logs
 from autocreate.errors import AutocreateError, Refused, Temporary
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.hooks import HookRunner
+from autocreate.frontends.processes import FurtherProcesses
 from autocreate.model import Answer
 from autocreate.resilience import throttled_log
+from autocreate.service.lease import Lease
 from autocreate.service.service import Service
 from autocreate.statistics.recorder import Statistics
 
@@ -29,8 +31,12 @@ log = logging.getLogger(__name__)
 _DRAIN = 10.0
 _BETWEEN_LOOKS = 5.0
 _BETWEEN_SAVES = 60.0
+# On SQLite each extension is synced to the disk, so they are few. No retry is urgent.
+_RETRIES_LEASE = 60.0
 _LAST_SAVE = 5.0
 _LAST_HOOKS = 4.0
+# They began to stop when this one did, and need no longer.
+_LAST_FURTHER = 10.0
 
 
 class FrontEnd(Protocol):
@@ -47,39 +53,63 @@ class FrontEnd(Protocol):
         """Take no new connections. Open ones are answered until the gate is closed."""
 
 
+@runtime_checkable
+class SharedFrontEnd(FrontEnd, Protocol):
+    """A front end that several processes can have at one socket."""
+
+    def share(self) -> int:
+        """The descriptor of its socket, for other processes."""
+
+
 def run(
     frontends: Sequence[FrontEnd],
     service: Service,
     reload: Callable[[Service], Service],
     statistics: Statistics,
+    summary: str,
+    further: FurtherProcesses,
+    checks_scripts: bool = True,
 ) -> NoReturn:
     """Serve until SIGTERM or SIGINT. SIGHUP and SIGUSR1 reload. Never returns: see `_exit`.
 
     Args:
         reload: makes the service that takes over from the given one, which stays if this raises.
         statistics: of this process, for as long as it lives.
+        summary: what it does, and where it listens, for the log's first line.
+        further: processes beside this one, which reload and stop with it.
+        checks_scripts: log which Sieve scripts are wrong; one of several processes does so.
     """
     events = _Events()
     gate = ServiceGate(service, statistics)
     stopping = threading.Event()
+
+    def look_at_scripts() -> None:
+        if checks_scripts:
+            _in_background("scripts", lambda: report_scripts(gate))
+
+    service.follow_news()
     for frontend in frontends:
         frontend.serve(gate, events.fail)
+    further.start()
     _in_background("completer", lambda: complete_unfinished(gate, stopping))
     hooks = HookRunner(gate, stopping)
     hooks.start()
-    _in_background("scripts", lambda: report_scripts(gate))
+    look_at_scripts()
     _in_background("statistics", lambda: save_statistics(gate, stopping))
     _in_background("left out", lambda: log_what_was_left_out(stopping))
     notify("READY=1")
-    log.info("ready")
+    log.info("ready: %s", summary)
     while True:
         event = events.get()
         match event:
             case signal.SIGHUP | signal.SIGUSR1:
-                _reload(gate, reload)
+                if _reload(gate, reload):
+                    look_at_scripts()
+                    further.signal(signal.SIGHUP)
             case signal.Signals():
                 log.info("%s: stopping", event.name)
                 notify("STOPPING=1")
+                further.stop()
                 for frontend in frontends:
                     frontend.stop()
                 stopping.set()
@@ -87,6 +117,9 @@ def run(
                     log.warning("some requests were unanswered after %g s", _DRAIN)
                 hooks.wait(_LAST_HOOKS)
                 _save_at_last(gate)
+                gate.service.end_news()
+                if not further.wait(_LAST_FURTHER):
+                    log.warning("further processes have not ended after %g s", _LAST_FURTHER)
                 log.info("stopped")
                 _exit(0)
             case _:
@@ -122,17 +155,25 @@ class _Events:
 
 
 def complete_unfinished(gate: ServiceGate, stopping: threading.Event) -> None:
-    """Finish the journal's unfinished trees: all of them at the start, then those that are due."""
+    """Finish the journal's unfinished trees: all of them at the start, then those that are due.
+
+    Of all processes that share the journal one does so. Another one that takes over starts with all.
+    """
+    lease = Lease(
+        "retries unfinished trees", lambda: gate.service.retries, lambda: None, _RETRIES_LEASE
+    )
     everything = True
     while not stopping.is_set():
         try:
-            _complete_all(gate, stopping, everything)
-            everything = False
+            if lease.refresh():
+                _complete_all(gate, stopping, everything, lease)
+            everything = not lease.is_ours
         except Temporary as error:
             log.debug("unfinished mailboxes are not retried: %s", error)  # the journal logs it
         except Exception:
             log.exception("a defect of this program, while completing trees")
         stopping.wait(_BETWEEN_LOOKS)
+    lease.give_up()
 
 
 def report_scripts(gate: ServiceGate) -> None:
@@ -199,13 +240,15 @@ def notify(state: str) -> None:
         log.warning("cannot notify systemd of %r: %s", state, error)
 
 
-def _complete_all(gate: ServiceGate, stopping: threading.Event, everything: bool) -> None:
+def _complete_all(
+    gate: ServiceGate, stopping: threading.Event, everything: bool, lease: Lease
+) -> None:
     with gate.enter() as service:
         entries = service.unfinished(everything) if service else []
     for entry in entries:
         # Entered for each, so that a reload does not wait for all of them.
         with gate.enter() as service:
-            if service is None or stopping.is_set():
+            if service is None or stopping.is_set() or not lease.refresh():
                 return
             verdict = service.complete(entry)
         if verdict.limited:
@@ -214,9 +257,11 @@ def _complete_all(gate: ServiceGate, stopping: threading.Event, everything: bool
         log.log(level, "%s: retried: %s", entry.user, verdict.reason)
 
 
-def _reload(gate: ServiceGate, reload: Callable[[Service], Service]) -> None:
+def _reload(gate: ServiceGate, reload: Callable[[Service], Service]) -> bool:
+    """Replace the service. False if the old one stays."""
     # What Type=notify-reload needs as well (sd_notify(3)).
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+    is_new = False
     try:
         service = reload(gate.service)
     except AutocreateError as error:
@@ -225,10 +270,12 @@ def _reload(gate: ServiceGate, reload: Callable[[Service], Service]) -> None:
         log.exception("not reloaded, the old configuration stays in use: a defect of this program")
     else:
         old = gate.replace(service)
+        service.follow_news()
         _in_background("retirement", lambda: _retire(gate, old))
-        _in_background("scripts", lambda: report_scripts(gate))
         log.info("reloaded")
+        is_new = True
     notify("READY=1")
+    return is_new
 
 
 def _retire(gate: ServiceGate, service: Service) -> None:

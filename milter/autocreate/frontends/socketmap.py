@@ -9,6 +9,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 from autocreate import logs
 from autocreate.errors import MalformedLookup
@@ -18,6 +19,7 @@ from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.map_protocol import NOTFOUND, PERM, TEMP, Lookup
 from autocreate.model import Answer, Recipient, Verdict
+from autocreate.resilience.steps import BLOCKING, Steps, arrived
 from autocreate.resilience.throttled_log import ThrottledLog
 from autocreate.service.service import Service
 
@@ -42,7 +44,7 @@ class SocketMap:
     """
 
     def __init__(self, listener: Listener, connections: int) -> None:
-        self._acceptor = Acceptor("map socket", listener, connections, silence=_IDLE)
+        self._acceptor = Acceptor("map socket", listener, connections)
         self._malformed_log = ThrottledLog(log, _MINUTE)
         self._foreign_log = ThrottledLog(log, _HOUR)
 
@@ -54,25 +56,27 @@ class SocketMap:
         """See `FrontEnd.stop`."""
         self._acceptor.stop()
 
-    def _answer(self, connection: socket.socket, gate: ServiceGate) -> bool:
-        """Answer one request. Returns whether there may be another on this connection."""
-        try:
-            lookup = _read(connection)
-        except MalformedLookup as error:
-            self._malformed_log.warning(
-                "request", "a request at the map socket is malformed: %s", error
-            )
-            # Where it ends is not known, so this connection is of no more use.
-            _write(connection, map_protocol.reply(PERM))
-            return False
-        if lookup is None:
-            return False
-        status = TEMP
-        with gate.enter() as service:
-            if service is not None:
-                status = self._status(service, lookup, gate)
-        _write(connection, map_protocol.reply(status, lookup.key))
-        return True
+    def _answer(self, connection: socket.socket, gate: ServiceGate) -> Steps[None]:
+        """Answer one request after the other."""
+        received = bytearray()
+        while True:
+            try:
+                lookup = yield from _read(connection, received)
+            except MalformedLookup as error:
+                self._malformed_log.warning(
+                    "request", "a request at the map socket is malformed: %s", error
+                )
+                # Where it ends is not known, so this connection is of no more use.
+                _write(connection, map_protocol.reply(PERM))
+                return
+            if lookup is None:
+                return
+            yield BLOCKING
+            status = TEMP
+            with gate.enter() as service:
+                if service is not None:
+                    status = self._status(service, lookup, gate)
+            _write(connection, map_protocol.reply(status, lookup.key))
 
     def _status(self, service: Service, lookup: Lookup, gate: ServiceGate) -> str:
         begun = time.monotonic()
@@ -95,35 +99,33 @@ class SocketMap:
         return status
 
 
-def _read(connection: socket.socket) -> Lookup | None:
-    """Read one request, and nothing of the next; None if the client has no more.
+def _read(connection: socket.socket, received: bytearray) -> Steps[Lookup | None]:
+    """Read one request; None if the client has no more.
+
+    Args:
+        received: what was received and not read yet.
 
     Raises:
         MalformedLookup: it is not a request, or is not complete in time.
-        BlockingIOError: the client has not sent anything yet.
-        OSError: the client disconnected within a request.
+        OSError: the client disconnected within a request, or has sent nothing for too long.
     """
-    head = connection.recv(1, socket.MSG_DONTWAIT)
-    if not head:
-        return None
-    until = time.monotonic() + _READING
-    while (length := map_protocol.length_of(head)) is None:
-        head += _receive(connection, 1, until)
-    body = b""
-    while len(body) < length:
-        body += _receive(connection, length - len(body), until)
+    until = time.monotonic() + (_READING if received else _IDLE)
+    receive = partial(connection.recv, map_protocol.LONGEST_REQUEST, socket.MSG_DONTWAIT)
+    while (body := map_protocol.body_of(received)) is None:
+        try:
+            more = yield from arrived(connection, until, receive)
+        except TimeoutError:
+            if received:
+                raise MalformedLookup(f"not complete after {_READING:g} s") from None
+            raise TimeoutError(f"it sent nothing for {_IDLE:g} s") from None
+        if not more:
+            if received:
+                raise ConnectionAbortedError("it left within a request")
+            return None
+        if not received:
+            until = time.monotonic() + _READING
+        received += more
     return map_protocol.read(body)
-
-
-def _receive(connection: socket.socket, most: int, until: float) -> bytes:
-    connection.settimeout(max(0.001, until - time.monotonic()))
-    try:
-        received = connection.recv(most)
-    except TimeoutError:
-        raise MalformedLookup(f"not complete after {_READING:g} s") from None
-    if not received:
-        raise ConnectionAbortedError("it left within a request")
-    return received
 
 
 def _write(connection: socket.socket, answer: bytes) -> None:

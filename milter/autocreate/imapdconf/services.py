@@ -29,12 +29,14 @@ class ServiceEntry:
         kind: a key of `USUAL_SERVICES`.
         listen: as written: "imap", "127.0.0.1:1143", "[::1]:imaps", "/run/cyrus/socket/lmtp".
         config: the imapd.conf that `-C` names; "" if it has none of its own.
+        is_preauthorized: it runs with `-a`: an lmtpd that asks for no password (lmtpd(8)).
     """
 
     name: str
     kind: str
     listen: str = ""
     config: str = ""
+    is_preauthorized: bool = False
 
 
 def read_entries(cyrus_conf: str) -> tuple[ServiceEntry, ...]:
@@ -77,8 +79,9 @@ def _entry(line: str) -> ServiceEntry | None:
     for position, word in enumerate(command):
         if kind := _PROGRAMS.get(word.rpartition("/")[2]):
             name = line.split(maxsplit=1)[0].lower()
-            own = _own_config(command[position + 1 :])
-            return ServiceEntry(name, kind, arguments.get("listen", ""), own)
+            options = command[position + 1 :]
+            listen, own = arguments.get("listen", ""), _own_config(options)
+            return ServiceEntry(name, kind, listen, own, kind == "lmtp" and "-a" in options)
     return None
 
 

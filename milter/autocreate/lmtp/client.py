@@ -245,10 +245,7 @@ class Session:
 
     def _line(self) -> bytes:
         with self._exceptions():
-            line = self._stream.readline()
-        if not line.endswith(b"\n"):
-            raise Unreachable(f"lmtpd at {self.address} dropped the connection")
-        return line.removesuffix(b"\n").removesuffix(b"\r")
+            return self._stream.line()
 
     def _send(self, data: bytes) -> None:
         with self._exceptions():
@@ -265,6 +262,7 @@ _ERRORS: ExceptionMap[Session] = {
     AnswerTooLong: lambda it, error: Unreachable(
         f"lmtpd at {it.address} sent an invalid reply: {error}"
     ),
+    EOFError: lambda it, _: Unreachable(f"lmtpd at {it.address} dropped the connection"),
     OSError: lambda it, error: Unreachable(f"lmtpd at {it.address} cannot be reached: {error}"),
 }
 

@@ -1,7 +1,7 @@
 """Mail stores: Cyrus over IMAP, and one in memory for tests."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from autocreate.errors import AutocreateError, Refused
 from autocreate.model import Version
@@ -23,6 +23,27 @@ class MailStore(Protocol):
         Raises:
             Temporary: the store did not say.
             Refused: no mailbox here can belong to a user of that name.
+        """
+
+    def confirm_missing(self, user: str) -> None:
+        """After a no of `exists`: may it be told to a sender? A creation needs no such confirmation.
+
+        Raises:
+            Temporary: the store cannot tell for every server that may have the mailbox.
+        """
+
+    def where(self, user: str) -> str:
+        """At which server the user's INBOX is, in words; "" where there is only one.
+
+        Raises:
+            Temporary: the store did not say.
+        """
+
+    def placed(self, plan: Plan) -> Plan:
+        """The plan, with the server where it creates INBOX, and why there. Changes nothing.
+
+        Raises:
+            Temporary: no server can be chosen now.
         """
 
     def observe(self, user: str, wanted: Tree) -> Tree:
@@ -63,7 +84,10 @@ class MailStore(Protocol):
         """
 
     def snapshot(self) -> dict[str, Any]:
-        """How many connections are `busy`, `idle`, and may be open (`size`)."""
+        """How many connections are `busy`, `idle`, and may be open (`size`); `state`: see `Health`.
+
+        A Murder also tells of its other servers, below `murder`.
+        """
 
     def close(self) -> None:
         """End every connection. The store is not used afterwards."""
@@ -79,7 +103,6 @@ class Outcome:
     def __init__(self, earlier: "Outcome | None" = None) -> None:
         self.failed: list[Failure] = []
         self.skipped: list[Failure] = []
-        self.created_inbox = False
         self._earlier = earlier
 
     @classmethod
@@ -97,7 +120,8 @@ class Outcome:
         """
         remaining = iter(actions)
         for action in remaining:
-            if self._is_lost(action):
+            if loss := self.loss(action):
+                self.skipped.append(loss)
                 continue
             try:
                 carry_out(action)
@@ -121,15 +145,14 @@ class Outcome:
         """The report about the whole plan."""
         return ApplyResult(plan, tuple(self.failed), tuple(self.skipped))
 
-    def _is_lost(self, action: Action) -> bool:
+    def loss(self, action: Action) -> Failure | None:
         """Was its folder, or one above, skipped? Then so is the action, for the same reason."""
         path = action.folder or ()
         earlier = self._earlier.skipped if self._earlier else ()
         for skipped, error in (*earlier, *self.skipped):
             if isinstance(skipped, CreateMailbox) and path[: len(skipped.path)] == skipped.path:
-                self.skipped.append(Failure(action, error))
-                return True
-        return False
+                return Failure(action, error)
+        return None
 
 
 class Delivery(Protocol):
@@ -150,13 +173,21 @@ class ScriptStore(Protocol):
     Raises, from every method:
         Temporary: the store cannot be asked now.
         Refused: it said no; whether for good, says its reason.
+
+    Args:
+        is_of_server: the mail store keeps the scripts itself, and this is only one way to them.
     """
+
+    is_of_server: ClassVar[bool]
 
     def active(self, user: str) -> Script | None:
         """The script that filters the user's mail, of which only the name is known."""
 
-    def install(self, user: str, script: Script) -> None:
+    def install(self, user: str, script: Script, new_inbox: str = "") -> None:
         """Put a script and make it the active one. A user who has an active one keeps it.
+
+        Args:
+            new_inbox: the id (RFC 8474) of the user's INBOX, if it was created just now and has one.
 
         Raises:
             Refused: it does not compile (`IMPOSSIBLE`); or the user has another script of that

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from autocreate.errors import Reason, Refused
-from autocreate.mailstore.connection import mailbox_name, quoted_text, text_of
+from autocreate.mailstore.connection import Question, mailbox_name, quoted_text, text_of
 from autocreate.mailstore.imap import Session
 from autocreate.tree.values import Path, Tree
 
@@ -48,10 +48,10 @@ def annotations_of(
     return tuple(_pairs(answer))
 
 
-def annotate(session: Session, mailbox: str, entry: str, value: str) -> None:
-    """Give an entry of a mailbox a value, in any script."""
+def annotation(mailbox: str, entry: str, value: str) -> Question:
+    """SETMETADATA: give an entry of a mailbox a value, in any script."""
     pair = f"({entry} ".encode("ascii") + quoted_text(value) + b")"
-    session.command("SETMETADATA", mailbox_name(mailbox), pair)
+    return Question("SETMETADATA", (mailbox_name(mailbox), pair))
 
 
 def with_annotations(observed: Tree, found: Annotations) -> Tree:

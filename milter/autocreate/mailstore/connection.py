@@ -6,11 +6,12 @@ outside through `quoted`, `atom` or `mailbox_name`; nothing else may put a byte 
 """
 
 import contextlib
+import functools
 import imaplib
 import re
 import ssl
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError
@@ -60,6 +61,39 @@ _ERRORS: ExceptionMap[Exchange] = {
         f"{at.server} answered nonsense ({at.doing}): {error!r}"
     ),
 }
+
+
+class Question(NamedTuple):
+    """A command.
+
+    Args:
+        name: of the command.
+        arguments: ready for the wire.
+    """
+
+    name: str
+    arguments: tuple[bytes, ...] = ()
+
+
+class Answer(NamedTuple):
+    """What the server said to a command.
+
+    Args:
+        said: the text behind its OK or NO.
+        refusal: it said NO or BAD.
+        untagged: its responses before that, by their name, as imaplib keeps them.
+        is_bad: it said BAD. It does not know such a command, or not from this user.
+    """
+
+    said: bytes
+    refusal: Refused | None
+    untagged: Mapping[str, list[Any]]
+    is_bad: bool = False
+
+    def require(self) -> None:
+        """Raises Refused if the server said no."""
+        if self.refusal:
+            raise self.refusal
 
 
 class Connection(IMAPClient):
@@ -121,6 +155,11 @@ class Connection(IMAPClient):
             self._imap.logout()
         self.discard()
 
+    def offers(self) -> frozenset[bytes]:
+        """The capabilities that the server has told, which depend on who is logged in."""
+        with self.exchange("CAPABILITY"):
+            return _as_set(self.capabilities())
+
     def certificate(self) -> dict[str, Any] | None:
         """The server's certificate as `ssl.SSLSocket.getpeercert` has it, or None without TLS."""
         connection = self.socket()
@@ -145,12 +184,45 @@ class Connection(IMAPClient):
 
     def command(self, name: str, *arguments: bytes, response: str | None = None) -> tuple[Any, ...]:
         """Send a command whose arguments are ready for the wire, and return its untagged answer."""
-        with self.exchange(name):
-            status, data = self._imap.xatom(name, *arguments)
-            if status != "OK":
-                raise _refused(name, data[0])
-            lines = self._imap.untagged_responses.get(response or name)
+        (answer,) = self.ask(Question(name, arguments))
+        return self.words(answer, response or name)
+
+    def words(self, answer: Answer, response: str) -> tuple[Any, ...]:
+        """An untagged response of an answer, parsed; empty if there is none.
+
+        Raises:
+            Refused: the server said no.
+        """
+        answer.require()
+        lines = answer.untagged.get(response)
+        with self.exchange(response):
             return tuple(parse_response(lines)) if lines else ()
+
+    def ask(self, *questions: Question) -> list[Answer]:
+        """Send commands in one write, and return what the server said to each. It carries them out in this order.
+
+        Only for commands each of which is right whatever becomes of the others. Each answer has the server's timeout.
+
+        Raises:
+            Unreachable: an answer is missing. What was carried out is not known.
+        """
+        if not questions:
+            return []
+        with self.exchange(", ".join(dict.fromkeys(question.name for question in questions))):
+            lines = [
+                b" ".join((question.name.encode("ascii"), *question.arguments))
+                for question in questions
+            ]
+            answers = self._imap.ask(lines, self._server.timeout)
+            return [
+                Answer(
+                    said,
+                    None if status == "OK" else _refused(question.name, said),
+                    untagged,
+                    status == "BAD",
+                )
+                for question, (status, said, untagged) in zip(questions, answers, strict=True)
+            ]
 
     def mailboxes_below(self, prefix: str) -> list[str]:
         """What this session's user sees whose name begins so. Cyrus walks through all it has."""
@@ -185,6 +257,12 @@ class Connection(IMAPClient):
         return map_exceptions(_ERRORS, Exchange(self._server, doing, self._is_ready))
 
 
+# Looked at for each user, and nearly always the same ones.
+@functools.lru_cache(100)
+def _as_set(capabilities: tuple[bytes, ...]) -> frozenset[bytes]:
+    return frozenset(capabilities)
+
+
 def mailbox_name(name: str) -> bytes:
     """A mailbox name for the wire: modified UTF-7 (RFC 3501, 5.1.3), quoted.
 
@@ -197,6 +275,14 @@ def mailbox_name(name: str) -> bytes:
         return quoted(name)  # nothing to encode, as in nearly all of them
     encoded: bytes = to_modified_utf7(name)
     return quoted(encoded.decode("ascii"))
+
+
+def stored_name(name: str) -> bytes:
+    """A mailbox name as Cyrus stores it: modified UTF-7. It still has to be quoted."""
+    if name.isascii() and name.isprintable() and "&" not in name:
+        return name.encode("ascii")  # nothing to encode, as in nearly all of them
+    encoded: bytes = to_modified_utf7(name)
+    return encoded
 
 
 def quoted(text: str) -> bytes:
@@ -224,13 +310,12 @@ def quoted_text(text: str) -> bytes:
 
 
 def atom(text: str) -> bytes:
-    """A word that IMAP takes unquoted: a partition's name, a special-use attribute.
+    """A word that IMAP takes unquoted: the name of a partition or a server, a special-use attribute.
 
     Raises:
         Refused: it is none.
     """
-    bare = text.removeprefix("\\")
-    if not (bare.isascii() and bare.replace("-", "").replace("_", "").replace("$", "").isalnum()):
+    if not re.fullmatch(r"\\?[A-Za-z0-9$_.:-]+", text):
         raise Refused(f"{text!r} is not an IMAP atom", Reason.IMPOSSIBLE)
     return text.encode("ascii")
 

@@ -1,12 +1,21 @@
 """One IMAP session with Cyrus: what this program asks about mailboxes and does with them, and nothing else."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from autocreate.core.naming import Mailboxes
 from autocreate.core.sizes import GREATEST_LIMIT
 from autocreate.errors import Reason, Refused, Unreachable
-from autocreate.mailstore.connection import Connection, atom, mailbox_name, quoted, text_of
+from autocreate.mailstore.connection import (
+    Answer,
+    Connection,
+    Question,
+    atom,
+    mailbox_name,
+    quoted,
+    text_of,
+)
 from autocreate.mailstore.refusals import imap_reason
 from autocreate.tree.values import Quota
 
@@ -15,12 +24,27 @@ SPECIAL_USE = "/private/specialuse"
 # A mailbox keeps it when it is renamed; one that was deleted and created again has another.
 _UNIQUE_ID = "/shared/vendor/cmu/cyrus-imapd/uniqueid"
 
+# A server's free space in KiB, for administrators (imap/annotate.c).
+FREE_SPACE = "/shared/vendor/cmu/cyrus-imapd/freespace"
+
+# RFC 8474, section 4.1: an objectid.
+_MAILBOX_ID = re.compile(rb"\[MAILBOXID \(([A-Za-z0-9_-]{1,255})\)\]")
+
 
 class Session(Connection):
     """A connection that is logged in, as the administrator or for a user.
 
     Raises, from every method, what `Connection` raises.
     """
+
+    @property
+    def is_in_murder(self) -> bool:
+        """Is the server a member of a Cyrus Murder (`mupdate_server` of its imapd.conf)?
+
+        Then its no to a mailbox says nothing about the others. A frontend's own list of mailboxes is behind
+        while it cannot reach the master.
+        """
+        return any(word.startswith(b"MUPDATE=") for word in self.offers())
 
     def mailboxes(self) -> Mailboxes:
         """How this session names mailboxes (NAMESPACE, RFC 2342)."""
@@ -46,48 +70,53 @@ class Session(Connection):
             raise Unreachable(f"{self._server} answered MYRIGHTS with nonsense: {answer!r}")
         return True
 
-    def create(self, mailbox: str, special_use: str | None, partition: str | None) -> bool:
-        """CREATE with its parameters (RFC 3501, 6154, 4466). False if the mailbox existed already."""
-        parameters = []
-        if special_use:
-            parameters.append(b"USE (" + atom(special_use) + b")")
-        if partition:
-            parameters.append(b"PARTITION " + atom(partition))
-        arguments = [b"(" + b" ".join(parameters) + b")"] if parameters else []
-        try:
-            self.command("CREATE", mailbox_name(mailbox), *arguments)
-        except Refused as refusal:
-            if refusal.reason is Reason.EXISTS:
-                return False
-            raise
-        return True
+    def create(
+        self,
+        mailbox: str,
+        special_use: str | None,
+        partition: str | None,
+        server: str | None = None,
+    ) -> str | None:
+        """CREATE with its parameters: see `creation`.
+
+        Returns:
+            The new mailbox's id (RFC 8474), "" if the server tells none; None if the mailbox existed already.
+        """
+        (answer,) = self.ask(creation(mailbox, special_use, partition, server))
+        if answer.refusal and answer.refusal.reason is Reason.EXISTS:
+            return None
+        answer.require()
+        return id_of_new(answer)
 
     def acl(self, mailbox: str) -> tuple[tuple[str, str], ...] | None:
         """(identifier, rights) pairs of a mailbox (RFC 4314), or None if it does not exist."""
-        try:
-            answer = self.command("GETACL", mailbox_name(mailbox), response="ACL")
-        except Refused as refusal:
-            if refusal.reason is Reason.MISSING:
-                return None
-            raise
-        pairs = [text_of(word) for word in answer[1:]]
+        (answer,) = self.ask(acl_of(mailbox))
+        return self.rights(answer)
+
+    def rights(self, answer: Answer) -> tuple[tuple[str, str], ...] | None:
+        """What the answer to `acl_of` says: see `acl`."""
+        if answer.refusal and answer.refusal.reason is Reason.MISSING:
+            return None
+        pairs = [text_of(word) for word in self.words(answer, "ACL")[1:]]
         return tuple(zip(pairs[::2], pairs[1::2], strict=False))
 
     def set_acl(self, mailbox: str, identifier: str, rights: str) -> None:
         """SETACL (RFC 4314): exactly these rights for the identifier."""
-        self.command("SETACL", mailbox_name(mailbox), quoted(identifier), quoted(rights))
+        self.ask(grant(mailbox, identifier, rights))[0].require()
 
     def quota(self, mailbox: str) -> Quota:
         """The limits of the quota root that has a mailbox's name, empty if there is none."""
-        try:
-            answer = self.command("GETQUOTA", mailbox_name(mailbox), response="QUOTA")
-        except Refused as refusal:
-            if refusal.reason is Reason.MISSING:
-                return Quota()
-            raise
+        (answer,) = self.ask(limits_of(mailbox))
+        return self.limits(answer)
+
+    def limits(self, answer: Answer) -> Quota:
+        """What the answer to `limits_of` says: see `quota`."""
+        if answer.refusal and answer.refusal.reason is Reason.MISSING:
+            return Quota()
+        told = self.words(answer, "QUOTA")
         # A limit that is overlooked here is lost as soon as the quota is set.
         with self.exchange("GETQUOTA"):
-            _name, triplets = answer
+            _name, triplets = told
             limits = {
                 text_of(resource).upper(): int(limit)
                 for resource, _usage, limit in zip(*[iter(triplets)] * 3, strict=True)
@@ -102,11 +131,15 @@ class Session(Connection):
         Its file and what the mailbox says of it are written one after the other: on a full disk the
         first may be there alone, and Cyrus says OK to SETQUOTA now and ever after.
         """
-        answer = self.command("GETQUOTAROOT", mailbox_name(mailbox), response="QUOTAROOT")
-        return mailbox in map(text_of, answer[1:])
+        (answer,) = self.ask(_roots_of(mailbox))
+        return self._has_own_root(mailbox, answer)
 
-    def set_quota(self, mailbox: str, quota: Quota) -> None:
-        """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others."""
+    def set_quota(self, mailbox: str, quota: Quota) -> bool:
+        """SETQUOTA (RFC 9208): make the mailbox a quota root with these limits and no others.
+
+        Returns:
+            Whether the limits count then: see `is_quota_root`.
+        """
         named = (("STORAGE", quota.storage), ("MESSAGE", quota.messages), *quota.others)
         limits = {resource: limit for resource, limit in named if limit is not None}
         if (
@@ -116,7 +149,13 @@ class Session(Connection):
                 f"SETQUOTA: {quota.description} is more than Cyrus can count", Reason.IMPOSSIBLE
             )
         words = [b"%b %d" % (atom(resource), limit) for resource, limit in limits.items()]
-        self.command("SETQUOTA", mailbox_name(mailbox), b"(" + b" ".join(words) + b")")
+        setting = Question("SETQUOTA", (mailbox_name(mailbox), b"(" + b" ".join(words) + b")"))
+        done, roots = self.ask(setting, _roots_of(mailbox))
+        done.require()
+        return self._has_own_root(mailbox, roots)
+
+    def _has_own_root(self, mailbox: str, answer: Answer) -> bool:
+        return mailbox in map(text_of, self.words(answer, "QUOTAROOT")[1:])
 
     def metadata(self, mailbox: str, entry: str) -> str | None:
         """The value of an entry of a mailbox's metadata (RFC 5464), or None if it has none.
@@ -141,6 +180,14 @@ class Session(Connection):
         if not found:
             raise Unreachable(f"{self._server} does not tell the unique id of {mailbox}")
         return found
+
+    def created_at(self, mailbox: str) -> float:
+        """When a mailbox was created, in seconds since the epoch: Cyrus makes it its UIDVALIDITY (imap/mailbox.c)."""
+        wanted = b"(UIDVALIDITY)"
+        answer = self.command("STATUS", mailbox_name(mailbox), wanted, response="STATUS")
+        with self.exchange("STATUS"):
+            _mailbox, (_name, value) = answer
+            return float(value)
 
     def has_message(self, mailbox: str, message_id: str) -> bool:
         """Is there a message with this Message-ID? EXAMINE leaves the mailbox's flags as they are."""
@@ -170,3 +217,47 @@ class Session(Connection):
         """What this session's user is subscribed to, as the user names it."""
         with self.exchange("LSUB"):
             return frozenset(name for _, _, name in self.list_sub_folders())
+
+
+def creation(
+    mailbox: str, special_use: str | None, partition: str | None, server: str | None = None
+) -> Question:
+    """CREATE with its parameters (RFC 3501, 6154, 4466).
+
+    Args:
+        server: Cyrus's own parameter, at a frontend of a Murder: the backend (imapd.c, cmd_create).
+    """
+    parameters = []
+    if special_use:
+        parameters.append(b"USE (" + atom(special_use) + b")")
+    if partition:
+        parameters.append(b"PARTITION " + atom(partition))
+    if server:
+        parameters.append(b"SERVER " + atom(server))
+    arguments = [b"(" + b" ".join(parameters) + b")"] if parameters else []
+    return Question("CREATE", (mailbox_name(mailbox), *arguments))
+
+
+def id_of_new(answer: Answer) -> str:
+    """The id (RFC 8474) in the OK to CREATE; "" if the server tells none."""
+    told = _MAILBOX_ID.match(answer.said)
+    return told[1].decode("ascii") if told else ""
+
+
+def acl_of(mailbox: str) -> Question:
+    """GETACL: see `Session.acl`."""
+    return Question("GETACL", (mailbox_name(mailbox),))
+
+
+def limits_of(mailbox: str) -> Question:
+    """GETQUOTA: see `Session.quota`."""
+    return Question("GETQUOTA", (mailbox_name(mailbox),))
+
+
+def _roots_of(mailbox: str) -> Question:
+    return Question("GETQUOTAROOT", (mailbox_name(mailbox),))
+
+
+def grant(mailbox: str, identifier: str, rights: str) -> Question:
+    """SETACL: see `Session.set_acl`."""
+    return Question("SETACL", (mailbox_name(mailbox), quoted(identifier), quoted(rights)))

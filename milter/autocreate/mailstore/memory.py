@@ -67,6 +67,17 @@ class Memory:
         self._names.of_user(user)
         return user in self.trees
 
+    def confirm_missing(self, user: str) -> None:
+        """It knows all there is. See `MailStore.confirm_missing`."""
+
+    def where(self, user: str) -> str:
+        """There is one server. See `MailStore.where`."""
+        return ""
+
+    def placed(self, plan: Plan) -> Plan:
+        """There is one server. See `MailStore.placed`."""
+        return plan
+
     def version(self) -> Version:
         """See `MailStore.version`."""
         if self.failure:

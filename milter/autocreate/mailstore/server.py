@@ -59,6 +59,7 @@ CONNECTION_ERRORS: ExceptionMap[Exchange] = {
     AnswerTooLong: lambda at, error: Unreachable(
         f"{at.server} answered nonsense ({at.doing}): {error}"
     ),
+    EOFError: lambda at, _: Unreachable(f"{at.server} dropped the connection"),
     OSError: lambda at, error: Unreachable(f"{at.server} cannot be reached ({at.doing}): {error}"),
 }
 """What the errors of a connection mean, whatever is spoken over it."""

@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autocreate.mailstore.ports import ImapPort
@@ -172,6 +172,39 @@ class Wire(imaplib.IMAP4):
     def allow(self, seconds: float) -> None:
         """Begin to count the time and the bytes of an answer."""
         self._stream.allow(seconds)
+
+    def ask(
+        self, commands: Sequence[bytes], seconds: float
+    ) -> Iterator[tuple[str, bytes, dict[str, list[Any]]]]:
+        """Send commands in one write: status, text and untagged responses of each.
+
+        Args:
+            seconds: for each answer.
+
+        Raises:
+            imaplib.IMAP4.abort: the connection ended.
+        """
+        tags = [self._new_tag() for _ in commands]
+        data = b"".join(b"%b %b\r\n" % pair for pair in zip(tags, commands, strict=True))
+        # Cyrus writes each answer by itself, and may wait for our acknowledgement of the one before.
+        self._stream.acknowledges_at_once = len(tags) > 1
+        try:
+            self.send(data)
+        except OSError as error:
+            raise self.abort(f"socket error: {error}") from error
+        for tag in tags:
+            self.allow(seconds)
+            status, said = self._answered(tag)
+            untagged, self.untagged_responses = self.untagged_responses, {}
+            yield status, said, untagged
+
+    def _answered(self, tag: bytes) -> tuple[str, bytes]:
+        answers: dict[bytes, Any] = self.tagged_commands
+        while answers[tag] is None:
+            self._check_bye()
+            self._get_response()
+        status, texts = answers.pop(tag)
+        return status, texts[0]
 
     def forget(self) -> None:
         """Remove the untagged responses so far. Those that count come after the command they answer."""

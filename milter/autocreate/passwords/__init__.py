@@ -4,9 +4,10 @@ An answer is the server's own, OK or NO, or `Temporary` for "cannot tell". A che
 error into a NO, nor anything but the server's yes into an OK.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from autocreate.passwords.request import SaslauthdRequest
+from autocreate.resilience.steps import Steps
 
 OK = b"OK"
 NO = b"NO"
@@ -23,6 +24,14 @@ class PasswordChecker(Protocol):
         Raises:
             Temporary: the server did not answer, or its answer made no sense.
         """
+
+
+@runtime_checkable
+class StepwiseChecker(PasswordChecker, Protocol):
+    """One that needs no thread to wait in."""
+
+    def ask(self, attempt: SaslauthdRequest) -> Steps[bytes]:
+        """As `check`."""
 
 
 class Checker(NamedTuple):

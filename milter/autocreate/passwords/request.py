@@ -5,9 +5,7 @@ big-endian (saslauthd_verify_password() of Cyrus SASL's checkpw.c). The answer i
 begins with OK or NO.
 """
 
-from collections.abc import Iterator
-
-from autocreate.errors import MalformedRequest
+from autocreate.errors import IncompleteRequest, MalformedRequest
 from autocreate.model import Login
 
 # saslauthd itself takes 256 bytes a string; tokens that are used for passwords can be longer.
@@ -22,20 +20,18 @@ class SaslauthdRequest:
     """Somebody's attempt to log in. It holds the password in the one place that it was read into.
 
     Args:
-        raw: the request as it came, which `wipe` overwrites.
+        raw: the request as it came, which `wipe` overwrites. Clients write it in one piece, so one of
+            four strings is complete if nothing follows.
 
     Raises:
-        MalformedRequest: it is no request; the text says why.
+        IncompleteRequest: it is the beginning of a request.
+        MalformedRequest: it can never become one; the text says why.
     """
 
     __slots__ = ("client", "is_wiped", "login", "password", "raw", "realm", "service")
 
     def __init__(self, raw: memoryview) -> None:
-        found = list(_strings(raw))
-        strings = [string for string in found if string is not None]
-        if len(strings) < max(4, len(found)):
-            raise MalformedRequest("shorter than it says")
-        login, password, service, realm, *rest = strings
+        login, password, service, realm, *rest = _strings(raw)
         self.raw = raw
         self.is_wiped = False
         self.password = password
@@ -67,18 +63,6 @@ class SaslauthdRequest:
         return f"SaslauthdRequest({self.user!r}, {self.service!r})"
 
 
-def is_complete(data: memoryview) -> bool:
-    """Can nothing be missing of a request that begins with `data`?
-
-    Clients write a request in one piece, so one of four strings is complete if nothing follows.
-
-    Raises:
-        MalformedRequest: it can never become one.
-    """
-    strings = list(_strings(data))
-    return len(strings) >= 4 and strings[-1] is not None
-
-
 def answer(text: bytes) -> bytes:
     """An answer for the wire."""
     return len(text).to_bytes(2, "big") + text
@@ -90,19 +74,22 @@ def service_name(service: str) -> str:
     return _SERVICES.get(lowered, lowered)
 
 
-def _strings(data: memoryview) -> Iterator[memoryview | None]:
-    """The strings in `data`; the last is None if it is not all there."""
-    position, count = 0, 0
-    while position < len(data):
-        if count == 5:
-            raise MalformedRequest("more than five strings")
-        length = int.from_bytes(data[position : position + 2], "big")
+def _strings(data: memoryview) -> list[memoryview]:
+    """The four or five strings of a request."""
+    strings: list[memoryview] = []
+    position, most = 0, len(data)
+    while position < most:
+        start = position + 2
+        length = data[position] << 8 | (data[position + 1] if start <= most else 0)
         if length > LONGEST_STRING:
             raise MalformedRequest(f"a string of {length} bytes")
-        end = position + 2 + length
-        count += 1
-        yield data[position + 2 : end] if end <= len(data) else None
-        position = end
+        position = start + length
+        strings.append(data[start:position])
+    if len(strings) > 5:
+        raise MalformedRequest("more than five strings")
+    if len(strings) < 4 or position > most:
+        raise IncompleteRequest("shorter than its length fields say")
+    return strings
 
 
 def _text(name: str, value: memoryview) -> str:

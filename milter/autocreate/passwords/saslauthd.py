@@ -1,16 +1,17 @@
 """Passwords that saslauthd(8) knows: the request is passed on as it came, and so is the answer."""
 
 import socket
+import time
 from pathlib import Path
 
 from autocreate.errors import Temporary
 from autocreate.passwords import NO, OK
 from autocreate.passwords.request import SaslauthdRequest
-from autocreate.resilience import socket_timeout
-from autocreate.resilience.answer_limit import AnswerLimit
 from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
+from autocreate.resilience.steps import LATER, Readable, Steps, run
 
-_LONGEST = 0xFFFF  # bytes of an answer: its length has 16 bits
+_PIECE = 4096  # bytes; an answer has a hundred, and never more than 64 KiB
+_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
 
 
 class Saslauthd:
@@ -22,16 +23,20 @@ class Saslauthd:
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
-        self._path = path
+        self._path = str(path)
         self.timeout = timeout
 
     def check(self, attempt: SaslauthdRequest) -> bytes:
         """See `PasswordChecker.check`."""
+        return run(self.ask(attempt))
+
+    def ask(self, attempt: SaslauthdRequest) -> Steps[bytes]:
+        """See `StepwiseChecker.ask`."""
         with (
             map_exceptions(_ERRORS, self),
-            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+            socket.socket(socket.AF_UNIX, _STREAM) as connection,
         ):
-            answer = self._ask(connection, attempt.raw)
+            answer = yield from self._ask(connection, attempt.raw)
         if not answer.startswith((OK, NO)):
             raise Temporary(f"{self} answered nonsense: {answer[:40]!r}")
         return answer
@@ -39,30 +44,34 @@ class Saslauthd:
     def __str__(self) -> str:
         return f"saslauthd at {self._path}"
 
-    def _ask(self, connection: socket.socket, request: memoryview) -> bytes:
+    def _ask(self, connection: socket.socket, request: memoryview) -> Steps[bytes]:
         """Send a request and read its answer, within the timeout.
 
-        The socket is a blocking one whose time limits the kernel keeps. That saves a poll(2) for each
-        call. And it waits in saslauthd's queue, which is short (32 in saslauthd 2.1.28): to a socket
-        with Python's own time limit, a non-blocking one, the kernel reports a full queue at once.
+        saslauthd's queue is short (32 in saslauthd 2.1.28). While it is full the kernel says so at once.
         """
-        limit = AnswerLimit(self.timeout)
-        socket_timeout.limit(connection, self.timeout, receiving=False)
-        connection.connect(str(self._path))
+        until = time.monotonic() + self.timeout
+        while True:
+            try:
+                connection.connect(self._path)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise TimeoutError from None
+            yield LATER
         connection.sendall(request)
         received = b""
-        while len(received) < _size(received):
-            socket_timeout.limit(connection, limit.seconds_left())
-            more = connection.recv(2 + _LONGEST)
+        while True:
+            yield Readable(connection, until)
+            try:
+                more = connection.recv(_PIECE)
+            except BlockingIOError:
+                continue
             if not more:
                 raise OSError("it closed the connection without an answer")
             received += more
-        return received[2 : _size(received)]
-
-
-def _size(received: bytes) -> int:
-    """The bytes of an answer, by its first two where they have come."""
-    return 2 + (int.from_bytes(received[:2], "big") if len(received) >= 2 else 0)
+            end = 2 + int.from_bytes(received[:2], "big")
+            if len(received) >= max(2, end):
+                return received[2:end]
 
 
 def _no_answer(server: Saslauthd, _: OSError) -> Temporary:
@@ -71,7 +80,6 @@ def _no_answer(server: Saslauthd, _: OSError) -> Temporary:
 
 _ERRORS: ExceptionMap[Saslauthd] = {
     TimeoutError: _no_answer,
-    BlockingIOError: _no_answer,  # SO_SNDTIMEO or SO_RCVTIMEO is over
     OSError: lambda server, error: Temporary(
         f"{server} cannot be asked: {error.strerror or error}"
     ),

@@ -1,11 +1,17 @@
-"""Plots as SVG text. Colours are CSS classes, which the page defines."""
+"""Plots as SVG text. Colours are CSS classes, which the page defines.
+
+A plot is as wide as its place: across, all is in per cent; letters and heights are in pixels, on a
+phone as on paper. The values of the axis are written to the left of the plot, where the page leaves
+room for them (`.plot` in report.css).
+"""
 
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-_LEFT, _BOTTOM, _TOP = 44, 24, 10  # room for the labels of the axes
+_BOTTOM, _TOP = 24, 10  # room for the labels of the time axis, and half a letter
 _MOST_STEPS = 5  # of the axis of values
+_WIDEST = 8.0  # per cent: a single column is not as wide as the plot
 
 
 class Series(NamedTuple):
@@ -15,40 +21,46 @@ class Series(NamedTuple):
     css: str
 
 
+class Tick(NamedTuple):
+    """A label on the axis below a plot.
+
+    Args:
+        at: where in its column, from 0, where the column begins, to 1.
+        is_minor: on a narrow screen it is left out.
+    """
+
+    label: str
+    at: float = 0.5
+    is_minor: bool = False
+
+
 class Column(NamedTuple):
-    """One column: its name, its label on the axis (may be empty), and a value for each series."""
+    """One column: its name, its tick, and a value for each series."""
 
     name: str
-    tick: str
+    tick: Tick | None
     values: Sequence[int]
 
 
-def stacked(
-    title: str, series: Sequence[Series], columns: Sequence[Column], width: int, height: int
-) -> str:
+def stacked(title: str, series: Sequence[Series], columns: Sequence[Column], height: int) -> str:
     """A plot of stacked columns. Each part has its numbers as a tooltip.
 
     Args:
         title: for screen readers.
-        width, height: in the plot's own units; it scales with the page.
+        height: in pixels.
     """
     grid = scale(max((sum(column.values) for column in columns), default=0))
-    top = grid[-1]
-    room = height - _TOP - _BOTTOM
-    step = (width - _LEFT) / max(1, len(columns))
-    parts = [_axis(grid, width, height)]
+    base, room = height - _BOTTOM, height - _TOP - _BOTTOM
+    step = 100 / max(1, len(columns))
+    parts = [_axis(grid, base, room)]
     for position, column in enumerate(columns):
-        x = _LEFT + position * step
-        parts.append(_stack(series, column, x, step, height - _BOTTOM, room / top))
+        parts.append(_stack(series, column, position * step, step, base, room / grid[-1]))
         if column.tick:
-            middle = x + step / 2
-            # The label of the last columns would be cut off if it were centred.
-            at, anchor = (width, "end") if middle > width - 32 else (middle, "middle")
-            parts.append(
-                f'<text class="tick" x="{at:.1f}" y="{height - 6}" text-anchor="{anchor}">'
-                f"{escape(column.tick)}</text>"
-            )
-    return _svg(title, width, height, "".join(parts))
+            parts.append(_tick(column.tick, (position + column.tick.at) * step, base))
+    return (
+        f'<svg class="plot" height="{height}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg>"
+    )
 
 
 def bar(title: str, css: str, part: float) -> str:
@@ -81,24 +93,32 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _axis(grid: Sequence[int], width: int, height: int) -> str:
-    base, room = height - _BOTTOM, height - _TOP - _BOTTOM
+def _axis(grid: Sequence[int], base: int, room: int) -> str:
     lines = []
     for value in grid:
         y = base - room * value / grid[-1]
         lines.append(
-            f'<line class="grid" x1="{_LEFT}" x2="{width}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
-            f"{number(value)}</text>"
+            f'<line class="grid" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="-8" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>'
         )
     return "".join(lines)
+
+
+def _tick(tick: Tick, x: float, base: int) -> str:
+    css = "tick minor" if tick.is_minor else "tick"
+    # The label of the last columns would leave the plot if it were centred.
+    anchor = "end" if x > 98 else "middle"
+    return (
+        f'<line class="{css}" x1="{x:.2f}%" x2="{x:.2f}%" y1="{base}" y2="{base + 4}"/>'
+        f'<text class="{css}" x="{x:.2f}%" y="{base + 18}" text-anchor="{anchor}">'
+        f"{escape(tick.label)}</text>"
+    )
 
 
 def _stack(
     series: Sequence[Series], column: Column, x: float, step: float, base: float, unit: float
 ) -> str:
-    gap = min(3.0, step * 0.15)
-    wide = min(step - gap, 48.0)  # a single column is not as wide as the plot
+    wide = min(step * 0.88, _WIDEST)
     left = x + (step - wide) / 2
     parts, y = [], base
     for it, value in zip(series, column.values, strict=True):
@@ -108,14 +128,7 @@ def _stack(
         y -= high
         said = f"{column.name}: {value:,} {it.name}"
         parts.append(
-            f'<rect class="{it.css}" x="{left:.1f}" y="{y:.1f}" width="{wide:.1f}" '
+            f'<rect class="{it.css}" x="{left:.2f}%" y="{y:.1f}" width="{wide:.2f}%" '
             f'height="{max(high - 0.6, 0.6):.1f}"><title>{escape(said)}</title></rect>'
         )
     return "".join(parts)
-
-
-def _svg(title: str, width: int, height: int, inner: str) -> str:
-    return (
-        f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(title)}">{inner}</svg>'
-    )

@@ -1,16 +1,17 @@
 """The report as one HTML page, without scripts and without anything loaded from elsewhere."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
 from autocreate.model import Answer
-from autocreate.report.chart import Column, Series, bar, number, stacked
+from autocreate.report.chart import Column, Series, Tick, bar, number, stacked
 from autocreate.report.gather import OUTCOMES, Report
-from autocreate.report.time_axis import labels
+from autocreate.report.time_axis import ticks
 from autocreate.report.words import (
     WORDS,
-    cells_of,
+    kind_of_slots,
     milliseconds,
     name_of,
     notes,
@@ -23,6 +24,8 @@ from autocreate.statistics.tally import BOUNDS, Histogram
 _SERIES = [Series(WORDS[it], it) for it in OUTCOMES]
 
 _MOST = 12  # rows of a list
+_SHORT = 20  # characters that fit on a line wherever they are
+_MOST_TICKS = 7  # of the plot of times, on a narrow screen
 
 
 def page(found: Report, host: str) -> str:
@@ -45,7 +48,7 @@ def page(found: Report, host: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>autocreate: report</title>
 <style>{style}</style></head><body><main>
 <header><h1>Recipients and their mailboxes</h1>
-<p>{escape(period(found))}, made on {escape(host)}</p>{notice}</header>
+<p>{escape(period(found))}, made on {_breakable(host)}</p>{notice}</header>
 <div class="tiles">{"".join(_tiles(found))}</div>
 <div class="cards">{cards}</div>
 <footer>Made by <code>autocreate report</code>. This page loads nothing from the network.</footer>
@@ -84,8 +87,8 @@ def _cards(found: Report) -> Iterator[str]:
     shown = [it for it in _SERIES if found.outcomes[it.css]]
     answered = [it for it in shown if it.css != "temporary"]
     if answered:
-        plot = _legend(answered) + _over_time(found, answered, "Recipients over time", 260)
-        yield _card("Recipients over time", plot, wide=True)
+        title = "Recipients over time"
+        yield _card(title, _over_time(found, answered, title, 260), wide=True)
     # An outage of some minutes is nothing beside the mail of a day.
     if deferred := [it for it in shown if it.css == "temporary"]:
         title = "Deferred (451) over time"
@@ -93,7 +96,7 @@ def _cards(found: Report) -> Iterator[str]:
     yield _card("Verdicts and reasons", _reasons(found), wide=True)
     measured = {outcome for outcome, _ in times_of(found)}
     timed = [it for it in _SERIES if it.css in measured]
-    yield _card("Time until the verdict", _legend(timed) + _times(found, timed), wide=True)
+    yield _card("Time until the verdict", _times(found, timed), wide=True)
     created = _trees(total.created.most_common(_MOST))
     is_dry = bool(found.dry_run.answers or found.dry_run.cells)
     yield _card("Mailboxes created", created, wide=not is_dry)
@@ -105,10 +108,13 @@ def _cards(found: Report) -> Iterator[str]:
 
 def _over_time(found: Report, shown: Sequence[Series], title: str, height: int) -> str:
     columns = [
-        Column(name_of(slot), label, [slot.outcomes[it.css] for it in shown])
-        for slot, label in zip(found.slots, labels(found.slots), strict=True)
+        Column(name_of(slot), tick, [slot.outcomes[it.css] for it in shown])
+        for slot, tick in zip(found.slots, ticks(found.slots), strict=True)
     ]
-    return stacked(title, shown, columns, 1000, height)
+    highest = max(columns, key=lambda it: sum(it.values))
+    said = f"Each column is {kind_of_slots(found)}. The highest is {sum(highest.values):,}: {highest.name}."
+    legend = _legend(shown, {it.css: found.outcomes[it.css] for it in shown})
+    return f'{legend}{stacked(title, shown, columns, height)}<p class="note">{escape(said)}</p>'
 
 
 def _times(found: Report, shown: Sequence[Series]) -> str:
@@ -116,14 +122,18 @@ def _times(found: Report, shown: Sequence[Series]) -> str:
     for (_, outcome), times in found.total.times.items():
         counts[outcome] = [sum(pair) for pair in zip(counts[outcome], times.counts, strict=True)]
     names = [*(milliseconds(it) for it in BOUNDS), "more"]
-    ticks = [*(_short(it) for it in BOUNDS), "more"]
+    below = [*(_short(it) for it in BOUNDS), "more"]
+    used = [place for place in range(len(names)) if any(it[place] for it in counts.values())]
+    places = range(used[0], used[-1] + 1) if used else range(0)
     columns = [
-        Column(f"up to {name}", tick, [counts[it.css][position] for it in shown])
-        for position, (name, tick) in enumerate(zip(names, ticks, strict=True))
+        Column(
+            f"up to {names[place]}",
+            Tick(below[place], is_minor=bool(number % -(-len(places) // _MOST_TICKS))),
+            [counts[it.css][place] for it in shown],
+        )
+        for number, place in enumerate(places)
     ]
-    used = [position for position, column in enumerate(columns) if any(column.values)]
-    columns = columns[used[0] : used[-1] + 1] if used else []
-    plot = stacked("How long verdicts took", shown, columns, 600, 240)
+    plot = _legend(shown) + stacked("How long verdicts took", shown, columns, 220)
     rows = [
         f'<tr><td class="k">{WORDS[it]}</td><td class="n">{median}</td><td class="n">{most}</td>'
         f'<td class="n">{nearly}</td></tr>'
@@ -134,7 +144,7 @@ def _times(found: Report, shown: Sequence[Series]) -> str:
     return (
         f'<div class="split"><div>{plot}<p class="note">Verdicts by the time they took, up to the '
         f"value below the column, in milliseconds unless a unit is given.</p></div>"
-        f"<table><tr>{head}</tr>{''.join(rows)}</table></div>"
+        f'<table class="times"><tr>{head}</tr>{"".join(rows)}</table></div>'
     )
 
 
@@ -148,12 +158,12 @@ def _reasons(found: Report) -> str:
         _row(
             count,
             bar(f"{count:,}", _outcome(answer, reason), count / most),
-            WORDS[answer],
+            WORDS[_outcome(answer, reason)],
             reason or "not ours",
         )
         for answer, reason, count in found.reasons[:_MOST]
     ]
-    return _table(rows, ("", "", "answer", "reason"))
+    return _table(rows, ("", "", "verdict", "reason"))
 
 
 def _outcome(answer: str, reason: str) -> str:
@@ -178,7 +188,16 @@ def _names(names: Sequence[tuple[str, int]]) -> str:
 
 
 def _dry_run(found: Report) -> str:
-    cells = [_row(count, "", *it) for it, count in cells_of(found)]
+    counts = found.dry_run.cells.most_common()
+    cells = [
+        _row(
+            count,
+            bar(f"{count:,}", answer, count / counts[0][1]),
+            f"MTA: {'refused' if is_refused else 'accepted'}",
+            f"milter: {WORDS[answer]}",
+        )
+        for (is_refused, answer), count in counts
+    ]
     answers = found.dry_run.answers.most_common()
     rows = [
         _row(count, bar(f"{count:,}", answer, count / answers[0][1]), WORDS[answer])
@@ -187,15 +206,22 @@ def _dry_run(found: Report) -> str:
     trees = _trees(found.dry_run.trees.most_common(_MOST))
     return (
         '<p class="note">What the MTA did, and what we would say:</p>'
-        f"{_table(cells, ('', '', 'the MTA', 'we'))}"
+        f"{_table(cells)}"
         f'<p class="note">Answers, distinct recipients:</p>{_table(rows)}'
         f'<p class="note">Mailboxes that would be created:</p>{trees}'
     )
 
 
 def _row(count: int, drawn: str, *words: str) -> str:
-    cells = "".join(f"<td>{escape(word)}</td>" for word in words)
+    cells = "".join(f"<td>{_breakable(word)}</td>" for word in words)
     return f'<tr><td class="n">{count:,}</td><td class="b">{drawn}</td>{cells}</tr>'
+
+
+def _breakable(text: str) -> str:
+    """Text as HTML, in which a line may end within a long address or host name, between its parts."""
+    if len(text) <= _SHORT:
+        return escape(text)
+    return re.sub(r"(?<=\w)([@.:]+)(?=\w)", r"\1<wbr>", escape(text))
 
 
 def _table(rows: Sequence[str], heads: Iterable[str] = ()) -> str:
@@ -207,9 +233,11 @@ def _table(rows: Sequence[str], heads: Iterable[str] = ()) -> str:
     return f"<table>{head}{''.join(rows)}</table>"
 
 
-def _legend(shown: Sequence[Series]) -> str:
+def _legend(shown: Sequence[Series], totals: Mapping[str, int] | None = None) -> str:
+    """The colours, each with its name, and with its exact total if there are totals."""
     items = "".join(
-        f'<li><svg viewBox="0 0 10 10"><rect class="{it.css}" width="10" height="10" rx="2"/></svg>{it.name}</li>'
+        f'<li><svg viewBox="0 0 10 10"><rect class="{it.css}" width="10" height="10" rx="2"/></svg>'
+        f"{it.name}{f' <b>{totals[it.css]:,}</b>' if totals else ''}</li>"
         for it in shown
     )
     return f'<ul class="legend">{items}</ul>'

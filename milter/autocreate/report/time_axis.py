@@ -1,40 +1,81 @@
-"""The labels of a time axis: at midnights, Mondays or the first of a month, and at most some 14."""
+"""The ticks of a time axis: at midnights, Mondays or the first of a month, and few of them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from autocreate.report.gather import Slot
+from autocreate.report.chart import Tick
+from autocreate.report.gather import WEEK, Slot
 from autocreate.service.journal_hours import DAY, HOUR
 
-_MOST = 14
+_MOST = 15
+_MOST_ON_A_PHONE = 6
+
+# How many of these are between two ticks. Each is a multiple of the one before, so that the ticks of a
+# narrow screen are among those of a wide one.
+_HOURS = (1, 2, 6, 12, 24, 48)
+_DAYS = (1, 7, 14)
+_MONTHS = (1, 3, 6, 12)
+
+_MONDAY = 4  # 1970-01-05, in days since the epoch
 
 
-def labels(slots: Sequence[Slot]) -> list[str]:
-    """The label of each slot; "" for most."""
+def ticks(slots: Sequence[Slot]) -> list[Tick | None]:
+    """The tick of each slot; None for most."""
     if not slots:
         return []
+    rules = _rules(slots)
+    wide, narrow = (_fitting(slots, rules, most) for most in (_MOST, _MOST_ON_A_PHONE))
+    return [
+        Tick(label, _midst(slot), is_minor=not few) if label else None
+        for slot, label, few in zip(slots, wide, narrow, strict=True)
+    ]
+
+
+_Rule = Callable[[Slot], str]
+
+
+def _rules(slots: Sequence[Slot]) -> list[_Rule]:
+    """What may label the slots, the closest ticks first."""
     if slots[0].seconds == HOUR:
-        every = next((it for it in (1, 2, 3, 6, 12) if len(slots) <= it * _MOST), 24)
-        return [_hour(slot.begins, every) for slot in slots]
-    if slots[0].seconds == DAY and len(slots) <= 10 * 7:
-        every = 1 if len(slots) <= _MOST else 7
-        return [_day(slot.begins, every) for slot in slots]
-    months = 1 if len(slots) * slots[0].seconds <= _MOST * 31 * DAY else 3
-    return [_month(slot, months) for slot in slots]
+        return [partial(_hour, every=it) for it in _HOURS]
+    if len(slots) * slots[0].seconds <= 10 * WEEK:
+        return [partial(_day, every=it) for it in _DAYS]
+    return [partial(_month, every=it) for it in _MONTHS]
 
 
-def _hour(begins: int, every: int) -> str:
-    # In a zone that is half an hour off, midnight is in the middle of an hour.
-    at = time.localtime(begins + HOUR // 2)
-    if at.tm_hour % every:
+def _fitting(slots: Sequence[Slot], rules: Sequence[_Rule], most: int) -> list[str]:
+    """The labels by the first rule that gives no more than this; "" for slots without one."""
+    for rule in rules:
+        labels = [rule(slot) for slot in slots]
+        if sum(map(bool, labels)) <= most:
+            break
+    return labels
+
+
+def _midst(slot: Slot) -> float:
+    """Where in its column a slot has its tick: the full hour where it begins, a day in the middle."""
+    if slot.seconds != HOUR:
+        return 0.5
+    # In a zone that is half an hour off, midnight is in the middle of an hour of UTC.
+    return -time.localtime(slot.begins).tm_gmtoff % HOUR / HOUR
+
+
+def _hour(slot: Slot, every: int) -> str:
+    at = time.localtime(slot.begins + _midst(slot) * HOUR)
+    hours = at.tm_hour
+    if every > DAY // HOUR:
+        hours += 24 * ((slot.begins + at.tm_gmtoff) // DAY)
+    if hours % every:
         return ""
     return time.strftime("%a %d" if at.tm_hour == 0 else "%H:00", at)
 
 
-def _day(begins: int, every: int) -> str:
+def _day(slot: Slot, every: int) -> str:
     """Of UTC, as the slot is."""
-    at = time.gmtime(begins)
-    return time.strftime("%b %d", at) if every == 1 or at.tm_wday == 0 else ""
+    if (slot.begins // DAY - _MONDAY) % every:
+        return ""
+    return time.strftime("%b %d", time.gmtime(slot.begins))
 
 
 def _month(slot: Slot, every: int) -> str:

@@ -29,9 +29,22 @@ def date_and_time(seconds: float) -> str:
 
 def period(found: Report) -> str:
     """From when to when, with the time zone: `2026-11-24 08:00 to 2026-11-25 08:00 CET`."""
-    zones = [time.strftime("%Z", time.localtime(it)) for it in (found.since, found.until)]
-    first = f" {zones[0]}" if zones[0] != zones[1] else ""
-    return f"{date_and_time(found.since)}{first} to {date_and_time(found.until)} {zones[1]}"
+    begins, ends = _zones(found)
+    first = f" {begins}" if begins != ends else ""
+    return f"{date_and_time(found.since)}{first} to {date_and_time(found.until)} {ends}"
+
+
+def kind_of_slots(found: Report) -> str:
+    """What the slots of a report are, with the time zone: `an hour (CET)`."""
+    if found.slots[0].seconds == HOUR:
+        return f"an hour ({'/'.join(dict.fromkeys(_zones(found)))})"
+    return "a day of UTC" if found.slots[0].seconds == DAY else "a week of UTC"
+
+
+def _zones(found: Report) -> tuple[str, str]:
+    """The time zone when the period begins, and when it ends."""
+    first, last = (time.strftime("%Z", time.localtime(it)) for it in (found.since, found.until))
+    return first, last
 
 
 def name_of(slot: Slot) -> str:

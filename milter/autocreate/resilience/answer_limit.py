@@ -147,6 +147,9 @@ class LimitedStream:
         OSError: the connection failed.
     """
 
+    acknowledges_at_once = False
+    """Do not delay acknowledgements (tcp(7), TCP_QUICKACK), where several small answers follow each other."""
+
     def __init__(self, connection: socket.socket, seconds: float, most: int = MOST) -> None:
         self.socket = connection
         self._most = most
@@ -179,6 +182,28 @@ class LimitedStream:
                 return self._take(searched)
         return self._take(end + 1)
 
+    def line(self) -> bytes:
+        """A line without its end.
+
+        Raises:
+            EOFError: the server dropped the connection before the end of the line.
+        """
+        line = self.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line.removesuffix(b"\n").removesuffix(b"\r")
+
+    def exactly(self, size: int) -> bytes:
+        """So many bytes.
+
+        Raises:
+            EOFError: the server dropped the connection before that.
+        """
+        data = self.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
+
     def is_quiet(self) -> bool:
         """Is there nothing to read? If there is before a command, it would be taken for its answer."""
         if self._unread:
@@ -210,6 +235,9 @@ class LimitedStream:
     def _receive(self) -> bool:
         """Wait for more to read. False if the connection has ended."""
         self._limit_time()
+        if self.acknowledges_at_once:
+            # The kernel takes it back by itself, so it is set again before each read.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         received = self.socket.recv(_PIECE)
         self._limit.spend(len(received))
         self._unread += received

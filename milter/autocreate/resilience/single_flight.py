@@ -1,16 +1,16 @@
 """One piece of work at a time per key, shared by all who ask for it, each with a timeout.
 
 Work runs in threads of its own, so that a caller can leave at its timeout while the work goes on to
-its end: a tree that is half made is best finished.
+its end: a tree that is half made is best finished. A caller who has nothing else to do works itself.
 """
 
 import threading
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from autocreate.errors import DeadlinePassed, Temporary
+from autocreate.resilience.threads import Threads
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class SingleFlight(Generic[T]):
 
     Args:
         workers: how many pieces of work run at once. The rest are queued, each for as long as
-            somebody waits for it.
+            somebody waits for it. 0: it runs in the thread of its first caller, who cannot leave.
         before: the one that this takes over from: its work in progress is joined, not started again.
         clock: a monotonic clock, in seconds.
     """
@@ -34,13 +34,11 @@ class SingleFlight(Generic[T]):
         before: "SingleFlight[T] | None" = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="flight")
+        self._threads: Threads[_Work[T]] = Threads(_Work.run, workers, "flight")
+        self._has_threads = workers > 0
+        self._is_closed = False
         self._clock = clock
-        # Reentrant: a future that is cancelled, or done already, calls `_done` on the spot.
-        self._lock = threading.RLock()
-        self._in_flight: dict[Hashable, _Work[T]] = {}
-        if before:
-            self._lock, self._in_flight = before._lock, before._in_flight
+        self._in_flight: _InFlight[T] = before._in_flight if before else _InFlight()
 
     def start(self, key: Hashable, work: Callable[[], T], context: object = None) -> "Handle[T]":
         """Join the work in progress for `key`, or start `work` if there is none.
@@ -52,19 +50,25 @@ class SingleFlight(Generic[T]):
         Raises:
             Temporary: no new work is taken any more.
         """
-        with self._lock:
+        in_flight = self._in_flight
+        with in_flight.lock:
             now = self._clock()
-            running = self._in_flight.get(key)
+            running = in_flight.by_key.get(key)
             is_new = running is None or now - running.begun > _LONGEST
             if running is None or is_new:
+                running = _Work(work, key, context, now, in_flight)
                 try:
-                    future = self._executor.submit(work)
+                    if self._has_threads:
+                        self._threads.start(running)
+                    elif self._is_closed:
+                        raise RuntimeError("shutting down")
                 except RuntimeError as error:
-                    raise Temporary("shutting down") from error
-                running = self._in_flight[key] = _Work(future, context, now)
-                future.add_done_callback(lambda future: self._done(key, future))
+                    raise Temporary(str(error)) from error
+                in_flight.by_key[key] = running
             running.waiting += 1
-            return Handle(running, is_new, self._lock)
+        if is_new and not self._has_threads:
+            running.run()
+        return Handle(running, is_new)
 
     def join(self, key: Hashable, work: Callable[[], T], timeout: float) -> T:
         """`start`, and wait for the result. Raises what both do.
@@ -74,35 +78,88 @@ class SingleFlight(Generic[T]):
         """
         return self.start(key, work).result(timeout)
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Is there work in progress for `key`?"""
+        return key in self._in_flight.by_key
+
     def waiting(self, key: Hashable) -> int:
         """How many callers wait for the work in progress for `key`."""
-        running = self._in_flight.get(key)
+        running = self._in_flight.by_key.get(key)
         return running.waiting if running else 0
 
     def close(self) -> None:
         """Take no new work. What has started ends by itself."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
+        for work in self._threads.close():
+            with self._in_flight.lock:
+                work.drop()
 
-    def _done(self, key: Hashable, future: "Future[T]") -> None:
-        with self._lock:
-            running = self._in_flight.get(key)
-            if running and running.future is future:
-                del self._in_flight[key]
+
+class _InFlight(Generic[T]):
+    """The work in progress, and its lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.by_key: dict[Hashable, _Work[T]] = {}
 
 
 class _Work(Generic[T]):
-    """A piece of work, queued or running."""
+    """A piece of work: queued, running, dropped from the queue, or ended with a result or an error."""
 
-    def __init__(self, future: "Future[T]", context: object, begun: float) -> None:
-        self.future = future
+    result: T
+    error: BaseException | None = None
+    is_running = False
+    is_dropped = False
+
+    def __init__(
+        self,
+        work: Callable[[], T],
+        key: Hashable,
+        context: object,
+        begun: float,
+        in_flight: _InFlight[T],
+    ) -> None:
+        self._work = work
+        self._key = key
         self.context = context
         self.begun = begun
+        self.in_flight = in_flight
         self.waiting = 0
+        # Held until the end. A condition would cost several times as much.
+        self._unfinished = threading.Lock()
+        self._unfinished.acquire()
 
-    def has_raised(self, error: BaseException) -> bool:
-        """Is it the work's own error, such as a server's timeout, and not the wait's?"""
-        ended = self.future.done() and not self.future.cancelled()
-        return ended and self.future.exception() is error
+    def run(self) -> None:
+        """Do it, unless it was dropped."""
+        with self.in_flight.lock:
+            if self.is_dropped:
+                return
+            self.is_running = True
+        try:
+            self.result = self._work()
+        except BaseException as error:
+            self.error = error
+        with self.in_flight.lock:
+            self._leave()
+        self._unfinished.release()  # at last, for whoever waits then runs in this thread's place
+
+    def drop(self) -> None:
+        """Never do it, unless it has begun. The caller has the lock."""
+        if not self.is_running and not self.is_dropped:
+            self.is_dropped = True
+            self._leave()
+            self._unfinished.release()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for so many seconds, and say whether it has ended or was dropped."""
+        if not self._unfinished.acquire(timeout=max(0.0, timeout)):
+            return False
+        self._unfinished.release()  # for the next who waits
+        return True
+
+    def _leave(self) -> None:
+        if self.in_flight.by_key.get(self._key) is self:
+            del self.in_flight.by_key[self._key]
 
 
 class Handle(Generic[T]):
@@ -112,9 +169,8 @@ class Handle(Generic[T]):
         is_first: this caller's `work` was started; others joined work in progress.
     """
 
-    def __init__(self, work: _Work[T], is_first: bool, lock: threading.RLock) -> None:
+    def __init__(self, work: _Work[T], is_first: bool) -> None:
         self._work = work
-        self._lock = lock
         self._is_waiting = True
         self.is_first = is_first
 
@@ -135,23 +191,26 @@ class Handle(Generic[T]):
             Exception: whatever the work raises, to everyone who waits for it.
         """
         work = self._work
-        try:
-            return work.future.result(timeout)
-        except CancelledError as error:
-            if not self._is_waiting:
-                raise DeadlinePassed("nobody waited for it, and it was not started") from error
-            raise Temporary("shutting down") from error
-        except TimeoutError as error:
-            if work.has_raised(error):
-                raise
-            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work continues") from error
-        finally:
-            self._leave()
+        has_ended = work.wait(timeout)
+        was_waiting = self._give_up()
+        if not has_ended:
+            raise DeadlinePassed(f"no result within {timeout:.1f} s; the work continues")
+        if work.is_dropped:
+            if not was_waiting:
+                raise DeadlinePassed("nobody waited for it, and it was not started")
+            raise Temporary("shutting down")
+        if work.error is not None:
+            raise work.error
+        return work.result
 
-    def _leave(self) -> None:
-        with self._lock:
-            if self._is_waiting:
-                self._is_waiting = False
-                self._work.waiting -= 1
-                if not self._work.waiting:
-                    self._work.future.cancel()  # no effect once it has started
+    def _give_up(self) -> bool:
+        """Give this share up. False if it was given up before."""
+        work = self._work
+        with work.in_flight.lock:
+            if not self._is_waiting:
+                return False
+            self._is_waiting = False
+            work.waiting -= 1
+            if not work.waiting:
+                work.drop()  # no effect once it has started
+            return True

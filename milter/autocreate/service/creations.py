@@ -6,14 +6,12 @@ when it is done again. See docs/decisions/0070-welcome-message.md.
 """
 
 import os
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from autocreate.errors import Temporary
+from autocreate.service.holders import holder_of, is_dead
 from autocreate.service.journal import Journal
 from autocreate.service.journal_creations import Creation
 from autocreate.tree.actions import CreateMailbox, DeliverWelcome
@@ -25,9 +23,6 @@ _HOLD = 120.0
 # How long to wait for another process, and between looks.
 _WAIT = 10.0
 _BETWEEN_LOOKS = 0.05
-
-# Of this process: a reload makes new objects, and the process is the same.
-_TOKEN = secrets.token_hex(4)
 
 
 class Creations:
@@ -57,8 +52,11 @@ class Creations:
         """A user's creation, whoever holds it. Raises `Temporary` if the journal cannot be read."""
         return self._journal.creations.of(user)
 
-    def held(self, user: str) -> Creation | None:
+    def held(self, user: str, is_alone: bool = False) -> Creation | None:
         """Hold a user's creation; None if there is none, or none any more.
+
+        Args:
+            is_alone: no other process works on this user, so another holder has died or was cut off.
 
         Raises:
             Temporary: another process works on it and does not end, or the journal cannot be used.
@@ -68,7 +66,8 @@ class Creations:
             if self._is_ours(found):
                 return found
             ours = replace(self.new(user), welcomed=found.welcomed)
-            if self._is_free(found) and self._journal.creations.take(found, ours):
+            is_free = is_alone or self._is_free(found)
+            if is_free and self._journal.creations.take(found, ours):
                 return ours
             if time.monotonic() > until:
                 raise Temporary(f"the mailbox is being created by another process ({found.holder})")
@@ -82,7 +81,7 @@ class Creations:
         now = self._clock()
         # Further ahead than anybody holds: noted by a wrong clock.
         is_held = now < found.held_until <= now + 2 * _HOLD
-        return not is_held or _is_dead(found.holder)
+        return not is_held or is_dead(found.holder)
 
 
 def is_for_new(plan: Plan) -> bool:
@@ -112,35 +111,3 @@ def released(held: Creation | None, result: ApplyResult) -> Creation | None:
         return None
     is_delivered = any(isinstance(it, DeliverWelcome) for it in result.done)
     return replace(held, welcomed=held.welcomed or is_delivered)
-
-
-def holder_of(pid: int) -> str:
-    """What a process is called: `HOST:PID:TOKEN@KERNEL/NAMESPACE`.
-
-    Containers may have one host name, and one process id each; a process id may be used again.
-    """
-    return f"{socket.gethostname()[:64]}:{pid}:{_TOKEN}@{_processes()}"
-
-
-def _processes() -> str:
-    """Which processes this one can see: the kernel's boot and the namespace; "" if that is unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _is_dead(holder: str) -> bool:
-    """Is it a process that we would see, and do not? So what a kill left is free at once."""
-    name, _, processes = holder.partition("@")
-    pid = name.split(":")[-2:][0]
-    if not processes or processes != _processes() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -3,22 +3,34 @@
 Whoever asks about a user while the answer is being worked on gets that answer; who leaves at a timeout
 leaves the work to go on. Nothing is raised here: what cannot be told, and every defect, is a temporary
 verdict.
+
+A recipient that memory says is unknown needs no other thread (docs/decisions/0063).
 """
 
 import logging
 import time
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
-from autocreate.errors import AutocreateError, CreationLimited, DeadlinePassed, Temporary
-from autocreate.model import Address, Answer, Verdict
+from autocreate.errors import (
+    AutocreateError,
+    CreationLimited,
+    DeadlinePassed,
+    NotInMemory,
+    Temporary,
+)
+from autocreate.model import LMTP, Address, Answer, Verdict
 from autocreate.resilience.single_flight import Handle, SingleFlight
 from autocreate.service.mailbox_cache import MailboxCache
-from autocreate.service.provisioner import DecisionRequest, Provisioner
+from autocreate.service.provisioner import UNKNOWN_USER, Provisioner
+from autocreate.service.work import DecisionRequest
 from autocreate.statistics.lookups import LookupTrace, trace_lookups
 
 log = logging.getLogger(__name__)
+
+# Why somebody is accepted of whom nobody was asked.
+MAILBOX_KNOWN = "mailbox known to exist"
 
 
 class Decision(Protocol):
@@ -62,14 +74,22 @@ class Decisions:
         # An object, for a number would recur in the service that takes over.
         self._generation = object()
 
+    def knows(self, user: str) -> bool:
+        """Is a user's mailbox known to exist?"""
+        return user in self._mailboxes
+
+    def recall(self, user: str) -> Verdict | None:
+        """The verdict about a user whose mailbox is known to exist; None about any other."""
+        return _known(user) if user in self._mailboxes else None
+
     def invalidate(self) -> None:
         """Answer nobody who asks from now on with a no that is being worked on already."""
         self._generation = object()
 
     def find_mailbox(self, user: str, until: float) -> Verdict:
         """`ACCEPT` if a user's mailbox exists, `UNKNOWN` if not, by `until` on the monotonic clock."""
-        if user in self._mailboxes:
-            return Verdict(Answer.ACCEPT, "mailbox known to exist", user)
+        if known := self.recall(user):
+            return known
         request = DecisionRequest(Address(user), user, apply=False)
         try:
             return self._single_flight.join(
@@ -89,11 +109,24 @@ class Decisions:
 
     def start(self, request: DecisionRequest) -> Decision:
         """`decide` in two steps, to ask about several users at once."""
-        if request.entry is None and request.user in self._mailboxes:
-            return Decided(Verdict(Answer.ACCEPT, "mailbox known to exist", request.user))
+        if request.entry is None and (known := self.recall(request.user)):
+            return Decided(known)
+        trace = LookupTrace()
+        is_mail = request.service == LMTP and request.entry is None
+        # Whoever makes this user's mailbox at the moment knows more than the account sources.
+        if is_mail and request.key not in self._single_flight:
+            try:
+                with trace_lookups(trace):
+                    recalled = _recalled(self._provisioner, request, trace)
+            except NotInMemory:
+                trace = LookupTrace()
+            else:
+                if isinstance(recalled, Verdict):
+                    return Decided(recalled)
+                request = recalled
         context = _Context(self._generation, request.service, request.entry is None)
         try:
-            return _Pending(self._provisioner, self._single_flight, request, context)
+            return _Pending(self._provisioner, self._single_flight, request, context, trace)
         except Temporary as error:
             return Decided(_temporary(request, str(error)))
 
@@ -123,12 +156,13 @@ class _Pending:
         single_flight: SingleFlight[Verdict],
         request: DecisionRequest,
         context: _Context,
+        trace: LookupTrace,
     ) -> None:
         self._single_flight = single_flight
         self._request = request
         self._context = context
-        self._trace = LookupTrace()
-        self._work = partial(_decide, provisioner, request, self._trace)
+        self._trace = trace
+        self._work = partial(_decide, provisioner, request, trace)
         self._handle = self._start()
 
     def result(self, timeout: float) -> Verdict:
@@ -160,6 +194,30 @@ class _Pending:
         return self._single_flight.start(self._request.key, self._work, self._context)
 
 
+def _recalled(
+    provisioner: Provisioner, request: DecisionRequest, trace: LookupTrace
+) -> Verdict | DecisionRequest:
+    """The verdict if there is no account, or a lookup failed; else the request, with its account.
+
+    Raises:
+        NotInMemory: the account sources must be asked.
+    """
+    try:
+        account = provisioner.recall(request.user)
+    except NotInMemory:
+        raise
+    except AutocreateError as error:
+        answer, reason = Answer.TEMPORARY, str(error)
+    except Exception as error:
+        log.exception("%s: a defect of this program", request.user)
+        answer, reason = Answer.TEMPORARY, f"internal error: {error!r}"
+    else:
+        if account is not None:
+            return request._replace(account=account)
+        answer, reason = Answer.UNKNOWN, UNKNOWN_USER
+    return Verdict(answer, reason, request.user, asked=tuple(trace), address=request.address)
+
+
 def _decide(provisioner: Provisioner, request: DecisionRequest, trace: LookupTrace) -> Verdict:
     with trace_lookups(trace):
         try:
@@ -169,6 +227,12 @@ def _decide(provisioner: Provisioner, request: DecisionRequest, trace: LookupTra
             limited = isinstance(error, CreationLimited)
             verdict = Verdict(Answer.TEMPORARY, str(error), request.user, limited=limited)
     return replace(verdict, asked=tuple(trace), address=request.address)
+
+
+# A verdict takes as long to make as all the rest of recalling it.
+@lru_cache(4096)
+def _known(user: str) -> Verdict:
+    return Verdict(Answer.ACCEPT, MAILBOX_KNOWN, user)
 
 
 def _temporary(request: DecisionRequest, reason: str) -> Verdict:

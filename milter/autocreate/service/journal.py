@@ -22,6 +22,7 @@ from autocreate.service import journal_creations
 from autocreate.service.journal_creations import Creation, DueHook, JournalCreations
 from autocreate.service.journal_database import Duplicate, JournalDatabase
 from autocreate.service.journal_hours import Counted, JournalHours
+from autocreate.service.journal_leases import Duty, JournalLease
 from autocreate.service.journal_tables import (
     BEGIN,
     ENTRY_OF,
@@ -29,12 +30,12 @@ from autocreate.service.journal_tables import (
     GIVE,
     GIVEN,
     LONGEST_RECIPIENT,
-    METADATA,
     SEEN,
     TAKE_BACK,
     UNFINISHED,
 )
 from autocreate.service.journal_watch import WatchRecords
+from autocreate.service.news import News
 from autocreate.tree.plan import as_json
 
 # How many distinct recipients dry run remembers. Guesses of spammers must not fill the disk.
@@ -69,6 +70,12 @@ class Entry:
     next_try: float = 0.0
     error: str = ""
 
+    @property
+    def why_waiting(self) -> str:
+        """Why mail is accepted though the tree is not finished."""
+        rest = f"is retried later: {self.error}" if self.error else "is being created"
+        return f"INBOX exists, the rest {rest}"
+
 
 class Journal:
     """The journal at a database URL. Created where it is missing; safe to use from several threads.
@@ -79,6 +86,8 @@ class Journal:
         url: an SQLAlchemy URL.
         clock: the time in seconds since the epoch.
         password_file: its first line is the password; None if none is needed.
+        is_shared: processes on this machine share an SQLite file: they take turns at a user, and tell each
+            other what is to be forgotten, as MTAs do that share a journal on a server.
 
     Raises:
         ConfigurationError: the URL is invalid, its database has no driver here, or the password cannot be read.
@@ -86,14 +95,20 @@ class Journal:
     """
 
     def __init__(
-        self, url: str, clock: Callable[[], float], password_file: Path | None = None
+        self,
+        url: str,
+        clock: Callable[[], float],
+        password_file: Path | None = None,
+        is_shared: bool = False,
     ) -> None:
         self._clock = clock
-        self._database = JournalDatabase(url, METADATA, password_file)
+        self._database = JournalDatabase(url, password_file)
         self._new_rows = itertools.count()  # of what dry run saw, by this process
-        self._hours = JournalHours(self._database, clock)
+        self._hours = JournalHours(self._database, clock, self.lease(Duty.STATISTICS))
         self.creations = JournalCreations(self._database)
-        self.watch = WatchRecords(self._database, clock)
+        self.watch = WatchRecords(self._database)
+        self.locks = self._database.locks(is_shared)
+        self.news = News(self._database.channel(is_shared))
 
     def begin(self, entry: Entry, creation: Creation | None = None) -> None:
         """Note that a tree is being made, or is to be looked at.
@@ -243,6 +258,10 @@ class Journal:
         """Since when there are tallies, in seconds since the epoch; None if there are none."""
         return self._hours.begins()
 
+    def lease(self, duty: Duty) -> JournalLease:
+        """Who of all that share the journal has a duty."""
+        return JournalLease(self._database, self._clock, duty)
+
     @property
     def state(self) -> dict[str, Any]:
         """Whether the database answers: see `Health.snapshot`."""
@@ -250,6 +269,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the database."""
+        self.news.close()
+        if self.locks:
+            self.locks.close()
         self._database.close()
 
     def _update_seen(self, key: str, values: Mapping[str, Any]) -> bool:

@@ -20,22 +20,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-)
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from autocreate.backends.password_file import password
-from autocreate.backends.sql_drivers import parsed, server_engine, shown
-from autocreate.backends.sql_transactions import Command, Transactions
-from autocreate.backends.sqlite_file import SqliteFile
-from autocreate.errors import ConfigurationError, ServerTimeout, Temporary
+from autocreate.backends.file_locks import FileLocks
+from autocreate.backends.local_channel import LocalChannel
+from autocreate.backends.postgres_channel import PostgresChannel
+from autocreate.backends.sql_drivers import in_words
+from autocreate.backends.sql_locks import SessionLocks
+from autocreate.backends.sql_transactions import Command, Transactions, begin_writing
+from autocreate.errors import ServerTimeout, Temporary
 from autocreate.resilience.breaker import Breaker
 from autocreate.resilience.health import Health
+from autocreate.service import journal_schema, journal_sharing
+from autocreate.service.journal_engine import engine_of
+from autocreate.service.journal_schema import Schema, Unusable
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +46,8 @@ _TIMEOUT = 2.0
 _SLOW = 0.25
 # The same error is not logged again for so many seconds.
 _AGAIN = 3600.0
+# Seconds after which the version is read again: a newer program may have upgraded the journal.
+_BETWEEN_VERSIONS = 60.0
 
 _MOVE_AWAY = "move it away: a new one is created at once, and autocreate audit --trees shows what was unfinished"
 # By SQLite's primary result codes (sqlite.org/rescode.html).
@@ -77,33 +77,19 @@ class JournalDatabase:
 
     Args:
         url: an SQLAlchemy URL.
-        tables: those that it must have; missing ones are created.
         password_file: its first line is the password; None if none is needed.
 
     Raises:
         ConfigurationError: the URL is invalid, its database has no driver here, or the password cannot be read.
     """
 
-    def __init__(self, url: str, tables: sa.MetaData, password_file: Path | None = None) -> None:
-        self._tables = tables
-        try:
-            found = parsed(url)
-            if password_file:
-                found = found.set(password=password("journal", password_file))
-            self._is_server = found.get_backend_name() != "sqlite"
-            self._file = SqliteFile(None if self._is_server else found.database)
-            self._engine = (
-                server_engine(found, _TIMEOUT, pool_reset_on_return=None)
-                if self._is_server
-                else _sqlite_engine(found, self._file)
-            )
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ConfigurationError(
-                "journal.url", [f'{reason}; write it like "sqlite:////path/to/journal.db"']
-            ) from error
+    def __init__(self, url: str, password_file: Path | None = None) -> None:
+        self._engine, self._file, self._name = engine_of(url, password_file, _TIMEOUT)
+        self._is_server = self._engine.dialect.name != "sqlite"
         self._transactions = Transactions(self._engine, _TIMEOUT)
-        self._name = f"journal {shown(found)}"
+        self.url = self._engine.url
+        self._schema = Schema(0)
+        self._read_version_at = 0.0
         self._breaker = Breaker(self._name)
         self._health = Health()
         self._is_open = False
@@ -153,8 +139,19 @@ class JournalDatabase:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Whether it answers: see `Health.snapshot`."""
-        return self._health.snapshot()
+        """Whether it answers: see `Health.snapshot`. And its `version`, 0 if unknown, that of this `program`,
+        and their `difference` in words."""
+        schema = self._schema
+        versions = {"version": schema.version, "program": journal_schema.VERSION}
+        return {**self._health.snapshot(), **versions, "difference": schema.difference}
+
+    def locks(self, is_shared: bool) -> SessionLocks | FileLocks | None:
+        """Locks among all that use this database, to be closed by the caller. See `journal_sharing`."""
+        return journal_sharing.locks_of(self.url, is_shared, _TIMEOUT, self._breaker)
+
+    def channel(self, is_shared: bool) -> PostgresChannel | LocalChannel | None:
+        """Passes messages on to all that use this database. See `journal_sharing`."""
+        return journal_sharing.channel_of(self.url, is_shared, _TIMEOUT)
 
     def close(self) -> None:
         """Close every connection."""
@@ -212,20 +209,14 @@ class JournalDatabase:
             try:
                 return work()
             except DBAPIError as error:
-                if not _is_conflict(error) or time.monotonic() > in_time:
+                if not is_conflict(error) or time.monotonic() > in_time:
                     raise
 
     def _begin(self, work: Callable[[sa.Connection], T], locks: bool = False) -> T:
         with self._engine.begin() as connection:
             if locks:
-                self._lock(connection)
+                begin_writing(connection, _TIMEOUT)
             return work(connection)
-
-    def _lock(self, connection: sa.Connection) -> None:
-        try:
-            self._transactions.lock(connection.connection.cursor())
-        except sqlite3.OperationalError as error:
-            raise DBAPIError(None, None, error) from error
 
     def _may_retry(self, error: SQLAlchemyError, generation: int) -> bool:
         """Had the server dropped an idle connection, or somebody dropped tables?
@@ -239,7 +230,7 @@ class JournalDatabase:
             return False
         try:
             if self._generation == generation and (dropped := self._dropped_tables()):
-                self._make_tables()
+                self._prepare()
                 self._generation += 1
                 self._log_loss(
                     f"its tables {', '.join(dropped)} were dropped and have been created again"
@@ -251,29 +242,35 @@ class JournalDatabase:
             self._opening.release()
 
     def _dropped_tables(self) -> list[str]:
-        there = sa.inspect(self._engine)
-        return [name for name in self._tables.tables if not there.has_table(name)]
+        return self._begin(lambda it: journal_schema.dropped(it, self._schema.version))
 
     def _ensure_open(self) -> None:
-        """Open the database; reopen it if its file was replaced.
+        """Open the database; reopen it if its file was replaced, or to read its version again.
 
         SQLite would go on writing to a file that nobody can read again.
         """
-        if self._is_open and not self._file.lost:
+        if self._is_ready():
             return
         if not self._opening.acquire(timeout=_TIMEOUT):
             raise Temporary(f"{self._name} is still being opened")
         try:
-            if self._is_open and not (lost := self._file.lost):
+            if self._is_ready():
                 return  # another thread did it
-            if self._is_open:
+            if self._is_open and (lost := self._file.lost):
                 self._is_open = False
                 self._lost = lost
                 self._file.closed()
                 self._drop_connections()
-            self._open()
+            if self._is_open:
+                self._prepare()
+            else:
+                self._open()
         finally:
             self._opening.release()
+
+    def _is_ready(self) -> bool:
+        is_recent = time.monotonic() - self._read_version_at < _BETWEEN_VERSIONS
+        return self._is_open and is_recent and not self._file.lost
 
     def _drop_connections(self) -> None:
         """Close all connections. Closing the last one writes the contents of a lost -wal to the database."""
@@ -287,23 +284,58 @@ class JournalDatabase:
     def _open(self) -> None:
         """Create the file and its tables where they are missing."""
         self._file.make()
-        self._make_tables()
+        self._prepare()
         self._file.opened()
         self._is_open = True
         if self._lost:
             self._log_loss(f"{self._lost} was removed or replaced; it has been reopened")
             self._lost = ""
 
-    def _make_tables(self) -> None:
-        """Create the missing tables. Another MTA may be creating each of them at the same time."""
+    def _prepare(self) -> None:
+        """Read the version, and upgrade the journal if the programs that use it can go on."""
+        try:
+            self._schema = self._upgraded()
+        except Unusable as error:
+            self._is_open = False  # until then, each operation looks again
+            text = f"{self._name} cannot be used: {error}"
+            self._log(text, error.remedy)
+            raise Temporary(text) from error
+        self._read_version_at = time.monotonic()
+
+    def _upgraded(self) -> Schema:
+        schema = self._begin(journal_schema.found)
+        schema.require_usable()
+        try:
+            if journal_schema.steps_from(schema, automatic=True):
+                self._upgrade()
+        except SQLAlchemyError as error:
+            if schema.version < journal_schema.OLDEST_USABLE or schema.missing:
+                raise
+            self._log_older(schema, in_words(error))
+            return schema
+        schema = self._begin(journal_schema.found)
+        if schema.version < journal_schema.OLDEST_USABLE:
+            raise Unusable(f"its {schema.difference}", "run autocreate journal upgrade")
+        return schema
+
+    def _upgrade(self) -> None:
+        """An MTA with an earlier version, which has no lock for this, may be creating each table, too."""
         in_time = time.monotonic() + _TIMEOUT * 0.9
-        for left in reversed(range(len(self._tables.tables) + 1)):
+        for left in reversed(range(len(journal_schema.STEPS))):
             try:
-                self._tables.create_all(self._engine)
-                break
+                self._begin(partial(journal_schema.upgrade, automatic=True))
+                return
             except SQLAlchemyError:
                 if not left or time.monotonic() > in_time:
                     raise
+
+    def _log_older(self, schema: Schema, why: str) -> None:
+        if self._schema.version != schema.version:  # once
+            log.warning(
+                "%s: its %s, and cannot be upgraded by this program: %s; it is used as it is; to fix it, "
+                "run autocreate journal upgrade as a database user who may create tables",
+                *(self._name, schema.difference, why),
+            )
 
     def _log_loss(self, what: str) -> None:
         log.error("%s: %s; autocreate audit --trees shows what was unfinished", self._name, what)
@@ -316,26 +348,27 @@ class JournalDatabase:
         except IntegrityError as error:
             raise Duplicate(f"{self._name}: {error.orig}") from error
         except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
-            text = f"{self._name} cannot be used: {' '.join(str(reason).split())}"
-            self._log(text, reason)
+            text = f"{self._name} cannot be used: {in_words(error)}"
+            self._log(text, self._remedy(getattr(error, "orig", None)))
             is_slow = time.monotonic() - begun > _SLOW
             raise (ServerTimeout if is_slow else Temporary)(text) from error
 
-    def _log(self, problem: str, reason: BaseException) -> None:
+    def _remedy(self, reason: BaseException | None) -> str:
+        code = getattr(reason, "sqlite_errorcode", 0) & 0xFF
+        return _SERVER_REMEDY if self._is_server else _REMEDIES.get(code, "run autocreate doctor")
+
+    def _log(self, problem: str, remedy: str) -> None:
         now = time.monotonic()
         if now - self._logged.get(problem, -_AGAIN) < _AGAIN:
             return
         self._logged[problem] = now
-        code = getattr(reason, "sqlite_errorcode", 0) & 0xFF
-        remedy = _SERVER_REMEDY if self._is_server else _REMEDIES.get(code, "run autocreate doctor")
         log.error(
             "%s; meanwhile new users get 451, and mail to existing mailboxes is accepted; to fix it, %s",
             *(problem, remedy),
         )
 
 
-def _is_conflict(error: DBAPIError) -> bool:
+def is_conflict(error: DBAPIError) -> bool:
     """Did the server roll a transaction back that will succeed if it is run again?
 
     On MariaDB even two inserts into one gap can deadlock; see "How to Minimize and Handle Deadlocks" in the
@@ -345,15 +378,3 @@ def _is_conflict(error: DBAPIError) -> bool:
         iter(getattr(error.orig, "args", ())), None
     )
     return code in _CONFLICTS
-
-
-def _sqlite_engine(url: URL, file: SqliteFile) -> sa.Engine:
-    engine = sa.create_engine(
-        url,
-        poolclass=sa.QueuePool,
-        pool_reset_on_return=None,  # every use is a transaction that ends by itself
-        pool_timeout=_TIMEOUT,
-        connect_args={"timeout": _TIMEOUT, "check_same_thread": False},
-    )
-    sa.event.listen(engine, "do_connect", file.connect)
-    return engine

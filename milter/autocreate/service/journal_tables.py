@@ -1,4 +1,7 @@
-"""The journal's tables, and the statements that are run for nearly every new user."""
+"""The journal's tables, and the statements that are run for nearly every new user.
+
+Journals in use have these tables already: a change here needs a step in `autocreate.service.journal_schema`.
+"""
 
 import sqlalchemy as sa
 
@@ -20,8 +23,9 @@ UNFINISHED = sa.Table(
     METADATA,
     sa.Column("user", _key(250), primary_key=True),
     sa.Column("address", sa.String(1024), nullable=False),
-    sa.Column("service", sa.String(16), nullable=False),
-    sa.Column("begun", sa.Boolean, nullable=False),
+    # With defaults, for the programs of version 1 of the journal, which write neither.
+    sa.Column("service", sa.String(16), nullable=False, server_default="lmtp"),
+    sa.Column("begun", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Column("usable", sa.Boolean, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_try", sa.Double, nullable=False, index=True),
@@ -115,3 +119,12 @@ HOOKS = sa.Table(
 
 NOTE_HOOK = HOOKS.insert()
 DROP_HOOK = HOOKS.delete().where(HOOKS.c.user == sa.bindparam("whose"))
+
+# Which version the tables have: the row with the highest one. See `autocreate.service.journal_schema`.
+SCHEMA_VERSION = sa.Table(
+    "schema_version",
+    METADATA,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("oldest", sa.Integer, nullable=False),
+    sa.Column("since", sa.Double, nullable=False),
+)

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from autocreate.resilience.expiring import Expiring
 
 
 class MailboxCache:
@@ -22,15 +23,12 @@ class MailboxCache:
     ) -> None:
         self._size = size
         self._seconds = seconds
-        self._clock = clock
-        # In the order of these times. To remove the first of a plain dictionary takes ever longer.
-        self._until: OrderedDict[str, float] = OrderedDict()
+        self._known: Expiring[bool] = Expiring(size, seconds, clock)
         self._generation = 0
         self._lock = threading.Lock()  # for whoever changes it
 
     def __contains__(self, user: str) -> bool:
-        until = self._until.get(user)
-        return until is not None and self._clock() < until
+        return self._known.get(user) is not None
 
     @property
     def generation(self) -> int:
@@ -47,26 +45,21 @@ class MailboxCache:
         with self._lock:
             if generation != self._generation:
                 return
-            self._until.pop(user, None)
-            while len(self._until) >= self._size:
-                self._until.popitem(last=False)
-            self._until[user] = self._clock() + self._seconds
+            self._known.put(user, True)
 
     def discard(self, user: str) -> None:
         """Forget a user."""
         with self._lock:
-            self._until.pop(user, None)
+            self._known.drop(user)
             self._generation += 1
 
     def clear(self) -> None:
         """Forget everyone."""
         with self._lock:
-            self._until.clear()
+            self._known.clear()
             self._generation += 1
 
     def snapshot(self) -> dict[str, float]:
         """How many users are remembered now, how many can be, and for how many seconds each."""
         with self._lock:
-            now = self._clock()
-            users = sum(now < until for until in self._until.values())
-            return {"users": users, "size": self._size, "seconds": self._seconds}
+            return {"users": self._known.expire(), "size": self._size, "seconds": self._seconds}

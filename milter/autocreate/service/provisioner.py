@@ -6,9 +6,9 @@ caller waits, is decided by `autocreate.service.service`; nothing here knows of 
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from autocreate.accounts.directory import Directory
 from autocreate.core.naming import ANONYMOUS
@@ -22,42 +22,24 @@ from autocreate.service.journal import Entry
 from autocreate.service.journal_creations import Creation
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules, PolicyChooser
+from autocreate.service.turns import Turns
 from autocreate.service.unfinished import Unfinished
+from autocreate.service.work import DecisionRequest, Work
 from autocreate.tree.actions import CreateMailbox
-from autocreate.tree.base import Action
 from autocreate.tree.languages import settled, with_alternatives
-from autocreate.tree.plan import ApplyResult, by_error, difference, notes_of, without_user_removed
+from autocreate.tree.plan import (
+    ApplyResult,
+    by_error,
+    difference,
+    notes_of,
+    removable,
+    without_user_removed,
+)
 from autocreate.tree.values import Script, Tree
 
 log = logging.getLogger(__name__)
 
 UNKNOWN_USER = "no account source knows this user"
-
-
-class DecisionRequest(NamedTuple):
-    """What is asked about a user.
-
-    Args:
-        address: the recipient or login it is for; its domain may choose the policy.
-        apply: False only looks and plans.
-        service: what it is for. By any other than mail the user has logged in, and so exists; the
-            account sources are then asked for what a new tree depends on, no more.
-        entry: the journal's, for another attempt that is due whatever the mailbox looks like.
-    """
-
-    address: Address
-    user: str
-    apply: bool
-    service: str = LMTP
-    entry: Entry | None = None
-
-    @property
-    def key(self) -> tuple[str, bool]:
-        """Requests with one key may share an answer.
-
-        What is only looked at must not be answered by, or for, what is being done.
-        """
-        return self.user, self.apply
 
 
 class Provisioner:
@@ -71,6 +53,8 @@ class Provisioner:
         mailboxes: is told which mailboxes exist.
         created: is told of each mailbox that was created: its policy, and the domain it was for.
         limit: says how many mailboxes may be created in a minute.
+        turns: keeps other processes from the user that this one works on.
+        news: is told of each user who got a mailbox.
     """
 
     def __init__(
@@ -83,6 +67,8 @@ class Provisioner:
         mailboxes: MailboxCache,
         created: Callable[[str, str], None] = lambda _policy, _domain: None,
         limit: CreationLimit = CreationLimit(),  # noqa: B008 -- without limits it keeps no state
+        turns: Turns | None = None,
+        news: Callable[[str], None] = lambda _user: None,
     ) -> None:
         self._rules = rules
         self._policies = PolicyChooser(rules, directory)
@@ -93,6 +79,8 @@ class Provisioner:
         self._mailboxes = mailboxes
         self._created = created
         self.limit = limit
+        self.turns = turns or Turns()
+        self._news = news
 
     @property
     def policies(self) -> tuple[Policy, ...]:
@@ -123,6 +111,10 @@ class Provisioner:
         if user == ANONYMOUS or not self._store.exists(user):
             return Verdict(Answer.UNKNOWN, "INBOX does not exist", user)
         return Verdict(Answer.ACCEPT, "INBOX exists", user)
+
+    def recall(self, user: str) -> Account | None:
+        """The account of a user, or None if nobody has it. See `Directory.recall`."""
+        return self._directory.recall(user)
 
     def is_exempt(self, address: Address, user: str) -> bool:
         """Is a user who has an account to have no mailbox, by the policies?
@@ -181,7 +173,8 @@ class Provisioner:
         Raises:
             Temporary: the journal cannot be written.
         """
-        return self._apply(verdict, address, LMTP, existed=True, usable=True)
+        with self.turns.turn(verdict.user) as is_alone:
+            return self._apply(verdict, address, LMTP, existed=True, usable=True, is_alone=is_alone)
 
     def scripts(self) -> tuple[tuple[str, Script], ...]:
         """The Sieve scripts that policies give, each with the policy's name."""
@@ -204,25 +197,53 @@ class Provisioner:
             "sources": self._directory.snapshot(),
             "cyrus": self._store.snapshot(),
             "limits": self.limit.snapshot(),
+            "turns": self.turns.snapshot(),
             "unfinished": self._unfinished.count(),
         }
 
     def _decide(self, request: DecisionRequest) -> Verdict:
-        address, user, apply, service, entry = request
+        found = self._look(request)
+        if isinstance(found, Verdict):
+            return found
+        with self.turns.turn(request.user) as is_alone:
+            if self._is_overtaken(found):
+                found = self._look(request, is_alone)
+                if isinstance(found, Verdict):
+                    return found
+            return self._make(found, request, is_alone)
+
+    def _is_overtaken(self, work: Work) -> bool:
+        """Has another process worked on this since it was planned?"""
+        if not self.turns.are_shared:
+            return False
+        user = work.verdict.user
+        if work.begun is None:
+            return self._store.exists(user)
+        return self._unfinished.begun(user) != work.begun
+
+    def _look(self, request: DecisionRequest, is_alone: bool = False) -> Verdict | Work:
+        """The verdict, or what is to be made for it.
+
+        Args:
+            is_alone: no other process works on this user.
+        """
+        address, user, apply, service, entry, account = request
         generation = self._mailboxes.generation
-        account = self._directory.find(user) if service == LMTP else Account(user, "")
+        if account is None:
+            account = self._directory.find(user) if service == LMTP else Account(user, "")
         if account is None:
             return Verdict(Answer.UNKNOWN, UNKNOWN_USER, user)
         # `anonymous` is a word of access control lists: Cyrus can have no mailbox for it.
         exists = user != ANONYMOUS and self._store.exists(user)
+        begun = None
         if exists:
             # The entry that is due may have been finished since the journal was read.
             begun = self._unfinished.begun(user, must_know=entry is not None)
             if begun is None:
                 self._mailboxes.add(user, generation)
                 return Verdict(Answer.ACCEPT, "INBOX exists", user, account.source)
-            if entry is None and self._unfinished.can_wait(begun, service):
-                return Verdict(Answer.ACCEPT, _why_waiting(begun), user, account.source)
+            if entry is None and self._unfinished.can_wait(begun, service, is_alone):
+                return Verdict(Answer.ACCEPT, begun.why_waiting, user, account.source)
         if service != LMTP:
             known = self._directory.find(user)
             if known is None and not exists and entry and self._unfinished.is_expired(entry):
@@ -230,23 +251,36 @@ class Provisioner:
                 return Verdict(Answer.UNKNOWN, why, user)
             account = known or account
         if self._policies.is_administrator(account):
-            return _not_to_create(account, exists, "administrators get no mailbox")
+            return self._not_to_create(account, service, exists, "administrators get no mailbox")
         policy, why_none = self._policies.choose(address, account, service)
         if policy is None:
-            return _not_to_create(account, exists, f"no mailbox for this user: {why_none}")
+            why = f"no mailbox for this user: {why_none}"
+            return self._not_to_create(account, service, exists, why)
         verdict, present = self._planned(account, policy, address, service, exists)
         for problem in verdict.notes:
             log.error("%s: %s", user, problem)
-        if not apply:
-            return verdict
-        if exists:
-            return self._apply(verdict, address, service, existed=True, present=present)
-        return self._create(verdict, address, service)
+        return Work(verdict, begun, present) if apply else verdict
 
-    def _create(self, verdict: Verdict, address: Address, service: str) -> Verdict:
-        """Apply the plan of a user without a mailbox, if so many may be created now."""
+    def _not_to_create(self, account: Account, service: str, exists: bool, why: str) -> Verdict:
+        user, source = account.user, account.source
+        if exists:
+            return Verdict(Answer.ACCEPT, f"INBOX exists; {why}", user, source)
+        if service == LMTP and user != ANONYMOUS:  # the answer to a login is none
+            self._store.confirm_missing(user)
+        return Verdict(Answer.UNKNOWN, why, user, source)
+
+    def _make(self, work: Work, request: DecisionRequest, is_alone: bool) -> Verdict:
+        """Apply a plan; that of a user without a mailbox, if so many may be created now."""
+        address, service = request.address, request.service
+        if work.begun is not None:
+            return self._apply(
+                *(work.verdict, address, service),
+                existed=True,
+                present=work.present,
+                is_alone=is_alone,
+            )
         with self.limit.creation(self._domain(address)) as count:
-            verdict = self._apply(verdict, address, service, existed=False)
+            verdict = self._apply(work.verdict, address, service, existed=False, is_alone=is_alone)
             if verdict.created:
                 count()
             return verdict
@@ -272,14 +306,14 @@ class Provisioner:
             )
             wanted, problems = replace(wanted, welcome=welcome), (*problems, *lacking)
             observed = replace(observed, welcome=welcome if is_welcomed else None)
-        plan = difference(user, policy.name, wanted, observed)
+        plan = self._store.placed(difference(user, policy.name, wanted, observed))
         whole = difference(user, policy.name, wanted, Tree()) if exists else plan
         if is_new and policy.hook:
             plan = replace(plan, hook=with_event(policy.hook, account, address, service, whole))
         reason = (
             "INBOX exists, its tree is incomplete" if exists else "has an account and no mailbox"
         )
-        present = _removable(whole.actions) - _removable(plan.actions)
+        present = removable(whole.actions) - removable(plan.actions)
         verdict = Verdict(
             Answer.ACCEPT, reason, user, account.source, policy.name, plan, notes=problems
         )
@@ -305,11 +339,13 @@ class Provisioner:
         existed: bool,
         usable: bool = False,
         present: frozenset[str] = frozenset(),
+        is_alone: bool = False,
     ) -> Verdict:
         """Apply a verdict's plan between its first and its last line in the journal.
 
         Args:
             present: of an unfinished tree what an attempt made whose end is not in the journal.
+            is_alone: no other process works on this user.
         """
         assert verdict.plan is not None
         user = verdict.user
@@ -319,7 +355,7 @@ class Provisioner:
             creation = self._creations.new(user)
         entry = self._unfinished.begin(user, address, service, usable, creation)
         if is_for_new(plan):
-            held = self._creations.held(user)
+            held = self._creations.held(user, is_alone)
             if held is None or held != creation:
                 plan = still_due(plan, held, self._store.exists)
         result = self._store.apply(plan)
@@ -331,9 +367,10 @@ class Provisioner:
             # asked may have left at the deadline, or several may have asked.
             log.info("%s: mailbox created, by policy %r", user, verdict.policy)
             self._created(verdict.policy, self._domain(address))
+            self._news(user)
         if result.failed:
             return self._left_unfinished(entry, result, verdict, held)
-        self._unfinished.finish(user, _removable(result.done) | present, due_hook(result))
+        self._unfinished.finish(user, removable(result.done) | present, due_hook(result))
         self._mailboxes.add(user, generation)
         reason = "completed" if existed else "created"
         return replace(verdict, reason=reason, notes=(*verdict.notes, *notes_of(result.skipped)))
@@ -345,22 +382,11 @@ class Provisioner:
         error = f"could not {first.action.description}: {first.error}"
         begun = self._unfinished.begun(entry.user) or entry
         begun = replace(begun, usable=result.usable)
-        self._unfinished.postpone(begun, error, _removable(result.done), released(held, result))
+        self._unfinished.postpone(begun, error, removable(result.done), released(held, result))
         notes = (*verdict.notes, *notes_of(result.failed))
         if not result.usable:
             return replace(verdict, answer=Answer.TEMPORARY, reason=error, notes=notes)
         return replace(verdict, reason=f"INBOX exists, the rest is retried: {error}", notes=notes)
-
-
-def _why_waiting(begun: Entry) -> str:
-    rest = f"is retried later: {begun.error}" if begun.error else "is being created"
-    return f"INBOX exists, the rest {rest}"
-
-
-def _not_to_create(account: Account, exists: bool, why: str) -> Verdict:
-    if exists:
-        return Verdict(Answer.ACCEPT, f"INBOX exists; {why}", account.user, account.source)
-    return Verdict(Answer.UNKNOWN, why, account.user, account.source)
 
 
 def _log_result(user: str, result: ApplyResult) -> None:
@@ -370,8 +396,3 @@ def _log_result(user: str, result: ApplyResult) -> None:
         log.warning("%s: could not %s, will not retry: %s", user, what, error)
     for what, error in by_error(result.failed):
         log.error("%s: could not %s: %s", user, what, error)
-
-
-def _removable(actions: Iterable[Action]) -> frozenset[str]:
-    """What their user may remove: see `Action.user_removable`."""
-    return frozenset(filter(None, (action.user_removable for action in actions)))

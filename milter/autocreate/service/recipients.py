@@ -20,10 +20,13 @@ from autocreate.domains.hosted import DomainTables, find_domain
 from autocreate.errors import AutocreateError, Malformed
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import Address, Answer, Recipient, Resolution, Verdict
-from autocreate.service.decisions import Decided, Decision, Decisions
-from autocreate.service.provisioner import DecisionRequest
+from autocreate.service.decisions import MAILBOX_KNOWN, Decided, Decision, Decisions
+from autocreate.service.work import DecisionRequest
 
 log = logging.getLogger(__name__)
+
+# Half a kilobyte each.
+_MOST_RECALLABLE = 10_000
 
 # Why an address does not exist that Postfix refuses.
 ALIAS_DOMAIN = "has no alias, and its domain has only aliases"
@@ -77,6 +80,25 @@ class _Question(NamedTuple):
     delivered: Address | None = None
 
 
+# All that a verdict depends on but the mailbox and the aliases, if neither tables of domains nor lmtpd are
+# asked: a recipient's argument, its rewritten address, and its mailer.
+_Spelling = tuple[str, str | None, str | None]
+
+
+class _Recallable(NamedTuple):
+    """An accepted recipient.
+
+    Args:
+        verdict: holds while the mailbox of its user is known to exist,
+        resolution: and this is what the aliases remember
+        address: of this address, which is mapped by the MTA or not.
+    """
+
+    verdict: Verdict
+    address: tuple[Address, bool]
+    resolution: Resolution | None
+
+
 class Recipients:
     """Decides about recipients. Safe to call from several threads at once; never raises.
 
@@ -100,6 +122,23 @@ class Recipients:
         self._aliases = aliases
         self._domains = domains
         self._delivery = delivery
+        self._is_recallable = domains is None and delivery is None
+        self._recallable: dict[_Spelling, _Recallable] = {}
+
+    def recall(self, argument: str, rewritten: str | None, mailer: str | None) -> Verdict | None:
+        """What `judge` would say of a recipient whose mailbox is known to exist; None if it must be asked.
+
+        Most recipients end here, after a look or two into memory.
+
+        Args:
+            argument, rewritten, mailer: see `Recipient`.
+        """
+        known = self._recallable.get((argument, rewritten, mailer))
+        if known is None or not self._decisions.knows(known.verdict.user):
+            return None
+        if self._aliases and self._aliases.recall(*known.address) is not known.resolution:
+            return None
+        return known.verdict
 
     def judge(self, recipient: Recipient, until: float, apply: bool) -> Verdict:
         """Is this recipient ours, and is it an address? If so, decide about its users.
@@ -154,7 +193,9 @@ class Recipients:
         delivered = self._delivered(address, is_mapped)
         question = _Question(until, apply, recipient, delivered)
         if aliases is None:
-            return self._finish(self._start(delivered, question), delivered, question)
+            verdict = self._finish(self._start(delivered, question), delivered, question)
+            self._remember(recipient, _Recallable(verdict, (address, is_mapped), None))
+            return verdict
         try:
             resolution = aliases.resolve(address, is_mapped, until - time.monotonic())
         except Exception as error:
@@ -173,12 +214,22 @@ class Recipients:
             return self.decide(address, until, apply, recipient, aliases_only)
         if verdict.answer in (Answer.ACCEPT, Answer.REFUSED):
             aliases.remember(address, is_mapped, resolution)
+        if resolution.remembered:
+            self._remember(recipient, _Recallable(verdict, (address, is_mapped), resolution))
         return verdict
 
     def decide_user(self, address: Address, until: float, apply: bool) -> Verdict:
         """Decide about a user's address, whatever aliases it has. Arguments as for `judge`."""
         question = _Question(until, apply)
         return self._finish(self._start(address, question), address, question)
+
+    def _remember(self, recipient: Recipient | None, known: _Recallable) -> None:
+        """Let `recall` know a recipient, if all that its verdict depends on can be looked at there."""
+        if recipient and self._is_recallable and known.verdict.reason == MAILBOX_KNOWN:
+            if len(self._recallable) >= _MOST_RECALLABLE:
+                self._recallable.clear()
+            spelling = (recipient.argument, recipient.rewritten, recipient.mailer)
+            self._recallable[spelling] = known
 
     def _delivered(self, address: Address, is_mapped: bool) -> Address:
         """The address that Cyrus will hear. Sendmail's local mailers tell it the local part alone."""

@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import lru_cache, partial
 from typing import Any
 
 from autocreate.aliases.resolver import Aliases
 from autocreate.core.address import parse
-from autocreate.core.naming import ANONYMOUS
 from autocreate.domains.hosted import DomainTables, find_domain
-from autocreate.errors import AutocreateError, Malformed, Temporary
+from autocreate.errors import Malformed, Temporary
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.model import (
     DRY_RUN,
@@ -32,12 +32,17 @@ from autocreate.model import (
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service.creation_limit import CreationLimit
 from autocreate.service.decisions import Decisions
+from autocreate.service.dry_run_records import DryRunRecords
 from autocreate.service.hooks import Hooks
 from autocreate.service.journal import Entry, Journal
+from autocreate.service.journal_leases import Duty, JournalLease
+from autocreate.service.logins import begin_login
 from autocreate.service.mailbox_cache import MailboxCache
-from autocreate.service.provisioner import DecisionRequest, Provisioner
+from autocreate.service.message import Kind, Message
+from autocreate.service.provisioner import Provisioner
 from autocreate.service.recipients import SHARED_FOLDER, RecipientRules, Recipients
 from autocreate.service.unfinished import Unfinished
+from autocreate.service.work import DecisionRequest
 from autocreate.statistics.recorder import Statistics
 from autocreate.tree.values import Script
 
@@ -78,12 +83,15 @@ class Service:
         self.rules = rules
         self._provisioner = provisioner
         self._journal = journal
+        self._dry_run = DryRunRecords(journal, single_flight)
         self._unfinished = unfinished
         self.hooks = hooks
         self._decisions = Decisions(provisioner, single_flight, mailboxes)
         self._recipients = Recipients(
-            rules, self._decisions, self.invalidate_user, aliases, domains, delivery
+            rules, self._decisions, self._mailbox_vanished, aliases, domains, delivery
         )
+        # It depends on the rules alone, and is a tenth of a known user's login.
+        self._begin_login = lru_cache(4096)(partial(begin_login, rules))
         self.single_flight = single_flight
         self._mailboxes = mailboxes
         self._release = release
@@ -99,11 +107,15 @@ class Service:
         until = time.monotonic() + self.rules.deadline
         verdict = self._recipients.judge(recipient, until, apply=not self.rules.dry_run)
         if self.rules.dry_run:
-            self._record(recipient, verdict, until)
+            self._dry_run.record(recipient, verdict, until)
             return replace(verdict, suppressed=DRY_RUN_REFUSED if recipient.is_refused else DRY_RUN)
         if not recipient.refusable and verdict.reply:
             return replace(verdict, suppressed=NOT_BY_SMTP)
         return verdict
+
+    def recall(self, argument: str, rewritten: str | None, mailer: str | None) -> Verdict | None:
+        """What `verify` would answer, if it is known without asking: see `Recipients.recall`."""
+        return None if self.rules.dry_run else self._recipients.recall(argument, rewritten, mailer)
 
     def log_in(self, login: Login, timeout: float | None = None) -> Verdict:
         """Make sure that the mailbox of a user who logs in exists, if there is to be one.
@@ -114,22 +126,25 @@ class Service:
         Args:
             timeout: seconds, if other than by the rules.
         """
+        decided = self._begin_login(login)
+        if isinstance(decided, Verdict):
+            return decided
         rules = self.rules
-        address = rules.users.login(login.name, login.realm)
-        user = rules.users.login_id(address)
-        if login.service not in rules.services:
-            return Verdict(Answer.PASS, f"logins to {login.service!r} create no mailbox", user)
-        if user in rules.exempt or user == ANONYMOUS:
-            return Verdict(Answer.PASS, "administrators get no mailbox", user)
-        if not user:
-            return Verdict(Answer.PASS, "not a possible Cyrus user id")
         until = time.monotonic() + (rules.login_timeout if timeout is None else timeout)
-        request = DecisionRequest(address, user, not rules.dry_run, login.service)
-        verdict = self._decisions.decide(request, until)
+        verdict = self._decisions.decide(decided, until)
         if rules.dry_run:
-            self._record(Recipient(str(address), mailer=login.service), verdict, until)
+            self._dry_run.record(
+                Recipient(str(decided.address), mailer=login.service), verdict, until
+            )
             return replace(verdict, suppressed=DRY_RUN)
         return verdict
+
+    def recall_login(self, login: Login) -> Verdict | None:
+        """What `log_in` would answer, if it is known without asking; None otherwise. Does not wait."""
+        decided = self._begin_login(login)
+        if isinstance(decided, Verdict):
+            return decided
+        return None if self.rules.dry_run else self._decisions.recall(decided.user)
 
     def schedule_retry(self, login: Login) -> None:
         """Have the mailbox of a login that could not wait looked after as soon as possible.
@@ -143,11 +158,23 @@ class Service:
         except Temporary as error:
             log.error("%s: retry not scheduled: %s", user, error)
 
+    def follow_news(self) -> None:
+        """Forget, from now on, what other MTAs with the same journal say is over."""
+        self._journal.news.listen(self._heard, self.invalidate_accounts)
+
+    def end_news(self) -> None:
+        """Tell other MTAs what they have not been told yet, if that is possible at once, and hear nothing more."""
+        self._journal.news.close()
+
     def invalidate(self, user: str) -> None:
-        """Forget that a user's mailbox exists."""
-        self._mailboxes.discard(user)
-        if self._delivery:
-            self._delivery.invalidate(user)
+        """Forget that a user's mailbox exists, and have other MTAs forget it."""
+        self._forget_mailbox(user)
+        self._journal.news.tell(Kind.DELETED, user)
+
+    def invalidate_everywhere(self, user: str | None = None) -> None:
+        """`invalidate_accounts`, here and at other MTAs with the same journal."""
+        self.invalidate_accounts(user)
+        self._journal.news.tell(Kind.CLEARED, user)
 
     def invalidate_accounts(self, user: str | None = None) -> None:
         """Ask all tables again, and account sources and Cyrus about a user or everyone."""
@@ -173,6 +200,7 @@ class Service:
             "aliases": self._aliases.snapshot() if self._aliases else None,
             "lmtp": self._delivery.snapshot() if self._delivery else None,
             "hooks": self._hooks_left(),
+            "news": self._journal.news.snapshot(),
             **self._provisioner.stats(),
         }
 
@@ -216,7 +244,7 @@ class Service:
         until = time.monotonic() + self.rules.deadline
         verdict = self._recipients.judge(recipient, until, apply=False)
         if self.rules.dry_run:
-            self._record(recipient, verdict, until)
+            self._dry_run.record(recipient, verdict, until)
             return replace(verdict, suppressed="dry run")
         return verdict
 
@@ -258,7 +286,7 @@ class Service:
         """
         verdict = self.provision(address, is_user=True)
         if self.rules.dry_run:
-            self._record(Recipient(user), verdict, time.monotonic() + self.rules.deadline)
+            self._dry_run.record(Recipient(user), verdict, time.monotonic() + self.rules.deadline)
         return verdict
 
     def schedule_account(self, user: str, address: Address, reason: str) -> None:
@@ -297,6 +325,11 @@ class Service:
         """
         return [] if self.rules.dry_run else self._unfinished.due(everything)
 
+    @property
+    def retries(self) -> JournalLease | None:
+        """Which process retries unfinished trees; None in dry run, where none does."""
+        return None if self.rules.dry_run else self._journal.lease(Duty.RETRIES)
+
     def complete(self, entry: Entry) -> Verdict:
         """Try again to finish a tree. Never raises, like `verify`."""
         local, _, domain = entry.address.rpartition("@")
@@ -333,20 +366,28 @@ class Service:
         except Temporary:
             return None
 
-    def _record(self, recipient: Recipient, verdict: Verdict, until: float) -> None:
-        if verdict.answer is Answer.PASS and not verdict.user:
-            return  # somebody else's mail
-        try:
-            self.single_flight.join(
-                ("record", recipient.argument),
-                lambda: self._recorded(recipient, verdict),
-                max(0.1, until - time.monotonic()),
-            )
-        except AutocreateError as error:
-            log.error("dry run: not recorded: %s", error)
-        except Exception:
-            log.exception("dry run: not recorded: a defect of this program")
+    def _heard(self, message: Message) -> None:
+        """Forget what another MTA says is over. Nothing that it says is believed."""
+        match message.kind:
+            case Kind.CREATED if message.user:
+                self._forget_account(message.user)
+            case Kind.DELETED if message.user:
+                self._forget_mailbox(message.user)
+            case Kind.CLEARED:
+                self.invalidate_accounts(message.user)
 
-    def _recorded(self, recipient: Recipient, verdict: Verdict) -> Verdict:
-        self._journal.record(recipient, verdict)
-        return verdict
+    def _forget_account(self, user: str) -> None:
+        """Forget that a user was unknown, and that there was no mailbox."""
+        self._provisioner.invalidate(user)
+        if self._delivery:
+            self._delivery.invalidate(user)
+        self._decisions.invalidate()
+
+    def _forget_mailbox(self, user: str) -> None:
+        self._mailboxes.discard(user)
+        if self._delivery:
+            self._delivery.invalidate(user)
+
+    def _mailbox_vanished(self, user: str) -> None:
+        self.invalidate_user(user)
+        self._journal.news.tell(Kind.DELETED, user)

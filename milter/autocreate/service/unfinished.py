@@ -148,12 +148,15 @@ class Unfinished:
             return None
         return entry if entry and entry.begun else None
 
-    def can_wait(self, entry: Entry, service: str) -> bool:
+    def can_wait(self, entry: Entry, service: str, is_alone: bool = False) -> bool:
         """Can a tree whose INBOX exists be completed later, or is another process completing it now?
 
         The very session in which that process works may be the login that we are asked about.
+
+        Args:
+            is_alone: no other process is.
         """
-        is_being_made = entry.attempts == 0 and service != LMTP
+        is_being_made = entry.attempts == 0 and service != LMTP and not is_alone
         is_ahead = self._clock() < entry.next_try <= self._horizon()
         return is_ahead and (entry.usable or is_being_made)
 

@@ -1,9 +1,7 @@
 """Lookups in account sources and tables, and their cost: for one recipient, and since the start."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 from autocreate.model import Lookup
@@ -19,8 +17,7 @@ class LookupTrace(list[Lookup]):
 _trace: ContextVar[LookupTrace | None] = ContextVar("trace", default=None)
 
 
-@contextmanager
-def trace_lookups(trace: LookupTrace | None = None) -> Iterator[LookupTrace]:
+class trace_lookups:  # noqa: N801 -- it reads as a function
     """The lookups that this thread makes until the context ends.
 
     They are made far below the caller who wants to know of them, by code that also answers others. So
@@ -29,12 +26,19 @@ def trace_lookups(trace: LookupTrace | None = None) -> Iterator[LookupTrace]:
     Args:
         trace: where to write; a new one if not given.
     """
-    trace = LookupTrace() if trace is None else trace
-    token = _trace.set(trace)
-    try:
-        yield trace
-    finally:
-        _trace.reset(token)
+
+    __slots__ = ("_before", "_trace")
+    _before: Token[LookupTrace | None]
+
+    def __init__(self, trace: LookupTrace | None = None) -> None:
+        self._trace = LookupTrace() if trace is None else trace
+
+    def __enter__(self) -> LookupTrace:
+        self._before = _trace.set(self._trace)
+        return self._trace
+
+    def __exit__(self, *_error: object) -> None:
+        _trace.reset(self._before)
 
 
 def record_question(source: str) -> None:

@@ -52,15 +52,16 @@ class Statistics:
         client: str = "",
     ) -> None:
         """Count a verdict: see `Tally.add`."""
-        outcome = "created" if verdict.created else verdict.answer.value
+        outcome = "created" if verdict.created else verdict.answer.word
         with self._lock:
-            self._now().add(frontend, verdict, milliseconds, recipient, client)
-            self._last_hour.add(self._clock(), frontend, outcome)
+            now = self._clock()
+            self._tally(now).add(frontend, verdict, milliseconds, recipient, client)
+            self._last_hour.add(now, frontend, outcome)
 
     def created(self, policy: str, domain: str) -> None:
         """Count a mailbox that was created."""
         with self._lock:
-            self._now().create(policy, domain)
+            self._tally(self._clock()).create(policy, domain)
 
     def stats(self, key: str) -> LookupStats:
         """The figures of an account source or a table, kept when a reload makes it anew.
@@ -93,7 +94,7 @@ class Statistics:
                 as JSON. If it raises, so does this, and the hours are written next time.
         """
         with self._lock:
-            self._turn()
+            self._turn(self._clock())
             over = [hour for hour in self._hours if hour != self._latest]
             changed = {hour: self._hours[hour].as_json() for hour in sorted(self._changed)}
             self._changed.clear()
@@ -113,13 +114,14 @@ class Statistics:
             self._past.merge(self._hours.pop(hour))
             self._changed.discard(hour)
 
-    def _turn(self) -> None:
+    def _turn(self, now: float) -> None:
         """Note which hour it is. A clock that is set back must not begin an hour again."""
-        self._latest = max(self._latest, int(self._clock()) // _HOUR * _HOUR)
+        if not 0 <= now - self._latest < _HOUR:
+            self._latest = max(self._latest, int(now) // _HOUR * _HOUR)
 
-    def _now(self) -> Tally:
+    def _tally(self, now: float) -> Tally:
         """The tally of this hour, to be changed."""
-        self._turn()
+        self._turn(now)
         self._changed.add(self._latest)
         tally = self._hours.get(self._latest)
         if tally is None:

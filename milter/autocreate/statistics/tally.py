@@ -136,22 +136,20 @@ class Tally:
             client: its address.
         """
         answer = verdict.answer
-        word = answer.value
+        word = answer.word
         if answer is Answer.PASS:
             # Other people's mail has countless reasons and domains, and none is of interest.
             kind = VerdictKey(frontend, word, suppressed=verdict.suppressed)
         else:
-            kind = VerdictKey(
-                frontend,
-                word,
-                _SEVERAL if verdict.parts else _in_general(verdict.reason),
-                verdict.policy,
-                recipient.rpartition("@")[2].rstrip("> ").lower()[:_LONGEST],
-                verdict.suppressed,
+            reason = _SEVERAL if verdict.parts else verdict.reason
+            kind = _kind(
+                frontend, word, reason, verdict.policy, _domain(recipient), verdict.suppressed
             )
-        self._count(kind, 1)
-        outcome = "created" if verdict.created else word
-        self._times(frontend, outcome).add(milliseconds)
+        if kind in self.kinds:
+            self.kinds[kind] += 1
+        else:
+            self._count(kind, 1)
+        self._times(frontend, "created" if verdict.created else word).add(milliseconds)
         if answer is Answer.UNKNOWN:
             self.unknown.add(_text(recipient.strip("<> ")))
             if client:
@@ -265,7 +263,20 @@ def _whole(value: Any) -> int:
     return value
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(1024)
+def _kind(
+    frontend: str, answer: str, reason: str, policy: str, domain: str, suppressed: str
+) -> VerdictKey:
+    return VerdictKey(frontend, answer, _in_general(reason), policy, domain, suppressed)
+
+
+@lru_cache(4096)
+def _domain(recipient: str) -> str:
+    """The domain of an address as the client wrote it."""
+    return recipient.rpartition("@")[2].rstrip("> ").lower()[:_LONGEST]
+
+
+@lru_cache(1024)
 def _in_general(reason: str) -> str:
     """A reason without what differs from one recipient to the next: quoted words and numbers."""
     return _text(_NUMBER.sub("N", re.sub(r"'[^']*'|\"[^\"]*\"", "...", reason)))

@@ -35,6 +35,10 @@ class CreateMailbox(Action):
     partition: str | None = None
     alternatives: tuple[Path, ...] = ()
     """What it would be called in other languages."""
+    server: str | None = None
+    """Of a Murder: the backend. None: the frontend chooses one, or there is only one server."""
+    why: str = ""
+    """Why there."""
 
     adds = True
     # Taken: the user has given the special use to another folder.
@@ -44,13 +48,20 @@ class CreateMailbox(Action):
     def missing(cls, wanted: Tree, observed: Tree) -> Iterator[Action]:
         for folder, existing in _pairs(wanted, observed):
             if existing is None:
-                yield cls(folder.path, folder.special_use, folder.partition, folder.alternatives)
+                yield cls(
+                    folder.path,
+                    folder.special_use,
+                    folder.partition,
+                    folder.alternatives,
+                    folder.server,
+                )
 
     @property
     def description(self) -> str:
         flag = f" as {self.special_use}" if self.special_use else ""
         place = f" on partition {self.partition}" if self.partition else ""
-        return f"create {folder_name(self.path)}{flag}{place}"
+        where = f" at {self.server or 'a backend'} ({self.why})" if self.why else ""
+        return f"create {folder_name(self.path)}{flag}{place}{where}"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +69,7 @@ class CreateMailbox(Action):
             "folder": folder_name(self.path),
             "special_use": self.special_use,
             "partition": self.partition,
+            **({"server": self.server, "why": self.why} if self.why else {}),
         }
 
     @property

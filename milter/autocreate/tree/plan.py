@@ -94,6 +94,11 @@ def difference(user: str, policy: str, wanted: Tree, observed: Tree) -> Plan:
     return Plan(user, policy, tuple(sorted(actions, key=order)))
 
 
+def removable(actions: Iterable[Action]) -> frozenset[str]:
+    """What their user may remove: see `Action.user_removable`."""
+    return frozenset(filter(None, (action.user_removable for action in actions)))
+
+
 def without_user_removed(plan: Plan, provisioned: frozenset[str]) -> Plan:
     """A plan without what its user was given once and has removed since.
 

@@ -56,7 +56,7 @@ class Quota:
             )
         if self.messages is not None:
             messages = "unlimited" if self.messages == UNLIMITED else self.messages
-            parts.append(f"{messages} messages")
+            parts.append(f"{messages} message{'' if messages == 1 else 's'}")
         parts += [f"{resource} {limit}" for resource, limit in self.others]
         return ", ".join(parts) or ("without limits" if self.root else "none")
 
@@ -68,6 +68,7 @@ class Folder:
     `acl` holds (identifier, rights) pairs of RFC 4314; `special_use` an attribute of RFC 6154;
     `annotations` holds (entry, value) pairs of RFC 5464, each entry with `/shared` or `/private`.
     `names` is for a policy that names the folder by language: (language tag, path) pairs.
+    `server` is the backend of a Murder where INBOX is created.
     """
 
     path: Path = ()
@@ -75,6 +76,7 @@ class Folder:
     subscribe: bool = False
     acl: tuple[tuple[str, str], ...] = ()
     partition: str | None = None
+    server: str | None = None
     annotations: tuple[tuple[str, str], ...] = ()
     names: tuple[tuple[str, Path], ...] = ()
 

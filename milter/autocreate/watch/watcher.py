@@ -16,12 +16,12 @@ from autocreate.accounts.changes import Tracker
 from autocreate.admin.components import Components
 from autocreate.errors import AutocreateError
 from autocreate.frontends.gate import ServiceGate
-from autocreate.service.journal_watch import WatchRecords
+from autocreate.service.journal_leases import Duty, JournalLease
+from autocreate.service.lease import SECONDS, Lease
 from autocreate.service.service import Service
 from autocreate.watch.deeds import Deeds
 from autocreate.watch.figures import Figures
 from autocreate.watch.following import Follower, Following
-from autocreate.watch.lease import SECONDS, Lease
 from autocreate.watch.records import Records, Unwritten
 from autocreate.watch.rounds import AtMost, Round
 
@@ -74,7 +74,9 @@ class Watcher:
         self._reported: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._lease = Lease(self._lease_records, self._look_soon, lease_seconds)
+        self._lease = Lease(
+            "watches the accounts", self._lease_record, self._look_soon, lease_seconds
+        )
         self._lease_keeper = threading.Thread(
             target=lambda: self._lease.keep(self._stopping), name="watch lease", daemon=True
         )
@@ -198,12 +200,12 @@ class Watcher:
         watched = self._watched
         return watched is not None and (watched.components.dry_run or self._lease.is_ours)
 
-    def _lease_records(self) -> WatchRecords | None:
+    def _lease_record(self) -> JournalLease | None:
         """Where the lease is kept; None while this process does not want it."""
         watched = self._watched
         if watched is None or watched.components.dry_run:
             return None
-        return watched.components.journal.watch
+        return watched.components.journal.lease(Duty.WATCH)
 
     def _records(self, watched: Watched) -> Records:
         texts = watched.components.journal.watch

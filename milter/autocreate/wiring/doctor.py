@@ -2,18 +2,21 @@
 
 import contextlib
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from autocreate.admin import annotations
 from autocreate.config import imapd, load
 from autocreate.config.files import files_of, programs_of
+from autocreate.config.places import Places
 from autocreate.config.policy import impossible_folders
 from autocreate.config.sections import Config
 from autocreate.core.address import parse
 from autocreate.doctor import configuration, doctor
 from autocreate.doctor.cyrus import Expected
 from autocreate.doctor.findings import Checked, MilterSettings, Part
+from autocreate.doctor.probe_murder import Backend, MurderTarget
 from autocreate.doctor.site import (
     CyrusPaths,
     CyrusTarget,
@@ -33,7 +36,7 @@ from autocreate.statistics.recorder import Statistics
 from autocreate.wiring import sources
 from autocreate.wiring.frontends import control_sockets
 from autocreate.wiring.loading import Loader
-from autocreate.wiring.mailstore import server_of, sieve_server_of
+from autocreate.wiring.mailstore import mupdate_server_of, server_of, sieve_server_of, slave_of
 from autocreate.wiring.policies import policies_of, scripts
 from autocreate.wiring.users import users_of
 
@@ -54,6 +57,7 @@ def diagnose(
     except ConfigurationError as error:
         wrong = tuple(configuration.unusable(str(error).splitlines()))
         return [Checked(Part.CONFIG, str(path), wrong)]
+    line = Places(path).of("journal", "url")
     site = Site(
         config_file=path,
         files=tuple(files_of(config)),
@@ -67,6 +71,7 @@ def diagnose(
         mtas=mtas,
         cyrus_paths=cyrus_paths,
         programs=tuple(programs_of(config)),
+        journal_where=f"{line.place}: journal.url" if line else "journal.url",
     )
     return doctor.examine(site, tools(config, server), only)
 
@@ -90,6 +95,7 @@ def milter_settings(config: Config) -> MilterSettings:
         default_domain=cyrus.defaultdomain if cyrus.virtdomains != "off" else "",
         is_dry_run=milter.mode == "dry-run",
         socketmap=config.socketmap.socket if config.socketmap else "",
+        frontend=cyrus.host if cyrus.murder else "",
     )
 
 
@@ -119,10 +125,25 @@ def cyrus_target(config: Config, server: Server) -> CyrusTarget:
     named = Path(cyrus.imapd_conf.path) if cyrus.imapd_conf else None
     return CyrusTarget(
         server,
-        sieve_server_of(config, server) if has_scripts else None,
+        # In a Murder, scripts are installed at the backends.
+        sieve_server_of(config, server) if has_scripts and not cyrus.murder else None,
         expected,
         CyrusPaths(named, cyrus.cyrus_conf),
+        _murder_target(config, server, has_scripts) if cyrus.murder else None,
+        tuple(it.name for it in policies_of(config) if it.tree.folders[0].partition),
     )
+
+
+def _murder_target(config: Config, server: Server, has_scripts: bool) -> MurderTarget:
+    murder = config.cyrus.murder
+    assert murder is not None
+    backends = {}
+    for name, host in murder.backends.items():
+        backend = replace(server, host=host)
+        sieve = sieve_server_of(config, backend) if has_scripts else None
+        backends[name] = Backend(backend, sieve)
+    master, slave = mupdate_server_of(config, murder), slave_of(config, murder)
+    return MurderTarget(master, slave, backends, murder.place)
 
 
 def tools(config: Config, server: Server) -> Tools:

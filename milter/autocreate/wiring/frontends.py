@@ -11,11 +11,14 @@ from typing import Literal
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
 from autocreate.config.socketmap import SocketMap
+from autocreate.core.printable import counted
+from autocreate.domains.syntax import ANY_DOMAIN
 from autocreate.errors import ConfigurationError
 from autocreate.frontends.activation import InheritedSockets
 from autocreate.frontends.control import Control
 from autocreate.frontends.listener import listening
-from autocreate.frontends.process import FrontEnd
+from autocreate.frontends.process import FrontEnd, SharedFrontEnd
+from autocreate.frontends.processes import Further, FurtherProcesses
 from autocreate.frontends.status import Process
 from autocreate.passwords import CHECKERS, PasswordChecker
 from autocreate.service.service import Service
@@ -69,6 +72,56 @@ def open_frontends(
         yield frontends
 
 
+def open_further(
+    config: Config, frontends: Sequence[FrontEnd], arguments: Sequence[str]
+) -> FurtherProcesses:
+    """The processes beside this one at the milter's socket. They do not run yet.
+
+    Args:
+        frontends: of this process.
+        arguments: of this program, for a milter alone.
+    """
+    count = config.milter.processes - 1
+    shared = [it for it in frontends if count and isinstance(it, SharedFrontEnd)]
+    return FurtherProcesses(count, arguments, shared[0].share()) if shared else FurtherProcesses()
+
+
+@contextlib.contextmanager
+def further_frontends(config: Config, further: Further) -> Iterator[list[FrontEnd]]:
+    """The front ends of a further process: the milter at the socket of the first one, and its own for figures.
+
+    Raises:
+        ConfigurationError, Temporary: as for `open_frontends`.
+    """
+    names: list[FrontEndName] = ["milter"]
+    control = _control_socket(config, names)
+    sections = {
+        "milter": {
+            "socket": f"fd:{further.listener}",
+            "control": control and _further_control(control, further.number),
+            "processes": 1,
+        },
+        "metrics": {"listen": _further_metrics(config.metrics.listen, further.number)},
+    }
+    changed = {
+        name: getattr(config, name).model_copy(update=values) for name, values in sections.items()
+    }
+    of_further = config.model_copy(update={**changed, "socketmap": None})
+    with open_frontends(of_further, names, lambda _service: None) as frontends:
+        yield frontends
+
+
+def _further_control(control: Path, number: int) -> Path:
+    return control.with_name(f"{control.name}.{number}")
+
+
+def _further_metrics(listen: str | None, number: int) -> str | None:
+    if listen is None:
+        return None
+    host, _, port = listen.rpartition(":")
+    return f"{host}:{int(port) + number}"
+
+
 def _sockets(config: Config, names: Sequence[FrontEndName]) -> dict[str, str]:
     """Where a process with these front ends listens, by the keys of the configuration."""
     found: dict[str, str | None] = {}
@@ -80,6 +133,35 @@ def _sockets(config: Config, names: Sequence[FrontEndName]) -> dict[str, str]:
         found["login.notify_socket"] = login.notify_socket
     found["metrics.listen"] = config.metrics.listen
     return {key: place for key, place in found.items() if place}
+
+
+# What is at the sockets of these keys.
+_LISTENERS = {
+    "milter.socket": "milter",
+    "socketmap.socket": "socket map",
+    "login.socket": "logins",
+    "login.notify_socket": "notifications",
+    "metrics.listen": "metrics",
+}
+
+
+def summary(config: Config, names: Sequence[FrontEndName], dry_run: bool) -> str:
+    """What a process with these front ends does, and where it listens, in one line."""
+    is_dry = dry_run or config.milter.mode == "dry-run"
+    doing = [f"{_LISTENERS[key]} at {place}" for key, place in _sockets(config, names).items()]
+    if "watch" in names:
+        doing.append("watch")
+    ours = []
+    if ANY_DOMAIN in config.milter.domains:
+        ours.append("every domain")
+    elif config.milter.domains:
+        ours.append(counted(len(config.milter.domains), "domain"))
+    if config.domains:
+        ours.append(counted(len(config.domains), "table of domains", "tables of domains"))
+    ours.append(counted(len(config.accounts), "account source"))
+    if "milter" in names and config.milter.processes > 1:
+        ours.append(f"{config.milter.processes} processes")
+    return f"{'dry run' if is_dry else 'enforce'}; {', '.join(doing)}; {', '.join(ours)}"
 
 
 @contextlib.contextmanager
@@ -95,8 +177,10 @@ def control_sockets(config: Config) -> list[Path]:
     alone: list[list[FrontEndName]] = [["milter"], ["login"]]
     if config.watch:
         alone.append(["watch"])
-    places = (_control_socket(config, names) for names in alone)
-    return list(filter(None, places))
+    places = list(filter(None, (_control_socket(config, names) for names in alone)))
+    if milter := _control_socket(config, ["milter"]):
+        places += [_further_control(milter, it) for it in range(1, config.milter.processes)]
+    return places
 
 
 def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | None:

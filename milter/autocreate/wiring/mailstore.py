@@ -3,24 +3,44 @@
 from dataclasses import replace
 
 from autocreate.backends.password_file import password
+from autocreate.config.murder import Murder as MurderSettings
 from autocreate.config.sections import Config
 from autocreate.lmtp.client import Lmtpd
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
+from autocreate.mailstore.mailbox_ids import MailboxIds
 from autocreate.mailstore.ports import default_port
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve.files import SieveFiles
 from autocreate.mailstore.sieve.managesieve import ManageSieve
+from autocreate.murder.frontend import Frontend
+from autocreate.murder.master import Master
+from autocreate.murder.store import Murder
+from autocreate.murder.wire import MupdateServer
 from autocreate.statistics.recorder import Statistics
 
 
 def store_of(config: Config) -> MailStore:
-    """Cyrus as the mail store."""
-    server = server_of(config)
+    """Cyrus as the mail store: one server, or a Murder."""
+    server, connections = server_of(config), config.cyrus.connections
     # A delivery waits for the disk, other than a question at RCPT.
     lmtpd = _lmtpd(config, config.cyrus.timeout) if config.lmtp else None
-    return Cyrus(server, config.cyrus.connections, _scripts(config, server), lmtpd)
+    replication = config.cyrus.replication_commands == "auto"
+    ids = MailboxIds()
+
+    def cyrus(at: Server) -> Cyrus:
+        scripts = _scripts(config, at)
+        return Cyrus(at, connections, scripts, lmtpd, replication=replication, ids=ids)
+
+    murder = config.cyrus.murder
+    if murder is None:
+        return cyrus(server)
+    backends = {name: cyrus(replace(server, host=host)) for name, host in murder.backends.items()}
+    master = Master(mupdate_server_of(config, murder), murder.connections)
+    own_list = Master(slave_of(config, murder), connections)
+    frontend = Frontend(server, connections, own_list, ids)
+    return Murder(master, frontend, backends, murder.place, ids)
 
 
 def delivery_of(config: Config, statistics: Statistics) -> DeliveryCheck | None:
@@ -52,6 +72,33 @@ def server_of(config: Config) -> Server:
         password=password("cyrus", cyrus.password_file),
         ca_file=str(cyrus.ca_file) if cyrus.ca_file else None,
         timeout=cyrus.timeout,
+    )
+
+
+def mupdate_server_of(config: Config, murder: MurderSettings) -> MupdateServer:
+    """The MUPDATE master. Raises ConfigurationError if the password cannot be read."""
+    cyrus = config.cyrus
+    ca_file = murder.ca_file or cyrus.ca_file
+    return MupdateServer(
+        host=murder.mupdate,
+        port=murder.port,
+        tls=murder.tls,
+        admin=murder.admin or cyrus.admin,
+        password=password("cyrus.murder", murder.password_file or cyrus.password_file),
+        ca_file=str(ca_file) if ca_file else None,
+        timeout=murder.timeout,
+    )
+
+
+def slave_of(config: Config, murder: MurderSettings) -> MupdateServer:
+    """The MUPDATE slave of the frontend, where `cyrus.admin` is an administrator. Raises as `mupdate_server_of`."""
+    cyrus = config.cyrus
+    return replace(
+        mupdate_server_of(config, murder),
+        host=cyrus.host,
+        admin=cyrus.admin,
+        password=password("cyrus", cyrus.password_file),
+        is_slave=True,
     )
 
 

@@ -37,12 +37,20 @@ def policies_of(config: Config) -> tuple[Policy, ...]:
         _with_extras(_with_script(_policy(settings, users), _script_of(settings)), settings)
         for settings in config.policy
     ]
+    if not policies and not (imapd and imapd.policies):
+        policies = [_policy(_INBOX_FOR_ALL, users)]
     if imapd:
         script = _default_script(imapd.sieve)
         policies += [_with_script(policy, script) for policy in imapd.policies]
+    if (murder := config.cyrus.murder) and murder.place_attribute:
+        policies = [_with_server_of(policy, murder.place_attribute) for policy in policies]
     if config.cyrus.sieve == "off":
         policies = [_with_script(policy, None) for policy in policies]
-    return tuple(policies) or (_policy(_INBOX_FOR_ALL, users),)
+    return tuple(policies)
+
+
+def _with_server_of(policy: Policy, attribute: str) -> Policy:
+    return replace(policy, entry=replace(policy.entry, server=attribute))
 
 
 def _with_script(policy: Policy, script: Script | None) -> Policy:

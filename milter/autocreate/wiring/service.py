@@ -2,6 +2,7 @@
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from autocreate.accounts.directory import Directory
@@ -9,6 +10,7 @@ from autocreate.admin.components import Components
 from autocreate.admin.selection import AccountSelector
 from autocreate.config.login import Login
 from autocreate.config.sections import Config
+from autocreate.murder.store import Murder
 from autocreate.resilience.single_flight import SingleFlight
 from autocreate.service import recipients
 from autocreate.service.creation_limit import CreationLimit
@@ -16,9 +18,11 @@ from autocreate.service.creations import Creations
 from autocreate.service.hooks import Hooks
 from autocreate.service.journal import Journal
 from autocreate.service.mailbox_cache import MailboxCache
+from autocreate.service.message import Kind
 from autocreate.service.policies import AccountRules
 from autocreate.service.provisioner import Provisioner
 from autocreate.service.service import Service
+from autocreate.service.turns import Turns
 from autocreate.service.unfinished import Unfinished
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring.loading import Loader
@@ -59,11 +63,16 @@ def build_components(
     statistics: Statistics | None = None,
     before: Service | None = None,
     serves: bool = False,
+    bulk: bool = False,
 ) -> Components:
-    """The service and its parts: see `build_service`. Closing the service closes all of them."""
+    """The service and its parts: see `build_service`. Closing the service closes all of them.
+
+    Args:
+        bulk: it is for many users in turn. Whoever asks works, too, and waits longer than mail can.
+    """
     for notice in config.cyrus.imapd_conf.notices if config.cyrus.imapd_conf else ():
         log.warning("%s", notice)
-    return components_of(config, dry_run, statistics, before, serves)
+    return components_of(config, dry_run, statistics, before, serves, bulk)
 
 
 def components_of(
@@ -72,6 +81,7 @@ def components_of(
     statistics: Statistics | None = None,
     before: Service | None = None,
     serves: bool = False,
+    bulk: bool = False,
 ) -> Components:
     """`build_components` without a word about the configuration."""
     statistics = statistics or Statistics()
@@ -103,6 +113,9 @@ def components_of(
         mailboxes,
         created=statistics.created,
         limit=_limit_of(config, before) if serves else CreationLimit(),
+        # Then half of the time is left to work without another process that hangs.
+        turns=Turns(journal.locks, config.milter.deadline / 2),
+        news=partial(journal.news.tell, Kind.CREATED),
     )
     service_ = Service(
         rules,
@@ -110,13 +123,17 @@ def components_of(
         journal,
         unfinished,
         Hooks(journal, policies, is_active=not rules.dry_run),
-        SingleFlight(config.milter.workers, before.single_flight if before else None),
+        SingleFlight(
+            0 if bulk else config.milter.workers, before.single_flight if before else None
+        ),
         mailboxes,
         release,
         aliases,
         domains,
         delivery_of(config, statistics),
     )
+    if serves and isinstance(store, Murder):
+        store.follow(service_.invalidate, mailboxes.clear)
     # With tables of domains, any domain may be ours.
     selector = AccountSelector(directory, users, () if config.domains else config.milter.domains)
     return Components(service_, provisioner, selector, store, journal, config.cyrus.connections)
@@ -124,7 +141,9 @@ def components_of(
 
 def journal_of(config: Config) -> Journal:
     """The journal. Raises Temporary if it cannot be opened."""
-    return Journal(config.journal.url, time.time, config.journal.password_file)
+    settings = config.journal
+    is_shared = config.milter.processes > 1
+    return Journal(settings.url, time.time, settings.password_file, is_shared)
 
 
 def _recipient_rules(config: Config, dry_run: bool) -> recipients.RecipientRules:
@@ -147,10 +166,10 @@ def _without_mailbox(config: Config) -> frozenset[str]:
 
 
 def _limit_of(config: Config, before: Service | None) -> CreationLimit:
-    limits = config.limits
+    limits, share = config.limits, config.milter.share
     return CreationLimit(
-        limits.creations_per_minute,
-        limits.creations_per_minute_per_domain,
+        share(limits.creations_per_minute),
+        share(limits.creations_per_minute_per_domain),
         before.creation_limit if before else None,
     )
 

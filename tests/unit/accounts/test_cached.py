@@ -8,7 +8,7 @@ import pytest
 
 from autocreate.accounts.cached import CachedSource, Limits
 from autocreate.accounts.directory import Directory
-from autocreate.errors import PoolExhausted, ServerTimeout, Temporary
+from autocreate.errors import NotInMemory, PoolExhausted, ServerTimeout, Temporary
 from autocreate.model import Account
 from autocreate.statistics.lookups import trace_lookups
 from tests.unit.clock import Clock
@@ -271,3 +271,95 @@ def test_a_failed_lookup_of_groups_names_the_source(clock: Clock) -> None:
     other.error = Temporary("is away")
     with pytest.raises(Temporary, match=r"^accounts\.other: is away$"):
         Directory([own, other]).groups(Account("joe", "own"))
+
+
+# -- from memory -------------------------------------------------------------------------------
+
+
+class Memory(Source):
+    """Answers from memory, unless it `must_wait`."""
+
+    must_wait = False
+
+    def recall(self, user: str) -> Account | None:
+        if self.must_wait:
+            raise NotInMemory("not now")
+        return self.lookup(user)
+
+
+@pytest.fixture
+def memory(clock: Clock) -> Memory:
+    return Memory(clock)
+
+
+def test_an_answer_from_memory_is_counted_noted_and_remembered(
+    memory: Memory, clock: Clock
+) -> None:
+    remembered = CachedSource(memory, LIMITS, clock)
+    with trace_lookups() as asked:
+        assert remembered.recall("joe") is None
+        assert remembered.lookup("joe") is None
+    assert [it.milliseconds for it in asked] == [0.0, None]
+    assert (remembered.snapshot()["lookups"], remembered.snapshot()["hits"]) == (1, 1)
+
+
+def test_a_source_that_needs_a_driver_is_not_asked_but_what_is_remembered_is_told(
+    remembered: CachedSource, source: Source
+) -> None:
+    with pytest.raises(NotInMemory, match="staff"):
+        remembered.recall("joe")
+    assert source.questions == 0
+    source.users = {"joe"}
+    remembered.lookup("joe")
+    assert remembered.recall("joe") == Account("joe", "staff")
+
+
+def test_a_question_that_is_not_in_memory_counts_for_nothing(memory: Memory, clock: Clock) -> None:
+    remembered = CachedSource(memory, LIMITS, clock)
+    memory.must_wait = True
+    with trace_lookups() as asked, pytest.raises(NotInMemory):
+        remembered.recall("joe")
+    assert asked == []
+    assert (remembered.snapshot()["lookups"], remembered.snapshot()["errors"]) == (0, 0)
+    assert remembered.lookup("joe") is None
+
+
+def test_a_source_that_is_down_is_not_asked_in_the_callers_thread_either(
+    memory: Memory, clock: Clock
+) -> None:
+    remembered = CachedSource(memory, LIMITS, clock)
+    memory.error = ServerTimeout("no answer")
+    with pytest.raises(ServerTimeout):
+        remembered.recall("joe")
+    with pytest.raises(Temporary, match="not retried yet"):
+        remembered.recall("kim")
+    assert memory.questions == 1
+
+
+def test_a_probe_that_must_wait_leaves_the_probe_to_the_next(memory: Memory, clock: Clock) -> None:
+    remembered = CachedSource(memory, LIMITS, clock)
+    memory.error = ServerTimeout("no answer")
+    with pytest.raises(ServerTimeout):
+        remembered.lookup("joe")
+    clock.now += 1
+    memory.must_wait = True
+    with pytest.raises(NotInMemory):
+        remembered.recall("joe")
+    memory.error = None
+    assert remembered.lookup("joe") is None
+
+
+def test_one_source_that_needs_a_driver_makes_all_wait(clock: Clock) -> None:
+    both = Directory([Memory(clock, "first"), Source(clock, "second")])
+    with pytest.raises(NotInMemory, match="joe"):
+        both.recall("joe")
+
+
+def test_a_memory_source_that_cannot_tell_leaves_the_user_uncertain(clock: Clock) -> None:
+    first, second = Memory(clock, "first"), Memory(clock, "second")
+    first.error = Temporary("two rows")
+    both = Directory([first, second])
+    with pytest.raises(Temporary, match=r"accounts\.first: two rows"):
+        both.recall("joe")
+    second.users = {"joe"}
+    assert both.recall("joe") == Account("joe", "second")

@@ -11,6 +11,7 @@ from autocreate.admin.process_status import Level, level_of, parts
 UP = {"state": {"up": True, "since": 1.0, "error": ""}}
 DOWN = {"state": {"up": False, "since": 2.0, "error": "away"}}
 UNASKED = {"state": {"up": None, "since": 0.0, "error": ""}}
+MURDER: dict[str, Any] = {"mupdate": UP, "stream": UP, "backends": {"b1": UP, "b2": UNASKED}}
 WELL: dict[str, Any] = {
     "cyrus": UP,
     "journal": UP["state"],
@@ -31,10 +32,19 @@ WELL: dict[str, Any] = {
         ({"aliases": {"tables": {"virtual": DOWN}}}, Level.WARNING),
         ({"domains": {"tables": {"ours": DOWN}}}, Level.WARNING),
         ({"lmtp": DOWN}, Level.WARNING),
+        ({"news": UP}, Level.OK),
+        ({"news": DOWN}, Level.WARNING),
         ({"trees": [{"attempts": 0}]}, Level.OK),  # it is being made
         ({"trees": [{"attempts": 1}]}, Level.WARNING),
         ({"cyrus": DOWN}, Level.CRITICAL),
         ({"journal": DOWN["state"], "lmtp": DOWN}, Level.CRITICAL),
+        ({"journal": {**UP["state"], "version": 8, "program": 7}}, Level.OK),
+        ({"journal": {**UP["state"], "version": 6, "program": 7}}, Level.WARNING),
+        ({"cyrus": {**UP, "murder": MURDER}}, Level.OK),
+        ({"cyrus": {**UP, "murder": {**MURDER, "stream": None}}}, Level.OK),
+        ({"cyrus": {**UP, "murder": {**MURDER, "stream": DOWN}}}, Level.WARNING),
+        ({"cyrus": {**UP, "murder": {**MURDER, "backends": {"b1": DOWN}}}}, Level.WARNING),
+        ({"cyrus": {**UP, "murder": {**MURDER, "mupdate": DOWN}}}, Level.CRITICAL),
     ],
 )
 def test_the_level(change: dict[str, Any], level: Level) -> None:
@@ -46,5 +56,15 @@ def test_each_part_has_its_key_in_the_configuration() -> None:
     assert [it.name for it in parts(told)] == [
         *("cyrus", "journal", "accounts.staff", "domains.ours", "aliases.virtual", "lmtp")
     ]
+    told["cyrus"] = {**UP, "murder": MURDER}
+    assert [it.name for it in parts(told)][:5] == [
+        *("cyrus", "cyrus.murder.mupdate", "cyrus.murder.b1", "cyrus.murder.b2", "mupdate-stream")
+    ]
     (down,) = [it for it in parts(told) if it.up is False]
     assert (down.since, down.error) == (2.0, "away")
+
+
+def test_a_journal_of_another_version_says_so_while_it_is_up() -> None:
+    journal = {**UP["state"], "difference": "version 8 is newer than version 7 of this program"}
+    part = next(it for it in parts({**WELL, "journal": journal}) if it.name == "journal")
+    assert (part.up, part.error) == (True, journal["difference"])

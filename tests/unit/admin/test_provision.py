@@ -231,7 +231,7 @@ def test_too_many_new_mailboxes_are_refused_with_yes_and_shown_without(tmp_path:
 
 @pytest.mark.parametrize(("new", "accounts"), [(31, 100), (11, 11), (5000, 5000)])
 def test_an_absurd_share_of_new_mailboxes_is_refused(new: int, accounts: int) -> None:
-    with pytest.raises(TooMany, match=f"{new} of {accounts} accounts have no mailbox"):
+    with pytest.raises(TooMany, match=f"{new:,} of {accounts:,} accounts have no mailbox"):
         require_plausible(new, accounts, max_new=30)
 
 

@@ -9,7 +9,7 @@ import pytest
 from autocreate.accounts.directory import Directory
 from autocreate.admin.selection import AccountSelector, Selection
 from autocreate.core.naming import Users
-from autocreate.errors import ConfigurationError, Temporary
+from autocreate.errors import ConfigurationError
 from autocreate.model import Address
 from tests.unit.admin.site import fail_for
 from tests.unit.house import Accounts
@@ -56,7 +56,7 @@ def test_a_source_that_does_not_exist_or_cannot_list_is_an_error() -> None:
         def names(self) -> Iterator[str] | None:  # type: ignore[override]
             return None
 
-    with pytest.raises(Temporary, match=r"accounts\.staff: cannot list its users"):
+    with pytest.raises(ConfigurationError, match=r"accounts\.staff: cannot list its users"):
         list(AccountSelector(Directory([Mute({})]), Users()).users(Selection(), never))
 
 

@@ -238,7 +238,7 @@ def test_a_problem_of_the_review_is_printed_when_the_plans_are_carried_out(
             "ann: completed: create Sent",
             "tpyo: without a mailbox: no account source knows this user",
         ],
-        "1 accounts: 1 completed, 1 without a mailbox\n",
+        "1 account: 1 completed, 1 without a mailbox\n",
     )
 
 

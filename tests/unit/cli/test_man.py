@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import click
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 from pydantic import BaseModel
 
 from autocreate.cli.main import main
+from autocreate.cli.man_texts import CONFIGURATION, SIGNALS
+from autocreate.config import load
 from autocreate.config.sections import Config
 
 
@@ -51,7 +54,8 @@ def test_every_command_and_option_is_in_the_page() -> None:
             assert f".SS {path} {name}" in shown
             for parameter in command.params:
                 if isinstance(parameter, click.Option):
-                    assert parameter.opts[-1].replace("-", "\\-") in shown
+                    is_shown = parameter.opts[-1].replace("-", "\\-") in shown
+                    assert is_shown is not parameter.hidden
 
     check(main, "autocreate")
 
@@ -63,6 +67,7 @@ def test_a_backslash_and_a_dot_at_the_start_of_a_line_are_shown_as_they_are() ->
 
 # Those that serve have `log.format`; the others print what is to be pasted or read, or do one thing.
 WITHOUT_JSON = {
+    "config init",
     *("milter", "login", "run"),
     *("aliases detect", "completion", "man", "sieve compile"),
 }
@@ -87,3 +92,36 @@ def test_every_command_that_tells_what_it_found_tells_it_to_programs_too() -> No
         if not {"--json", "--format"} & {it for option in command.params for it in option.opts}
     }
     assert without == WITHOUT_JSON
+
+
+def test_a_command_page_has_what_an_administrator_looks_for_and_the_order_of_man_pages() -> None:
+    heads = re.findall(r"^\.SH (.*)$", page("1"), re.MULTILINE)
+    assert heads == [
+        *("NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "SIGNALS"),
+        *("ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"),
+    ]
+
+
+def test_each_command_that_serves_is_named_where_the_signals_are() -> None:
+    served = [name for name, command in main.commands.items() if serves(command)]
+    for term, text in SIGNALS[:2]:
+        assert all(f"`{name}`" in text for name in served), term
+
+
+def serves(command: click.Command) -> bool:
+    """Whether it runs in the foreground, which its options show."""
+    return any("--dry-run" in option.opts for option in command.params)
+
+
+def test_the_configuration_of_the_page_is_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret\n")
+    (tmp_path / "secret").chmod(0o600)
+    (tmp_path / "accounts.db").touch()
+    text = CONFIGURATION.replace("/etc/autocreate/cyrus.secret", f"{tmp_path}/secret").replace(
+        "/var/lib/autocreate", str(tmp_path)
+    )
+    (tmp_path / "autocreate.toml").write_text(text)
+    config = load(tmp_path / "autocreate.toml")
+    assert [it.name for it in config.policy] == ["everyone"]
+    shown = page("5").partition(".SH EXAMPLES\n")[2]
+    assert 'list_query = "SELECT userid FROM accounts"' in shown

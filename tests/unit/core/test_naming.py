@@ -401,3 +401,41 @@ def test_a_login_name_is_parted_at_its_last_at_unless_a_realm_says_it(
 )
 def test_an_account_is_a_user_as_its_login_is(users: Users, name: str, user: str) -> None:
     assert users.of_account(name) == user
+
+
+@pytest.mark.parametrize(
+    ("separator", "user", "path", "stored"),
+    [
+        ("/", "joe", (), "user.joe"),
+        ("/", "joe", ("Sent",), "user.joe.Sent"),
+        ("/", "ann.lee", ("A.b", "c d"), "user.ann^lee.A^b.c d"),
+        ("/", "ann.lee@other.test", ("A.b",), "other.test!user.ann^lee.A^b"),
+        (".", "ann.lee", ("A^b", "c"), "user.ann^lee.A^b.c"),
+        (".", "joe@other.test", (), "other.test!user.joe"),
+    ],
+)
+def test_a_folder_has_a_name_inside_cyrus(
+    separator: str, user: str, path: tuple[str, ...], stored: str
+) -> None:
+    assert Mailboxes(separator).stored(user, path) == stored
+
+
+@pytest.mark.parametrize(
+    ("separator", "user", "name", "administrators", "stored"),
+    [
+        ("/", "joe", "News/a.b", "News/a.b", "News.a^b"),
+        ("/", "joe@other.test", "News", "News@other.test", "other.test!News"),
+        (".", "joe", "News/Sport", "News.Sport", "News.Sport"),
+    ],
+)
+def test_a_shared_folder_has_a_name_for_the_administrator_and_inside_cyrus(
+    separator: str, user: str, name: str, administrators: str, stored: str
+) -> None:
+    assert Mailboxes(separator).of_shared(user, name) == administrators
+    assert Mailboxes(separator).shared_stored(user, name) == stored
+
+
+@pytest.mark.parametrize("path", [("a!b",), ("INBOX",), ("a/b",), ("a\r\nb",), ("",)])
+def test_a_name_that_is_impossible_has_none_inside_cyrus(path: tuple[str, ...]) -> None:
+    with pytest.raises(Refused):
+        Mailboxes("/").stored("joe", path)

@@ -58,4 +58,4 @@ def test_a_hundred_thousand_names_take_few_bytes_each() -> None:
     assert len(made) == 100_000
     for number in range(0, 100_000, 997):
         name = f"{number // 1000}name{number % 1000}"
-        assert made.find(name) == [name]
+        assert name in made.find(name)  # the hash of another key may be the same

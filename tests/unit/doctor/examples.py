@@ -55,10 +55,18 @@ def routes_of(
         files: the texts of files of items.
     """
 
+    return routes(postfix, ours, tables_of(tables, files))
+
+
+def tables_of(
+    tables: Mapping[str, Mapping[str, str]] | None = None, files: Mapping[str, str] | None = None
+) -> Tables:
+    """Tables by their names, with their entries, and the texts of files."""
+
     def find(table: str, key: str) -> str | None:
         return (tables or {}).get(table, {}).get(key)
 
-    return routes(postfix, ours, Tables(find, (files or {}).__getitem__))
+    return Tables(find, (files or {}).__getitem__)
 
 
 def examine(
@@ -67,4 +75,5 @@ def examine(
     tables: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[Finding]:
     """What is wrong with a Postfix."""
-    return postfix_rules.examine(postfix, ours, routes_of(postfix, ours, tables))
+    routes = routes_of(postfix, ours, tables)
+    return postfix_rules.examine(postfix, ours, routes, tables_of(tables))

@@ -9,6 +9,7 @@ import pytest
 from autocreate.core.naming import Users
 from autocreate.doctor import cyrus as cyrus_rules
 from autocreate.doctor.cyrus import Expected
+from autocreate.doctor.findings import Finding
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import settings as imapd_settings
 from autocreate.imapdconf.services import USUAL_SERVICES, names_by_kind, read_entries
@@ -16,12 +17,16 @@ from autocreate.imapdconf.settings import CyrusFiles
 
 
 def cyrus(text: str, cyrus_conf: str = "", **expected: Any) -> list[str]:
+    return [it.what for it in findings(text, cyrus_conf, **expected)]
+
+
+def findings(text: str, cyrus_conf: str = "", **expected: Any) -> list[Finding]:
     options = imapd_parser.read("imapd.conf", text, lambda path: "")
     entries = read_entries(cyrus_conf) if cyrus_conf else None
     services = USUAL_SERVICES if entries is None else names_by_kind(entries)
     conf = imapd_settings.interpret("imapd.conf", options, services)
     files = CyrusFiles(conf, options, "cyrus.conf", entries)
-    return [it.what for it in cyrus_rules.examine(files, Expected("cyrus", Users(), **expected))]
+    return cyrus_rules.examine(files, Expected("cyrus", Users(), **expected))
 
 
 def test_a_good_imapd_conf_has_no_findings() -> None:
@@ -30,17 +35,17 @@ def test_a_good_imapd_conf_has_no_findings() -> None:
 
 def test_a_mistake_in_imapd_conf_is_a_finding() -> None:
     assert cyrus("admins: root\n") == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not in admins",
+        "imapd.conf, line 1: 'cyrus' (cyrus.admin) is not in admins",
     ]
     assert cyrus("admins: root cyrus\nimap_admins: root group:staff\nproxyservers: cyrus\n") == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not in imap_admins, except perhaps through group:staff",
+        "imapd.conf, line 2: 'cyrus' (cyrus.admin) is not in imap_admins, except perhaps through group:staff",
     ]
     assert cyrus("admins: cyrus\nsieve_admins: root\n", managesieve=True) == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not in sieve_admins",
+        "imapd.conf, line 2: 'cyrus' (cyrus.admin) is not in sieve_admins",
     ]
     assert cyrus("admins: cyrus\nusername_tolower: no\nlmtp_downcase_rcpt: no\n") == [
-        "imapd.conf, line 2: username_tolower: no; autocreate.toml: cyrus.username_tolower is true",
-        "imapd.conf, line 3: lmtp_downcase_rcpt: no; autocreate.toml: cyrus.lmtp_downcase_rcpt is true",
+        "imapd.conf, line 2: username_tolower: no; imapd.conf, line 3: lmtp_downcase_rcpt: no; "
+        "autocreate.toml: cyrus.username_tolower is true, cyrus.lmtp_downcase_rcpt is true"
     ]
     assert cyrus("admins: cyrus\nusername_tolower: no\n")[1:] == [
         "imapd.conf, line 2: username_tolower: no, so Cyrus lower-cases mail only"
@@ -49,27 +54,26 @@ def test_a_mistake_in_imapd_conf_is_a_finding() -> None:
         "imapd.conf, line 2: lmtp_downcase_rcpt: no, so Cyrus lower-cases logins only"
     ]
     assert cyrus("admins: cyrus\nvirtdomains: userid\ndefaultdomain: example.org\n") == [
-        'imapd.conf, line 2: virtdomains: userid; autocreate.toml: cyrus.virtdomains is "off"',
-        'imapd.conf, line 3: defaultdomain: example.org; autocreate.toml: cyrus.defaultdomain is ""',
+        "imapd.conf, line 2: virtdomains: userid; imapd.conf, line 3: defaultdomain: example.org; "
+        'autocreate.toml: cyrus.virtdomains is "off", cyrus.defaultdomain is ""'
     ]
     assert "Cyrus's native autocreate is on as well" in "".join(
         cyrus("admins: cyrus\nautocreate_quota: 1000\nautocreate_post: yes\n")
     )
 
 
-def remedies(text: str, **expected: Any) -> list[str]:
-    options = imapd_parser.read("imapd.conf", text, lambda _path: "")
-    files = CyrusFiles(imapd_settings.interpret("imapd.conf", options), options)
-    return [it.remedy for it in cyrus_rules.examine(files, Expected("cyrus", Users(), **expected))]
+def remedies(text: str, cyrus_conf: str = "", **expected: Any) -> list[str]:
+    return [it.remedy for it in findings(text, cyrus_conf, **expected)]
 
 
 def test_only_what_is_written_is_to_be_removed() -> None:
     text = "admins: cyrus\nvirtdomains: userid\n"
     named, *_ = remedies(text)
-    assert named == 'autocreate.toml: write cyrus.imapd_conf = "imapd.conf"'
+    assert named == 'autocreate.toml: cyrus.imapd_conf = "imapd.conf"'
     named, *_ = remedies(text, written=frozenset({"virtdomains"}))
     assert named == (
-        'autocreate.toml: remove cyrus.virtdomains, and write cyrus.imapd_conf = "imapd.conf"'
+        "autocreate.toml: remove cyrus.virtdomains; "
+        'autocreate.toml: cyrus.imapd_conf = "imapd.conf"'
     )
     (native,) = remedies("admins: cyrus\nautocreatequota: 1000\n")
     assert native.startswith("imapd.conf: remove autocreatequota, once ")
@@ -94,15 +98,38 @@ def test_a_mechanism_list_without_plain_is_a_finding() -> None:
 def test_native_autocreate_that_creates_nothing_is_no_finding() -> None:
     assert cyrus("admins: cyrus\nautocreate_quota: -1\n") == []
     assert cyrus("admins: cyrus\nautocreate_quota: 1000\n") == [
-        "imapd.conf: Cyrus's native autocreate is on as well, for imap, pop3, sieve"
+        "imapd.conf, line 2: Cyrus's native autocreate is on as well, for imap, pop3, sieve"
     ]
+
+
+def test_a_partition_that_cyrus_chooses_is_a_finding() -> None:
+    """Debian's Cyrus then gives mailboxes that are created in the same second the same id."""
+    partitions = "admins: cyrus\npartition-new: /new\npartition-old: /old\n"
+    (found,) = findings(partitions)
+    assert found.what == (
+        "imapd.conf, line 2: partition-new, but there is no defaultpartition, so Cyrus chooses one"
+    )
+    assert found.remedy == "imapd.conf: defaultpartition: new"
+    assert cyrus(partitions + "defaultpartition: old\n") == []
+
+
+def test_a_frontend_that_chooses_backends_by_their_space_is_a_finding() -> None:
+    frontend = "admins: cyrus\nserverlist: b1 b2\n"
+    assert cyrus(frontend) == [
+        "imapd.conf, line 2: serverlist_select_mode is missing, so this frontend chooses backends by "
+        "their free space"
+    ]
+    (found,) = findings(frontend + "serverlist_select_mode: freespace-most\n")
+    assert found.what.startswith("imapd.conf, line 3: serverlist_select_mode is freespace-most")
+    assert found.remedy == "imapd.conf: serverlist_select_mode: random"
+    assert cyrus(frontend + "serverlist_select_mode: random\n") == []
 
 
 def test_passwords_of_services_that_cyrus_conf_does_not_run_do_not_matter() -> None:
     without_pop3 = 'SERVICES {\n  imap cmd="imapd" listen="imap"\n}\n'
     text = "admins: cyrus\nimap_sasl_pwcheck_method: auxprop\n"
     assert cyrus(text, without_pop3, login_socket="/run/autocreate/login.sock") == [
-        "imapd.conf: imap_sasl_pwcheck_method is 'auxprop'",
+        "imapd.conf, line 2: imap_sasl_pwcheck_method is 'auxprop'",
     ]
 
 
@@ -110,18 +137,24 @@ def test_passwords_that_cyrus_does_not_send_to_us_are_found() -> None:
     socket = "/run/autocreate/login.sock"
     asks = f"admins: cyrus\nsasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: /var{socket}\n"
     assert cyrus(asks, login_socket=socket) == []
+    first = asks.replace("saslauthd\n", "saslauthd auxprop\n", 1)
+    assert cyrus(first, login_socket=socket) == []
+    second = asks.replace("saslauthd\n", "auxprop saslauthd\n", 1)
+    assert cyrus(second, login_socket=socket) == [
+        "imapd.conf, line 2: sasl_pwcheck_method is 'auxprop saslauthd'",
+    ]
     assert cyrus("admins: cyrus\n", login_socket="") == []
     assert cyrus("admins: cyrus\n", login_socket=socket) == [
         "imapd.conf: sasl_pwcheck_method is missing",
     ]
     assert cyrus("admins: cyrus\nsasl_pwcheck_method: auxprop\n", login_socket=socket) == [
-        "imapd.conf: sasl_pwcheck_method is 'auxprop'",
+        "imapd.conf, line 2: sasl_pwcheck_method is 'auxprop'",
     ]
     assert cyrus("admins: cyrus\nsasl_pwcheck_method: saslauthd\n", login_socket=socket) == [
         f"imapd.conf: sasl_saslauthd_path is missing, login.socket is {socket}",
     ]
     assert cyrus(f"{asks}pop3_sasl_saslauthd_path: /run/mux\n", login_socket=socket) == [
-        f"imapd.conf: pop3_sasl_saslauthd_path is /run/mux, login.socket is {socket}",
+        f"imapd.conf, line 4: pop3_sasl_saslauthd_path is /run/mux, login.socket is {socket}",
     ]
 
 
@@ -131,7 +164,7 @@ def test_notifications_that_cyrus_does_not_send_to_us_are_found() -> None:
     assert cyrus(f"admins: cyrus\n{told}", notify_socket=socket) == []
     assert cyrus("admins: cyrus\nevent_groups: message mailbox\n", notify_socket=socket) == [
         "imapd.conf: event_notifier is missing",
-        "imapd.conf: event_groups lacks access",
+        "imapd.conf, line 2: event_groups lacks access",
         f"imapd.conf: notifysocket is missing, login.notify_socket is {socket}",
     ]
 
@@ -141,6 +174,12 @@ def test_a_cyrus_conf_without_timsieved_is_a_finding_if_managesieve_installs_scr
     assert cyrus("admins: cyrus\n", SERVICES_OF_CYRUS, managesieve=True) == [
         "cyrus.conf: no service runs timsieved",
     ]
+    (remedy,) = remedies(
+        "admins: cyrus\n", SERVICES_OF_CYRUS, managesieve=True, sieve="inet:127.0.0.1:4190"
+    )
+    assert remedy.startswith(
+        'cyrus.conf, in SERVICES: sieve cmd="timsieved" listen="127.0.0.1:4190" prefork=0; or '
+    )
     with_sieve = SERVICES_OF_CYRUS.replace("# sieve", "sieve")
     assert cyrus("admins: cyrus\n", with_sieve, managesieve=True) == []
 
@@ -198,11 +237,11 @@ def test_only_the_service_that_the_milter_logs_in_to_needs_its_administrator() -
     assert cyrus(local, TWO_IMAP_SERVICES, imap=LOCAL) == []
     public = "admins: root\nimap_admins: cyrus\n"
     assert cyrus(public, TWO_IMAP_SERVICES, imap=LOCAL) == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not in admins",
+        "imapd.conf, line 1: 'cyrus' (cyrus.admin) is not in admins",
     ]
     own = "admins: cyrus\nimaplocal_admins: root\n"
     assert cyrus(own, TWO_IMAP_SERVICES, imap=LOCAL) == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not in imaplocal_admins",
+        "imapd.conf, line 2: 'cyrus' (cyrus.admin) is not in imaplocal_admins",
     ]
 
 
@@ -222,7 +261,7 @@ def test_where_cyrus_conf_does_not_tell_the_service_each_one_is_judged(
 ) -> None:
     text = "admins: cyrus\nimap_admins: root\n"
     assert cyrus(text, TWO_IMAP_SERVICES, imap=place) == [
-        f"imapd.conf: 'cyrus' (cyrus.admin) is not in {name}_admins" for name in found
+        f"imapd.conf, line 2: 'cyrus' (cyrus.admin) is not in {name}_admins" for name in found
     ]
 
 
@@ -243,8 +282,8 @@ def test_every_service_that_users_log_in_to_must_send_passwords_and_notification
     )
     sockets = {"login_socket": "/run/login.sock", "notify_socket": "/run/notify.sock"}
     assert cyrus(text, TWO_IMAP_SERVICES, imap=LOCAL, **sockets) == [
-        "imapd.conf: imaplocal_sasl_pwcheck_method is 'auxprop'",
-        "imapd.conf: imaplocal_event_groups lacks access and mailbox",
+        "imapd.conf, line 4: imaplocal_sasl_pwcheck_method is 'auxprop'",
+        "imapd.conf, line 8: imaplocal_event_groups lacks access and mailbox",
     ]
 
 
@@ -269,12 +308,12 @@ def test_a_service_with_a_file_of_its_own_is_judged_by_that_file() -> None:
 
     assert found("admins: cyrus\n") == []
     assert found("admins: clerk\n") == [
-        "/etc/imapd-local.conf: 'cyrus' (cyrus.admin) is not in admins",
+        "/etc/imapd-local.conf, line 1: 'cyrus' (cyrus.admin) is not in admins",
     ]
 
 
 def test_without_cyrus_conf_a_service_with_options_of_its_own_counts_as_well() -> None:
     assert cyrus("admins: cyrus\nimaps_admins: root\n") == [
-        "imapd.conf: 'cyrus' (cyrus.admin) is not in imaps_admins",
+        "imapd.conf, line 2: 'cyrus' (cyrus.admin) is not in imaps_admins",
     ]
     assert cyrus("admins: root\nimap_admins: cyrus\n") == []

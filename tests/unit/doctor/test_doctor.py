@@ -11,9 +11,10 @@ import pytest
 from autocreate.core.naming import Users
 from autocreate.doctor import doctor, probe_cyrus, probe_files, probe_lmtp
 from autocreate.doctor.cyrus import Expected
-from autocreate.doctor.findings import Checked, Finding, Part, critical
+from autocreate.doctor.findings import Cause, Checked, Finding, Part, critical
 from autocreate.doctor.site import CyrusPaths, CyrusTarget, Lmtpd, LoginSockets, MtaPaths
 from autocreate.errors import ConfigurationError
+from autocreate.imapdconf.parser import Option
 from autocreate.mailstore.server import Server
 from tests.unit.doctor.sites import SERVER, Postconf, imapd_conf, site, tools
 
@@ -24,7 +25,10 @@ def cyrus_logins(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     found: list[Finding] = []
 
     def login(
-        server: Server, sieve: Server | None, clock: Callable[[], float]
+        server: Server,
+        sieve: Server | None,
+        clock: Callable[[], float],
+        certificate: Callable[[], Option | None],
     ) -> Iterator[Finding]:
         yield from found
 
@@ -140,11 +144,28 @@ def test_findings_come_in_the_order_of_the_checks(
         "main.cf:",
         "nobody",
         "login",
-        "/etc/imapd.conf:",
+        "/etc/imapd.conf,",
         "journal.url:",
         "accounts.staff",
         "aliases.lists",
     ]
+
+
+def test_what_the_login_and_the_files_of_cyrus_tell_is_found_once_with_its_line(
+    tmp_path: Path, cyrus_logins: list[Finding]
+) -> None:
+    repeated = critical("not an administrator", "", "", Cause.ADMINISTRATOR)
+    cyrus_logins += [repeated, critical("login", "", "")]
+    target = CyrusTarget(
+        SERVER, None, Expected("clerk", Users()), CyrusPaths(Path("/etc/imapd.conf"))
+    )
+    examined = site(tmp_path, cyrus=target)
+    login, files = doctor.examine(examined, tools(), [Part.CYRUS])
+    assert [it.what for it in login.findings] == ["login"]
+    assert [it.what.partition(":")[0] for it in files.findings] == ["/etc/imapd.conf, line 1"]
+    cyrus_logins.pop()
+    login, _files = doctor.examine(examined, tools(), [Part.CYRUS])
+    assert (login.findings, login.gravity) == ((), "critical")
 
 
 def test_only_the_parts_that_are_named_are_checked(

@@ -97,3 +97,41 @@ def test_lmtpd_is_recommended_by_sendmails_mailer(arguments: str, address: str) 
     assert f'address = "{address}"' in found.remedy
     assert list(lmtp_rules.examine_sendmail(before + mailer, "sendmail.cf", OURS)) == []
     assert list(lmtp_rules.examine_sendmail(before, "sendmail.cf", WITHOUT)) == []
+
+
+MURDER = replace(OURS, frontend="fe1.example.org", default_domain="")
+FILTER = {"lmtp_reply_filter": "regexp:/etc/postfix/murder_replies"}
+
+
+@pytest.mark.parametrize(
+    ("nexthop", "host"),
+    [
+        ("inet:fe1.example.org:24", None),
+        ("FE1.example.org", None),
+        ("unix:/run/cyrus/socket/lmtp", None),
+        ("fe2.example.org", "fe2.example.org"),
+        ("inet:[192.0.2.2]:24", "192.0.2.2"),
+    ],
+)
+def test_mail_of_a_murder_goes_to_the_frontend_that_is_asked(
+    nexthop: str, host: str | None
+) -> None:
+    found = [it.what for it in lmtpd(MURDER, virtual_transport=f"lmtp:{nexthop}", **FILTER)]
+    assert [it for it in found if "cyrus.host" in it] == found
+    assert bool(found) == (host is not None)
+    assert host is None or f"at {host}, and cyrus.host is fe1.example.org" in found[0]
+
+
+def test_sendmail_of_a_murder_delivers_to_the_frontend_that_is_asked() -> None:
+    def found(place: str) -> list[str]:
+        text = f"Mcyrusv2,\tP=[IPC], A={place}\n"
+        return [it.what for it in lmtp_rules.examine_sendmail(text, "sendmail.cf", MURDER)]
+
+    assert found("TCP fe1.example.org 24") == found("FILE /run/lmtp") == []
+    assert "fe2.example.org, and cyrus.host" in found("TCP fe2.example.org 24")[0]
+
+
+def test_in_a_murder_a_refusal_of_lmtpd_is_tried_again() -> None:
+    (missing,) = lmtpd(MURDER, virtual_transport="lmtp:fe1.example.org")
+    assert "no lmtp_reply_filter" in missing.what
+    assert lmtpd(OURS, virtual_transport="lmtp:fe1.example.org") == []

@@ -35,36 +35,65 @@ def test_domains_in_a_table_of_postfix_may_be_those_in_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "why", "remedy"),
+    ("action", "why", "then"),
     [
+        ("accept", "all recipients are accepted, unknown ones too", ""),
+        ("Reject", "refused permanently (5xx), even to existing users", ""),
         (
-            "accept",
-            "all recipients are accepted, unknown ones too",
-            "main.cf: default_action=tempfail within the braces of the milter",
+            "quarantine",
+            "and held: nobody gets it until it is released",
+            "; for held mail, postqueue -p, then postsuper -H QUEUE_ID",
         ),
-        (
-            "Reject",
-            "refused permanently (5xx), even to existing users",
-            "main.cf: default_action=tempfail within the braces of the milter",
-        ),
-        ("quarantine", "and held: nobody gets it until it is released", "then postsuper -H"),
     ],
 )
-@pytest.mark.parametrize("place", ["milter_default_action", "within the braces"])
 def test_a_default_action_that_harms_mail_is_critical_and_says_how(
-    place: str, action: str, why: str, remedy: str
+    action: str, why: str, then: str
 ) -> None:
-    milters = "unix:/autocreate/milter.sock"
-    changes = (
-        {"milter_default_action": action}
-        if place == "milter_default_action"
-        else {"non_smtpd_milters": f"{{ {milters}, default_action={action} }}"}
+    milter = "unix:/autocreate/milter.sock"
+    (usual,) = postfix(smtpd_milters=milter, milter_default_action=action)
+    (own,) = postfix(
+        smtpd_milters=f"{{ {milter}, connect_timeout=9s, default_action={action} }}, inet:127.0.0.1:9"
     )
-    (finding,) = postfix(**changes)
-    assert finding.gravity is Gravity.CRITICAL
-    assert finding.what == f"main.cf: non_smtpd_milters: the default action is {action}"
-    assert why in finding.why
-    assert remedy in finding.remedy
+    (local,) = postfix(non_smtpd_milters=f"{{ {milter}, default_action={action} }}")
+    for finding in (usual, own, local):
+        assert finding.gravity is Gravity.CRITICAL
+        assert why in finding.why
+    assert (usual.what, usual.remedy) == (
+        f"main.cf: milter_default_action: the default action is {action}",
+        f"main.cf: milter_default_action = tempfail{then}",
+    )
+    assert (own.what, own.remedy) == (
+        f"main.cf: smtpd_milters: the default action is {action}",
+        f"main.cf: smtpd_milters = {{ {milter}, connect_timeout=9s, default_action=tempfail }}, "
+        f"inet:127.0.0.1:9; main.cf: non_smtpd_milters = $smtpd_milters{then}",
+    )
+    assert (local.what, local.remedy) == (
+        f"main.cf: non_smtpd_milters: the default action is {action}",
+        f"main.cf: non_smtpd_milters = {{ {milter}, default_action=tempfail }}{then}",
+    )
+
+
+def test_what_both_lists_of_milters_have_wrong_is_one_finding() -> None:
+    for wrong in (
+        "{ unix:/autocreate/milter.sock, command_timeout=5s }",
+        "{ unix:/autocreate/milter.sock, default_action=accept }",
+        "unix:/autocreate/wrong.sock",
+        SOCKET,  # the path that it does not have in the chroot
+    ):
+        (found,) = postfix(smtpd_milters=wrong, non_smtpd_milters=wrong)
+        assert found.remedy.endswith("; main.cf: non_smtpd_milters = $smtpd_milters")
+
+
+def test_other_milters_stay_where_ours_is_named_wrongly() -> None:
+    dkim = "inet:127.0.0.1:8891"
+    found = postfix(smtpd_milters=f"{dkim}, unix:/run/autocreate/milter.sock")
+    assert found[0].what == (
+        "no smtpd of this Postfix asks the milter; main.cf: smtpd_milters = "
+        f"{dkim}, unix:/run/autocreate/milter.sock"
+    )
+    assert found[0].remedy.startswith(
+        f"main.cf: smtpd_milters = {dkim}, {{ unix:/autocreate/milter.sock, "
+    )
 
 
 @pytest.mark.parametrize("action", ["tempfail", "shutdown"])
@@ -255,7 +284,12 @@ def test_the_unix_sockets_to_which_our_mail_is_delivered_are_found() -> None:
     lmtp = Service("lmtp", "unix", False, "lmtp")
     settings = Postfix({**GOOD, **theirs}, (*SERVICES[:2], lmtp))
     assert list(deliveries(settings, routes_of(settings))) == [
-        Delivery("virtual_transport", lmtp, "private/lmtp", "/var/spool/postfix/private/lmtp")
+        Delivery(
+            settings.setting("virtual_transport"),
+            lmtp,
+            "private/lmtp",
+            "/var/spool/postfix/private/lmtp",
+        )
     ]
     without = Postfix({**GOOD, **theirs, "virtual_transport": "gone:unix:/run/x"}, (lmtp,))
     assert list(deliveries(without, routes_of(without))) == []
@@ -291,12 +325,13 @@ def test_the_unix_sockets_to_which_our_mail_is_delivered_are_found() -> None:
 def test_the_remedy_names_the_socket_as_the_service_sees_it(
     socket: str, is_chrooted: bool, written: str, first: str
 ) -> None:
-    smtpd = Service("smtp", "inet", is_chrooted, "smtpd")
-    theirs = Postfix({**GOOD, "smtpd_milters": ""}, (smtpd, *SERVICES[1:]))
+    asking = (replace(it, is_chrooted=is_chrooted) for it in SERVICES[:2])
+    theirs = Postfix({**GOOD, "smtpd_milters": ""}, (*asking, *SERVICES[2:]))
     found = examine(theirs, replace(OURS, socket=socket))
     assert found[0].what == "no smtpd of this Postfix asks the milter"
     assert found[0].remedy == (
-        f"{first}main.cf: smtpd_milters = {{ {written}, default_action=tempfail }}"
+        f"{first}main.cf: smtpd_milters = {{ {written}, default_action=tempfail }}; "
+        "main.cf: non_smtpd_milters = $smtpd_milters"
         if written
         else "main.cf: smtpd_milters with the milter's socket"
     )
@@ -307,8 +342,8 @@ def test_a_chrooted_cleanup_that_cannot_see_the_socket_is_a_warning() -> None:
     assert found.gravity is Gravity.WARNING
     assert found.what.startswith("master.cf, cleanup unix: cleanup is chrooted to ")
     assert found.remedy == (
-        "main.cf: smtpd_milters = { unix:/autocreate/milter.sock, default_action=tempfail }, and the "
-        "same in non_smtpd_milters"
+        "main.cf: smtpd_milters = { unix:/autocreate/milter.sock, default_action=tempfail }; "
+        "main.cf: non_smtpd_milters = $smtpd_milters"
     )
 
 

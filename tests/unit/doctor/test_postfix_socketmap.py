@@ -52,13 +52,33 @@ def test_a_chrooted_smtpd_needs_proxymap() -> None:
     (finding,) = found({"virtual_mailbox_maps": value})
     assert finding.gravity is Gravity.CRITICAL
     assert finding.what == (
-        "master.cf, smtp inet: it is chrooted and looks for the socket map of virtual_mailbox_maps at "
+        "main.cf: virtual_mailbox_maps: smtpd is chrooted and looks for the socket map at "
         "/var/spool/postfix/run/autocreate/map.sock"
     )
     assert finding.remedy == f"main.cf: virtual_mailbox_maps = proxy:{value}"
     assert found({"virtual_mailbox_maps": value}, chrooted=False) == []
     # Its remedy, applied literally.
     assert found({"virtual_mailbox_maps": finding.remedy.partition(" = ")[2]}) == []
+
+
+def test_what_chrooted_services_share_is_found_once_and_other_tables_stay() -> None:
+    submission = Service("submission", "inet", True, "smtpd")
+    ours = replace(OURS, socketmap=SOCKET)
+    maps = {"virtual_mailbox_maps": f"hash:/one, socketmap:{SOCKET}:recipients, hash:/two"}
+    critical = [
+        it
+        for it in examine(Postfix({**GOOD, **maps}, (*SERVICES, submission)), ours)
+        if "smtpd is chrooted" in it.what
+    ]
+    assert [it.remedy for it in critical] == [
+        f"main.cf: virtual_mailbox_maps = hash:/one, proxy:socketmap:{SOCKET}:recipients, hash:/two"
+    ]
+    own = {("submission/inet", "virtual_mailbox_maps"): f"socketmap:{SOCKET}:x"}
+    theirs = Postfix(GOOD, (*SERVICES, submission), own)
+    (finding,) = [it for it in examine(theirs, ours) if "smtpd is chrooted" in it.what]
+    assert finding.remedy == (
+        f"master.cf, submission inet: virtual_mailbox_maps = proxy:socketmap:{SOCKET}:x"
+    )
 
 
 def test_a_domain_that_the_map_does_not_know_is_critical() -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from autocreate.doctor import probe_cyrus
 from autocreate.errors import CannotCheck, NotLetIn, PlainNotOffered, Refused, Unreachable
+from autocreate.imapdconf.parser import Option
 from autocreate.mailstore.ports import allowed_ports
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.wire import AllPortsFailed, NoStarttls
 from autocreate.tree.values import Quota
 
+CERTIFICATE = Option("tls_server_cert", "/c.pem", "/etc/imapd.conf, line 5")
 SERVER = Server("imap.test", 143, "starttls", "cyrus", "secret")
 
 
@@ -76,6 +78,31 @@ def test_a_certificate_of_the_future_may_be_the_clocks_fault(
     assert finding.remedy == (
         "renew the certificate on the server; or set this machine's clock: it says 1970-01-02 00:00 UTC"
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (
+            10,
+            f"renew the certificate on the server ({CERTIFICATE.place}: tls_server_cert: /c.pem); ",
+        ),
+        (18, 'autocreate.toml: cyrus.ca_file = "/c.pem"'),
+        (20, "autocreate.toml: cyrus.ca_file names the certificate (PEM) of who signed"),
+    ],
+    ids=["expired", "self-signed", "of an unknown authority"],
+)
+def test_a_certificate_that_imapd_conf_names_is_in_the_remedy(
+    code: int, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_trusted(server: Server) -> None:
+        error = ssl.SSLCertVerificationError()
+        error.verify_code = code
+        raise Unreachable("a certificate that is not trusted") from error
+
+    monkeypatch.setattr(probe_cyrus, "Session", not_trusted)
+    (finding,) = probe_cyrus.examine(SERVER, None, lambda: 0.0, lambda: CERTIFICATE)
+    assert finding.remedy.startswith(remedy)
 
 
 @pytest.mark.parametrize(

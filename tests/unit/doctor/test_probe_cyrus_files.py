@@ -92,7 +92,9 @@ def test_the_file_that_a_service_has_of_its_own_is_read_and_judged() -> None:
         return [it.what for it in examine(BOTH, TARGET, tools(read_cyrus=read))]
 
     assert found("admins: cyrus\n") == []
-    assert found("admins: root\n") == ["/etc/local.conf: 'cyrus' (cyrus.admin) is not in admins"]
+    assert found("admins: root\n") == [
+        "/etc/local.conf, line 1: 'cyrus' (cyrus.admin) is not in admins"
+    ]
     # The other service is not judged in its place.
     assert found(FileNotFoundError(2, "No such file or directory", "/etc/local.conf")) == [
         "/etc/local.conf cannot be read: No such file or directory"

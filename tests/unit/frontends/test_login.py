@@ -8,7 +8,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,18 @@ def test_a_request_that_does_not_come_to_its_end_is_dropped(
     monkeypatch.setattr(login, "_READING", 0.1)
     with start() as rig:
         assert rig.ask(request()[:-1]) == b""
+
+
+def test_clients_that_have_sent_a_part_of_a_request_hold_up_nobody(start: Start) -> None:
+    with start(requests=2) as rig, ExitStack() as held:
+        for _ in range(2):
+            slow = held.enter_context(socket.socket(socket.AF_UNIX))
+            slow.connect(str(rig.path))
+            slow.sendall(request()[:1])
+        assert rig.ask(request(), timeout=3.0).endswith(b"OK (from above)")
+        slow.sendall(request()[1:])
+        slow.settimeout(30.0)
+        assert slow.recv(100).endswith(b"OK (from above)")
 
 
 def test_another_user_of_the_machine_may_not_ask(start: Start) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from autocreate import logs
+from autocreate import log_handlers, logs
 from autocreate.frontends import socketmap
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import listening
@@ -101,7 +101,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
     def told() -> list[str]:
         found = [it for it in caplog.records if it.msg == "lookup"]
-        formatter = logs._TextFormatter()
+        formatter = log_handlers.TextFormatter()
         return [re.sub(r" ms=\S+", "", formatter.format(it)) for it in found]
 
     return told

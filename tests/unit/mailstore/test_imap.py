@@ -24,6 +24,7 @@ from autocreate.errors import (
     ServerTimeout,
     Unreachable,
 )
+from autocreate.mailstore.connection import Question
 from autocreate.mailstore.imap import SPECIAL_USE, Session
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.wire import NoStarttls
@@ -148,11 +149,11 @@ def test_a_mailbox_alone_is_one_line_or_nothing(
         (lambda it: it.set_acl("a&b", "anyone", ""), b'SETACL "a&-b" "anyone" ""\r\n'),
         (
             lambda it: it.set_quota("user/joe", Quota(5, 7)),
-            b'SETQUOTA "user/joe" (STORAGE 5 MESSAGE 7)\r\n',
+            b'SETQUOTA "user/joe" (STORAGE 5 MESSAGE 7)\r\nGETQUOTAROOT "user/joe"\r\n',
         ),
         (
             lambda it: it.set_quota("user/joe", Quota(5, others=(("X-NUM-FOLDERS", 50),))),
-            b'SETQUOTA "user/joe" (STORAGE 5 X-NUM-FOLDERS 50)\r\n',
+            b'SETQUOTA "user/joe" (STORAGE 5 X-NUM-FOLDERS 50)\r\nGETQUOTAROOT "user/joe"\r\n',
         ),
         (lambda it: it.set_quota("user/joe", Quota(others=(("A) (B", 5),))), b""),
         (lambda it: it.set_quota("user/joe", Quota(others=(("A", 2**31),))), b""),
@@ -351,3 +352,60 @@ def test_a_yes_to_a_login_without_the_password_is_no_yes() -> None:
         pytest.raises(Unreachable, match="without the password"),
     ):
         Session(Server("127.0.0.1", asking.port, "none", "cyrus", "secret"))
+
+
+class InTurn(FakeImap):
+    """Logs everyone in; then reads once, and has an answer for each line of that."""
+
+    def __init__(self, *answers: bytes) -> None:
+        super().__init__()
+        self._answers = answers
+        self.read = b""
+
+    def _talk(self, stream: socket.SocketIO) -> None:
+        for command in (b"CAPABILITY", b"AUTHENTICATE", b"CAPABILITY"):
+            tag = stream.readline().split()[0]
+            if command == b"AUTHENTICATE":
+                stream.write(b"+ \r\n")
+                stream.readline()
+            stream.write(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n" * (command == b"CAPABILITY"))
+            stream.write(tag + b" OK done\r\n")
+        self.read = stream.read(4096) or b""
+        for line, answer in zip(self.read.splitlines(), self._answers, strict=False):
+            stream.write(answer.replace(b"TAG", line.split()[0]))
+
+
+QUESTIONS = tuple(Question("X", (f"{number}".encode(),)) for number in range(3))
+
+
+def test_several_commands_go_out_in_one_write_and_each_has_its_own_answer() -> None:
+    answers = (
+        b"* X 1\r\nTAG OK one\r\n",
+        b"TAG NO [NONEXISTENT] two\r\n",
+        b"* X 3\r\nTAG OK three\r\n",
+    )
+    with InTurn(*answers) as imap:
+        session = Session(server(imap))
+        session.offers()
+        one, two, three = session.ask(*QUESTIONS)
+        session.discard()
+    assert [line.split()[1:] for line in imap.read.splitlines()] == [
+        [b"X", b"%d" % it] for it in range(3)
+    ]
+    assert (one.refusal, one.untagged) == (None, {"X": [b"1"]})
+    assert (str(two.refusal), two.untagged.get("X")) == ("X: [NONEXISTENT] two", None)
+    assert (three.said, three.untagged) == (b"three", {"X": [b"3"]})
+
+
+@pytest.mark.parametrize("last", [b"", b"TAG", b"* BYE enough\r\n"])
+def test_an_answer_that_is_missing_ends_the_connection(last: bytes) -> None:
+    with InTurn(b"TAG OK one\r\n", b"TAG OK two\r\n", last) as imap:
+        session = Session(server(imap))
+        session.offers()
+        with pytest.raises(Unreachable):
+            session.ask(*QUESTIONS)
+        session.discard()
+
+
+def test_nothing_to_ask_is_nothing_said(session: Session) -> None:
+    assert session.ask() == []

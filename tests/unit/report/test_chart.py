@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocreate.report.chart import Column, Series, bar, number, scale, stacked
+from autocreate.report.chart import Column, Series, Tick, bar, number, scale, stacked
 
 SERIES = [Series("accepted", "accept"), Series("unknown", "unknown")]
 
@@ -23,7 +23,7 @@ def rects(svg: str) -> list[dict[str, str]]:
 
 
 def test_the_parts_of_a_column_stand_one_on_the_other_as_high_as_their_figures() -> None:
-    svg = stacked("x", SERIES, [Column("noon", "12:00", [30, 10])], 1000, 234)
+    svg = stacked("x", SERIES, [Column("noon", Tick("12:00"), [30, 10])], 234)
     lower, upper = rects(svg)
     # 200 units of height for an axis that ends at 40.
     assert float(lower["y"]) == 60.0
@@ -33,18 +33,33 @@ def test_the_parts_of_a_column_stand_one_on_the_other_as_high_as_their_figures()
 
 
 def test_what_is_nothing_is_not_drawn_and_what_is_little_is_seen() -> None:
-    svg = stacked("x", SERIES, [Column("a", "", [1_000_000, 0]), Column("b", "", [0, 1])], 900, 234)
+    columns = [Column("a", None, [1_000_000, 0]), Column("b", None, [0, 1])]
+    svg = stacked("x", SERIES, columns, 234)
     assert [it["title"] for it in rects(svg)] == ["a: 1,000,000 accepted", "b: 1 unknown"]
     assert float(rects(svg)[1]["height"]) > 0.3
 
 
+def test_a_tick_is_at_its_place_in_its_column_and_a_minor_one_says_so() -> None:
+    columns = [
+        Column("a", Tick("begins", 0.0), [1, 0]),
+        Column("b", Tick("midst", is_minor=True), [1, 0]),
+    ]
+    plot = ElementTree.fromstring(stacked("x", SERIES, columns, 234))
+    assert [
+        (it.text, it.attrib["x"], it.attrib["class"])
+        for it in plot.iter("text")
+        if it.attrib["x"].endswith("%")
+    ] == [("begins", "0.00%", "tick"), ("midst", "75.00%", "tick minor")]
+
+
 def test_a_plot_of_nothing_is_a_plot() -> None:
-    assert rects(stacked("x", SERIES, [], 900, 234)) == []
+    assert rects(stacked("x", SERIES, [], 234)) == []
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff")))
 def test_words_are_shown_and_never_markup(words: str) -> None:
-    svg = stacked(words, [Series(words, "accept")], [Column(words, words, [1])], 900, 234)
+    column = Column(words, Tick(words), [1])
+    svg = stacked(words, [Series(words, "accept")], [column], 234)
     plot = ElementTree.fromstring(svg)
     assert plot.attrib["aria-label"] == re.sub(r"[\t\n]", " ", words)
     assert rects(svg)[0]["title"] == f"{words}: 1 {words}"

@@ -204,7 +204,7 @@ def test_dry_run_is_counted_apart_by_what_the_mta_did(rig: Rig) -> None:
     assert next(iter(cells_of(found))) == (("refused", "unknown (550)"), 3)
     html = page(found, "mx1.example.org")
     assert "What the MTA did, and what we would say" in html
-    assert "<td>refused</td><td>unknown (550)</td>" in html
+    assert "<td>MTA: refused</td><td>milter: unknown (550)</td>" in html
 
 
 def test_what_dry_run_does_not_have_any_more_is_said(
@@ -235,7 +235,7 @@ def test_the_page_shows_what_clients_wrote_as_they_wrote_it(rig: Rig) -> None:
     html = page(rig.report(), "mx1.example.org")
     assert "<script" not in html
     assert "<img" not in html
-    assert "script&gt;alert(1)&lt;/script&gt;@example.org" in html
+    assert "script&gt;alert(1)&lt;/script&gt;@example.<wbr>org" in html
 
 
 def test_what_was_deferred_has_a_plot_of_its_own(rig: Rig) -> None:
@@ -262,6 +262,33 @@ def test_times_are_shown_from_the_fastest_to_the_slowest(rig: Rig) -> None:
     rig.see(0, ACCEPTED, "<joe@example.org>")  # after 1 ms
     *_, times = plots(page(rig.report(), "mx1.example.org"))
     assert re.findall(r'text-anchor="middle">([^<]+)<', times) == ["1"]
+
+
+def test_a_plot_says_what_its_columns_are_and_which_is_the_highest(rig: Rig) -> None:
+    for hours_ago in (3, 3, 0):
+        rig.see(hours_ago, ACCEPTED, "<joe@example.org>")
+    rig.see(0, UNKNOWN, "<nobody@example.org>")
+    rig.see(3, UNKNOWN, "<nobody@example.org>")
+    html = page(rig.report(), "mx1.example.org")
+    zone = time.strftime("%Z", time.localtime(NOW))
+    said = f"Each column is an hour ({zone}). The highest is 3: {date_and_time(NOW - 3 * HOUR)}."
+    assert f'<p class="note">{said}</p>' in html
+    rig.spread(days=60)
+    assert "Each column is a day of UTC." in page(rig.report(24 * 70), "mx1.example.org")
+
+
+def test_the_exact_total_of_each_verdict_is_beside_its_colour(rig: Rig) -> None:
+    rig.see(0, ACCEPTED, "<joe@example.org>")
+    found = rig.report()
+    found.total.times["milter", "accept"].counts[3] += 1_234_566
+    assert "</svg>accepted <b>1,234,567</b></li>" in page(found, "mx1.example.org")
+
+
+def test_a_line_may_end_within_a_long_name_between_its_parts_alone(rig: Rig) -> None:
+    rig.see(0, UNKNOWN, "<joe.smith&co@example.org>", "2001:db8:1:2:3:44::7777")
+    html = page(rig.report(), "mx1.example.org")
+    assert "joe.<wbr>smith&amp;co@<wbr>example.<wbr>org" in html
+    assert "2001:<wbr>db8:<wbr>1:<wbr>2:<wbr>3:<wbr>44::<wbr>7777" in html
 
 
 def test_a_verdict_has_one_colour_in_plots_and_lists(rig: Rig) -> None:

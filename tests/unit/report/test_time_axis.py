@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
+from autocreate.report.chart import Tick
 from autocreate.report.gather import WEEK, Slot
-from autocreate.report.time_axis import labels
+from autocreate.report.time_axis import ticks
 from autocreate.service.journal_hours import DAY, HOUR
 
 THURSDAY = 20_419 * DAY  # 2025-11-27, 00:00 UTC
@@ -27,8 +29,13 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def shown(begins: int, seconds: int, count: int) -> dict[int, str]:
     """The labels by position."""
+    return {position: tick.label for position, tick in drawn(begins, seconds, count).items()}
+
+
+def drawn(begins: int, seconds: int, count: int) -> dict[int, Tick]:
+    """The ticks by position."""
     slots = [Slot(begins + number * seconds, seconds, Counter()) for number in range(count)]
-    return {position: label for position, label in enumerate(labels(slots)) if label}
+    return {position: tick for position, tick in enumerate(ticks(slots)) if tick}
 
 
 def test_half_a_day_has_a_label_each_hour(zone: str) -> None:
@@ -84,5 +91,33 @@ def test_two_years_have_labels_in_the_weeks_in_which_a_quarter_begins() -> None:
         assert 1 in days
 
 
-def test_no_slots_have_no_labels() -> None:
-    assert labels([]) == []
+@pytest.mark.parametrize(
+    ("seconds", "count"),
+    [
+        *((HOUR, count) for count in range(12, 24 * 8)),
+        *((DAY, count) for count in (2, 8, 15, 31, 43, 70, 71, 190, 365, 400)),
+        *((WEEK, count) for count in (57, 80, 104)),
+    ],
+)
+def test_a_narrow_screen_has_some_of_the_ticks_and_few(seconds: int, count: int) -> None:
+    all_of_them = [*drawn(THURSDAY, seconds, count).values()]
+    major = [tick for tick in all_of_them if not tick.is_minor]
+    assert 1 <= len(major) <= 6
+    assert len(major) <= len(all_of_them) <= 15
+
+
+def test_midnight_is_marked_where_it_is_also_in_zones_that_are_half_an_hour_off(zone: str) -> None:
+    for position, tick in drawn(THURSDAY, HOUR, 24 * 5).items():
+        marked = time.localtime(THURSDAY + (position + tick.at) * HOUR)
+        assert (marked.tm_hour % 12, marked.tm_min, marked.tm_sec) == (0, 0, 0)
+
+
+def test_a_narrow_screen_has_every_second_midnight_of_a_week(zone: str) -> None:
+    found = drawn(THURSDAY, HOUR, 24 * 7)
+    major = [position for position, tick in found.items() if not tick.is_minor]
+    assert {after - before for before, after in pairwise(major)} == {48}
+    assert all(":" not in found[position].label for position in major)
+
+
+def test_no_slots_have_no_ticks() -> None:
+    assert ticks([]) == []

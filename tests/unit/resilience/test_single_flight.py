@@ -109,7 +109,7 @@ def test_work_that_everyone_has_left_is_still_the_one_to_join(
     with pytest.raises(DeadlinePassed):
         single_flight.join("joe", work, 0.01)
     work.may_end.set()
-    wait_until(lambda: not single_flight._in_flight, LONG, "the end of the work")
+    wait_until(lambda: not single_flight._in_flight.by_key, LONG, "the end of the work")
     assert work.runs == 1
 
 
@@ -252,5 +252,45 @@ def test_many_threads_never_run_two_pieces_of_work_for_one_key(
     answers = [ask(single_flight.join, key, lambda key=key: work(key), LONG) for key in keys]
     assert "".join(it.result(LONG) for it in answers) == keys
     assert crowded == []
-    wait_until(lambda: not single_flight._in_flight, LONG, "the end of the work")
+    wait_until(lambda: not single_flight._in_flight.by_key, LONG, "the end of the work")
     single_flight.close()
+
+
+# -- in the caller's thread --------------------------------------------------------------------
+
+
+def test_without_workers_the_caller_works_itself() -> None:
+    single_flight: SingleFlight[threading.Thread] = SingleFlight(workers=0)
+    assert single_flight.join("ann", threading.current_thread, LONG) is threading.current_thread()
+    assert "ann" not in single_flight
+
+
+def test_who_asks_meanwhile_waits_for_the_caller_who_works(
+    ask: Callable[..., Future[str]],
+) -> None:
+    single_flight: SingleFlight[str] = SingleFlight(workers=0)
+    work = Work()
+    first = ask(single_flight.join, "ann", work, LONG)
+    assert work.begun.wait(LONG)
+    second = ask(single_flight.join, "ann", work, LONG)
+    wait_until(lambda: single_flight.waiting("ann") == 2, LONG, "the second")
+    work.may_end.set()
+    assert {first.result(LONG), second.result(LONG)} == {"done"}
+    assert work.runs == 1
+
+
+def test_a_caller_who_works_gets_its_error_and_the_next_begins_anew() -> None:
+    single_flight: SingleFlight[str] = SingleFlight(workers=0)
+    work = Work(error=Refused("no"))
+    work.may_end.set()
+    for runs in (1, 2):
+        with pytest.raises(Refused, match="no"):
+            single_flight.join("ann", work, LONG)
+        assert work.runs == runs
+
+
+def test_no_caller_works_once_it_is_closed() -> None:
+    single_flight: SingleFlight[str] = SingleFlight(workers=0)
+    single_flight.close()
+    with pytest.raises(Temporary, match="shutting down"):
+        single_flight.join("ann", str, LONG)

@@ -25,6 +25,18 @@ def test_the_entry_decides_where_it_says_something() -> None:
     assert problems == ()
 
 
+def test_the_entry_decides_at_which_backend_of_a_murder_inbox_is_created() -> None:
+    tree = Tree((Folder(server="b1"), Folder(("Sent",))))
+    policy = Policy("all", tree, entry=AttributeOverrides(server="mailHost"))
+    assert tree_for(policy)[0] == tree
+    named, problems = tree_for(policy, ("mailhost", "b2.example.org"))
+    assert (named.folders[0].server, named.folders[1].server) == ("b2.example.org", None)
+    assert problems == ()
+    unnamed, (problem,) = tree_for(policy, ("mailhost", "b2 b3"))
+    assert unnamed == tree
+    assert problem == "attribute mailHost is not the name of a server; policy 'all' decides"
+
+
 @pytest.mark.parametrize("nothing", ["0", "0M", "0 GB", "00"])
 def test_0_is_no_limit(nothing: str) -> None:
     tree, problems = tree_for(POLICY, ("mailquota", nothing))

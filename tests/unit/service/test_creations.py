@@ -14,11 +14,11 @@ from autocreate.errors import Temporary
 from autocreate.service import creations as module
 from autocreate.service.creations import (
     Creations,
-    holder_of,
     is_for_new,
     released,
     still_due,
 )
+from autocreate.service.holders import holder_of
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.journal_creations import Creation
 from autocreate.tree.actions import CreateMailbox, DeliverWelcome, Subscribe

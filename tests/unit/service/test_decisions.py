@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
+from autocreate.accounts.cached import CachedSource, Limits
+from autocreate.errors import NotInMemory
 from autocreate.model import Account, Address, Answer, Login, Recipient, Verdict
-from autocreate.service.provisioner import DecisionRequest
+from autocreate.service.provisioner import UNKNOWN_USER
+from autocreate.service.work import DecisionRequest
 from tests.servers.common import wait_until
 from tests.unit.clock import Clock
-from tests.unit.house import Build, House
+from tests.unit.house import Accounts, Build, House
 
 LONG = 30.0
+LIMITS = Limits(found=60.0, unknown=10.0, error=2.0, size=10)
 KEY = ("kim", True)
 
 
@@ -142,3 +146,104 @@ def test_a_decision_may_be_asked_for_again_and_by_one_who_left_before(
         assert decision.result(LONG) == decision.result(LONG)
     assert decision.result(LONG).reason == "created by a concurrent request"
     assert decisions.start(request).result(0.0).reason == "mailbox known to exist"
+
+
+# -- in the caller's thread ----------------------------------------------------------------------
+
+
+class Memory(Accounts):
+    """Answers from memory, unless it `must_wait`. Notes which threads ask."""
+
+    def __init__(self, users: Mapping[str, Iterable[str]]) -> None:
+        super().__init__(users)
+        self.must_wait = False
+        self.threads: list[threading.Thread] = []
+
+    def lookup(self, user: str) -> Account | None:
+        self.threads.append(threading.current_thread())
+        return super().lookup(user)
+
+    def recall(self, user: str) -> Account | None:
+        if self.must_wait:
+            raise NotInMemory("not now")
+        return self.lookup(user)
+
+
+def test_an_unknown_recipient_needs_no_other_thread(build: Build) -> None:
+    accounts = Memory({})
+    verdict = mail(build(source=CachedSource(accounts, LIMITS)))
+    assert (verdict.answer, verdict.reason) == (Answer.UNKNOWN, UNKNOWN_USER)
+    assert [it.source for it in verdict.asked] == ["staff"]
+    assert str(verdict.address) == "kim@example.org"
+    assert accounts.threads == [threading.current_thread()]
+
+
+def test_an_account_that_was_found_is_not_looked_up_twice(build: Build) -> None:
+    accounts = Memory({"kim": ()})
+    verdict = mail(build(source=CachedSource(accounts, Limits(0, 0, 0, 10))))
+    assert verdict.created
+    assert accounts.questions == ["kim"]
+    assert [it.milliseconds is None for it in verdict.asked] == [False]
+
+
+def test_a_source_that_cannot_tell_defers_in_the_callers_thread(build: Build) -> None:
+    accounts = Memory({})
+    accounts.fails = True
+    verdict = mail(build(source=accounts))
+    assert (verdict.answer, verdict.reason) == (
+        Answer.TEMPORARY,
+        "accounts.staff: the database is away",
+    )
+    assert accounts.threads == [threading.current_thread()]
+
+
+def test_a_source_that_must_wait_is_asked_in_another_thread(build: Build) -> None:
+    accounts = Memory({})
+    accounts.must_wait = True
+    verdict = mail(build(source=CachedSource(accounts, LIMITS)))
+    assert verdict.answer is Answer.UNKNOWN
+    assert [it.source for it in verdict.asked] == ["staff"]
+    assert threading.current_thread() not in accounts.threads
+
+
+def test_a_defect_of_a_memory_source_defers(
+    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    accounts = Memory({})
+
+    def broken(_user: str) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr(accounts, "recall", broken)
+    assert mail(build(source=accounts)).answer is Answer.TEMPORARY
+    assert "kim: a defect of this program" in caplog.text
+
+
+def test_mail_during_a_first_login_gets_the_answer_of_the_login(
+    build: Build, threads: ThreadPoolExecutor
+) -> None:
+    """The login proves the account, which no source may know yet."""
+    accounts = Memory({})
+    house = build(source=accounts)
+    making, go_on = threading.Event(), threading.Event()
+    exists = house.store.exists
+
+    def slow(user: str) -> bool:
+        making.set()
+        assert go_on.wait(LONG)
+        return exists(user)
+
+    house.store.exists = slow  # type: ignore[method-assign]
+    login = threads.submit(house.service.log_in, Login("kim", "imap"))
+    assert making.wait(LONG)
+    second = threads.submit(mail, house)
+    wait_for_both(house)
+    go_on.set()
+    assert login.result(LONG).created
+    assert second.result(LONG).answer is Answer.ACCEPT
+
+
+def test_a_login_is_never_looked_up_in_the_callers_thread(build: Build) -> None:
+    accounts = Memory({"kim": ()})
+    assert build(source=accounts).service.log_in(Login("kim", "imap")).created
+    assert threading.current_thread() not in accounts.threads

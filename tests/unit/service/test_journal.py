@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from autocreate.backends import sqlite_file
-from autocreate.backends.sql_transactions import Transactions
+from autocreate.backends import sql_transactions, sqlite_file
 from autocreate.backends.sqlite_file import SqliteFile
 from autocreate.errors import ConfigurationError, Temporary
 from autocreate.model import Answer, Recipient, Verdict
@@ -217,18 +216,18 @@ def test_threads_wait_for_each_other_and_not_for_the_lock_of_sqlite(
 ) -> None:
     inside, most = 0, 0
     guard = threading.Lock()
-    lock = Transactions.lock
+    lock = sql_transactions._lock_sqlite
 
-    def spied(transactions: Transactions, cursor: object) -> None:
+    def spied(cursor: object, timeout: float) -> None:
         nonlocal inside, most
         with guard:
             inside += 1
             most = max(most, inside)
-        lock(transactions, cursor)
+        lock(cursor, timeout)
         with guard:
             inside -= 1
 
-    monkeypatch.setattr(Transactions, "lock", spied)
+    monkeypatch.setattr(sql_transactions, "_lock_sqlite", spied)
     start = threading.Barrier(8)
 
     def write(number: int) -> None:

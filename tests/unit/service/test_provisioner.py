@@ -23,8 +23,9 @@ from autocreate.service.creations import Creations
 from autocreate.service.journal import Entry, Journal
 from autocreate.service.mailbox_cache import MailboxCache
 from autocreate.service.policies import AccountRules
-from autocreate.service.provisioner import DecisionRequest, Provisioner
+from autocreate.service.provisioner import Provisioner
 from autocreate.service.unfinished import Unfinished
+from autocreate.service.work import DecisionRequest
 from autocreate.tree.actions import CreateMailbox, SetAcl, SetQuota, Subscribe, SubscribeShared
 from autocreate.tree.plan import ApplyResult, Plan
 from autocreate.tree.values import Folder, Quota, Script, Tree
@@ -146,6 +147,50 @@ def test_administrators_are_exempt_by_name_and_by_group_and_so_is_anonymous(
     build: Build, user: str
 ) -> None:
     assert build().provisioner.is_exempt(Address(user), user)
+
+
+class NotAlone(Memory):
+    """A server beside others, which may have what it has not."""
+
+    def confirm_missing(self, user: str) -> None:
+        raise Temporary(f"another server may have {user}")
+
+
+@pytest.fixture
+def beside_others(build: Build) -> Callable[[Policy], Provisioner]:
+    def begin(policy: Policy) -> Provisioner:
+        site = build(policy)
+        return Provisioner(
+            AccountRules(Users(), (policy,), frozenset()),
+            Directory([site.accounts]),
+            NotAlone(),
+            Unfinished(site.journal, site.clock),
+            Creations(site.journal),
+            site.mailboxes,
+        )
+
+    return begin
+
+
+def test_a_no_that_the_store_does_not_confirm_refuses_nobody(
+    beside_others: Callable[[Policy], Provisioner],
+) -> None:
+    provisioner = beside_others(NOBODY)
+    with pytest.raises(Temporary, match="another server may have joe"):
+        provisioner.decide(DecisionRequest(JOE, "joe", apply=True))
+    for service, user, answer in (
+        ("lmtp", "nobody", Answer.UNKNOWN),  # the account sources refuse this one
+        ("imap", "joe", Answer.UNKNOWN),  # a login goes on whatever is said
+    ):
+        request = DecisionRequest(Address(user), user, apply=True, service=service)
+        assert provisioner.decide(request).answer is answer
+
+
+def test_a_creation_needs_no_confirmed_no(
+    beside_others: Callable[[Policy], Provisioner],
+) -> None:
+    request = DecisionRequest(JOE, "joe", apply=True)
+    assert beside_others(EVERYONE).decide(request).created
 
 
 def test_a_user_without_an_account_is_not_exempt_but_unknown(build: Build) -> None:

@@ -183,7 +183,9 @@ def test_a_special_use_is_missing_only_on_a_folder_that_exists() -> None:
     assert list(SetSpecialUse.missing(wanted, Tree((Folder(("Sent",)),)))) == [SPECIAL_USE]
 
 
-@pytest.mark.parametrize("how", [cyrus_tree.HOW, memory.HOW], ids=["cyrus", "memory"])
+@pytest.mark.parametrize(
+    "how", [{**cyrus_tree.HOW, **cyrus_tree.ASKED}, memory.HOW], ids=["cyrus", "memory"]
+)
 def test_every_mail_store_has_a_line_for_every_kind(how: dict[type[Action], Any]) -> None:
     classes = (it for it in vars(actions).values() if isinstance(it, type))
     assert set(how) == set(KINDS) == {it for it in classes if issubclass(it, Action)} - {Action}

@@ -1,8 +1,9 @@
 """Scripts as files below Cyrus's `sievedir`, on the Cyrus host: no password, no network.
 
-Which folder is a user's depends on the version, on settings of imapd.conf and, since Cyrus 3.6, on
-the id of the user's INBOX: so Cyrus's own mbpath(8) is asked. A script NAME is NAME.script, NAME.bc
-and, if it is the active one, a link `defaultbc` to NAME.bc (imap/autocreate.c, timsieved/actions.c).
+Which folder is a user's depends on the version, on settings of imapd.conf and, since Cyrus 3.6, on the id of the user's
+INBOX: so Cyrus's own mbpath(8) is asked, unless INBOX is new and the folder follows from its id. A script NAME is
+NAME.script, NAME.bc and, if it is the active one, a link `defaultbc` to NAME.bc (imap/autocreate.c,
+timsieved/actions.c).
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from autocreate.backends.regular_file import MAX_SETTINGS, read_open, read_settings
 from autocreate.errors import Reason, Refused, Temporary
@@ -84,6 +86,8 @@ class SieveFiles:
         programs: where they are.
     """
 
+    is_of_server: ClassVar[bool] = False
+
     def __init__(
         self, imapd_conf: str, sievedir: str, timeout: float, programs: Path = PROGRAMS
     ) -> None:
@@ -93,6 +97,7 @@ class SieveFiles:
         self._compiler = Compiler(imapd_conf, timeout, programs)
         self._bytecode: dict[Script, bytes] = {}
         self._lock = threading.Lock()
+        self._is_by_id = False
 
     def active(self, user: str) -> Script | None:
         """The script that filters the user's mail."""
@@ -103,12 +108,13 @@ class SieveFiles:
             target = os.readlink(link) if link.is_symlink() else _ACTIVE
             return Script(target.removesuffix(".bc"))
 
-    def install(self, user: str, script: Script) -> None:
+    def install(self, user: str, script: Script, new_inbox: str = "") -> None:
         """Put a script and make it the active one, unless the user has an active one."""
         with self._using():
             bytecode = self._bytecode_of(script)
             owner = self._owner()
-            with _folder(self._sievedir, self._place(user).parts, owner) as folder:
+            place = self._place_of_new(user, new_inbox) if new_inbox else self._place(user)
+            with _folder(self._sievedir, place.parts, owner) as folder:
                 if _ACTIVE in os.listdir(folder):
                     return
                 files = {f"{script.name}.script": script.text, f"{script.name}.bc": bytecode}
@@ -135,6 +141,18 @@ class SieveFiles:
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def _place_of_new(self, user: str, inbox: str) -> Path:
+        """The same, for a user whose INBOX was created just now: it may follow from the id of that.
+
+        Once mbpath was seen to say so. Not before Cyrus 3.6, nor with mailbox_legacy_dirs of imapd.conf(5).
+        """
+        by_id = Path("uuid", inbox[:1], inbox[1:2], inbox)
+        if not self._is_by_id:
+            place = self._place(user)
+            self._is_by_id = place == by_id
+            return place
+        return by_id
 
     def _place(self, user: str) -> Path:
         """The user's folder, relative to `sievedir`."""

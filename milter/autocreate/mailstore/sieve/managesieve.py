@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from autocreate.errors import Reason, Refused, Temporary
 from autocreate.mailstore.server import Server
@@ -36,6 +36,8 @@ class ManageSieve:
         connections: how many may be open at once.
     """
 
+    is_of_server: ClassVar[bool] = True
+
     def __init__(self, server: Server, connections: int = 4) -> None:
         self._server = server
         self._breaker = Breaker(f"ManageSieve of {server}")
@@ -46,7 +48,7 @@ class ManageSieve:
         """The script that filters the user's mail."""
         return self._acting_for(user, lambda session: _active(session.scripts()))
 
-    def install(self, user: str, script: Script) -> None:
+    def install(self, user: str, script: Script, new_inbox: str = "") -> None:
         """Put a script and make it the active one, unless the user has an active one."""
 
         def work(session: "Session") -> None:

@@ -157,17 +157,11 @@ class SieveWire:
 
     def _until_line_end(self) -> bytes:
         with self._exchange("reading"):
-            line = self._stream.readline()
-        if not line.endswith(b"\n"):
-            raise Unreachable(f"{self.server} dropped the connection")
-        return line.removesuffix(b"\n").removesuffix(b"\r")
+            return self._stream.line()
 
     def _exactly(self, size: int) -> bytes:
         with self._exchange("reading"):
-            data = self._stream.read(size)
-        if len(data) < size:
-            raise Unreachable(f"{self.server} dropped the connection")
-        return data
+            return self._stream.exactly(size)
 
     def _send(self, data: bytes) -> None:
         with self._exchange("writing"):

@@ -1,0 +1,126 @@
+"""At which backend a new user's INBOX is created, and why."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+from cachetools import TTLCache
+
+from autocreate.errors import Temporary
+from autocreate.model import Version
+
+T = TypeVar("T")
+
+Rule = Literal["random", "frontend", "freest", "fewest"]
+
+# How long a backend's free space is believed.
+_SECONDS_OF_SPACE = 60.0
+
+
+class Place(NamedTuple):
+    """A backend and the reason for it; None if the frontend chooses."""
+
+    server: str | None
+    why: str
+
+
+class Backend(Protocol):
+    """What is asked of a backend. Both raise Temporary if it does not answer."""
+
+    def version(self) -> Version:
+        """Of its Cyrus. It answers, then."""
+
+    def free_space(self) -> int:
+        """KiB that are free."""
+
+
+class Placement:
+    """Chooses backends. Safe to call from several threads at once.
+
+    A backend is asked for its free space by one thread at a time, and seldom: to tell it, a Cyrus that is built
+    without libuuid seeds its ids of mailboxes with the time, and sessions that asked in one second would give the
+    same ids (docs/mailbox-ids.md).
+
+    Args:
+        inboxes: the server of every user's INBOX; asked by `fewest` alone.
+        seconds: how long the counts of `fewest` are believed. They follow what is placed meanwhile.
+        pick: how `random` chooses one of several.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        backends: Mapping[str, Backend],
+        inboxes: Callable[[], Iterable[str]],
+        seconds: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+        pick: Callable[[Sequence[str]], str] = random.choice,
+    ) -> None:
+        self._rule = rule
+        self._backends = backends
+        self._inboxes = inboxes
+        self._seconds = seconds
+        self._clock = clock
+        self._pick = pick
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._until = -1.0
+        self._spaces: TTLCache[str, int] = TTLCache(len(backends), _SECONDS_OF_SPACE, clock)
+
+    def choose(self, partition: str | None) -> Place:
+        """A backend for a new INBOX.
+
+        Args:
+            partition: the policy's. The frontend cannot choose a backend for it.
+
+        Raises:
+            Temporary: no backend can be asked.
+        """
+        if self._rule == "frontend" and not partition:
+            return Place(None, "the frontend's serverlist decides")
+        answering = self._asked(lambda it: self._backends[it].version(), self._backends)
+        match self._rule:
+            case "fewest":
+                return self._fewest(answering)
+            case "freest":
+                return self._freest(answering)
+            case _:
+                return Place(self._pick(list(answering)), "chosen at random")
+
+    def _asked(self, ask: Callable[[str], T], names: Iterable[str]) -> dict[str, T]:
+        """What those backends say that answer."""
+        told: dict[str, T] = {}
+        errors = []
+        for name in names:
+            try:
+                told[name] = ask(name)
+            except Temporary as error:
+                errors.append(str(error))
+        if not told:
+            raise Temporary(f"no backend for a new mailbox: {'; '.join(errors)}")
+        return told
+
+    def _freest(self, candidates: Iterable[str]) -> Place:
+        with self._lock:
+            free = self._asked(self._space, candidates)
+        server = max(free, key=lambda name: free[name])
+        return Place(server, f"it has the most free space: {free[server]:,} KiB")
+
+    def _space(self, name: str) -> int:
+        space = self._spaces.get(name)
+        if space is None:
+            space = self._spaces[name] = self._backends[name].free_space()
+        return space
+
+    def _fewest(self, candidates: Iterable[str]) -> Place:
+        with self._lock:
+            if self._clock() >= self._until:
+                self._counts = Counter(self._inboxes())
+                self._until = self._clock() + self._seconds
+            server = min(candidates, key=lambda name: self._counts[name])
+            why = f"it has the fewest users: {self._counts[server]:,}"
+            self._counts[server] += 1
+            return Place(server, why)

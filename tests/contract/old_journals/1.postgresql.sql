@@ -1,0 +1,31 @@
+CREATE TABLE public.seen (
+    recipient character varying(1024) NOT NULL,
+    answer character varying(16) NOT NULL,
+    reason text NOT NULL,
+    "user" character varying(512) NOT NULL,
+    source character varying(256) NOT NULL,
+    policy character varying(256) NOT NULL,
+    plan text NOT NULL,
+    times integer NOT NULL,
+    first_seen double precision NOT NULL,
+    last_seen double precision NOT NULL
+);
+CREATE TABLE public.unfinished (
+    "user" character varying(512) NOT NULL,
+    address character varying(1024) NOT NULL,
+    usable boolean NOT NULL,
+    attempts integer NOT NULL,
+    next_try double precision NOT NULL,
+    error text NOT NULL
+);
+INSERT INTO public.seen VALUES ('<nobody@example.org>', 'unknown', 'no account source knows this user', '', '', '', '', 2, 1795000000, 1795000000);
+INSERT INTO public.seen VALUES ('<''quo"ted\ 100%s:x''@example.org>', 'unknown', 'no account source knows this user', '', '', '', '', 1, 1795000000, 1795000000);
+INSERT INTO public.unfinished VALUES ('joe', 'joe@example.org', false, 0, 1795000060, '');
+INSERT INTO public.unfinished VALUES ('jürgen@example.org', 'Jürgen@example.org', true, 3, 1795000480, 'Cyrus: it''s "away"
+for now — later');
+ALTER TABLE ONLY public.seen
+    ADD CONSTRAINT seen_pkey PRIMARY KEY (recipient);
+ALTER TABLE ONLY public.unfinished
+    ADD CONSTRAINT unfinished_pkey PRIMARY KEY ("user");
+CREATE INDEX ix_seen_last_seen ON public.seen USING btree (last_seen);
+CREATE INDEX ix_unfinished_next_try ON public.unfinished USING btree (next_try);

@@ -1,0 +1,15 @@
+CREATE TABLE `given` ( `user` varchar(250) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, `thing` varchar(500) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, PRIMARY KEY (`user`,`thing`) ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci;
+INSERT INTO `given` VALUES ('ann','folder Entwürfe');
+INSERT INTO `given` VALUES ('ann','folder Sent');
+INSERT INTO `given` VALUES ('ann','subscription Sent');
+INSERT INTO `given` VALUES ('jürgen@example.org','folder Sent');
+CREATE TABLE `hours` ( `hour` bigint(20) NOT NULL, `writer` varchar(128) NOT NULL, `tally` mediumtext NOT NULL, PRIMARY KEY (`hour`,`writer`) ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci;
+INSERT INTO `hours` VALUES (1794996000,'mx1:1:aa','{\"kinds\": [[\"milter\", \"accept\", \"created\", \"\", \"example.org\", \"\", 3]], \"created\": [[\"everyone\", \"example.org\", 3]], \"times\": [], \"unknown\": {}, \"clients\": {}}');
+INSERT INTO `hours` VALUES (1794999600,'mx1:1:aa','{\"kinds\": [], \"created\": [], \"times\": [], \"unknown\": {\"nobody@example.org\": 2}, \"clients\": {}}');
+CREATE TABLE `seen` ( `recipient` varchar(700) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, `answer` varchar(16) NOT NULL, `reason` text NOT NULL, `user` varchar(512) NOT NULL, `source` varchar(256) NOT NULL, `policy` varchar(256) NOT NULL, `plan` text NOT NULL, `times` int(11) NOT NULL, `first_seen` double NOT NULL, `last_seen` double NOT NULL, PRIMARY KEY (`recipient`), KEY `ix_seen_last_seen` (`last_seen`) ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci;
+INSERT INTO `seen` VALUES ('<\'quo\"ted\\ 100%s:x\'@example.org>','unknown','no account source knows this user','','','','',1,1795000000.0e0,1795000000.0e0);
+INSERT INTO `seen` VALUES ('<nobody@example.org>','unknown','no account source knows this user','','','','',2,1795000000.0e0,1795000000.0e0);
+CREATE TABLE `unfinished` ( `user` varchar(250) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, `address` varchar(1024) NOT NULL, `service` varchar(16) NOT NULL, `begun` tinyint(1) NOT NULL, `usable` tinyint(1) NOT NULL, `attempts` int(11) NOT NULL, `next_try` double NOT NULL, `error` text NOT NULL, PRIMARY KEY (`user`), KEY `ix_unfinished_next_try` (`next_try`) ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci;
+INSERT INTO `unfinished` VALUES ('joe','joe@example.org','lmtp',1,0,0,1795000060.0e0,'');
+INSERT INTO `unfinished` VALUES ('jürgen@example.org','Jürgen@example.org','imap',1,1,3,1795000480.0e0,'Cyrus: it\'s \"away\"\nfor now — later');
+INSERT INTO `unfinished` VALUES ('late','late@example.org','lmtp',0,0,0,1795000000.0e0,'accounts.staff: no answer');
