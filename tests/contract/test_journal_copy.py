@@ -190,20 +190,23 @@ def test_what_only_one_process_may_do_waits_until_nobody_uses_a_journal(
     assert written(copied(old, new)) == {"creations": 1, "hooks": 1}
 
 
+# One user after the other, again and again: a copy has to catch up with all that is written meanwhile.
 WRITER = """
-import sys, time
-from autocreate.service import journal_copy
+import os, sys, time
 from autocreate.service.journal import Entry, Journal
-journal = Journal(sys.argv[1], time.time)
-number = 0
+url, stop, users = sys.argv[1], sys.argv[2], int(sys.argv[3])
+journal = Journal(url, time.time)
+written = 0
 print("writes", flush=True)
-while not sys.argv[2] or not __import__("os").path.exists(sys.argv[2]):
-    number += 1
-    journal.begin(Entry(f"live{number}", "address"))
-    journal.finish(f"live{number}", ["folder Sent"])
+while not os.path.exists(stop):
+    user = f"live{written % users}"
+    journal.begin(Entry(user, "address"))
+    journal.finish(user, ["folder Sent"])
+    written += 1
 journal.close()
-print(number, flush=True)
+print(min(written, users), flush=True)
 """
+LIVE_USERS = 1_000
 
 
 def test_it_is_copied_while_a_process_writes_to_both(pair: tuple[str, str], tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_it_is_copied_while_a_process_writes_to_both(pair: tuple[str, str], tmp_
     with closing(Journal(new, time.time)):
         pass
     stop = tmp_path / "stop"
-    commands = [[sys.executable, "-c", WRITER, url, str(stop)] for url in pair]
+    commands = [[sys.executable, "-c", WRITER, url, str(stop), str(LIVE_USERS)] for url in pair]
     writers = [subprocess.Popen(it, stdout=subprocess.PIPE, text=True) for it in commands]
     try:
         for writer in writers:
@@ -226,8 +229,7 @@ def test_it_is_copied_while_a_process_writes_to_both(pair: tuple[str, str], tmp_
     assert [writer.returncode for writer in writers] == [0, 0]
     copied(old, new)
     users = {row["user"] for row in all_rows(new)["given"]}
-    most = max(map(int, ends))
-    assert {f"live{number}" for number in range(1, most + 1)} <= users
+    assert {f"live{number}" for number in range(max(map(int, ends)))} <= users
 
 
 def test_a_copy_that_was_interrupted_is_taken_up_again(pair: tuple[str, str]) -> None:

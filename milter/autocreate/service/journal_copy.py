@@ -131,15 +131,16 @@ class JournalCopy:
             known = {_key(table, row) for row in page if row[first.name] == last}
 
     def _merge(self, table: sa.Table, rows: Sequence[Row], merge: Merge, copied: Copied) -> None:
-        """Write rows in one transaction; one by one if the database rejects any."""
+        """Write rows in one transaction; in halves if the database rejects any, down to that one."""
         try:
             new, changed = self._write(lambda it: _merged(it, table, rows, merge))
         except DBAPIError as error:
             if error.connection_invalidated or isinstance(error, OperationalError):
                 raise
             if len(rows) > 1:
-                for row in rows:
-                    self._merge(table, [row], merge, copied)
+                middle = len(rows) // 2
+                self._merge(table, rows[:middle], merge, copied)
+                self._merge(table, rows[middle:], merge, copied)
                 return
             copied.rejected.append(f"{_named(table, rows[0])}: {' '.join(str(error.orig).split())}")
             return
