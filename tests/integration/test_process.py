@@ -295,6 +295,16 @@ def test_systemd_is_told_of_start_reload_and_stop(
         assert product.wait_for_end() == 0
 
 
+def test_signals_that_come_together_are_all_taken_by_us_and_none_by_libmilter(cyrus: Cyrus) -> None:
+    for _ in range(10):  # without care one of five ends with "fatal: libmilter has returned"
+        with Product(cyrus) as product:
+            product.start()
+            for number in (signal.SIGUSR1, SIGHUP, signal.SIGTERM):
+                product.signal(number)
+            assert product.wait_for_end() == 0, product.log()
+            assert "INFO SIGTERM: stopping" in product.log()
+
+
 def test_dry_run_on_the_command_line_overrules_the_file(cyrus: Cyrus) -> None:
     with Product(cyrus, accounts=["dry"]) as product:
         product.start("--dry-run")

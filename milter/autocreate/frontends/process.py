@@ -87,6 +87,10 @@ def run(
         if checks_scripts:
             _in_background("scripts", lambda: report_scripts(gate))
 
+    # libmilter waits for SIGHUP, SIGTERM and SIGINT itself, and ends the process. A signal that finds the main thread
+    # busy goes to the oldest thread that takes it (complete_signal in Linux's kernel/signal.c): one of these.
+    _in_background("statistics", lambda: save_statistics(gate, stopping))
+    _in_background("left out", lambda: log_what_was_left_out(stopping))
     service.follow_news()
     for frontend in frontends:
         frontend.serve(gate, events.fail)
@@ -95,8 +99,6 @@ def run(
     hooks = HookRunner(gate, stopping)
     hooks.start()
     look_at_scripts()
-    _in_background("statistics", lambda: save_statistics(gate, stopping))
-    _in_background("left out", lambda: log_what_was_left_out(stopping))
     notify("READY=1")
     log.info("ready: %s", summary)
     while True:
