@@ -26,6 +26,7 @@ from tests.servers.slapd import Slapd
 
 MAILBOXES = 10
 MEMORY_TARGET = 0.9  # of what a tenth of the accounts needs
+MOST_ROUNDS = 2  # an audit of many takes long, and hardly differs from the next one
 
 # The groups can decide nothing that matters here: whoever is in none has a mailbox all the same.
 POLICIES: list[dict[str, Any]] = [
@@ -77,23 +78,23 @@ def _measured(
     many = effort.of(case.accounts)
     few = many // 10
     fill(few)
-    least = [_audited(product, few).memory for _ in range(effort.rounds)]
+    least = _audited(product, few).memory
     fill(many)
-    found = [_audited(product, many) for _ in range(effort.rounds)]
+    found = [_audited(product, many) for _ in range(min(effort.rounds, MOST_ROUNDS))]
     if case.seconds:
         least_rate = case.accounts / case.seconds
         yield Result(
             f"{many:,} accounts in {name}, to {case.accounts:,} in {case.seconds:g} s",
             "accounts/s",
             [many / it.seconds for it in found],
-            [least_rate] * effort.rounds,
+            [least_rate] * len(found),
             target=1.0,
         )
     yield Result(
         f"memory for {many:,} accounts in {name}, to {few:,}",
         "MiB",
         [it.memory for it in found],
-        least,
+        [least] * len(found),
         less_is_better=True,
         target=MEMORY_TARGET,
     )
@@ -178,7 +179,7 @@ def _ldap(folder: Path) -> Iterator[Source]:
 CASES = {
     "SQLite": Case(_sqlite, 1_000_000, seconds=30.0),
     "PostgreSQL": Case(_postgresql, 100_000, seconds=5.0),
-    "MariaDB": Case(_mariadb, 100_000),
+    "MariaDB": Case(_mariadb, 50_000),
     "LDAP": Case(_ldap, 50_000),
 }
 

@@ -43,7 +43,7 @@ SESSIONS = (1, 4, 16)
 BESIDE_SESSIONS = 4
 # For each source, over all numbers of sessions, all rounds and the unmeasured one.
 RECIPIENTS = 20_000
-GOOD_MESSAGES = 100  # a measurement
+GOOD_MESSAGES = 60  # a measurement
 BATCH = 20
 
 TWO = "two processes"

@@ -1,6 +1,7 @@
-"""Two processes of a milter (`milter.processes`) against one: known recipients into `discard:`, and a flood.
+"""Two processes of a milter (`milter.processes`) against one: known recipients into `discard:`.
 
-Python runs the code of one thread at a time, so that two processes could carry more than one does.
+Python runs the code of one thread at a time, so that two processes could carry more than one does. A flood of
+unknown recipients is a part of tests/bench/flood.py.
 """
 
 from __future__ import annotations
@@ -8,8 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from tests.bench import flood
-from tests.bench.contest import Contestant, Effort, Result, in_turn
+from tests.bench.contest import Effort, Result, in_turn
 from tests.bench.evidence import EVERY_LINE, Evidence, processor_seconds
 from tests.bench.warm import DISCARDED, USERS, known_recipients, make_known_to_all
 from tests.servers.common import session_members
@@ -19,10 +19,6 @@ from tests.servers.product import Product
 
 # recipients a message, sessions, messages a measurement
 CASES = [(1, 4, 600), (1, 16, 600), (20, 4, 240), (20, 16, 240)]
-
-# Unknown recipients, all of which an SQLite file is asked about: sessions.
-FLOODS = (4, 16)
-BATCHES = 250  # a measurement, of twenty recipients each
 
 # Each process must have done at least so much of the work, or it was not two that were measured.
 LEAST_SHARE = 0.1
@@ -46,20 +42,7 @@ def run(effort: Effort) -> list[Result]:
             )
             case = f"{recipients} recipient(s), {sessions} session(s): two to one"
             results.append(Result(case, "messages/s", values["two"], values["one"]))
-        floods = {name: flood.Site(postfix, proof) for name, (postfix, proof) in sites.items()}
-        batches = effort.of(BATCHES)
-        for sessions in FLOODS:
-            values = in_turn(
-                {name: _flooded(site, sessions, batches) for name, site in floods.items()},
-                effort.rounds,
-            )
-            case = f"unknown recipients, {sessions} session(s): two to one"
-            results.append(Result(case, "recipients/s", values["two"], values["one"]))
     return results
-
-
-def _flooded(site: flood.Site, sessions: int, batches: int) -> Contestant:
-    return lambda: site.flood(sessions, batches).rate
 
 
 @contextlib.contextmanager
@@ -70,7 +53,7 @@ def _site(cyrus: Cyrus, processes: int) -> Iterator[tuple[Postfix, Evidence]]:
     with Product(cyrus, accounts=USERS, policies=policies, settings=settings) as product:
         product.start()
         product.wait_for_processes(processes)
-        with Postfix(milter=product.socket, parameters=flood.PATIENT) as postfix:
+        with Postfix(milter=product.socket) as postfix:
             pids = session_members(product.pid)
             assert len(pids) == processes, pids
             make_known_to_all(product, postfix)

@@ -55,15 +55,15 @@ def run(effort: Effort) -> list[Result]:
             {
                 "bare": _bare(hours, sum(expected.values())),
                 "days": _report(folder, days, expected),
-                "hours": _report(folder, hours, expected),
                 "nothing": _report(folder, folder / "new.db", Counter()),
             },
             effort.rounds,
         )
+        unfolded = _report(folder, hours, expected)()  # once: it takes long
     folded = [spent] * effort.rounds
     return [
         Result("report --since 52w", "ms", values["days"], values["bare"], True, TARGET),
-        Result("report, all in hours", "ms", values["hours"], values["bare"], True),
+        Result("report, all in hours", "ms", [unfolded], values["bare"][:1], True),
         Result("report, nothing in it", "ms", values["nothing"], values["bare"], True),
         Result("adding up one day", "ms", folded, values["bare"], True),
     ]
