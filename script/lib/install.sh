@@ -4,7 +4,7 @@
 
 _apt() {
     DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-        -o APT::Sandbox::User=root "$@"
+        -o Acquire::Retries=3 -o APT::Sandbox::User=root "$@"
 }
 
 # Runs a command silently; if it fails, shows what it printed.
