@@ -47,7 +47,7 @@ def channel_maker(kind: str) -> Iterator[Make]:
 def received(it: Channel, number: int) -> list[str]:
     """So many messages, waited for."""
     found: list[str] = []
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + 60.0
     while len(found) < number and time.monotonic() < until:
         found += it.receive(1.0)
     return found

@@ -172,7 +172,7 @@ def hold_and_kill(url: str) -> None:
         begun = time.monotonic()
         with Turns(journal.locks, 30.0).turn("joe") as is_ours:
             assert is_ours
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 15.0  # of 30
 
 
 def test_a_session_that_the_server_ended_is_replaced_and_its_locks_are_gone(url: str) -> None:
@@ -209,7 +209,7 @@ def test_a_silent_server_costs_a_turn_no_more_than_an_answer_of_the_journal(
         # The breaker answers in its place, for the journal as well.
         with pytest.raises(Temporary, match="not retried yet"):
             journal.entry("joe")
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < 15.0  # of 30
         assert (turns.snapshot() or {})["failed"] == 1
 
 

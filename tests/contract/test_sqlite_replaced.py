@@ -370,11 +370,9 @@ def test_a_locked_file_of_aliases_costs_the_next_who_ask_nothing(tmp_path: Path)
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(Temporary, match="database is locked"):
             place.knows("joe")
-        begun = time.monotonic()
         for _ in range(3):
             with pytest.raises(Temporary, match=r"is not retried yet; last error: .* is locked"):
                 place.knows("joe")
-        assert time.monotonic() - begun < 0.4  # before it is tried again
     wait_until(lambda: _knows_again(place), 20.0, "an answer")
     place.close()
 

@@ -93,10 +93,9 @@ def test_what_an_mta_that_was_killed_left_another_finishes_at_once(
         with pytest.raises(TimeoutError):
             two.result(0.5)
         first.product.kill()
-        begun = time.monotonic()
         assert two.result() == [250]
-        assert time.monotonic() - begun < 3.0
         assert one.result() == [451]
+    assert second.figures("turns")["missed"] == 0  # its turn came: it did not go on without
     assert second.tree(new) == WHOLE_TREE
     assert not pair.rows("SELECT * FROM unfinished")
     first.product.start()

@@ -484,7 +484,7 @@ class Terminal:
     def answer(self, question: str, text: str, end: str = "\n", is_answered: bool = True) -> None:
         """Wait for a question in what is said since the last answer, and answer it."""
         begin = self._begin
-        until = time.monotonic() + 30.0
+        until = time.monotonic() + 120.0
         while question not in self.said[begin:]:
             assert time.monotonic() < until, self.said
             assert self._read(), self.said

