@@ -244,7 +244,7 @@ KINDS = {
     "a Postfix table": Kind(
         "user{:07}@example.org OK\n".format, lambda path: _accounts(path, "postfix")
     ),
-    "group(5)": Kind("g{0:07}:x:{0}:user{0:07}\n".format, _groups, False, 3_000_000),
+    "group(5)": Kind("g{0:07}:x:{0}:user{0:07}\n".format, _groups, False),
     "aliases(5)": Kind(
         "alias{0:07}: user{0:07}\n".format, lambda path: _aliases(path, AliasesFile, "alias{:07}")
     ),

@@ -34,8 +34,8 @@ from tests.servers.relay import Relay
 
 SERIAL_TARGET = 0.9
 PARALLEL_TARGET = 0.85
-SERIAL_USERS = 12
-PARALLEL_USERS = 64
+SERIAL_USERS = 8
+PARALLEL_USERS = 48
 SESSIONS = 8
 SETTLED = 0.3  # seconds after a change; an SQLite file that was just written is trusted after 0.25
 ROUND_TRIP = 0.001  # seconds to the Cyrus that is far away

@@ -41,9 +41,10 @@ GOOD_MAIL_TARGET = 1.0  # no slower than beside the map
 
 SESSIONS = (1, 4, 16)
 BESIDE_SESSIONS = 4
-# For each source, over all numbers of sessions, all rounds and the unmeasured one.
-RECIPIENTS = 20_000
-GOOD_MESSAGES = 60  # a measurement
+# For each source and contestant, over all numbers of sessions, all rounds and the unmeasured one. Two of them are ours,
+# with one process and with two.
+RECIPIENTS = 10_000
+GOOD_MESSAGES = 40  # a measurement
 BATCH = 20
 
 TWO = "two processes"

@@ -23,7 +23,7 @@ from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 
 SESSIONS = 1_000
-RECIPIENTS = 300_000
+RECIPIENTS = 120_000
 EARLY = 3  # a third of them fills every cache
 FLAT_TARGET = 0.95
 THREADS = 4

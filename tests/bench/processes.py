@@ -18,7 +18,7 @@ from tests.servers.postfix import Postfix
 from tests.servers.product import Product
 
 # recipients a message, sessions, messages a measurement
-CASES = [(1, 4, 600), (1, 16, 600), (20, 4, 240), (20, 16, 240)]
+CASES = [(1, 4, 400), (1, 16, 400), (20, 4, 160), (20, 16, 160)]
 
 # Each process must have done at least so much of the work, or it was not two that were measured.
 LEAST_SHARE = 0.1
