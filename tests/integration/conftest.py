@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from tests.servers.cyrus import Cyrus
 from tests.servers.mariadb import MariaDb
+from tests.servers.milterclient import reply_to
 from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
 from tests.servers.product import POLICY, Product
@@ -52,6 +54,17 @@ def mariadb() -> Iterator[MariaDb]:
 def named(start_mta: Callable[..., Mta]) -> Callable[[str], str]:
     """A user's name that is not the same with another MTA, since the tests share a Cyrus."""
     return lambda name: f"{name}-{start_mta.__name__.lower()}"
+
+
+@pytest.fixture
+def new(request: pytest.FixtureRequest) -> str:
+    """A user without a mailbox, whom no other test has."""
+    return "new-" + "".join(re.findall(r"[a-z0-9]+", request.node.name.lower()))[-40:]
+
+
+def code(product: Product, user: str) -> int:
+    """What the milter answers to a recipient: the code of its reply, 0 to go on."""
+    return reply_to(product.socket, user).code
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from tests.contract.lmtp import deliver
+from tests.integration.conftest import code
 from tests.servers.cyrus import Cyrus
-from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 from tests.servers.slapd import Slapd, ldap_source
 
@@ -38,14 +38,6 @@ def product(cyrus: Cyrus) -> Iterator[Product]:
         made.configure({"accounts": {"people": people}})
         made.start()
         yield made
-
-
-def code(product: Product, user: str) -> int:
-    """What the milter answers to a recipient: the code of its reply, 0 to go on."""
-    with MilterClient(product.socket) as client:
-        client.connect()
-        client.envfrom("<ann@client.test>")
-        return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).code
 
 
 def test_the_entry_says_quota_and_partition_of_the_whole_tree(

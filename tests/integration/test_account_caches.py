@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.conftest import code
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 
 QUERY = "SELECT userid FROM accounts WHERE userid = :user AND enabled"
@@ -28,15 +28,6 @@ def product(cyrus: Cyrus) -> Iterator[Product]:
 def configure(product: Product, **source: Any) -> None:
     staff = {"type": "sql", "url": f"sqlite:///{product.database}", "query": QUERY, **source}
     product.configure({"accounts": {"staff": staff}})
-
-
-def code(product: Product, user: str) -> int:
-    """What the milter answers to a recipient: the code of its reply, 0 to go on."""
-    with MilterClient(product.socket) as client:
-        client.connect()
-        client.envfrom("<ann@client.test>")
-        reply = client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"})
-    return reply.code
 
 
 def control(product: Product, line: bytes) -> Any:

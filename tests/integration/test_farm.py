@@ -38,13 +38,6 @@ def pair(cyrus: Cyrus) -> Iterator[Farm]:
         yield made
 
 
-@pytest.fixture
-def new(request: pytest.FixtureRequest) -> str:
-    """A user without a mailbox, whom no other test has."""
-    name = request.node.name.lower()
-    return "farm" + "".join(it for it in name if it.isalnum())[-40:]
-
-
 def test_64_sessions_at_three_mtas_for_one_user_make_one_tree_once(shared: Farm, new: str) -> None:
     shared.add(new)
     sessions = [shared[number % 3] for number in range(64)]

@@ -10,14 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import TEMPORARY, WHOLE_TREE, Way
+from tests.integration.conftest import TEMPORARY, WHOLE_TREE, Way, code
 from tests.servers.brake import Brake
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.milterclient import MilterClient
 from tests.servers.product import COMMAND, Product
 
 Begin = Callable[[Product], Way]
@@ -141,13 +141,6 @@ def test_a_look_up_in_nss_that_hangs_is_a_doubt_and_holds_up_neither_others_nor_
     }
     here = way(Product(cyrus, accounts=[other], settings=settings, contained=contained))
 
-    def code(user: str) -> int:
-        """What the milter says, on a connection of its own; 0 to go on."""
-        with MilterClient(here.product.socket) as client:
-            client.connect()
-            client.envfrom("<ann@client.test>")
-            return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).code
-
     assert here.codes(warm, "nobody") == [250, 550]
     with nobody_writes(tmp_path / "passwd"):
         begun = time.monotonic()
@@ -157,7 +150,7 @@ def test_a_look_up_in_nss_that_hangs_is_a_doubt_and_holds_up_neither_others_nor_
         # More than there are workers, and only the source's few threads hang.
         guesses = [f"guess{number}" for number in range(40)]
         with ThreadPoolExecutor(len(guesses)) as threads:
-            assert set(threads.map(code, guesses)) == {451}
+            assert set(threads.map(partial(code, here.product), guesses)) == {451}
         begun = time.monotonic()
         assert here.codes(warm, other) == [250, 250]
         assert time.monotonic() - begun < MTA_PATIENCE

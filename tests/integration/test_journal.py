@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.conftest import code
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.milterclient import MilterClient
 from tests.servers.postgres import Postgres
 from tests.servers.product import Product
 
@@ -33,25 +33,11 @@ def mailboxes(cyrus: Cyrus) -> None:
 
 
 @pytest.fixture
-def new(request: pytest.FixtureRequest) -> str:
-    """A user without a mailbox, whom no other test has."""
-    return "new-" + "".join(re.findall(r"[a-z0-9]+", request.node.name.lower()))[-40:]
-
-
-@pytest.fixture
 def postgres() -> Iterator[Postgres]:
     with Postgres() as server:
         server.execute(f"GRANT CREATE ON SCHEMA public TO {server.user}")
         yield server
         server.resume()
-
-
-def code(product: Product, user: str) -> int:
-    """What the milter says; 0 to go on."""
-    with MilterClient(product.socket) as client:
-        client.connect()
-        client.envfrom("<ann@client.test>")
-        return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).code
 
 
 def is_known_at_once(product: Product) -> None:

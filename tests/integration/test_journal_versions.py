@@ -12,29 +12,15 @@ from typing import Any
 
 import pytest
 from tests.contract.journals import OLD_JOURNALS, execute, load_dump
+from tests.integration.conftest import code
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.milterclient import MilterClient
 from tests.servers.postgres import Postgres
 from tests.servers.product import Product
 
 from autocreate.service.journal_schema import VERSION
 
 OLD = sorted(OLD_JOURNALS.glob("*.sqlite.sql"))
-
-
-@pytest.fixture
-def new(request: pytest.FixtureRequest) -> str:
-    """A user without a mailbox, whom no other test has."""
-    return "new-" + "".join(re.findall(r"[a-z0-9]+", request.node.name.lower()))[-40:]
-
-
-def code(product: Product, user: str) -> int:
-    """What the milter says; 0 to go on."""
-    with MilterClient(product.socket) as client:
-        client.connect()
-        client.envfrom("<ann@client.test>")
-        return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).code
 
 
 def url_of(product: Product) -> str:

@@ -22,7 +22,7 @@ from tests.servers.common import HOST, accepts, fresh_folder, run, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.limits import limited
 from tests.servers.logins import LoginRefused, Site
-from tests.servers.milterclient import MilterClient
+from tests.servers.milterclient import MilterClient, reply_to
 from tests.servers.postfix import Postfix
 from tests.servers.product import COMMAND, Product
 from tests.servers.relay import Relay
@@ -98,10 +98,7 @@ def test_who_connects_while_the_milter_ends_is_served_by_the_next_one(
 
 
 def asked(address: str, user: str) -> str:
-    with MilterClient(address) as client:
-        client.connect()
-        client.envfrom("<ann@client.test>")
-        return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"}).verdict
+    return reply_to(address, user).verdict
 
 
 def test_logins_and_notifications_come_by_sockets_that_are_handed_over(folder: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from tests.contract.lmtp import deliver
+from tests.integration.conftest import code
 from tests.servers.cyrus import Cyrus
-from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 from tests.servers.slapd import Slapd, ldap_source
 
@@ -80,11 +80,7 @@ def product(
 
 
 def create(product: Product, user: str) -> None:
-    with MilterClient(product.socket) as client:
-        client.connect()
-        client.envfrom("<ann@client.test>")
-        reply = client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"})
-    assert reply.code == 0
+    assert code(product, user) == 0
     assert user not in product.unfinished()
 
 

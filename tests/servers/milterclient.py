@@ -204,6 +204,14 @@ class MilterClient:
         return head[4:], payload
 
 
+def reply_to(place: str, user: str) -> Reply:
+    """What the milter at a place says of a user at example.org, in a session of its own."""
+    with MilterClient(place) as client:
+        client.connect()
+        client.envfrom("<ann@client.test>")
+        return client.envrcpt(f"<{user}@example.org>", {"{rcpt_mailer}": "lmtp"})
+
+
 def _reply(verdict: str, answer: bytes, modifications: tuple[bytes, ...]) -> Reply:
     if verdict == "reject":
         return Reply(verdict, 550, "5.7.1", "Command rejected", modifications=modifications)
