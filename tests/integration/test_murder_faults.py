@@ -265,7 +265,8 @@ def test_a_user_is_moved_while_mail_comes_in(
     here.wait_for_messages("mover", 1 + codes.count(250))
     here.wait_for_tree("mover")
     assert own.home(user) == [other]
-    assert here.product.log().count(f"{user}: mailbox created") == 1
+    log = here.product.log()
+    assert log.count(f"{user}: mailbox created") == 1, log
 
 
 def test_64_sessions_at_two_frontends_race_for_one_user(own: Murder) -> None:

@@ -77,12 +77,16 @@ class Murder:
         self._stream = Stream(self._master.connect, forget, unknown)
 
     def exists(self, user: str) -> bool:
-        """Does INBOX exist? See `MailStore.exists`. A name that is only reserved does not."""
+        """Does INBOX exist? See `MailStore.exists`. A name that is only reserved does not, but while it is moved."""
         self._ids.require_own(user)
         if not self._is_gone(user) and _is_active(self._frontend.lists(user)):
             return True
         entry = self._master.find(user)
-        if entry is None or not _is_active(entry):
+        if entry is None:
+            return False
+        if entry.state is State.RESERVED:
+            if self._is_gone(user):
+                self._require_nowhere(user, entry)
             return False
         self._require_known(user, entry.server)
         return True
@@ -255,22 +259,23 @@ class Murder:
         return entry, is_created
 
     def _finish_reserved(self, plan: Plan, action: CreateMailbox, entry: Entry) -> None:
-        """Create INBOX where its name is reserved, if no backend has it: a creation was broken off there.
-
-        While a user is moved, the name is reserved, too; the backend it leaves has INBOX until the move is over.
-        """
+        """Create INBOX where its name is reserved, if no backend has it: a creation was broken off there."""
         home = self._backend(entry.server)
-        for server, backend in self._backends.items():
-            if backend.exists(plan.user):
-                raise Temporary(
-                    f"the master has {entry.name} {_described(entry)}, and {server} has it: it is being "
-                    f"created or moved; if this lasts, run ctl_mboxlist -m on {server}"
-                )
+        self._require_nowhere(plan.user, entry)
         log.warning("%s: INBOX was %s and nobody has it: creating it", plan.user, _described(entry))
         create = replace(action, server=None, why="")
         result = home.apply(replace(plan, actions=(create,)))
         if result.failed:
             raise Temporary(result.failed[0].error)
+
+    def _require_nowhere(self, user: str, entry: Entry) -> None:
+        """While a user is moved, the name is reserved, too; one of the backends has INBOX at each moment."""
+        for server, backend in self._backends.items():
+            if backend.exists(user):
+                raise Temporary(
+                    f"the master has {entry.name} {_described(entry)}, and {server} has it: it is being "
+                    f"created or moved; if this lasts, run ctl_mboxlist -m on {server}"
+                )
 
     def _require_known(self, user: str, server: str) -> None:
         if not self._frontend.knows(user):

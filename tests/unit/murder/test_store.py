@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import cast
 
 import pytest
@@ -11,10 +14,12 @@ from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.cyrus_tree import Inbox
 from autocreate.mailstore.mailbox_ids import MailboxIds
 from autocreate.mailstore.memory import Memory
+from autocreate.murder import stream
 from autocreate.murder.frontend import Frontend
 from autocreate.murder.master import Master
 from autocreate.murder.names import Entry, State, stored_inbox
 from autocreate.murder.store import Murder
+from autocreate.murder.wire import Mupdate
 from autocreate.tree.actions import CreateMailbox, SetQuota
 from autocreate.tree.plan import ApplyResult, Plan
 from autocreate.tree.values import Folder, Quota, Tree
@@ -50,6 +55,12 @@ class Servers:
             raise self.failure
         return self.entry
 
+    def connect(self) -> Mupdate:
+        return cast(Mupdate, Changes())
+
+    def close(self) -> None:
+        pass
+
     # As the frontend.
 
     def __str__(self) -> str:
@@ -71,6 +82,23 @@ class Servers:
             raise self.refusal
         self.has(server=server or "b1")
         return True
+
+
+class Changes:
+    """A session with the master, which tells once that joe's name is reserved."""
+
+    def __init__(self) -> None:
+        self._news = [Entry(stored_inbox("joe"), State.RESERVED, "b1")]
+
+    def listed(self) -> Iterator[Entry]:
+        return iter(())
+
+    def changes(self) -> Iterator[Entry]:
+        while self._news:
+            yield self._news.pop()
+
+    def discard(self) -> None:
+        pass
 
 
 class Backend(Memory):
@@ -122,6 +150,22 @@ def test_a_reserved_name_is_neither_there_nor_surely_missing(servers: Servers) -
     assert not servers.murder().exists("joe")
     with pytest.raises(Temporary, match="reserved at b1"):
         servers.murder().confirm_missing("joe")
+
+
+def test_who_had_an_inbox_a_moment_ago_is_being_moved_and_not_new(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_INTERVAL", 0.01)
+    servers.has(State.RESERVED, "b1")
+    servers.b2.trees["joe"] = Tree((Folder(),))
+    heard = threading.Event()
+    with contextlib.closing(servers.murder()) as murder:
+        murder.follow(lambda _user: heard.set(), lambda: None)
+        assert heard.wait(20.0)
+        with pytest.raises(Temporary, match="b2 has it: it is being created or moved"):
+            murder.exists("joe")
+        del servers.b2.trees["joe"]
+        assert not murder.exists("joe")
 
 
 def test_a_creation_goes_through_the_frontend_and_the_rest_to_the_backend(
