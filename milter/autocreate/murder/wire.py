@@ -6,19 +6,16 @@ greeting ends with the master's URL, or `(master)`; after UPDATE no FIND is allo
 
 import base64
 import re
-import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.errors import NotLetIn, PlainNotOffered, Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.server import CONNECTION_ERRORS, Exchange, Server
-from autocreate.mailstore.wire import tls_context
+from autocreate.mailstore.server_stream import ServerStream
 from autocreate.murder.names import Entry, State
-from autocreate.resilience.answer_limit import LimitedStream
-from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
+from autocreate.resilience.exception_map import ExceptionMap
 
 # More than any response has: a tag, its kind, a name, a location and an access control list.
 _MOST_WORDS = 64
@@ -84,10 +81,7 @@ class Mupdate:
         self._server = server
         self._number = 0
         self._update_tag = ""
-        with self._exchange("connecting"):
-            connection = socket.create_connection((server.host, server.port), server.timeout)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = LimitedStream(connection, server.timeout)
+        self._stream = ServerStream(server, _ERRORS)
         try:
             self._greeted()
             if server.tls != "none":
@@ -101,7 +95,7 @@ class Mupdate:
         """FIND: what the master knows of one stored name; None if it does not know it."""
         found = [self._entry(it) for it in self._command("FIND", name.encode())]
         if any(entry.name != name for entry in found):
-            raise self._nonsense(f"FIND {name}: {found[0]}")
+            raise self._stream.nonsense(f"FIND {name}: {found[0]}")
         known = [entry for entry in found if entry.state is not State.DELETED]
         return known[-1] if known else None
 
@@ -141,14 +135,13 @@ class Mupdate:
                     return
                 case "NO" | "BYE" | "OK" | "BAD":
                     raise Unreachable(f"{self._server} does not talk MUPDATE: {said.text}")
-        raise self._nonsense("no end of the greeting")
+        raise self._stream.nonsense("no end of the greeting")
 
     def _secure(self) -> None:
         if not self._offers_tls:
             raise Unreachable(f"{self._server} offers no STARTTLS")
         self._command("STARTTLS")
-        with self._exchange("STARTTLS"):
-            self._stream.secure(tls_context(self._server.ca_file), self._server.host)
+        self._stream.start_tls()
         self._greeted()
 
     def _log_in(self) -> None:
@@ -173,13 +166,13 @@ class Mupdate:
             if self._is_done(response, tag):
                 return said
             said.append(response)
-        raise self._nonsense(f"no end of the answer to {name}")
+        raise self._stream.nonsense(f"no end of the answer to {name}")
 
     def _streamed(self, tag: str) -> Iterator[Entry]:
         """Entries until a command is done, each with a limit of its own: there may be any number."""
         while not self._is_done(response := self._response(), tag):
             if response.tag != self._update_tag:
-                raise self._nonsense(f"{response.tag} {response.kind}, unasked")
+                raise self._stream.nonsense(f"{response.tag} {response.kind}, unasked")
             yield self._entry(response)
             self._stream.allow(self._server.timeout)
 
@@ -197,9 +190,9 @@ class Mupdate:
             state = State(response.kind)
             name, *rest = (string.decode("utf-8", "replace") for string in response.strings)
         except ValueError as error:
-            raise self._nonsense(f"{response.kind} {response.text}") from error
+            raise self._stream.nonsense(f"{response.kind} {response.text}") from error
         if len(response.strings) != _NUMBER_OF_STRINGS[state]:
-            raise self._nonsense(f"{response.kind} {response.text}")
+            raise self._stream.nonsense(f"{response.kind} {response.text}")
         return Entry.at(name, state, rest[0]) if rest else Entry(name, state)
 
     def _sent(self, name: str, *strings: bytes) -> str:
@@ -211,44 +204,29 @@ class Mupdate:
         self._number += 1
         tag = f"A{self._number}"
         literals = b"".join(b" {%d+}\r\n%b" % (len(it), it) for it in strings)
-        with self._exchange(name):
-            self._stream.allow(self._server.timeout)
-            self._stream.send(f"{tag} {name}".encode() + literals + b"\r\n")
+        self._stream.allow(self._server.timeout)
+        self._stream.send(f"{tag} {name}".encode() + literals + b"\r\n", doing=name)
         return tag
 
     def _response(self) -> Response:
         words: list[bytes] = []
         while True:
-            line = self._line()
+            line = self._stream.line()
             position = 0
             while match := _WORD.match(line, position):
                 position = match.end()
                 quoted, size, atom = match.groups()
                 if len(words) == _MOST_WORDS:
-                    raise self._nonsense(words[1].decode("utf-8", "replace"))
+                    raise self._stream.nonsense(words[1].decode("utf-8", "replace"))
                 if size is not None:
-                    words.append(self._exactly(int(size)))
+                    words.append(self._stream.exactly(int(size)))
                     break
                 words.append(_ESCAPED.sub(rb"\1", quoted) if quoted is not None else atom)
             else:
                 if line[position:].strip() or len(words) < 2:
-                    raise self._nonsense(line.decode("utf-8", "replace"))
+                    raise self._stream.nonsense(line.decode("utf-8", "replace"))
                 tag, kind, *strings = words
                 return Response(_text(tag), _text(kind).upper(), tuple(strings))
-
-    def _line(self) -> bytes:
-        with self._exchange("reading"):
-            return self._stream.line()
-
-    def _exactly(self, size: int) -> bytes:
-        with self._exchange("reading"):
-            return self._stream.exactly(size)
-
-    def _nonsense(self, said: str) -> Unreachable:
-        return Unreachable(f"{self._server} answered nonsense: {said[:100]!r}")
-
-    def _exchange(self, doing: str) -> AbstractContextManager[None]:
-        return map_exceptions(_ERRORS, Exchange(self._server, doing))
 
 
 def _text(data: bytes) -> str:

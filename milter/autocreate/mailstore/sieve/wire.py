@@ -1,17 +1,15 @@
 """The connection of ManageSieve (RFC 5804): commands, answers, TLS, and a time limit for all of it."""
 
 import re
-import socket
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from autocreate.errors import Refused, ServerTimeout, Unreachable
 from autocreate.mailstore.refusals import sieve_reason
 from autocreate.mailstore.server import CONNECTION_ERRORS, Exchange, Server
-from autocreate.mailstore.wire import NoStarttls, tls_context
-from autocreate.resilience.answer_limit import LimitedStream
-from autocreate.resilience.exception_map import ExceptionMap, map_exceptions
+from autocreate.mailstore.server_stream import ServerStream
+from autocreate.mailstore.wire import NoStarttls
+from autocreate.resilience.exception_map import ExceptionMap
 
 # Far more than an honest server sends, and few enough to keep: the shortest line has one byte.
 _MOST_LINES = 1000
@@ -64,11 +62,7 @@ class SieveWire:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        with self._exchange("connecting"):
-            address = (server.host, server.port)
-            connection = socket.create_connection(address, timeout=server.timeout)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._stream = LimitedStream(connection, server.timeout)
+        self._stream = ServerStream(server, _ERRORS)
         try:
             self._greeted()
             if server.tls != "none":
@@ -93,12 +87,12 @@ class SieveWire:
                 self._judged(name, unasked)
             raise self.nonsense(f"{unasked.status} {unasked.text}, unasked".encode())
         words = [name.encode(), *map(_argument, arguments)]
-        self._send(b" ".join(words) + b"\r\n")
+        self._stream.send(b" ".join(words) + b"\r\n")
         return self._judged(name, self._answer())
 
     def nonsense(self, said: bytes) -> Unreachable:
         """The error for an answer that makes no sense."""
-        return Unreachable(f"{self.server} answered nonsense: {said[:100]!r}")
+        return self._stream.nonsense(said)
 
     def _greeted(self) -> None:
         """Read the capabilities, which the server sends unasked. After STARTTLS those from before do not count."""
@@ -117,8 +111,7 @@ class SieveWire:
         except Refused as refusal:
             missing = NoStarttls(self._implementation)
             raise Unreachable(f"{self.server} offers no STARTTLS ({refusal})") from missing
-        with self._exchange("STARTTLS"):
-            self._stream.secure(tls_context(self.server.ca_file), self.server.host)
+        self._stream.start_tls()
         self._greeted()
 
     def _judged(self, doing: str, answer: _Answer) -> list[Line]:
@@ -146,29 +139,14 @@ class SieveWire:
         text = b""
         literals: list[bytes] = []
         while True:
-            piece = self._until_line_end()
+            piece = self._stream.line()
             text += piece
             literal = _LITERAL.search(piece)
             if literal is None:
                 return Line(text, tuple(literals))
             if len(literals) == _MOST_LITERALS:
                 raise self.nonsense(text)
-            literals.append(self._exactly(int(literal[1])))
-
-    def _until_line_end(self) -> bytes:
-        with self._exchange("reading"):
-            return self._stream.line()
-
-    def _exactly(self, size: int) -> bytes:
-        with self._exchange("reading"):
-            return self._stream.exactly(size)
-
-    def _send(self, data: bytes) -> None:
-        with self._exchange("writing"):
-            self._stream.send(data)
-
-    def _exchange(self, doing: str) -> AbstractContextManager[None]:
-        return map_exceptions(_ERRORS, Exchange(self.server, doing))
+            literals.append(self._stream.exactly(int(literal[1])))
 
 
 def _argument(value: bytes | int) -> bytes:
