@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.integration.conftest import WHOLE_TREE
+from tests.integration.conftest import WHOLE_TREE, Way
 from tests.servers.common import wait_until
 from tests.servers.murder import Member, Murder
 from tests.servers.postfix import Postfix
 from tests.servers.product import POLICY, Product
-from tests.servers.smtp import Dialogue, Reply
+from tests.servers.smtp import Reply
 
 REPLIES = Path(__file__).parents[2] / "contrib/postfix/murder_replies"
 
@@ -42,15 +42,14 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
-class Site:
+class Site(Way):
     """A product and a Postfix that delivers to the same frontend.
 
     Users are named here without `suffix`, which no other site has: several follow each other in one Murder.
     """
 
-    murder: Murder
-    product: Product
     mta: Postfix
+    murder: Murder
     suffix: str
 
     def with_suffix(self, suffix: str) -> Site:
@@ -69,18 +68,12 @@ class Site:
     # -- mail ----------------------------------------------------------------------------------
 
     def rcpt(self, *users: str) -> list[Reply]:
-        """The replies to recipients of one message that is then given up."""
-        with self._session() as smtp:
-            replies = [smtp.rcpt(f"{self.name(user)}@example.org") for user in users]
-            smtp.quit()
-            return replies
-
-    def codes(self, *users: str) -> list[int]:
-        return [reply.code for reply in self.rcpt(*users)]
+        """See `Way.rcpt`."""
+        return super().rcpt(*map(self.name, users))
 
     def deliver(self, user: str) -> int:
         """The reply to RCPT; after a 250 the message is sent."""
-        with self._session() as smtp:
+        with self.session() as smtp:
             code = smtp.rcpt(f"{self.name(user)}@example.org").code
             if code == 250:
                 assert smtp.data("Subject: in\n\nin\n").code == 250
@@ -140,13 +133,6 @@ class Site:
         lines = self.product.run("status").stdout.splitlines()
         return dict(line.split(None, 1) for line in lines)
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[Dialogue]:
-        with Dialogue(self.mta.host, self.mta.port) as smtp:
-            smtp.ehlo()
-            assert smtp.mail("ann@client.test").code == 250
-            yield smtp
-
 
 @contextlib.contextmanager
 def site(
@@ -176,4 +162,4 @@ def site(
             lmtp=(server.host, server.lmtp_port),
             parameters={"lmtp_reply_filter": f"regexp:{replies}"},
         )
-        yield Site(murder, product, stack.enter_context(mta), suffix or f"-{next(_numbers)}")
+        yield Site(product, stack.enter_context(mta), murder, suffix or f"-{next(_numbers)}")
