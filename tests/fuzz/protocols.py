@@ -19,7 +19,7 @@ from typing import Any, cast
 from unittest import mock
 
 from autocreate.core.naming import CYRUS_DEFAULTS, Mailboxes
-from autocreate.frontends import control, map_protocol, socketmap
+from autocreate.frontends import control, control_client, map_protocol, socketmap
 from autocreate.frontends.gate import ServiceGate
 from autocreate.lmtp import client as lmtp
 from autocreate.mailstore.imap import SPECIAL_USE, Session
@@ -260,7 +260,7 @@ def _control(data: bytes) -> None:
 
 def _control_answer(data: bytes) -> None:
     with _server(_ControlSocket, data) as server:
-        control.ask(server.path, "figures")
+        control_client.ask(server.path, "figures")
 
 
 class _Sent:

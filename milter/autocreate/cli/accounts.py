@@ -95,8 +95,8 @@ def _each(config_path: Path, question: str, **details: Any) -> Iterator[tuple[Pa
     """The answers of all processes that run with this configuration: one, or milter and login."""
     from autocreate.config import load
     from autocreate.errors import Temporary
-    from autocreate.frontends.control import ask
-    from autocreate.wiring.frontends import control_sockets
+    from autocreate.frontends.control_client import ask
+    from autocreate.wiring.control_sockets import control_sockets
 
     places = control_sockets(load(config_path))
     if not places:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from autocreate.service.service import Service
     from autocreate.statistics.recorder import Statistics
     from autocreate.watch.watcher import Watched
-    from autocreate.wiring.frontends import FrontEndName
+    from autocreate.wiring.control_sockets import FrontEndName
 
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Record what would be done, without doing it."

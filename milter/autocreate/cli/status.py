@@ -32,7 +32,7 @@ def status(config_path: Path, as_json: bool, watch: bool) -> None:
     is wrong.
     """
     from autocreate.config import load
-    from autocreate.wiring.frontends import control_sockets
+    from autocreate.wiring.control_sockets import control_sockets
 
     places = control_sockets(load(config_path))
     while True:
@@ -50,7 +50,7 @@ def _looked(places: list[Path], as_json: bool) -> tuple[list[str], int]:
     """What to print about the processes at these control sockets, and the exit status."""
     from autocreate.admin.process_status import Level, level_of
     from autocreate.errors import Temporary
-    from autocreate.frontends.control import ask
+    from autocreate.frontends.control_client import ask
 
     if not places:
         return ["autocreate: there is no control socket: set milter.control"], Level.CRITICAL

@@ -10,22 +10,19 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from autocreate.errors import MalformedInput, Temporary
+from autocreate.errors import MalformedInput
 from autocreate.frontends.acceptor import Acceptor, in_a_thread
+from autocreate.frontends.control_client import TIMEOUT
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.status import Process, status
-from autocreate.resilience.answer_limit import LimitedStream
 from autocreate.service.service import Service
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT = 4.0  # seconds for a request and its answer
 _LONGEST = 1 << 16  # bytes of a request
-_LONGEST_ANSWER = 1 << 22  # bytes
 _MOST = 8  # requests at once
 
 # What can be asked. A new kind of request is one more line here.
@@ -59,7 +56,7 @@ class Control:
             "control socket",
             listener,
             _MOST,
-            seconds=_TIMEOUT,
+            seconds=TIMEOUT,
             peers=(0, os.geteuid()),
             most_per_peer=_MOST // 2,
         )
@@ -77,7 +74,7 @@ class Control:
 
 
 def _answer(connection: socket.socket, gate: ServiceGate, process: Process) -> None:
-    connection.settimeout(_TIMEOUT)
+    connection.settimeout(TIMEOUT)
     with connection.makefile("rwb") as lines:
         answer = answered(lines.readline(_LONGEST), gate, process)
         lines.write(json.dumps(answer).encode() + b"\n")
@@ -117,34 +114,3 @@ def answered(line: bytes, gate: ServiceGate, process: Process = Process()) -> Ma
             return {"answer": answer(Asked(service, request, gate, process))}
         except MalformedInput as error:
             return {"error": str(error)}
-
-
-def ask(path: Path, request: str, **details: Any) -> Any:
-    """Ask the serving process.
-
-    Args:
-        path: its control socket.
-
-    Raises:
-        Temporary: it does not run, refuses us, or does not answer.
-    """
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_TIMEOUT)
-            connection.connect(str(path))
-            stream = LimitedStream(connection, _TIMEOUT, _LONGEST_ANSWER)
-            stream.send(json.dumps({"ask": request, **details}).encode() + b"\n")
-            told = stream.readline()
-    except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise Temporary(f"nothing listens at {path}") from error
-    except OSError as error:
-        raise Temporary(f"{path}: {error}") from error
-    if not told:
-        raise Temporary(f"{path}: no answer; run this as root or as the milter's user")
-    try:
-        answer = json.loads(told)
-        if "error" in answer:
-            raise Temporary(f"{path}: {answer['error']}")
-        return answer["answer"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Temporary(f"{path}: an answer that is none: {told[:100]!r}") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from autocreate import logs
 from autocreate.errors import MalformedNotification, Temporary
-from autocreate.frontends import control
+from autocreate.frontends import control_client
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener
 from autocreate.frontends.notification import parse
@@ -197,7 +197,7 @@ class Milter:
     def _tell(self, user: str) -> None:
         try:
             if self._control.exists():
-                control.ask(self._control, "forget", user=user)
+                control_client.ask(self._control, "forget", user=user)
             self._is_up = True
         except Temporary as error:
             if self._is_up:  # log it once

@@ -28,13 +28,13 @@ from autocreate.doctor.site import (
     Tools,
 )
 from autocreate.errors import ConfigurationError
-from autocreate.frontends.control import ask
+from autocreate.frontends.control_client import ask
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.server import Server
 from autocreate.model import Address
 from autocreate.statistics.recorder import Statistics
 from autocreate.wiring import sources
-from autocreate.wiring.frontends import control_sockets
+from autocreate.wiring.control_sockets import control_sockets
 from autocreate.wiring.loading import Loader
 from autocreate.wiring.mailstore import mupdate_server_of, server_of, sieve_server_of, slave_of
 from autocreate.wiring.policies import policies_of, scripts

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 from autocreate.config.login import Login, Upstream
 from autocreate.config.sections import Config
@@ -23,14 +22,13 @@ from autocreate.frontends.status import Process
 from autocreate.passwords import CHECKERS, PasswordChecker
 from autocreate.service.service import Service
 from autocreate.watch.watcher import Watched, Watcher
+from autocreate.wiring.control_sockets import FrontEndName, control_socket, further_control
 from autocreate.wiring.watch import required
 
 _UNUSED = (
     "but no key of the configuration names this socket: set milter.socket, socketmap.socket, "
     "login.socket or login.notify_socket to the address in the .socket unit, or disable the unit"
 )
-
-FrontEndName = Literal["milter", "login", "watch"]
 
 # What makes what the watch works with, beside the service that serves; None if there is nothing to watch.
 BuildWatched = Callable[[Service], Watched | None]
@@ -55,12 +53,12 @@ def open_frontends(
                 frontends.append(held.enter_context(_socketmap(config.socketmap, inherited)))
         if "login" in names:
             alone = "milter" not in names
-            milter = _control_socket(config, ["milter"]) if alone else None
+            milter = control_socket(config, ["milter"]) if alone else None
             frontends += held.enter_context(_login(config.login, milter, inherited))
         if "watch" in names:
             required(config)
             frontends.append(Watcher(watched))
-        if place := _control_socket(config, names):
+        if place := control_socket(config, names):
             listener = held.enter_context(listening("milter.control", f"unix:{place}", 0o600, None))
             frontends.append(Control(listener, Process(_sockets(config, names))))
         if config.metrics.listen:
@@ -94,11 +92,11 @@ def further_frontends(config: Config, further: Further) -> Iterator[list[FrontEn
         ConfigurationError, Temporary: as for `open_frontends`.
     """
     names: list[FrontEndName] = ["milter"]
-    control = _control_socket(config, names)
+    control = control_socket(config, names)
     sections = {
         "milter": {
             "socket": f"fd:{further.listener}",
-            "control": control and _further_control(control, further.number),
+            "control": control and further_control(control, further.number),
             "processes": 1,
         },
         "metrics": {"listen": _further_metrics(config.metrics.listen, further.number)},
@@ -109,10 +107,6 @@ def further_frontends(config: Config, further: Further) -> Iterator[list[FrontEn
     of_further = config.model_copy(update={**changed, "socketmap": None})
     with open_frontends(of_further, names, lambda _service: None) as frontends:
         yield frontends
-
-
-def _further_control(control: Path, number: int) -> Path:
-    return control.with_name(f"{control.name}.{number}")
 
 
 def _further_metrics(listen: str | None, number: int) -> str | None:
@@ -170,37 +164,6 @@ def _metrics(place: str, inherited: InheritedSockets) -> Iterator[FrontEnd]:
 
     with listening("metrics.listen", f"inet:{place}", 0, None, handed_over=inherited) as listener:
         yield Metrics(listener)
-
-
-def control_sockets(config: Config) -> list[Path]:
-    """The control sockets of the processes that may run with this configuration."""
-    alone: list[list[FrontEndName]] = [["milter"], ["login"]]
-    if config.watch:
-        alone.append(["watch"])
-    places = list(filter(None, (_control_socket(config, names) for names in alone)))
-    if milter := _control_socket(config, ["milter"]):
-        places += [_further_control(milter, it) for it in range(1, config.milter.processes)]
-    return places
-
-
-def _control_socket(config: Config, names: Sequence[FrontEndName]) -> Path | None:
-    """The control socket of a process with these front ends: beside the socket of the first."""
-    if "milter" in names and config.milter.control:
-        return config.milter.control
-    if list(names) == ["watch"]:
-        return _watch_control(config)
-    login = config.login.socket if config.login else ""
-    beside = config.milter.socket if "milter" in names else login
-    return Path(f"{beside.removeprefix('unix:')}.control") if beside.startswith("unix:") else None
-
-
-def _watch_control(config: Config) -> Path | None:
-    """The control socket of `autocreate watch`."""
-    if config.watch and config.watch.control:
-        return config.watch.control
-    milter = config.milter.socket
-    is_path = milter.startswith("unix:")
-    return Path(milter.removeprefix("unix:")).with_name("watch.control") if is_path else None
 
 
 @contextlib.contextmanager

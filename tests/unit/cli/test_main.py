@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from autocreate.cli.main import main
-from autocreate.frontends import control
+from autocreate.frontends import control_client
 from tests.servers.common import free_port
 
 
@@ -155,27 +155,41 @@ def test_completion_is_for_every_shell(config: Path, shell: str) -> None:
     assert "_AUTOCREATE_COMPLETE" in run(config, "completion", shell).output
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "nobody@example.org"]])
-def test_a_shell_command_loads_neither_libmilter_nor_what_no_configuration_names(
-    config: Path, arguments: list[str]
-) -> None:
+def loaded(config: Path, names: str, *arguments: str) -> tuple[list[str], list[str]]:
+    """Which of these modules a command loads, and the lines that it prints."""
     script = (
         "import sys\n"
         "from autocreate.cli.main import main\n"
-        "try: main(sys.argv[1:])\n"
+        "try: main(sys.argv[2:])\n"
         "except SystemExit: pass\n"
-        "names = 'milter Milter ldap berkeleydb psycopg pymysql autocreate.accounts.nss'.split()\n"
-        "print('loaded:', [it for it in names if it in sys.modules])\n"
+        "print(*[it for it in sys.argv[1].split() if it in sys.modules])\n"
     )
     output = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
+        [sys.executable, "-c", script, names, *arguments],
         env={**os.environ, "AUTOCREATE_CONFIG": str(config)},
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert output.splitlines()[-1] == "loaded: []"
-    assert len(output.splitlines()) > 2
+    *lines, found = output.splitlines()
+    return found.split(), lines
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "nobody@example.org"]])
+def test_a_shell_command_loads_neither_libmilter_nor_what_no_configuration_names(
+    config: Path, arguments: list[str]
+) -> None:
+    names = "milter Milter ldap berkeleydb psycopg pymysql autocreate.accounts.nss"
+    found, lines = loaded(config, names, *arguments)
+    assert found == []
+    assert len(lines) > 1
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["cache", "show"]])
+def test_what_only_asks_a_process_loads_no_database_and_no_imap(
+    config: Path, arguments: list[str]
+) -> None:
+    assert loaded(config, "json sqlalchemy imapclient", *arguments)[0] == ["json"]
 
 
 def test_what_a_server_said_commands_no_terminal(
@@ -194,7 +208,7 @@ def test_what_a_server_said_commands_no_terminal(
         "sources": {"staff": {**staff, "remembered": remembered}},
         **dict.fromkeys(("lmtp", "domains", "aliases")),
     }
-    monkeypatch.setattr(control, "ask", lambda *_arguments, **_details: figures)
+    monkeypatch.setattr(control_client, "ask", lambda *_arguments, **_details: figures)
     result = run(config, "cache", "show")
     assert "    last error: away\\x1b[2J\\nINFO\n" in result.stdout
 

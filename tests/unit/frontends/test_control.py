@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from autocreate.errors import Temporary
-from autocreate.frontends import control
-from autocreate.frontends.control import Control, answered, ask
+from autocreate.frontends import control, control_client
+from autocreate.frontends.control import Control, answered
+from autocreate.frontends.control_client import ask
 from autocreate.frontends.gate import ServiceGate
 from autocreate.frontends.listener import Listener, listening
 from tests.servers.common import wait_until_disconnected
@@ -79,7 +80,7 @@ def test_who_asks_slowly_holds_up_nobody(tmp_path: Path) -> None:
 def test_a_request_that_comes_byte_by_byte_has_one_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(control, "TIMEOUT", 0.5)
     with serving(tmp_path) as place, socket.socket(socket.AF_UNIX) as slow:
         slow.connect(str(place))
         wait_until_disconnected(slow, b"{")
@@ -95,7 +96,7 @@ class Dripping(ScriptedServer):
 def test_an_answer_that_drips_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(control_client, "TIMEOUT", 0.3)
     place = tmp_path / "control"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))

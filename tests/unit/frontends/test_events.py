@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autocreate.frontends import control
+from autocreate.frontends import control_client
 from autocreate.frontends.control import Control
 from autocreate.frontends.events import Events
 from autocreate.frontends.gate import ServiceGate
@@ -134,7 +134,7 @@ def test_a_milter_of_its_own_is_told_which_mailboxes_go(start: Start, tmp_path: 
 def test_a_milter_that_is_away_or_silent_holds_up_nobody(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(control_client, "TIMEOUT", 0.1)
     place = tmp_path / "milter.control"
     with socket.socket(socket.AF_UNIX) as silent, start(milter=place) as rig:
         rig.notify(deletion("ann"))

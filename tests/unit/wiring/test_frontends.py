@@ -9,7 +9,8 @@ import pytest
 
 from autocreate.config import load
 from autocreate.config.milter import Milter
-from autocreate.wiring.frontends import FrontEndName, control_sockets, summary
+from autocreate.wiring.control_sockets import FrontEndName, control_sockets
+from autocreate.wiring.frontends import summary
 
 SETTINGS = """
 [cyrus]
