@@ -13,8 +13,8 @@ from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 
-# pipx fills an environment with what is compiled.
-pytestmark = pytest.mark.timeout(400)
+# pipx fills an environment with what it downloads and compiles: minutes, on a busy machine.
+pytestmark = pytest.mark.timeout(1000)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ def files(folder: Path) -> set[str]:
 def pipx_install(file: Path, folder: Path) -> Path:
     """Installs it for nobody else; returns the command."""
     places = {"PIPX_HOME": f"{folder}/pipx", "PIPX_BIN_DIR": f"{folder}/bin"}
-    run(["pipx", "install", file], env=places, timeout=300)
+    run(["pipx", "install", file], env=places, timeout=900)
     return folder / "bin/autocreate"
 
 

@@ -194,7 +194,7 @@ def _what(own: Murder, name: str) -> Any:
     }[name]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_server_goes_away_under_load_and_comes_back(own: Murder) -> None:
     """Nobody who exists gets 550, nothing bounces that was accepted, and each user has one whole tree in the end."""
     own.wait_until_in_step()

@@ -18,7 +18,7 @@ from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
 
 # The package is built for the first of them, and three libraries are compiled for it.
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(1000)
 
 ROOT = Path(__file__).resolve().parents[2]
 DOC = "/usr/share/doc/autocreate-milter"
@@ -55,7 +55,7 @@ def package() -> Iterator[Path]:
     left.parent.mkdir(parents=True, exist_ok=True)
     left.touch()
     with fresh_folder("deb") as folder:
-        yield Path(run([ROOT / "script/deb", folder], timeout=300).splitlines()[-1])
+        yield Path(run([ROOT / "script/deb", folder], timeout=900).splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +419,7 @@ def test_it_says_that_script_install_is_in_its_way_and_removing_that_helps(
             everything | diff /var/before - || true
             """,
         ),
-        timeout=300,
+        timeout=900,
     )
     completed, words, after = said.split("after that:\n")
     assert completed.splitlines() == COMPLETED
@@ -524,7 +524,7 @@ end_milter
 """
 
 
-@pytest.mark.timeout(800)  # script/install compiles, and the program is started a dozen times
+@pytest.mark.timeout(1600)  # script/install compiles, and the program is started a dozen times
 @pytest.mark.parametrize("install", [BY_THE_PACKAGE, BY_SCRIPT_INSTALL], ids=["deb", "script"])
 def test_config_init_leads_to_a_first_delivery(
     cyrus: Cyrus, package: Path, overlay: Path, install: str
@@ -533,7 +533,7 @@ def test_config_init_leads_to_a_first_delivery(
     script = f"{install}\n{(POSTFIX + FIRST_HOUR) % values}"
     # A name space for processes: Postfix ends with the test, whatever happens.
     contained = ["unshare", "--pid", "--fork", "--kill-child"]
-    said = run([*contained, *overlaid(package, overlay, script)], timeout=700)
+    said = run([*contained, *overlaid(package, overlay, script)], timeout=1500)
     lines = said.splitlines()
     assert lines.count("root:autocreate 640") == 2
     assert "/etc/autocreate/autocreate.toml: ok: 1 account source, 1 policy, mode dry-run" in lines
