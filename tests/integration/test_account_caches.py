@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -143,21 +142,19 @@ def test_nobody_but_root_and_the_programs_own_user_is_answered(product: Product)
     product.wait_for_log(r"uid 65534 may not use the control socket")
 
 
+ASK = """
+import contextlib, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.settimeout(60)
+connection.connect(sys.argv[1])
+with contextlib.suppress(ConnectionError):
+    connection.sendall(b'{"ask": "figures"}\\n')
+    sys.stdout.buffer.write(connection.recv(100))
+"""
+
+
 def asked_as_nobody(place: Path) -> bytes:
     """The answer to another user."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.setuid(65534)
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(10)
-                connection.connect(str(place))
-                connection.sendall(b'{"ask": "figures"}\n')
-                os.write(writer, connection.recv(100))
-        finally:
-            os._exit(0)
-    os.close(writer)
-    os.waitpid(child, 0)
-    with os.fdopen(reader, "rb") as answer:
-        return answer.read()
+    # Debian's own Python: the one that runs the tests may be where only root can read.
+    command = ["/usr/bin/python3", "-I", "-c", ASK, str(place)]
+    return subprocess.run(command, user=65534, cwd="/", stdout=subprocess.PIPE, check=True).stdout

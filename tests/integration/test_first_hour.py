@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pty
 import re
 import select
-import signal
 import sqlite3
 import subprocess
 import time
@@ -462,24 +460,25 @@ class Terminal:
     """A command at a pseudo-terminal."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        self._command = command
         self.said = ""
         self._begin = 0
-        self._pid = self._terminal = -1
+        self._terminal, theirs = os.openpty()
+        # A shell that runs tests in the background has them ignore SIGINT.
+        self._process = subprocess.Popen(
+            ["setsid", "--ctty", "env", "--default-signal=INT", *command],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
 
     def __enter__(self) -> Terminal:
-        self._pid, self._terminal = pty.fork()
-        if self._pid == 0:
-            # A shell that runs tests in the background has them ignore it.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            os.execv(self._command[0], list(self._command))
         return self
 
     def __exit__(self, *_: Any) -> None:
         os.close(self._terminal)
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+        self._process.kill()
+        self._process.wait()
 
     def answer(self, question: str, text: str, end: str = "\n", is_answered: bool = True) -> None:
         """Wait for a question in what is said since the last answer, and answer it."""
@@ -498,20 +497,16 @@ class Terminal:
         Python misses a signal that arrives just before it waits for a key, which no person is fast enough for.
         """
         self.answer(question, "", is_answered=False)
-        while not self._has_ended():
+        while self._process.poll() is None:
             os.write(self._terminal, b"\x03")
             while self._read(2.0):
                 pass
         return self.wait()
 
-    def _has_ended(self) -> bool:
-        return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
     def wait(self) -> int:
         while self._read():
             pass
-        pid, self._pid = self._pid, 0
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return self._process.wait()
 
     def _read(self, timeout: float = 30.0) -> bool:
         if not select.select([self._terminal], [], [], timeout)[0]:
