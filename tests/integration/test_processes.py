@@ -214,7 +214,7 @@ def test_they_share_a_socket_that_systemd_made(cyrus: Cyrus) -> None:
 
 
 def test_each_has_metrics_at_a_port_of_its_own(cyrus: Cyrus) -> None:
-    port = free_port()
+    port = free_port(PROCESSES)
     with started(cyrus, settings={**MANY, "metrics": {"listen": f"{HOST}:{port}"}}):
         for number in range(PROCESSES):
             with urllib.request.urlopen(f"http://{HOST}:{port + number}/metrics") as answer:

@@ -82,24 +82,66 @@ def poll(condition: Callable[[], T], timeout: float, pause: float = 0.01) -> T:
         time.sleep(pause)
 
 
-_given: set[int] = set()
-_given_lock = threading.Lock()
+class _Ports:
+    """Ports of 127.0.0.1 that no other process of the tests gets: suites run side by side.
 
-
-def free_port() -> int:
-    """A port of 127.0.0.1, given out once a process.
-
-    Below the ephemeral range, so that no client's outgoing connection takes it while its server is down.
+    They are below the ephemeral range, so that no client's outgoing connection takes one while its server is down.
     """
-    while True:
-        port = random.randrange(12000, 32000)
-        with _given_lock, socket.socket() as probe:
-            if port in _given:
+
+    _ALL = range(12_000, 32_000)
+    _BLOCK = 100
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left = range(0)
+        # Of each block a socket in Linux's abstract name space: it is bound by one process, and gone with it.
+        self._blocks: dict[range, socket.socket] = {}
+
+    def take(self, count: int) -> int:
+        """The first of so many that follow each other and are free now."""
+        with self._lock:
+            while True:
+                while len(self._left) < count:
+                    self._left = self._claimed() or self._next_again()
+                ports, self._left = self._left[:count], self._left[count:]
+                if all(map(_is_free, ports)):
+                    return ports[0]
+
+    def _claimed(self) -> range | None:
+        starts = list(self._ALL[:: self._BLOCK])
+        random.shuffle(starts)
+        for start in starts:
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                claim.bind(f"\0autocreate-test-ports-{start}")
+            except OSError:  # another's, or ours
+                claim.close()
                 continue
-            with contextlib.suppress(OSError):
-                probe.bind((HOST, port))
-                _given.add(port)
-                return port
+            block = range(start, start + self._BLOCK)
+            self._blocks[block] = claim
+            return block
+        return None
+
+    def _next_again(self) -> range:
+        """Where none is left: a block of ours once more, that which was not in use for the longest time."""
+        block = next(iter(self._blocks))
+        self._blocks[block] = self._blocks.pop(block)
+        return block
+
+
+_ports = _Ports()
+
+
+def free_port(count: int = 1) -> int:
+    """A port of 127.0.0.1 for this process; so many that follow each other."""
+    return _ports.take(count)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind((HOST, port))
+        return True
+    return False
 
 
 @contextlib.contextmanager
