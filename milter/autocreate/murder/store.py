@@ -77,19 +77,22 @@ class Murder:
         self._stream = Stream(self._master.connect, forget, unknown)
 
     def exists(self, user: str) -> bool:
-        """Does INBOX exist? See `MailStore.exists`. A name that is only reserved does not, but while it is moved."""
+        """Does INBOX exist? See `MailStore.exists`.
+
+        It does not while its name is only reserved; Temporary while its user is being moved.
+        """
         self._ids.require_own(user)
         if not self._is_gone(user) and _is_active(self._frontend.lists(user)):
             return True
         entry = self._master.find(user)
         if entry is None:
             return False
-        if entry.state is State.RESERVED:
-            if self._is_gone(user):
-                self._require_nowhere(user, entry)
-            return False
-        self._require_known(user, entry.server)
-        return True
+        if _is_active(entry):
+            self._require_known(user, entry.server)
+            return True
+        if self._is_gone(user):
+            self._require_nowhere(user, entry)
+        return False
 
     def confirm_missing(self, user: str) -> None:
         """The master's no is final. See `MailStore.confirm_missing`."""
@@ -269,7 +272,7 @@ class Murder:
             raise Temporary(result.failed[0].error)
 
     def _require_nowhere(self, user: str, entry: Entry) -> None:
-        """While a user is moved, the name is reserved, too; one of the backends has INBOX at each moment."""
+        """Raise Temporary if a backend has INBOX: while its user is moved, the name is only reserved, too."""
         for server, backend in self._backends.items():
             if backend.exists(user):
                 raise Temporary(

@@ -1,4 +1,4 @@
-"""Where the control sockets are. Apart from what opens them: a command that only asks there starts in half the time."""
+"""Where the control sockets are. Apart from what opens them: a command that only asks loads little."""
 
 from collections.abc import Sequence
 from pathlib import Path
