@@ -14,8 +14,8 @@ class Relay(ScriptedServer):
     """Passes everything on between `port` and the server's, until told otherwise.
 
     `altered` is a pair of words of one length: all that passes has the second for the first. `written` is what
-    clients have sent so far, in `writes` pieces; `connections` how many have come; `open` are there now. A change of
-    `server_port` counts for who comes from then on.
+    clients have sent so far, in `writes` pieces, and `said` what the server has; `connections` how many have come;
+    `open` are there now. A change of `server_port` counts for who comes from then on.
 
     Args:
         delay: seconds that each piece takes on its way, in each direction.
@@ -35,7 +35,7 @@ class Relay(ScriptedServer):
         self.server_port = server_port
         self._server_host = server_host
         self._delay = delay
-        self.written = b""
+        self.written = self.said = b""
         self.writes = 0
         self.altered = (b"", b"")
         self.open = 0
@@ -98,6 +98,8 @@ class Relay(ScriptedServer):
                 if from_client:
                     self.written += data
                     self.writes += 1
+                else:
+                    self.said += data
                 data = data.replace(*self.altered) if self.altered[0] else data
                 if self._halt and self._halt in data:
                     self.pause()
