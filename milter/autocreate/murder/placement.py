@@ -1,13 +1,12 @@
 """At which backend a new user's INBOX is created, and why."""
 
+import math
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeVar
-
-from cachetools import TTLCache
 
 from autocreate.errors import Temporary
 from autocreate.model import Version
@@ -16,8 +15,10 @@ T = TypeVar("T")
 
 Rule = Literal["random", "frontend", "freest", "fewest"]
 
-# How long a backend's free space is believed.
+# A backend is asked for its free space again after this time.
 _SECONDS_OF_SPACE = 60.0
+# Between two of these questions: so that they fall in different seconds, even if servers' clocks differ a little.
+_SECONDS_APART = 1.5
 
 
 class Place(NamedTuple):
@@ -25,6 +26,16 @@ class Place(NamedTuple):
 
     server: str | None
     why: str
+
+
+class _Space(NamedTuple):
+    """KiB that were free, and when that was told."""
+
+    kib: int
+    at: float
+
+
+_NEVER_TOLD = _Space(0, -math.inf)
 
 
 class Backend(Protocol):
@@ -40,13 +51,14 @@ class Backend(Protocol):
 class Placement:
     """Chooses backends. Safe to call from several threads at once.
 
-    A backend is asked for its free space by one thread at a time, and seldom: to tell it, a Cyrus that is built
-    without libuuid seeds its ids of mailboxes with the time, and sessions that asked in one second would give the
-    same ids (docs/mailbox-ids.md).
+    One backend at a time is asked for its free space, and seldom: to tell it, a Cyrus that is built without libuuid
+    seeds its ids of mailboxes with the time, and those that were asked in one second would give the same ids
+    (docs/mailbox-ids.md).
 
     Args:
         inboxes: the server of every user's INBOX; asked by `fewest` alone.
         seconds: how long the counts of `fewest` are believed. They follow what is placed meanwhile.
+        clock, sleep: of a monotonic clock, in seconds.
         pick: how `random` chooses one of several.
     """
 
@@ -57,6 +69,7 @@ class Placement:
         inboxes: Callable[[], Iterable[str]],
         seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
         pick: Callable[[Sequence[str]], str] = random.choice,
     ) -> None:
         self._rule = rule
@@ -64,11 +77,13 @@ class Placement:
         self._inboxes = inboxes
         self._seconds = seconds
         self._clock = clock
+        self._sleep = sleep
         self._pick = pick
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._until = -1.0
-        self._spaces: TTLCache[str, int] = TTLCache(len(backends), _SECONDS_OF_SPACE, clock)
+        self._spaces: dict[str, _Space] = {}
+        self._next_question = -math.inf
 
     def choose(self, partition: str | None) -> Place:
         """A backend for a new INBOX.
@@ -105,15 +120,27 @@ class Placement:
 
     def _freest(self, candidates: Iterable[str]) -> Place:
         with self._lock:
-            free = self._asked(self._space, candidates)
+            longest_ago_first = sorted(candidates, key=lambda name: self._told(name).at)
+            free = self._asked(self._space, longest_ago_first)
         server = max(free, key=lambda name: free[name])
         return Place(server, f"it has the most free space: {free[server]:,} KiB")
 
     def _space(self, name: str) -> int:
-        space = self._spaces.get(name)
-        if space is None:
-            space = self._spaces[name] = self._backends[name].free_space()
-        return space
+        """What a backend told, if it need not or cannot be asked now. One that never told is waited for."""
+        told, now = self._told(name), self._clock()
+        if told.at > -math.inf and now < max(self._next_question, told.at + _SECONDS_OF_SPACE):
+            return told.kib
+        if now < self._next_question:
+            self._sleep(self._next_question - now)
+        try:
+            kib = self._backends[name].free_space()
+        finally:
+            self._next_question = self._clock() + _SECONDS_APART
+        self._spaces[name] = _Space(kib, self._clock())
+        return kib
+
+    def _told(self, name: str) -> "_Space":
+        return self._spaces.get(name, _NEVER_TOLD)
 
     def _fewest(self, candidates: Iterable[str]) -> Place:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 
 import pytest
 
@@ -13,11 +14,12 @@ from tests.unit.clock import Clock
 
 
 class Backend:
-    """Has so much space; None: it is away."""
+    """Has so much space; None: it is away. Knows when it was asked."""
 
-    def __init__(self, free: int | None) -> None:
+    def __init__(self, free: int | None, clock: Clock | None = None) -> None:
         self.free = free
-        self.asked = 0
+        self.asked: list[float] = []
+        self._clock = clock or Clock()
 
     def version(self) -> Version:
         if self.free is None:
@@ -25,7 +27,7 @@ class Backend:
         return (3, 6)
 
     def free_space(self) -> int:
-        self.asked += 1
+        self.asked.append(self._clock())
         assert self.free is not None
         return self.free
 
@@ -37,7 +39,8 @@ def placement(
     clock: Clock | None = None,
 ) -> Placement:
     backends = {name: it if isinstance(it, Backend) else Backend(it) for name, it in free.items()}
-    return Placement(rule, backends, lambda: inboxes, clock=clock or Clock(), pick=max)
+    clock = clock or Clock()
+    return Placement(rule, backends, lambda: inboxes, clock=clock, sleep=clock.wait, pick=max)
 
 
 def test_any_backend_that_answers_is_chosen_at_random() -> None:
@@ -60,14 +63,45 @@ def test_the_frontend_chooses_by_itself_unless_there_is_a_partition() -> None:
 
 
 def test_free_space_is_asked_for_once_a_minute() -> None:
-    """Sessions that ask in the same second make Cyrus give mailboxes the same ids: docs/mailbox-ids.md."""
     clock, backends = Clock(), {"b1": Backend(10), "b2": Backend(20)}
     chooses = placement("freest", backends, clock=clock)
     assert {chooses.choose(None).server for _ in range(5)} == {"b2"}
-    assert [it.asked for it in backends.values()] == [1, 1]
+    assert [len(it.asked) for it in backends.values()] == [1, 1]
     backends["b1"].free = 30
     clock.now += 60
     assert chooses.choose(None).server == "b1"
+
+
+def test_no_two_backends_are_asked_for_free_space_in_one_second() -> None:
+    """They would give mailboxes the same ids: docs/mailbox-ids.md. Only who has never told is waited for."""
+    clock = Clock()
+    backends = {f"b{number}": Backend(number, clock) for number in range(50)}
+    chooses = placement("freest", backends, clock=clock)
+    begun = clock()
+    assert chooses.choose(None).server == "b49"
+    assert clock() - begun == 1.5 * 49
+    for _ in range(300):
+        before = clock()
+        assert chooses.choose(None).server == "b49"
+        assert clock() == before  # nobody waited
+        clock.now += 0.5
+    moments = sorted(it for backend in backends.values() for it in backend.asked)
+    assert min(later - earlier for earlier, later in pairwise(moments)) >= 1.5
+    assert min(len(it.asked) for it in backends.values()) > 1  # nobody is forgotten
+
+
+def test_a_backend_that_fails_to_tell_its_space_counts_as_asked() -> None:
+    class Failing(Backend):
+        def free_space(self) -> int:
+            super().free_space()
+            raise Unreachable("it fell silent")
+
+    clock = Clock()
+    failing, other = Failing(1, clock), Backend(1, clock)
+    assert (
+        placement("freest", {"b1": failing, "b2": other}, clock=clock).choose(None).server == "b2"
+    )
+    assert other.asked[0] - failing.asked[0] == 1.5
 
 
 def test_a_backend_that_comes_back_is_asked_for_its_space_then() -> None:
