@@ -16,7 +16,6 @@ from itertools import count
 from pathlib import Path
 
 from autocreate.mailstore import cyrus as mailstore
-from autocreate.mailstore.mailbox_ids import MailboxIds
 from autocreate.mailstore.server import Server
 from autocreate.murder.frontend import Frontend
 from autocreate.murder.master import Master
@@ -232,7 +231,7 @@ def _frontend(murder: Murder) -> Frontend:
     slave = MupdateServer(
         *(server.host, MUPDATE, "none", server.admin, server.password, None, 30.0), is_slave=True
     )
-    return Frontend(server, 1, Master(slave, 1), MailboxIds())
+    return Frontend(server, 1, Master(slave, 1))
 
 
 def _server(member: Member) -> Server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from threading import Barrier
 
 import pytest
@@ -12,7 +13,9 @@ from tests.integration.conftest import WHOLE_TREE, Way
 from tests.servers.brake import Brake
 from tests.servers.common import wait_until
 from tests.servers.cyrus import Cyrus
-from tests.servers.product import Product
+from tests.servers.product import POLICY, Product
+
+from autocreate.mailstore.mailbox_ids import is_of_libuuid
 
 
 def creations(product: Product, user: str) -> int:
@@ -81,3 +84,33 @@ def test_twenty_sessions_at_once_with_a_new_user_each_and_one_in_common(
         assert creations(here.product, user) == 1
         assert here.tree(user) == WHOLE_TREE
     wait_until(lambda: not here.product.unfinished(), 10.0, "an empty journal")
+
+
+def test_who_is_found_to_share_files_is_deferred_even_if_mail_came_in_before(
+    way: Callable[[Product], Way],
+) -> None:
+    """Debian's Cyrus gives ids twice where it chooses partitions: docs/mailbox-ids.md."""
+    policy = {**POLICY, "folders": [{"name": "Sent"}]}
+    batches = [[f"user{number}-{it}" for it in range(8)] for number in range(8)]
+    with Cyrus(imapd_conf={"defaultpartition": None}) as cyrus:
+        here = way(Product(cyrus, accounts=[*chain(*batches)], policies=[policy]))
+        ready, sharing = set[str](), set[str]()
+        for users in batches:
+            with ThreadPoolExecutor(len(users)) as pool:
+                codes = dict(zip(users, pool.map(here.codes, users), strict=True))
+            ready |= {user for user in users if codes[user] == [250]}
+            sharing = named_as_sharing(here.product)
+            if ready & sharing:
+                break
+        assert set(here.codes(*sharing)) <= {451}
+        names = [f"user/{user}{folder}" for user in ready - sharing for folder in here.tree(user)]
+        ids = {cyrus.unique_id(name) for name in names}
+        assert len(ids) == len(names)
+        # Else nothing was tried here.
+        assert ready & sharing or all(map(is_of_libuuid, ids))
+
+
+def named_as_sharing(product: Product) -> set[str]:
+    """The users of whom the log says that Cyrus gave them one id for two mailboxes."""
+    named = re.findall(r"^CRITICAL Cyrus at .*? (to .*): they share", product.log(), re.MULTILINE)
+    return {user for words in named for user in re.findall(r"user/(user\d-\d)", words)}

@@ -163,7 +163,7 @@ def _ids(entries: list[Entry], murder: MurderTarget) -> Iterator[Finding]:
                 + (
                     ", unless the frontends choose at random"
                     if murder.place == "frontend"
-                    else " where several MTAs ask for the free space, or when they are moved"
+                    else " where several MTAs ask for the free space"
                 ),
                 'autocreate.toml: cyrus.murder.place = "random"; see docs/mailbox-ids.md'
                 + (others if murder.place == "frontend" else ""),

@@ -19,7 +19,7 @@ from autocreate.mailstore import Delivery, Outcome, ScriptStore
 from autocreate.mailstore.connection import Answer
 from autocreate.mailstore.cyrus_tree import HOW, Administrator, Inbox, Scripts, User, split
 from autocreate.mailstore.imap import FREE_SPACE, Session
-from autocreate.mailstore.mailbox_ids import MailboxIds
+from autocreate.mailstore.mailbox_ids import MailboxIds, SiteIds
 from autocreate.mailstore.observer import Observer
 from autocreate.mailstore.replication import Replication, is_subscription
 from autocreate.mailstore.server import Server
@@ -42,7 +42,7 @@ class Cyrus:
         scripts: where users' scripts are kept, or None for a server whose scripts are not ours.
         delivery: how a message gets into INBOX, or None: by APPEND in the user's name.
         replication: use Cyrus's replication commands where the server offers them.
-        ids: of the mailboxes that are created here and at other servers of the site.
+        ids: of the mailboxes that are created here.
     """
 
     def __init__(
@@ -57,7 +57,9 @@ class Cyrus:
     ) -> None:
         self._scripts = scripts
         self._delivery = delivery
-        self._sessions = Sessions(server, connections, replication, ids or MailboxIds())
+        self._sessions = Sessions(
+            server, connections, replication, ids or SiteIds().at(server.host)
+        )
         self._observer = Observer(self._sessions, scripts)
 
     def exists(self, user: str) -> bool:

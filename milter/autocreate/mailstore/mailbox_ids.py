@@ -5,11 +5,15 @@ with a Cyrus that is built without libuuid, as Debian's is (3.6 to 3.12). It tak
 makeuuid) and seeds that with the second in which a process first chooses a partition or tells its free space
 (imap/partlist.c, partlist_initialize). Processes of one second give the same ids. docs/mailbox-ids.md says how to
 avoid it.
+
+Two servers may give one id as well. That harms nobody until a user is moved from one to the other: XFER says OK, and
+leaves the mailbox where it is (measured with 3.6).
 """
 
 import logging
 import re
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -32,13 +36,66 @@ class _Mailbox(NamedTuple):
     user: str
 
 
-class MailboxIds:
-    """The ids of the mailboxes that were created last. Used from several threads at once."""
+class SiteIds:
+    """The ids of the mailboxes that were created last, at all servers. Used from several threads at once.
 
-    def __init__(self) -> None:
+    Args:
+        doubted: told of every user who is found to share files with another.
+    """
+
+    def __init__(self, doubted: Callable[[str], None] = lambda _user: None) -> None:
+        self._doubted = doubted
         self._lock = threading.Lock()
-        self._mailboxes: LRUCache[str, _Mailbox] = LRUCache(_MOST)
+        self._mailboxes: LRUCache[str, dict[str, _Mailbox]] = LRUCache(_MOST)
         self._doubtful: dict[str, str] = {}
+
+    def at(self, server: str) -> "MailboxIds":
+        """Those of one server.
+
+        Args:
+            server: its name; in a Murder as the master has it.
+        """
+        return MailboxIds(self, server)
+
+    def given(self, mailbox_id: str, mailbox: str, user: str, server: str) -> None:
+        """See `MailboxIds.given`."""
+        new = _Mailbox(mailbox, user)
+        with self._lock:
+            same_id = self._mailboxes.setdefault(mailbox_id, {})
+            elsewhere = dict(same_id)
+            other = elsewhere.pop(server, None)
+            if other == new:  # its creation may be told twice
+                return
+            same_id.setdefault(server, new)
+            if other:
+                error = (
+                    f"Cyrus at {server} gave the id {mailbox_id} to {other.name} and to {mailbox}: they share "
+                    f"their files, and what was in {other.name} is lost; see docs/mailbox-ids.md"
+                )
+                self._doubtful |= {other.user: error, user: error}
+        if other:
+            log.critical("%s", error)
+            self._doubted(other.user)
+            self._doubted(user)
+            raise Refused(error)
+        for name, there in elsewhere.items():
+            log.error(
+                "Cyrus gave the id %s to %s at %s and to %s at %s: neither %s nor %s can be moved to the other's "
+                "server; see docs/mailbox-ids.md",
+                *(mailbox_id, there.name, name, mailbox, server, there.user, user),
+            )
+
+    def require_own(self, user: str) -> None:
+        """See `MailboxIds.require_own`."""
+        if error := self._doubtful.get(user):
+            raise Temporary(error)
+
+
+class MailboxIds(NamedTuple):
+    """The ids of the mailboxes that were created last at one server."""
+
+    site: SiteIds
+    server: str
 
     def given(self, mailbox_id: str, mailbox: str, user: str) -> None:
         """A mailbox was created, and this is its id (RFC 8474); "" if the server tells none.
@@ -48,25 +105,11 @@ class MailboxIds:
             user: whose it is.
 
         Raises:
-            Refused: another mailbox has that id.
+            Refused: another mailbox of this server has that id.
         """
-        if not mailbox_id:
-            return
-        new = _Mailbox(mailbox, user)
-        with self._lock:
-            other = self._mailboxes.setdefault(mailbox_id, new)
-            # Its creation may be told twice; another server may have one of that name.
-            if other == new:
-                return
-            error = (
-                f"Cyrus gave the id {mailbox_id} to {other.name} and to {mailbox}: on one server they share "
-                f"their files, and what was in {other.name} is lost; see docs/mailbox-ids.md"
-            )
-            self._doubtful |= {other.user: error, user: error}
-        log.critical("%s", error)
-        raise Refused(error)
+        if mailbox_id:
+            self.site.given(mailbox_id, mailbox, user, self.server)
 
     def require_own(self, user: str) -> None:
         """Raises Temporary if a mailbox of the user shares its files with another, as far as this process knows."""
-        if error := self._doubtful.get(user):
-            raise Temporary(error)
+        self.site.require_own(user)

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from autocreate.core.naming import Mailboxes
 from autocreate.errors import Refused, Temporary
 from autocreate.mailstore.imap import Session
-from autocreate.mailstore.mailbox_ids import MailboxIds
 from autocreate.mailstore.server import Server
 from autocreate.model import Version
 from autocreate.murder.master import Master
@@ -26,12 +25,10 @@ class Frontend:
         connections: how many may be open at once, for each kind of question.
         own_list: its MUPDATE slave. IMAP asks the master for a name that is not in the list, and LIST walks through
             all users' names.
-        ids: of the mailboxes that are created at the site.
     """
 
-    def __init__(self, server: Server, connections: int, own_list: Master, ids: MailboxIds) -> None:
+    def __init__(self, server: Server, connections: int, own_list: Master) -> None:
         self._list = own_list
-        self._ids = ids
         self._server = server
         self._local = _Kind(server, connections, "")
         self._passed_on = _Kind(server, connections, " (questions that need the MUPDATE master)")
@@ -50,8 +47,8 @@ class Frontend:
 
     def create(
         self, user: str, special_use: str | None, server: str | None, partition: str | None
-    ) -> bool:
-        """CREATE INBOX. False if it existed already.
+    ) -> str | None:
+        """CREATE INBOX. Returns its id, as `Session.create` does; None if it existed already.
 
         Args:
             server: the backend; None for one of the frontend's `serverlist`. Always with a partition: CREATE
@@ -59,12 +56,8 @@ class Frontend:
         """
         assert server or not partition
 
-        def work(session: Session) -> bool:
-            inbox = self._inbox(session, user)
-            created = session.create(inbox, special_use, partition, server)
-            if created is not None:
-                self._ids.given(created, inbox, user)
-            return created is not None
+        def work(session: Session) -> str | None:
+            return session.create(self._inbox(session, user), special_use, partition, server)
 
         return self._passed_on.ask(work)
 

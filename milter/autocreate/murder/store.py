@@ -18,7 +18,7 @@ from autocreate.errors import AutocreateError, Reason, Refused, Temporary
 from autocreate.mailstore import Outcome
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.cyrus_tree import Inbox
-from autocreate.mailstore.mailbox_ids import MailboxIds
+from autocreate.mailstore.mailbox_ids import SiteIds
 from autocreate.model import Version
 from autocreate.murder.frontend import Frontend
 from autocreate.murder.master import Master
@@ -53,7 +53,7 @@ class Murder:
         frontend: Frontend,
         backends: Mapping[str, Cyrus],
         rule: Rule,
-        ids: MailboxIds,
+        ids: SiteIds,
     ) -> None:
         self._master = master
         self._frontend = frontend
@@ -245,7 +245,7 @@ class Murder:
     def _create_at_frontend(self, user: str, action: CreateMailbox) -> tuple[Entry, bool]:
         """Returns what the master has then, and whether INBOX was created by this command."""
         try:
-            is_created = self._frontend.create(
+            created = self._frontend.create(
                 user, action.special_use, action.server, action.partition
             )
         except Refused as refusal:
@@ -259,7 +259,9 @@ class Murder:
         entry = self._master.find(user)
         if entry is None:
             raise Temporary(f"{self._frontend} said OK to CREATE, and the master has no INBOX")
-        return entry, is_created
+        if created is not None:
+            self._ids.at(entry.server).given(created, f"the INBOX of {user}", user)
+        return entry, created is not None
 
     def _finish_reserved(self, plan: Plan, action: CreateMailbox, entry: Entry) -> None:
         """Create INBOX where its name is reserved, if no backend has it: a creation was broken off there."""

@@ -1,5 +1,6 @@
 """Cyrus: its mailboxes, its scripts, and what its lmtpd accepts."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from autocreate.backends.password_file import password
@@ -9,7 +10,7 @@ from autocreate.lmtp.client import Lmtpd
 from autocreate.lmtp.delivery_check import DeliveryCheck
 from autocreate.mailstore import MailStore, ScriptStore
 from autocreate.mailstore.cyrus import Cyrus
-from autocreate.mailstore.mailbox_ids import MailboxIds
+from autocreate.mailstore.mailbox_ids import SiteIds
 from autocreate.mailstore.ports import default_port
 from autocreate.mailstore.server import Server
 from autocreate.mailstore.sieve.files import SieveFiles
@@ -21,25 +22,31 @@ from autocreate.murder.wire import MupdateServer
 from autocreate.statistics.recorder import Statistics
 
 
-def store_of(config: Config) -> MailStore:
-    """Cyrus as the mail store: one server, or a Murder."""
+def store_of(config: Config, doubted: Callable[[str], None]) -> MailStore:
+    """Cyrus as the mail store: one server, or a Murder.
+
+    Args:
+        doubted: told of users whose mail must not be accepted any more: see `SiteIds`.
+    """
     server, connections = server_of(config), config.cyrus.connections
     # A delivery waits for the disk, other than a question at RCPT.
     lmtpd = _lmtpd(config, config.cyrus.timeout) if config.lmtp else None
     replication = config.cyrus.replication_commands == "auto"
-    ids = MailboxIds()
+    ids = SiteIds(doubted)
 
-    def cyrus(at: Server) -> Cyrus:
+    def cyrus(at: Server, name: str) -> Cyrus:
         scripts = _scripts(config, at)
-        return Cyrus(at, connections, scripts, lmtpd, replication=replication, ids=ids)
+        return Cyrus(at, connections, scripts, lmtpd, replication=replication, ids=ids.at(name))
 
     murder = config.cyrus.murder
     if murder is None:
-        return cyrus(server)
-    backends = {name: cyrus(replace(server, host=host)) for name, host in murder.backends.items()}
+        return cyrus(server, server.host)
+    backends = {
+        name: cyrus(replace(server, host=host), name) for name, host in murder.backends.items()
+    }
     master = Master(mupdate_server_of(config, murder), murder.connections)
     own_list = Master(slave_of(config, murder), connections)
-    frontend = Frontend(server, connections, own_list, ids)
+    frontend = Frontend(server, connections, own_list)
     return Murder(master, frontend, backends, murder.place, ids)
 
 

@@ -89,11 +89,11 @@ def components_of(
     directory = Directory(sources_of(config, statistics, loader))
     domains = domains_of(config, statistics, loader)
     aliases = aliases_of(config, statistics, domains, loader)
-    store = store_of(config)
+    mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
+    store = store_of(config, mailboxes.discard)
     journal = journal_of(config)
     if serves:
         loader.load()  # before anything is taken over from the service that goes on meanwhile
-    mailboxes = MailboxCache(config.milter.cache_size, config.milter.cache_seconds)
     users = users_of(config)
 
     def release() -> None:

@@ -27,7 +27,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Memory:
     """What every command has in the place of Cyrus."""
     memory = Memory()
     monkeypatch.setattr(memory, "close", lambda: None)
-    monkeypatch.setattr(wiring, "store_of", lambda _config: memory)
+    monkeypatch.setattr(wiring, "store_of", lambda *_: memory)
     return memory
 
 

@@ -12,7 +12,7 @@ import pytest
 from autocreate.errors import AutocreateError, Refused, Temporary, Unreachable
 from autocreate.mailstore.cyrus import Cyrus
 from autocreate.mailstore.cyrus_tree import Inbox
-from autocreate.mailstore.mailbox_ids import MailboxIds
+from autocreate.mailstore.mailbox_ids import SiteIds
 from autocreate.mailstore.memory import Memory
 from autocreate.murder import stream
 from autocreate.murder.frontend import Frontend
@@ -38,11 +38,13 @@ class Servers:
         self.entry: Entry | None = None
         self.entry_after: Entry | None = None
         self.created: list[tuple[str | None, str | None]] = []
+        self.id = ""  # of the INBOX that is created
+        self.ids = SiteIds()
         self.b1, self.b2 = Backend(), Backend()
 
     def murder(self) -> Murder:
         backends = {"b1": cast(Cyrus, self.b1), "b2": cast(Cyrus, self.b2)}
-        return Murder(cast(Master, self), cast(Frontend, self), backends, "frontend", MailboxIds())
+        return Murder(cast(Master, self), cast(Frontend, self), backends, "frontend", self.ids)
 
     def has(self, state: State = State.ACTIVE, server: str = "b1") -> Entry:
         self.entry = Entry(stored_inbox("joe"), state, server, "default")
@@ -74,14 +76,14 @@ class Servers:
 
     def create(
         self, user: str, special_use: str | None, server: str | None, partition: str | None
-    ) -> bool:
+    ) -> str | None:
         self.created.append((server, partition))
         if self.entry_after:
             self.entry = self.entry_after
         if self.refusal:
             raise self.refusal
         self.has(server=server or "b1")
-        return True
+        return self.id
 
 
 class Changes:
@@ -199,6 +201,26 @@ def test_who_was_faster_elsewhere_has_won(servers: Servers) -> None:
     servers.entry_after = servers.entry = None
     result = servers.murder().apply(Plan("joe", "p", (INBOX,)))
     assert "unable to reserve" in result.failed[0].error
+
+
+def test_an_inbox_that_got_the_id_of_another_mailbox_of_its_backend_is_no_creation(
+    servers: Servers,
+) -> None:
+    servers.id, servers.known = "a1", True
+    servers.ids.at("b1").given("a1", "user/ann/Sent", "ann")
+    murder = servers.murder()
+    (failure,) = murder.apply(Plan("joe", "p", (INBOX,))).failed
+    assert "to user/ann/Sent and to the INBOX of joe: they share their files" in failure.error
+    with pytest.raises(Temporary, match="share their files"):
+        murder.exists("joe")
+
+
+def test_an_id_that_two_backends_gave_stops_no_mail(servers: Servers) -> None:
+    servers.id, servers.known = "a1", True
+    servers.ids.at("b2").given("a1", "user/ann", "ann")
+    murder = servers.murder()
+    assert murder.apply(Plan("joe", "p", (INBOX,))).failed == ()
+    assert murder.exists("joe")
 
 
 def test_a_creation_that_was_broken_off_is_finished_where_the_name_is_reserved(
