@@ -128,7 +128,7 @@ class Placement:
     def _space(self, name: str) -> int:
         """What a backend told, if it need not or cannot be asked now. One that never told is waited for."""
         told, now = self._told(name), self._clock()
-        if told.at > -math.inf and now < max(self._next_question, told.at + _SECONDS_OF_SPACE):
+        if told is not _NEVER_TOLD and now < max(self._next_question, told.at + _SECONDS_OF_SPACE):
             return told.kib
         if now < self._next_question:
             self._sleep(self._next_question - now)
