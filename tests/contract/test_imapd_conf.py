@@ -16,6 +16,7 @@ from autocreate.errors import ConfigurationError
 from autocreate.imapdconf import parser as imapd_parser
 from autocreate.imapdconf import reading as imapd_reading
 from autocreate.imapdconf import settings as imapd_settings
+from tests.servers.common import HUNG
 from tests.servers.cyrus import CYR_INFO
 from tests.servers.cyrusversion import version
 
@@ -174,7 +175,7 @@ def _as_cyrus(file: Path) -> dict[str, str] | None:
             text=True,
             errors="surrogateescape",
             check=False,
-            timeout=60,
+            timeout=HUNG,
         )
         if done.returncode:
             assert done.returncode in (78, -SIGABRT), done.stderr

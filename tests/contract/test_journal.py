@@ -12,7 +12,7 @@ import pytest
 
 from autocreate.errors import Temporary
 from autocreate.service.journal import Entry, Journal
-from tests.servers.common import wait_until
+from tests.servers.common import HUNG, wait_until
 
 WRITER = """
 import sys, time
@@ -60,7 +60,7 @@ def test_two_processes_write_at_once_and_lose_nothing(url: str, journal: Journal
              for process in range(2)]  # fmt: skip
     writers = [_write(url, *names) for names in users]
     for writer in writers:
-        output, _ = writer.communicate(timeout=60)
+        output, _ = writer.communicate(timeout=HUNG)
         assert output == "written\n"
         assert writer.returncode == 0
     left = {entry.user for entry in journal.due(time.time(), 1000)}
@@ -77,7 +77,7 @@ def test_processes_that_write_all_the_time_each_get_their_turn_in_time(
         for name in ("one", "two", "three")
     ]
     for writer in writers:
-        output, _ = writer.communicate(timeout=120)
+        output, _ = writer.communicate(timeout=HUNG)
         assert output == "no write failed\n"
     assert journal.count_unfinished() == 0
     assert len(journal.given("one-3-74")) == 1

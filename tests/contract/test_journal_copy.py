@@ -30,6 +30,7 @@ from autocreate.service.journal_leases import Duty
 from autocreate.service.journal_merge import DAY_WRITER
 from autocreate.service.journal_schema import VERSION
 from autocreate.statistics.tally import Tally
+from tests.servers.common import HUNG
 
 from .journals import OLD_JOURNALS, SERVERS, all_rows, execute, journal_server, load_dump
 
@@ -228,7 +229,7 @@ def test_it_is_copied_while_a_process_writes_to_both(pair: tuple[str, str], tmp_
             copied(old, new)
     finally:
         stop.touch()
-        ends = [writer.communicate(timeout=60)[0] for writer in writers]
+        ends = [writer.communicate(timeout=HUNG)[0] for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0]
     copied(old, new)
     users = {row["user"] for row in all_rows(new)["given"]}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.test_metrics import ask
-from tests.servers.common import HOST, free_port, wait_until
+from tests.servers.common import HOST, HUNG, free_port, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import Product
 from tests.servers.prometheus import PROMTOOL, Prometheus
@@ -17,7 +17,12 @@ FOLDER = Path(__file__).parents[2] / "contrib/prometheus"
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PROMTOOL, *arguments], capture_output=True, text=True, cwd=FOLDER, timeout=60, check=False
+        [PROMTOOL, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=FOLDER,
+        timeout=HUNG,
+        check=False,
     )
 
 

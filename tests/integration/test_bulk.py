@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 import pytest
-from tests.servers.common import start, wait_until
+from tests.servers.common import HUNG, start, wait_until
 from tests.servers.cyrus import Cyrus, other_resources
 from tests.servers.product import COMMAND, POLICY, Product
 
@@ -280,7 +280,7 @@ def test_an_interrupted_run_says_how_far_it_came_and_goes_on_the_next_time(serve
         assert command.stdout is not None
         assert "created" in command.stdout.readline()
         command.send_signal(signal.SIGINT)
-        _said, errors = command.communicate(timeout=30)
+        _said, errors = command.communicate(timeout=HUNG)
         assert re.match(r"provision: \d+ of 300 done\ninterrupted: run the same command ", errors)
         assert command.returncode == 130
 

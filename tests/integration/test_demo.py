@@ -14,7 +14,7 @@ def test_the_demonstration_of_a_murder_comes_to_its_end() -> None:
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

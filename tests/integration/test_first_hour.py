@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.integration.test_contrib import parameters_of_main_cf
 from tests.servers import smtp
-from tests.servers.common import aged, end, fresh_folder, run
+from tests.servers.common import HUNG, aged, end, fresh_folder, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
@@ -60,7 +60,7 @@ class Hour(Program):
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60.0,
+            timeout=HUNG,
             check=False,
         )
 
@@ -97,7 +97,7 @@ class Hour(Program):
             [COMMAND, "doctor", "--json", *parts, "--config", self.config, *self.places()],
             capture_output=True,
             text=True,
-            timeout=60.0,
+            timeout=HUNG,
             check=False,
         )
         checked = [json.loads(line) for line in done.stdout.splitlines()]

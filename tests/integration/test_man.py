@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+from tests.servers.common import HUNG
 from tests.servers.cyrus import Cyrus
 from tests.servers.product import COMMAND, Product
 
@@ -40,7 +41,7 @@ def test_each_example_does_what_it_says(tmp_path: Path) -> None:
                 check=False,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=HUNG,
                 cwd=tmp_path,
                 env={**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)},
             )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.servers.common import free_port, fresh_folder, run
+from tests.servers.common import HUNG, free_port, fresh_folder, run
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import MilterClient
 from tests.servers.product import Product
@@ -131,7 +131,7 @@ def test_what_is_installed_serves_under_its_own_user(
                 assert mta.envrcpt("<deb@example.org>", macros).verdict == "continue"
         finally:
             server.terminate()
-            _out, said = server.communicate(timeout=30)
+            _out, said = server.communicate(timeout=HUNG)
         assert server.returncode == 0, said
     assert "user/deb/Sent" in cyrus.mailboxes("user/deb*")
 

@@ -19,7 +19,7 @@ from signal import SIGHUP, SIGUSR1
 import pytest
 from tests.integration.conftest import Way
 from tests.integration.load import load
-from tests.servers.common import HOST, free_port, fresh_folder, wait_until
+from tests.servers.common import HOST, HUNG, free_port, fresh_folder, wait_until
 from tests.servers.cyrus import Cyrus
 from tests.servers.milterclient import STEPS, MilterClient
 from tests.servers.product import COMMAND, Product
@@ -332,7 +332,7 @@ def test_the_log_goes_to_stderr_and_nothing_to_stdout(cyrus: Cyrus) -> None:
         ready = f"INFO ready: enforce; milter at {product.socket}; 1 domain, 1 account source\n"
         assert any(line == ready for line in milter.stderr)
         milter.terminate()
-        out, err = milter.communicate(timeout=30)
+        out, err = milter.communicate(timeout=HUNG)
     assert out == ""
     assert err.replace(RETRIES, "") == "INFO SIGTERM: stopping\nINFO stopped\n"
 

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .common import HUNG
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -162,12 +164,12 @@ def _write(pipe: int, data: bytes) -> None:
 def sheets(pdf: Path) -> list[str]:
     """The text of each page of a PDF (pdftotext of poppler)."""
     done = subprocess.run(
-        ["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True, timeout=60
+        ["pdftotext", "-layout", pdf, "-"], capture_output=True, text=True, check=True, timeout=HUNG
     )
     return done.stdout.split("\f")[:-1]
 
 
 def pictures_of_sheets(pdf: Path, stem: Path) -> Iterator[Path]:
     """Each page of a PDF as a picture, STEM-1.png and on (pdftoppm of poppler)."""
-    subprocess.run(["pdftoppm", "-png", "-r", "60", pdf, stem], check=True, timeout=60)
+    subprocess.run(["pdftoppm", "-png", "-r", "60", pdf, stem], check=True, timeout=HUNG)
     yield from sorted(stem.parent.glob(f"{stem.name}-*.png"))

@@ -25,6 +25,7 @@ HOST = "127.0.0.1"
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
 BUSY = 4.0  # times slower than a quiet machine is one that runs all suites at once
+HUNG = 240.0  # seconds after which a command has surely not only been slow
 
 # Sendmail distrusts sockets and aliases below a world-writable folder, so nothing lives in /tmp.
 BASE = Path(os.environ.get("AUTOCREATE_TEST_BASE", "/var/lib"))
@@ -183,7 +184,7 @@ def run(
     command: Sequence[str | Path],
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
-    timeout: float = 60.0,
+    timeout: float = HUNG,
 ) -> str:
     """A command's output; AssertionError with all it said if it fails."""
     done = subprocess.run(

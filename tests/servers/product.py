@@ -14,7 +14,7 @@ from pathlib import Path
 from signal import SIGHUP, Signals
 from typing import Any
 
-from .common import end, wait_until
+from .common import HUNG, end, wait_until
 from .cyrus import Cyrus
 from .program import Program
 
@@ -137,10 +137,10 @@ class Product(Program):
         wait_until(lambda: len(outcome.findall(self.log())) > before, 10.0, "the reload", self.log)
         return str(outcome.findall(self.log())[-1])
 
-    def wait_for_end(self, timeout: float = 20.0) -> int:
+    def wait_for_end(self) -> int:
         """Waits until the milter has ended by itself; its exit status."""
         assert self._process is not None
-        status = self._process.wait(timeout)
+        status = self._process.wait(HUNG)
         self._process = None
         return status
 
@@ -204,7 +204,7 @@ class Product(Program):
         self,
         *arguments: str,
         stdin: str = "",
-        timeout: float = 60.0,
+        timeout: float = HUNG,
         contained: Sequence[str | Path] = (),
     ) -> subprocess.CompletedProcess[str]:
         """A command of the program, with this configuration; run by the command `contained`, if given."""
