@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from autocreate.service import journal_database
 from tests.servers.cyrus import Cyrus
 
 from . import stores
@@ -17,6 +18,12 @@ def shared_servers() -> Iterator[None]:
     """The databases that several modules use end with the last test, whichever that is."""
     yield
     stop_shared()
+
+
+@pytest.fixture
+def patient_journals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals of this process wait for their databases as long as a busy machine needs."""
+    monkeypatch.setattr(journal_database, "_TIMEOUT", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,9 @@ from tests.unit.clock import Clock
 
 from .journals import SERVERS, new_journal
 
+# They write thousands of times, and are not about time limits.
+pytestmark = pytest.mark.usefixtures("patient_journals")
+
 TODAY = 20_000 * DAY
 NOW = TODAY + 12 * HOUR
 PROCESSES = ("mx1:1:aa", "mx1:2:bb", "mx2:1:cc")
