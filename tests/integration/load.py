@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from tests.servers.common import HUNG
+
 
 @contextlib.contextmanager
 def load(session: Callable[[int], str], threads: int = 8) -> Iterator[Counter[str]]:
@@ -36,11 +38,12 @@ def load(session: Callable[[int], str], threads: int = 8) -> Iterator[Counter[st
     for worker in workers:
         worker.start()
     try:
-        assert first.wait(30.0)
+        assert first.wait(HUNG)
         yield counts
     finally:
         stop.set()
         for worker in workers:
-            worker.join(60.0)
+            worker.join(HUNG)
+    assert not any(it.is_alive() for it in workers)
     if errors:
         raise errors[0]

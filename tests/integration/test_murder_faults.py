@@ -166,7 +166,12 @@ class Traffic:
 
     def wait_for_new_users(self, count: int) -> None:
         """So many more users get their mailbox and mail."""
-        self._wait(lambda: len(+self.accepted), count, "new users")
+
+        def users() -> int:
+            with self._lock:
+                return len(+self.accepted)
+
+        self._wait(users, count, "new users")
 
     def _wait(self, current: Callable[[], int], count: int, what: str) -> None:
         before = current()
