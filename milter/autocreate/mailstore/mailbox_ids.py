@@ -62,28 +62,27 @@ class SiteIds:
         new = _Mailbox(mailbox, user)
         with self._lock:
             same_id = self._mailboxes.setdefault(mailbox_id, {})
-            elsewhere = dict(same_id)
-            other = elsewhere.pop(server, None)
-            if other == new:  # its creation may be told twice
-                return
-            same_id.setdefault(server, new)
-            if other:
-                error = (
-                    f"Cyrus at {server} gave the id {mailbox_id} to {other.name} and to {mailbox}: they share "
-                    f"their files, and what was in {other.name} is lost; see docs/mailbox-ids.md"
-                )
-                self._doubtful |= {other.user: error, user: error}
-        if other:
-            log.critical("%s", error)
-            self._doubted(other.user)
-            self._doubted(user)
-            raise Refused(error)
-        for name, there in elsewhere.items():
+            elsewhere = () if server in same_id else tuple(same_id.items())
+            other = same_id.setdefault(server, new)
+        if other != new:  # else it is the first, or its creation is told twice
+            raise self._doubt(mailbox_id, other, new, server)
+        for name, there in elsewhere:
             log.error(
                 "Cyrus gave the id %s to %s at %s and to %s at %s: neither %s nor %s can be moved to the other's "
                 "server; see docs/mailbox-ids.md",
                 *(mailbox_id, there.name, name, mailbox, server, there.user, user),
             )
+
+    def _doubt(self, mailbox_id: str, older: _Mailbox, new: _Mailbox, server: str) -> Refused:
+        error = (
+            f"Cyrus at {server} gave the id {mailbox_id} to {older.name} and to {new.name}: they share "
+            f"their files, and what was in {older.name} is lost; see docs/mailbox-ids.md"
+        )
+        log.critical("%s", error)
+        for user in (older.user, new.user):
+            self._doubtful[user] = error
+            self._doubted(user)
+        return Refused(error)
 
     def require_own(self, user: str) -> None:
         """See `MailboxIds.require_own`."""
