@@ -35,7 +35,8 @@ class Relay(ScriptedServer):
         self.server_port = server_port
         self._server_host = server_host
         self._delay = delay
-        self.written = self.said = b""
+        # Several connections add to them at once, each in one step.
+        self.written, self.said = bytearray(), bytearray()
         self.writes = 0
         self.altered = (b"", b"")
         self.open = 0
