@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sched
 import sqlite3
 import statistics
 import time
@@ -132,14 +133,18 @@ def _wait_for_first_round(product: Product, source: Source) -> None:
 
 def _seconds(product: Product, source: Source, moments: Sequence[float]) -> list[float]:
     """For an account that is added at each of these moments, in seconds from now."""
-    first = time.perf_counter()
     waits = []
+    schedule = sched.scheduler(time.perf_counter)
     with ThreadPoolExecutor(len(moments)) as waiting:
-        for number, moment in enumerate(moments):
-            time.sleep(max(0.0, first + moment - time.perf_counter()))
+
+        def add(user: str) -> None:
             begun = time.perf_counter()
-            source.add(f"new{number}")
-            waits.append(waiting.submit(_until_whole, product, f"new{number}", begun))
+            source.add(user)
+            waits.append(waiting.submit(_until_whole, product, user, begun))
+
+        for number, moment in enumerate(moments):
+            schedule.enter(moment, 0, add, (f"new{number}",))
+        schedule.run()
     return [it.result() for it in waits]
 
 
