@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 from pathlib import Path
 
-from tests.servers.common import HUNG
 from tests.servers.cyrus import Cyrus
-from tests.servers.product import COMMAND, Product
+from tests.servers.product import Product
 
 from autocreate.cli.man_texts import EXAMPLES
 
@@ -36,15 +33,7 @@ def test_each_example_does_what_it_says(tmp_path: Path) -> None:
         for example, _ in EXAMPLES:
             command, *arguments = shlex.split(example)
             assert command == "autocreate"
-            done = subprocess.run(
-                [COMMAND, *arguments],
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=HUNG,
-                cwd=tmp_path,
-                env={**os.environ, "AUTOCREATE_CONFIG": str(product.config_file)},
-            )
+            done = product.run(*arguments, cwd=tmp_path)
             said[example] = done.stdout + done.stderr
             assert done.returncode in STATUS.get(example, {0}), (example, said[example])
         assert (

@@ -206,6 +206,7 @@ class Product(Program):
         stdin: str = "",
         timeout: float = HUNG,
         contained: Sequence[str | Path] = (),
+        cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """A command of the program, with this configuration; run by the command `contained`, if given."""
         return subprocess.run(
@@ -215,6 +216,7 @@ class Product(Program):
             text=True,
             env={**os.environ, **self._environment, "AUTOCREATE_CONFIG": str(self.config_file)},
             timeout=timeout,
+            cwd=cwd,
             check=False,
         )
 
